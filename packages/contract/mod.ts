@@ -1,0 +1,34 @@
+/**
+ * What the platform and its clients agree on: wire shapes, error codes, limits with units.
+ *
+ * @module
+ */
+export { type ErrorBody, type ErrorCode, type ErrorDetails, ERRORS, PlatformError } from "./src/errors.ts";
+export { type Limit, type LimitKey, LIMITS } from "./src/limits.ts";
+export {
+  DEFAULT_NAMESPACE,
+  type FunctionName,
+  functionNameProblem,
+  type Namespace,
+  namespaceProblem,
+  parseFunctionName,
+  parseNamespace,
+  RESERVED_NAMES,
+} from "./src/names.ts";
+export {
+  type CorsSettings,
+  DEFAULT_SETTINGS,
+  type FunctionSettings,
+  type Permissions,
+  type RateLimit,
+} from "./src/function_settings.ts";
+export {
+  type Execution,
+  EXECUTION_STATUSES,
+  type ExecutionStatus,
+  LOG_LEVELS,
+  type LogEntry,
+  type LogLevel,
+  type TriggerType,
+} from "./src/executions.ts";
+export { type BuildProblem, type FunctionDetails, type FunctionSource, type FunctionSummary } from "./src/functions.ts";

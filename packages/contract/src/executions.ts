@@ -1,0 +1,55 @@
+/**
+ * The record of an invocation as it travels over HTTP.
+ *
+ * @module
+ */
+import type { ErrorCode } from "./errors.ts";
+
+export type ExecutionStatus = "running" | "success" | "error" | "timeout" | "killed";
+export type TriggerType = "http" | "cron" | "hook" | "test";
+export type LogLevel = "debug" | "info" | "warn" | "error";
+
+export const EXECUTION_STATUSES: readonly ExecutionStatus[] = ["running", "success", "error", "timeout", "killed"];
+export const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+
+export interface Execution {
+  readonly id: string;
+  readonly function_id: string;
+  readonly function_name: string;
+  readonly namespace: string;
+  readonly version: number;
+  readonly trigger_type: TriggerType;
+  /** `success` means that the handler answered below 500. */
+  readonly status: ExecutionStatus;
+  readonly status_code: number | null;
+  readonly duration_ms: number | null;
+  /** Time spent waiting for a sandbox. */
+  readonly queue_ms: number;
+  readonly cold_start: boolean;
+  readonly method: string;
+  /** Path after the function's own path, without the query. */
+  readonly path: string;
+  readonly user_id: string | null;
+  readonly error_message: string | null;
+  /** Same text as `error_message`. */
+  readonly error: string | null;
+  readonly error_code: ErrorCode | null;
+  readonly error_stack: string | null;
+  /** All log lines as one text. */
+  readonly logs: string;
+  readonly executed_at: string;
+  /** Same instant as `executed_at`. */
+  readonly started_at: string;
+  readonly completed_at: string | null;
+}
+
+export interface LogEntry {
+  readonly id: string;
+  readonly timestamp: string;
+  readonly level: LogLevel;
+  readonly message: string;
+  readonly execution_id: string;
+  readonly line_number: number;
+  /** Structured arguments of the console call, or null. */
+  readonly fields: Readonly<Record<string, unknown>> | null;
+}

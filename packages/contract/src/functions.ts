@@ -1,0 +1,72 @@
+/**
+ * Functions as they travel over HTTP.
+ *
+ * @module
+ */
+import type { Permissions } from "./function_settings.ts";
+
+export type FunctionSource = "api" | "filesystem" | "dashboard";
+
+/** Where a build went wrong, as precisely as it is known. Lines and columns count from 1. */
+export interface BuildProblem {
+  readonly message: string;
+  readonly file: string | null;
+  readonly line: number | null;
+  readonly column: number | null;
+  /** The offending line of the source. */
+  readonly snippet: string | null;
+}
+
+export interface FunctionSummary {
+  readonly id: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly description: string | null;
+  readonly enabled: boolean;
+  readonly version: number;
+  /** The version that serves calls; lower than `version` when a later build failed, null when none ever worked. */
+  readonly live_version: number | null;
+  /** Seconds. */
+  readonly timeout: number;
+  readonly timeout_seconds: number;
+  /** MiB. */
+  readonly memory: number;
+  readonly memory_limit_mb: number;
+  readonly permissions: Permissions;
+  readonly allow_net: boolean;
+  readonly allow_env: boolean;
+  readonly allow_read: boolean;
+  readonly allow_write: boolean;
+  readonly allow_unauthenticated: boolean;
+  readonly is_public: boolean;
+  readonly cors_origins: readonly string[] | null;
+  readonly cors_methods: readonly string[] | null;
+  readonly cors_headers: readonly string[] | null;
+  readonly cors_credentials: boolean | null;
+  readonly cors_max_age: number | null;
+  readonly rate_limit: string | null;
+  readonly rate_limit_per_minute: number | null;
+  readonly rate_limit_per_hour: number | null;
+  readonly rate_limit_per_day: number | null;
+  readonly cron_schedule: string | null;
+  readonly isolation: "shared" | "request";
+  readonly disable_execution_logs: boolean;
+  readonly is_bundled: boolean;
+  readonly bundle_error: string | null;
+  readonly bundle_size: number | null;
+  readonly source: FunctionSource;
+  readonly created_at: string;
+  readonly updated_at: string;
+  readonly created_by: string | null;
+}
+
+export interface FunctionDetails extends FunctionSummary {
+  /** The user's source of the entry file. */
+  readonly code: string;
+  readonly original_code: string;
+  /** Every source file by path, the entry included. */
+  readonly files: Readonly<Record<string, string>>;
+  /** Names only: values are write-only. */
+  readonly env: readonly string[];
+  readonly bundle_problems: readonly BuildProblem[];
+}

@@ -1,0 +1,51 @@
+/**
+ * Everything the platform bounds, each with its unit in its name.
+ *
+ * @module
+ */
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+type LimitName = `${string}${"Ms" | "Sec" | "Bytes" | "MiB" | "Count" | "PerSec"}`;
+
+export interface Limit {
+  readonly min: number;
+  readonly default: number;
+  readonly max: number;
+}
+
+/** `min` and `max` are inclusive. */
+export const LIMITS = {
+  /** From the first byte of the request to the last byte of the response. */
+  wallMs: { min: 1, default: 30_000, max: 60_000 },
+  /** JavaScript heap of one sandbox. */
+  memoryMiB: { min: 32, default: 128, max: 1024 },
+  requestBodyBytes: { min: 0, default: 6 * MiB, max: 1024 * MiB },
+  responseBodyBytes: { min: 0, default: 6 * MiB, max: 1024 * MiB },
+  bundleBytes: { min: 1 * KiB, default: 5 * MiB, max: 50 * MiB },
+  sourceFileBytes: { min: 1 * KiB, default: 1 * MiB, max: 10 * MiB },
+  sourceBytes: { min: 1 * KiB, default: 5 * MiB, max: 50 * MiB },
+  /** A body sent to the control plane: sources of one function plus their JSON escapes. */
+  controlBodyBytes: { min: 64 * KiB, default: 8 * MiB, max: 256 * MiB },
+  logLineBytes: { min: 256, default: 64 * KiB, max: 1 * MiB },
+  logLinesCount: { min: 0, default: 1_000, max: 100_000 },
+  /** A sandbox whose event loop does not answer a ping for this long while requests run is killed. */
+  eventLoopBlockedMs: { min: 100, default: 5_000, max: 60_000 },
+  /** Requests one sandbox serves at once. */
+  concurrencyCount: { min: 1, default: 32, max: 1_000 },
+  sandboxIdleMs: { min: 100, default: 60_000, max: 3_600_000 },
+  sandboxCount: { min: 1, default: 100, max: 10_000 },
+  blankSandboxCount: { min: 0, default: 2, max: 100 },
+  /** From the start of a sandbox process to its first frame. */
+  sandboxStartMs: { min: 100, default: 10_000, max: 60_000 },
+  /** Evaluating the top level of a bundle. */
+  sandboxLoadMs: { min: 100, default: 10_000, max: 60_000 },
+  /** Requests that wait for a free sandbox, over all functions. */
+  waitingRequestsCount: { min: 0, default: 1_000, max: 100_000 },
+  waitForSandboxMs: { min: 0, default: 10_000, max: 60_000 },
+  /** How long a stopping server waits for running requests. */
+  drainMs: { min: 0, default: 10_000, max: 600_000 },
+} as const satisfies Record<LimitName, Limit>;
+
+export type LimitKey = keyof typeof LIMITS;

@@ -1,0 +1,414 @@
+/**
+ * The main module of a sandbox: gives up what user code must not have, then loads one bundle and answers requests.
+ *
+ * Owns: the order in which a sandbox comes to life, and this side's end of the frames.
+ * Does not own: how frames look (./frames.ts), what a handler gets and may return (./request.ts, ./result.ts).
+ *
+ * Nothing here trusts user code, but user code can ruin this process: the platform checks every frame it gets.
+ *
+ * @module
+ */
+import { type BodyInbox, createBodyInbox } from "./body.ts";
+import { abortCall, type Call, parseCall } from "./call.ts";
+import { captureConsole, type CapturedLine, currentCall } from "./console.ts";
+import {
+  ABORT_REASON,
+  BODY_CHUNK_MAX_BYTES,
+  BODY_WINDOW_BYTES,
+  FLAG,
+  FRAME,
+  FrameWriter,
+  INLINE_BODY_MAX_BYTES,
+  PROTOCOL_VERSION,
+  readFrames,
+} from "./frames.ts";
+import { contextOf, defineGlobals, removeUnsafeGlobals } from "./globals.ts";
+import { captureServe, findHandler, type FoundHandler, type UserHandler } from "./handler.ts";
+import { type HardenOptions, hardenProcess } from "./harden.ts";
+import { FunctionRequest, GuideRequest } from "./request.ts";
+import { type Answer, toAnswer } from "./result.ts";
+
+/** The one command line argument, as JSON. */
+export interface BootOptions extends HardenOptions {
+  readonly socketPath: string;
+}
+
+/** The payload of LOAD, as JSON. */
+export interface LoadMessage {
+  readonly functionName: string;
+  readonly namespace: string;
+  readonly version: number;
+  /** The bundle itself, or the file that holds it: a file is quicker from about 50 KB on. */
+  readonly code?: string;
+  readonly file?: string;
+  readonly env: Readonly<Record<string, string>>;
+  readonly logLineBytes: number;
+  readonly logLinesCount: number;
+}
+
+// Captured before user code runs: a function that replaces a global confuses only itself.
+const { stringify, parse } = JSON;
+const NativeConsole = Reflect.get(Reflect.get(Deno, Reflect.get(Deno, "internal")), "Console");
+const revoke = Deno.permissions.revokeSync.bind(Deno.permissions);
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+const calls = new Map<number, Call>();
+const inboxes = new Map<number, BodyInbox>();
+const responseCredits = new Map<number, { available: number; wake: (() => void) | undefined }>();
+let handler: FoundHandler | undefined;
+let identity = { functionName: "", namespace: "", version: 0 };
+let logLimits = { lineBytes: 65_536, linesCount: 1_000 };
+let lastLogFlushMs = 0;
+/** Lines of code that runs outside any request; bounded like those of one request. */
+let outsideLineCount = 0;
+
+const options: BootOptions = parse(Deno.args[0] ?? "{}");
+const connection = await Deno.connect({ transport: "unix", path: options.socketPath });
+const writer = new FrameWriter(connection, () => Deno.exit(0));
+
+/** Runs what every first request would otherwise compile: 8 to 9 ms less on a cold call. */
+async function warmUp(): Promise<void> {
+  await import("data:text/javascript,export default async function handler(req) { return { status: 200 } }");
+  const call = parseCall(
+    0,
+    encoder.encode("warm\nPOST\nhttp://localhost/?a=b\n\ncontent-type\napplication/json"),
+    encoder.encode("{}"),
+  );
+  const request = new GuideRequest(call);
+  await currentCall.run(call, async () => {
+    await request.json();
+    return request.headers.get("content-type") === request.method || request.params;
+  });
+  toAnswer({ status: 200, headers: { "content-type": "application/json" }, body: "{}" });
+  const answer = toAnswer(new Response("{}", { headers: { "content-type": "application/json" } }));
+  if (answer.body instanceof ReadableStream) await new Response(answer.body).bytes();
+}
+
+function onFrame(type: number, id: number, payload: Uint8Array): void {
+  switch (type) {
+    case FRAME.REQUEST:
+      return onRequest(id, payload);
+    case FRAME.BODY:
+      return inboxes.get(id)?.push(payload.slice());
+    case FRAME.BODY_END:
+      inboxes.get(id)?.end();
+      inboxes.delete(id);
+      return;
+    case FRAME.CREDIT:
+      return onCredit(id, payload);
+    case FRAME.ABORT:
+      return onAbort(id, payload[0] ?? 0);
+    case FRAME.PING:
+      writer.begin(FRAME.PONG, 0);
+      return writer.end();
+    case FRAME.LOAD:
+      void load(parse(decoder.decode(payload)));
+      return;
+  }
+}
+
+async function load(message: LoadMessage): Promise<void> {
+  identity = { functionName: message.functionName, namespace: message.namespace, version: message.version };
+  logLimits = { lineBytes: message.logLineBytes, linesCount: message.logLinesCount };
+  for (const [name, value] of Object.entries(message.env)) Deno.env.set(name, value);
+  defineGlobals(identity, trackBackground);
+
+  let served: UserHandler | undefined;
+  Object.defineProperty(Deno, "serve", {
+    value: captureServe((given) => served ??= given),
+    writable: true,
+    configurable: true,
+  });
+  try {
+    handler = findHandler(await importBundle(message), served);
+    sendJson(FRAME.LOADED, 0, {});
+  } catch (error) {
+    sendJson(FRAME.LOAD_FAILED, 0, describeError(error));
+  }
+}
+
+/**
+ * Evaluates the bundle after the last permission to read a file is gone.
+ *
+ * From a file, a module graph does it: all modules load first, then the first import revokes, then the bundle runs.
+ */
+async function importBundle({ code, file }: LoadMessage): Promise<Record<string, unknown>> {
+  if (code !== undefined) {
+    revokeRead();
+    return await import(`data:text/javascript;charset=utf-8,${encodeURIComponent(code)}`);
+  }
+  const hook = Symbol.for(crypto.randomUUID());
+  Reflect.set(globalThis, hook, revokeRead);
+  const revoking = `const k = Symbol.for(${stringify(Symbol.keyFor(hook))}); globalThis[k](); delete globalThis[k];`;
+  const graph = `import ${stringify(`data:text/javascript,${encodeURIComponent(revoking)}`)};
+export * as bundle from ${stringify(`file://${file}`)};`;
+  const loaded = await import(`data:text/javascript,${encodeURIComponent(graph)}`);
+  return loaded.bundle;
+}
+
+function revokeRead(): void {
+  revoke({ name: "read", path: options.socketPath.slice(0, options.socketPath.lastIndexOf("/")) });
+}
+
+function onRequest(id: number, payload: Uint8Array): void {
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+  const flags = payload[0] ?? 0;
+  const bodyStart = 5 + view.getUint32(1, true);
+  let body: Call["body"] = null;
+  if (flags & FLAG.inlineBody) {
+    body = payload.slice(bodyStart);
+  } else if (flags & FLAG.streamedBody) {
+    body = openInbox(id);
+  }
+  const call = parseCall(id, payload.subarray(5, bodyStart), body);
+  calls.set(id, call);
+  void currentCall.run(call, answerCall, call);
+}
+
+function openInbox(id: number): BodyInbox {
+  const inbox = createBodyInbox({
+    credit(byteCount) {
+      writer.begin(FRAME.CREDIT, id);
+      writer.u32(byteCount);
+      writer.end();
+    },
+    unwanted() {
+      inboxes.delete(id);
+      sendAbort(id, ABORT_REASON.bodyUnwanted);
+    },
+  });
+  inboxes.set(id, inbox);
+  return inbox;
+}
+
+async function answerCall(call: Call): Promise<void> {
+  try {
+    const result = await runHandler(call);
+    const sent = sendAnswer(call, toAnswer(result));
+    if (sent !== undefined) await sent;
+  } catch (error) {
+    writer.begin(FRAME.FAILED, call.id);
+    writer.u8(call.backgroundCount === 0 ? FLAG.done : 0);
+    writer.text(stringify(describeError(error)));
+    writer.end();
+    call.answered = true;
+    if (call.backgroundCount === 0) forget(call);
+  }
+}
+
+function runHandler(call: Call): unknown {
+  if (handler === undefined) throw new Error("Cannot run a request before a bundle is loaded");
+  const context = contextOf(call, identity, trackBackground);
+  if (handler.face === "web") return handler.handle(new FunctionRequest(call), context);
+  if (call.body === null || call.body instanceof Uint8Array) return handler.handle(new GuideRequest(call), context);
+  // The guide's form hands out the body as a string, so all of it must be here first.
+  const { handle } = handler;
+  return new Response(call.body.stream).bytes().then((bytes) => {
+    call.body = bytes;
+    return handle(new GuideRequest(call), context);
+  });
+}
+
+/** Sends a small answer at once; returns a promise only for a stream. */
+function sendAnswer(call: Call, answer: Answer): Promise<void> | undefined {
+  const { body } = answer;
+  if (body instanceof ReadableStream) return sendStream(call, answer, body);
+  const bytes = typeof body === "string" ? encoder.encode(body) : body;
+  if (bytes !== null && bytes.length > INLINE_BODY_MAX_BYTES) {
+    return sendStream(call, answer, streamOf(bytes), bytes.length);
+  }
+  const done = call.backgroundCount === 0;
+  sendHead(call, answer, FLAG.inlineBody | (done ? FLAG.done : 0));
+  if (bytes !== null) writer.bytes(bytes);
+  writer.end();
+  call.answered = true;
+  if (done) forget(call);
+  return undefined;
+}
+
+function sendHead(call: Call, { status, headers }: Answer, flags: number, sizeBytes = 0): void {
+  const isJson = headers.length === 1 && headers[0]?.[0].toLowerCase() === "content-type" &&
+    headers[0][1] === "application/json";
+  writer.begin(FRAME.RESPONSE, call.id);
+  writer.u8(isJson ? flags | FLAG.jsonHead : flags);
+  writer.u16(status);
+  writer.u32(sizeBytes);
+  writer.sizedText(isJson ? "" : headers.map(([name, value]) => `${name}\n${value}`).join("\n"));
+}
+
+function streamOf(bytes: Uint8Array): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    start(controller) {
+      controller.enqueue(bytes);
+      controller.close();
+    },
+  });
+}
+
+async function sendStream(
+  call: Call,
+  answer: Answer,
+  stream: ReadableStream<Uint8Array>,
+  sizeBytes: number | undefined = undefined,
+): Promise<void> {
+  const reader = stream.getReader();
+  const credit: { available: number; wake: (() => void) | undefined } = {
+    available: BODY_WINDOW_BYTES,
+    wake: undefined,
+  };
+  responseCredits.set(call.id, credit);
+  sendHead(call, answer, FLAG.streamedBody | (sizeBytes === undefined ? 0 : FLAG.knownSize), sizeBytes);
+  writer.end();
+  try {
+    while (true) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      const chunk = typeof value === "string" ? encoder.encode(value) : value;
+      if (!(chunk instanceof Uint8Array)) throw new TypeError("Cannot stream a chunk that is neither bytes nor text");
+      for (let start = 0; start < chunk.length; start += BODY_CHUNK_MAX_BYTES) {
+        const piece = chunk.subarray(start, start + BODY_CHUNK_MAX_BYTES);
+        while (credit.available < piece.length && !call.isAborted) {
+          await new Promise<void>((resolve) => credit.wake = resolve);
+        }
+        if (call.isAborted) return await cancelQuietly(reader, call.abortReason);
+        credit.available -= piece.length;
+        writer.begin(FRAME.BODY, call.id);
+        writer.bytes(piece);
+        writer.end();
+      }
+    }
+    writer.begin(FRAME.BODY_END, call.id);
+    writer.end();
+  } catch (error) {
+    console.error("Response stream failed:", error);
+    sendAbort(call.id, ABORT_REASON.responseFailed);
+  } finally {
+    responseCredits.delete(call.id);
+    call.answered = true;
+    if (call.backgroundCount === 0) sendDone(call);
+  }
+}
+
+async function cancelQuietly(reader: ReadableStreamDefaultReader<Uint8Array>, reason: unknown): Promise<void> {
+  try {
+    await reader.cancel(reason);
+  } catch {
+    // The user's own cancel failed; nobody reads the stream any more.
+  }
+}
+
+function onCredit(id: number, payload: Uint8Array): void {
+  const credit = responseCredits.get(id);
+  if (credit === undefined) return;
+  credit.available += new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
+  credit.wake?.();
+}
+
+const ABORT_MESSAGES: Readonly<Record<number, string>> = {
+  [ABORT_REASON.clientGone]: "The client closed the connection",
+  [ABORT_REASON.timeout]: "The time limit of this invocation is over",
+  [ABORT_REASON.bodyFailed]: "The request body ended early",
+};
+
+function onAbort(id: number, reason: number): void {
+  const call = calls.get(id);
+  if (call === undefined) return;
+  const name = reason === ABORT_REASON.timeout ? "TimeoutError" : "AbortError";
+  const error = new DOMException(ABORT_MESSAGES[reason] ?? "The invocation was aborted", name);
+  inboxes.get(id)?.fail(error);
+  inboxes.delete(id);
+  if (reason === ABORT_REASON.bodyFailed) return;
+  abortCall(call, error);
+  responseCredits.get(id)?.wake?.();
+}
+
+/** Work that outlives the response; the sandbox is not recycled before it has settled. */
+function trackBackground(call: Call, work: unknown): void {
+  call.backgroundCount += 1;
+  Promise.resolve(work).catch((error) => console.error("Background work failed:", error)).finally(() => {
+    call.backgroundCount -= 1;
+    if (call.backgroundCount === 0 && call.answered) sendDone(call);
+  });
+}
+
+function sendDone(call: Call): void {
+  writer.begin(FRAME.DONE, call.id);
+  writer.end();
+  forget(call);
+}
+
+function forget(call: Call): void {
+  calls.delete(call.id);
+  const inbox = inboxes.get(call.id);
+  if (inbox === undefined) return;
+  inboxes.delete(call.id);
+  sendAbort(call.id, ABORT_REASON.bodyUnwanted);
+}
+
+function sendAbort(id: number, reason: number): void {
+  writer.begin(FRAME.ABORT, id);
+  writer.u8(reason);
+  writer.end();
+}
+
+function sendLogLine(line: CapturedLine, call: Call | undefined): void {
+  const count = call === undefined ? outsideLineCount += 1 : call.logLineCount += 1;
+  if (count > logLimits.linesCount + 1) return;
+  const isOverCount = count > logLimits.linesCount;
+  const message = isOverCount
+    ? `[log truncated: more than ${logLimits.linesCount} lines]`
+    : truncate(line.message, logLimits.lineBytes);
+  sendJson(FRAME.LOG, call?.id ?? 0, isOverCount ? { ...line, message, fields: null } : { ...line, message });
+  // A line written just before an endless loop must still get out, so a line after a quiet time leaves at once.
+  if (line.atMs - lastLogFlushMs < 10) return;
+  lastLogFlushMs = line.atMs;
+  writer.flush();
+}
+
+function truncate(text: string, maxBytes: number): string {
+  if (text.length * 3 <= maxBytes) return text;
+  const bytes = encoder.encode(text.length > maxBytes ? text.slice(0, maxBytes) : text);
+  if (bytes.length <= maxBytes && text.length <= maxBytes) return text;
+  return `${decoder.decode(bytes.subarray(0, maxBytes))} [line truncated at ${maxBytes} bytes]`;
+}
+
+function describeError(error: unknown): { name: string; message: string; stack: string | null } {
+  try {
+    if (error instanceof Error) {
+      return {
+        name: String(error.name),
+        message: String(error.message),
+        stack: String(error.stack ?? "").slice(0, 16_384),
+      };
+    }
+    return { name: "Error", message: typeof error === "string" ? error : String(stringify(error)), stack: null };
+  } catch {
+    return { name: "Error", message: "The function threw a value that cannot be shown", stack: null };
+  }
+}
+
+function sendJson(type: number, id: number, value: unknown): void {
+  writer.begin(type, id);
+  writer.text(stringify(value));
+  writer.end();
+}
+
+// Last in the file, so that every constant above exists before the first frame arrives.
+const fences = hardenProcess(options);
+revoke({ name: "ffi" });
+for (const name of Object.keys(Deno.env.toObject())) Deno.env.delete(name);
+await warmUp();
+removeUnsafeGlobals();
+captureConsole(NativeConsole, sendLogLine);
+globalThis.addEventListener("unhandledrejection", (event) => {
+  event.preventDefault();
+  console.error("Unhandled rejection:", event.reason);
+});
+globalThis.addEventListener("error", (event) => {
+  event.preventDefault();
+  console.error("Uncaught error:", event.error ?? event.message);
+});
+sendJson(FRAME.READY, 0, { protocol: PROTOCOL_VERSION, fences });
+await readFrames(connection, onFrame);
+Deno.exit(0);

@@ -1,0 +1,75 @@
+/**
+ * One request inside the sandbox: what came in its REQUEST frame and what has become of it.
+ *
+ * @module
+ */
+import type { BodyInbox } from "./body.ts";
+
+/** Who calls, as the platform worked it out; absent fields mean an anonymous caller. */
+export interface CallerFacts {
+  readonly user_id?: string;
+  readonly user_email?: string;
+  readonly user_role?: string;
+  readonly session_id?: string;
+}
+
+export interface Call {
+  readonly id: number;
+  readonly executionId: string;
+  readonly method: string;
+  readonly url: string;
+  readonly caller: CallerFacts;
+  /** Name, value, name, value, … as they came, names in lower case. */
+  readonly headerPairs: readonly string[];
+  /** The whole body, or a stream of it, or null when there is none. */
+  body: Uint8Array<ArrayBuffer> | BodyInbox | null;
+  /** Made when somebody asks for the signal. */
+  abort: AbortController | undefined;
+  isAborted: boolean;
+  abortReason: unknown;
+  /** Promises given to waitUntil that have not settled. */
+  backgroundCount: number;
+  /** True once the response has left whole. */
+  answered: boolean;
+  logLineCount: number;
+}
+
+const decoder = new TextDecoder();
+const NO_CALLER: CallerFacts = Object.freeze({});
+
+/** Reads the text head of a REQUEST frame: execution id, method, URL, caller as JSON, then header pairs; one a line. */
+export function parseCall(id: number, head: Uint8Array, body: Call["body"]): Call {
+  const lines = decoder.decode(head).split("\n");
+  const [executionId = "", method = "", url = "", caller = ""] = lines;
+  return {
+    id,
+    executionId,
+    method,
+    url,
+    caller: caller === "" ? NO_CALLER : JSON.parse(caller),
+    headerPairs: lines.slice(4),
+    body,
+    abort: undefined,
+    isAborted: false,
+    abortReason: undefined,
+    backgroundCount: 0,
+    answered: false,
+    logLineCount: 0,
+  };
+}
+
+/** The signal that fires when the client goes away or the time is over. */
+export function signalOf(call: Call): AbortSignal {
+  if (call.abort === undefined) {
+    call.abort = new AbortController();
+    if (call.isAborted) call.abort.abort(call.abortReason);
+  }
+  return call.abort.signal;
+}
+
+export function abortCall(call: Call, reason: unknown): void {
+  if (call.isAborted) return;
+  call.isAborted = true;
+  call.abortReason = reason;
+  call.abort?.abort(reason);
+}

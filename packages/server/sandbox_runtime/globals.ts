@@ -1,0 +1,92 @@
+/**
+ * What user code finds in its global scope beyond the web platform, and what it does not find any more.
+ *
+ * @module
+ */
+import { type Call, signalOf } from "./call.ts";
+import { currentCall } from "./console.ts";
+
+export interface FunctionIdentity {
+  readonly functionName: string;
+  readonly namespace: string;
+  readonly version: number;
+}
+
+/** The second argument of a handler. */
+export interface HandlerContext extends FunctionIdentity {
+  readonly executionId: string;
+  readonly user: { readonly id: string; readonly email: string | null; readonly role: string | null } | null;
+  readonly env: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+  readonly log: Console;
+  waitUntil(work: Promise<unknown>): void;
+}
+
+export function contextOf(
+  call: Call,
+  identity: FunctionIdentity,
+  track: (call: Call, work: unknown) => void,
+): HandlerContext {
+  return {
+    ...identity,
+    executionId: call.executionId,
+    get user() {
+      const { user_id, user_email, user_role } = call.caller;
+      return user_id === undefined ? null : { id: user_id, email: user_email ?? null, role: user_role ?? null };
+    },
+    get env() {
+      return Deno.env.toObject();
+    },
+    get signal() {
+      return signalOf(call);
+    },
+    get log() {
+      return console;
+    },
+    waitUntil: (work) => track(call, work),
+  };
+}
+
+/** `Fluxbase` and `EdgeRuntime`: the context for code that was not handed it. */
+export function defineGlobals(identity: FunctionIdentity, track: (call: Call, work: unknown) => void): void {
+  function current(asker: string): Call {
+    const call = currentCall.getStore();
+    if (call === undefined) throw new Error(`Cannot use ${asker} outside a request: call it while a handler runs`);
+    return call;
+  }
+  const fluxbase = {
+    waitUntil: (work: Promise<unknown>) => track(current("Fluxbase.waitUntil"), work),
+    getExecutionContext() {
+      const { executionId, caller } = current("Fluxbase.getExecutionContext");
+      return { ...identity, executionId, ...caller };
+    },
+    getPayload() {
+      const { body } = current("Fluxbase.getPayload");
+      if (!(body instanceof Uint8Array) || body.length === 0) return null;
+      const text = new TextDecoder().decode(body);
+      try {
+        return JSON.parse(text);
+      } catch {
+        return text;
+      }
+    },
+    reportProgress: (percent: number, message?: string) =>
+      console.info(`progress ${percent} %${message ? ` ${message}` : ""}`),
+    isCancelled: () => current("Fluxbase.isCancelled").isAborted,
+  };
+  define(globalThis, "Fluxbase", Object.freeze(fluxbase));
+  define(globalThis, "EdgeRuntime", Object.freeze({ waitUntil: (work: Promise<unknown>) => fluxbase.waitUntil(work) }));
+}
+
+/** Shared between processes or leading to the harness; none of it needs a permission, so it is taken away. */
+const REMOVED_GLOBALS = ["localStorage", "sessionStorage", "caches", "Worker"];
+
+export function removeUnsafeGlobals(): void {
+  for (const name of REMOVED_GLOBALS) Reflect.deleteProperty(globalThis, name);
+  const key = Reflect.get(Deno, "internal");
+  if (typeof key === "symbol") Reflect.deleteProperty(Deno, key);
+}
+
+function define(target: object, name: string, value: unknown): void {
+  Object.defineProperty(target, name, { value, writable: false, configurable: false, enumerable: true });
+}

@@ -1,0 +1,97 @@
+/**
+ * Takes from the sandbox's process what no function may have, through libc, before any user code exists.
+ *
+ * Order matters: an unprivileged uid first, then what a change of uid would reset, the kernel filter last.
+ *
+ * @module
+ */
+import { type Architecture, seccompProgram, SYSCALLS } from "./seccomp.ts";
+
+export interface HardenOptions {
+  /** Given when the platform runs as root: the sandbox becomes this uid and gid. */
+  readonly uid: number | null;
+  /** Bytes of private writable memory: baseline of the runtime, the JavaScript heap, and buffers outside it. */
+  readonly dataBytes: number;
+  readonly openFilesCount: number;
+  readonly fileBytes: number;
+  /** The platform's process: the sandbox dies with it. */
+  readonly parentPid: number;
+}
+
+/** What can stand between a function and the machine. A fence that is missing is told to the operator. */
+export type Fence = "uid" | "rlimits" | "no-new-privileges" | "seccomp" | "dies-with-server";
+export const FENCES: readonly Fence[] = ["uid", "rlimits", "no-new-privileges", "seccomp", "dies-with-server"];
+
+const PR_SET_PDEATHSIG = 1;
+const PR_SET_DUMPABLE = 4;
+const PR_SET_NO_NEW_PRIVS = 38;
+const SIGKILL = 9;
+const RLIMIT_FSIZE = 1;
+const RLIMIT_DATA = 2;
+const RLIMIT_CORE = 4;
+const RLIMIT_NOFILE = 7;
+const SECCOMP_SET_MODE_FILTER = 1;
+const SECCOMP_FILTER_FLAG_TSYNC = 1;
+
+/** Returns the fences that stand now. Throws where giving up privileges fails: then nothing may run. */
+export function hardenProcess(options: HardenOptions): Fence[] {
+  if (Deno.build.os !== "linux") return [];
+  const libc = Deno.dlopen("libc.so.6", {
+    setgroups: { parameters: ["usize", "pointer"], result: "i32" },
+    setresgid: { parameters: ["u32", "u32", "u32"], result: "i32" },
+    setresuid: { parameters: ["u32", "u32", "u32"], result: "i32" },
+    setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+    prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
+    getppid: { parameters: [], result: "i32" },
+    syscall: { parameters: ["usize", "usize", "usize", "buffer"], result: "isize" },
+  });
+  const call = libc.symbols;
+  const fences: Fence[] = [];
+
+  if (options.uid === null) {
+    // An ordinary user cannot change its uid: neighbours share it, and the kernel filter keeps them apart.
+  } else {
+    // glibc's wrappers change every thread of the process, not only the calling one.
+    const dropped = call.setgroups(0n, null) === 0 && call.setresgid(options.uid, options.uid, options.uid) === 0 &&
+      call.setresuid(options.uid, options.uid, options.uid) === 0;
+    if (!dropped) throw new Error(`Cannot become uid ${options.uid}: the server runs as root without CAP_SETUID`);
+    fences.push("uid");
+  }
+
+  // The kernel forgets this setting when the uid changes, so it comes after.
+  if (call.prctl(PR_SET_PDEATHSIG, BigInt(SIGKILL), 0n, 0n, 0n) === 0) {
+    if (call.getppid() !== options.parentPid) Deno.exit(0);
+    fences.push("dies-with-server");
+  }
+
+  const limits: [number, number][] = [
+    [RLIMIT_CORE, 0],
+    [RLIMIT_NOFILE, options.openFilesCount],
+    [RLIMIT_FSIZE, options.fileBytes],
+    [RLIMIT_DATA, options.dataBytes],
+  ];
+  if (limits.every(([resource, value]) => call.setrlimit(resource, rlimit(value)) === 0)) fences.push("rlimits");
+
+  call.prctl(PR_SET_DUMPABLE, 0n, 0n, 0n, 0n);
+  if (call.prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n) === 0) fences.push("no-new-privileges");
+
+  const architecture: Architecture = Deno.build.arch;
+  const filter = seccompProgram(architecture, Deno.pid);
+  const program = new BigUint64Array(2);
+  new Uint16Array(program.buffer)[0] = filter.length / 8;
+  program[1] = BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(filter)));
+  const installed = call.syscall(
+    BigInt(SYSCALLS[architecture].seccomp),
+    BigInt(SECCOMP_SET_MODE_FILTER),
+    BigInt(SECCOMP_FILTER_FLAG_TSYNC),
+    program,
+  );
+  if (Number(installed) === 0) fences.push("seccomp");
+  // The library stays open: closing it would need nothing more from us, and its symbols die with ffi's permission.
+  return fences;
+}
+
+/** `struct rlimit` with the soft and the hard limit at the same value. */
+function rlimit(value: number): BigUint64Array<ArrayBuffer> {
+  return new BigUint64Array([BigInt(value), BigInt(value)]);
+}

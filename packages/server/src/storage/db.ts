@@ -1,0 +1,139 @@
+/**
+ * The connection to Postgres: opened with patience, kept through restarts of the database.
+ *
+ * @module
+ */
+import { PlatformError } from "@fluxbase/contract";
+import { Kysely, PostgresDialect, type Transaction } from "kysely";
+import pg from "pg";
+import { delay } from "../core/clock.ts";
+import type { Log } from "../core/log.ts";
+import type { Secret } from "../core/secret.ts";
+import type { Schema } from "./schema.ts";
+import { StartError } from "./start_error.ts";
+
+/** A pool or a transaction: a statement need not know. */
+export type Db = Kysely<Schema> | Transaction<Schema>;
+
+export interface Database {
+  readonly db: Kysely<Schema>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  readonly url: Secret;
+  readonly maxConnectionsCount: number;
+  readonly log: Log;
+  /** How long to try at start. */
+  readonly connectMs?: number;
+}
+
+const CONNECT_MS = 30_000;
+const FIRST_BACKOFF_MS = 100;
+const LAST_BACKOFF_MS = 3_000;
+const STATEMENT_MS = 30_000;
+const OLDEST_SERVER = 15;
+
+/** Answers that will not change by waiting. */
+const FINAL_CODES: Readonly<Record<string, string>> = {
+  "28P01": "the user or password is wrong",
+  "28000": "the user may not connect; check pg_hba.conf",
+  "3D000": "the database does not exist; create it first",
+};
+
+/** @throws {StartError} when the database cannot be reached in time, refuses us, or is too old */
+export async function connectDatabase(options: DatabaseOptions): Promise<Database> {
+  const pool = new pg.Pool({
+    connectionString: options.url.reveal(),
+    max: options.maxConnectionsCount,
+    connectionTimeoutMillis: 10_000,
+    statement_timeout: STATEMENT_MS,
+    application_name: "fluxbase",
+    keepAlive: true,
+  });
+  // A connection that breaks while idle is replaced by the pool; without a listener it would end the process.
+  pool.on("error", (error) => options.log.warn("A database connection broke", { reason: error.message }));
+  try {
+    await waitForServer(pool, options);
+  } catch (error) {
+    await pool.end();
+    throw error;
+  }
+  const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
+  return { db, [Symbol.asyncDispose]: () => db.destroy() };
+}
+
+async function waitForServer(pool: pg.Pool, { url, log, connectMs = CONNECT_MS }: DatabaseOptions): Promise<void> {
+  const deadline = performance.now() + connectMs;
+  for (let backoffMs = FIRST_BACKOFF_MS;; backoffMs = Math.min(backoffMs * 2, LAST_BACKOFF_MS)) {
+    try {
+      const { rows } = await pool.query("show server_version_num");
+      const major = Math.floor(Number(rows[0]?.server_version_num) / 10_000);
+      if (major >= OLDEST_SERVER) return;
+      throw new StartError(
+        `Cannot use the database at ${placeOf(url)}: it is Postgres ${major}, and ${OLDEST_SERVER} or newer is needed`,
+      );
+    } catch (error) {
+      if (error instanceof StartError) throw error;
+      const reason = FINAL_CODES[codeOf(error)];
+      if (reason !== undefined) throw new StartError(`Cannot connect to the database at ${placeOf(url)}: ${reason}`);
+      if (performance.now() + backoffMs > deadline) {
+        throw new StartError(
+          `Cannot connect to the database at ${placeOf(url)} within ${connectMs / 1000} s: ${
+            messageOf(error)
+          }; check DATABASE_URL and that the server runs`,
+        );
+      }
+      log.warn("Database does not answer yet, trying again", {
+        database: placeOf(url),
+        inMs: backoffMs,
+        reason: messageOf(error),
+      });
+      await delay(backoffMs);
+    }
+  }
+}
+
+/** Host, port and database without user and password. */
+function placeOf(url: Secret): string {
+  try {
+    const { host, pathname } = new URL(url.reveal());
+    return `${host}${pathname}`;
+  } catch {
+    return "the given URL";
+  }
+}
+
+/** SQLSTATE of a statement's failure, a code of the network, or empty. */
+export function codeOf(error: unknown): string {
+  const code = error instanceof Error ? Reflect.get(error, "code") : undefined;
+  return typeof code === "string" ? code : "";
+}
+
+const UNIQUE_VIOLATION = "23505";
+
+export function isUniqueViolation(error: unknown): boolean {
+  return codeOf(error) === UNIQUE_VIOLATION;
+}
+
+/** Connection failures, shutdown and start-up of the server, too many connections. */
+const UNAVAILABLE = /^(08|57P0|53300|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)/;
+
+/** The error a caller is told when a statement failed because the database is away; anything else as it was. */
+export function asDatabaseError(error: unknown): unknown {
+  if (error instanceof PlatformError) return error;
+  const isAway = UNAVAILABLE.test(codeOf(error)) ||
+    /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/.test(
+      messageOf(error),
+    );
+  if (!isAway) return error;
+  return new PlatformError("DATABASE_UNAVAILABLE", "The database does not answer: try again in a moment", {
+    cause: error,
+    details: { retry_after: 1 },
+  });
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(messageOf).join("; ");
+  return error instanceof Error ? error.message : String(error);
+}

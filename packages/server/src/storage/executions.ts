@@ -1,0 +1,209 @@
+/**
+ * Statements about executions, their log lines and rollups.
+ *
+ * Batches go in through `unnest` of one array per column: one prepared statement whatever the number of rows.
+ *
+ * @module
+ */
+import type { ErrorCode, ExecutionStatus, LogLevel, TriggerType } from "@fluxbase/contract";
+import { type RawBuilder, sql } from "kysely";
+import type { Db } from "./db.ts";
+
+export interface LogLineRecord {
+  readonly atMs: number;
+  readonly level: LogLevel;
+  readonly message: string;
+  readonly fields: Readonly<Record<string, unknown>> | null;
+}
+
+/** One invocation that is over. */
+export interface ExecutionRecord {
+  readonly id: string;
+  readonly functionId: string;
+  readonly functionName: string;
+  readonly namespace: string;
+  readonly version: number;
+  readonly triggerType: TriggerType;
+  readonly status: ExecutionStatus;
+  readonly statusCode: number | null;
+  readonly durationMs: number;
+  readonly queueMs: number;
+  readonly coldStart: boolean;
+  readonly method: string;
+  readonly path: string;
+  readonly userId: string | null;
+  readonly errorMessage: string | null;
+  readonly errorCode: ErrorCode | null;
+  readonly errorStack: string | null;
+  readonly startedAtMs: number;
+  readonly logs: readonly LogLineRecord[];
+}
+
+/** Invocations of one function in one second that have no rows of their own. */
+export interface Rollup {
+  readonly functionId: string;
+  readonly secondMs: number;
+  readonly node: string;
+  readonly count: number;
+  readonly errorCount: number;
+  readonly latencyBuckets: readonly number[];
+}
+
+/** Postgres' text type refuses the character NUL. */
+const clean = (text: string) => text.replaceAll("\0", "\uFFFD");
+const cleanOrNull = (text: string | null) => text === null ? null : clean(text);
+
+export async function insertExecutions(db: Db, records: readonly ExecutionRecord[]): Promise<void> {
+  if (records.length === 0) return;
+  const column = (type: string, value: (record: ExecutionRecord) => unknown) => array(type, records.map(value));
+  await sql`
+    insert into fluxbase.executions
+      (id, function_id, function_name, namespace, version, trigger_type, status, status_code, duration_ms, queue_ms,
+       cold_start, method, path, user_id, error_message, error_code, error_stack, started_at, completed_at)
+    select id, function_id, function_name, namespace, version, trigger_type, status, status_code, duration_ms, queue_ms,
+           cold_start, method, path, user_id, error_message, error_code, error_stack,
+           to_timestamp(started_ms / 1000), to_timestamp((started_ms + duration_ms) / 1000)
+      from unnest(
+        ${column("text", (r) => clean(r.id))}, ${column("uuid", (r) => r.functionId)}, ${
+    column("text", (r) => r.functionName)
+  },
+        ${column("text", (r) => r.namespace)}, ${column("int4", (r) => r.version)}, ${
+    column("text", (r) => r.triggerType)
+  },
+        ${column("text", (r) => r.status)}, ${column("int4", (r) => r.statusCode)}, ${
+    column("float8", (r) => r.durationMs)
+  },
+        ${column("float8", (r) => r.queueMs)}, ${column("bool", (r) => r.coldStart)}, ${
+    column("text", (r) => r.method)
+  },
+        ${column("text", (r) => clean(r.path))}, ${column("text", (r) => cleanOrNull(r.userId))},
+        ${column("text", (r) => cleanOrNull(r.errorMessage))}, ${column("text", (r) => r.errorCode)},
+        ${column("text", (r) => cleanOrNull(r.errorStack))}, ${column("float8", (r) => r.startedAtMs)}
+      ) as row (id, function_id, function_name, namespace, version, trigger_type, status, status_code, duration_ms, queue_ms,
+                cold_start, method, path, user_id, error_message, error_code, error_stack, started_ms)`.execute(db);
+}
+
+export async function insertLogLines(db: Db, records: readonly ExecutionRecord[]): Promise<void> {
+  const lines = records.flatMap((record) => record.logs.map((line, index) => ({ record, line, number: index + 1 })));
+  if (lines.length === 0) return;
+  const column = (type: string, value: (entry: (typeof lines)[number]) => unknown) => array(type, lines.map(value));
+  await sql`
+    insert into fluxbase.execution_logs (execution_id, function_id, started_at, line_number, logged_at, level, message, fields)
+    select execution_id, function_id, to_timestamp(started_ms / 1000), line_number, to_timestamp(logged_ms / 1000), level, message, fields
+      from unnest(
+        ${column("text", ({ record }) => clean(record.id))}, ${column("uuid", ({ record }) => record.functionId)},
+        ${column("float8", ({ record }) => record.startedAtMs)}, ${column("int4", ({ number }) => number)},
+        ${column("float8", ({ line }) => line.atMs)}, ${column("text", ({ line }) => line.level)},
+        ${column("text", ({ line }) => clean(line.message))}, ${column("jsonb", ({ line }) => jsonOrNull(line.fields))}
+      ) as row (execution_id, function_id, started_ms, line_number, logged_ms, level, message, fields)`.execute(db);
+}
+
+function jsonOrNull(fields: LogLineRecord["fields"]): string | null {
+  // jsonb refuses the escape \u0000.
+  return fields === null ? null : JSON.stringify(fields).replaceAll("\\u0000", "\\ufffd");
+}
+
+export async function addRollups(db: Db, rollups: readonly Rollup[]): Promise<void> {
+  for (const rollup of rollups) {
+    await sql`
+      insert into fluxbase.execution_rollups as r (function_id, second, node, count, error_count, latency_buckets)
+      values (${rollup.functionId}, to_timestamp(${rollup.secondMs}::float8 / 1000), ${rollup.node}, ${rollup.count},
+              ${rollup.errorCount}, ${rollup.latencyBuckets}::bigint[])
+      on conflict (function_id, second, node) do update
+        set count = r.count + excluded.count, error_count = r.error_count + excluded.error_count,
+            latency_buckets = (select array_agg(a + b order by i)
+                                 from unnest(r.latency_buckets, excluded.latency_buckets) with ordinality as both_(a, b, i))`
+      .execute(db);
+  }
+}
+
+function array(type: string, values: readonly unknown[]): RawBuilder<unknown> {
+  return sql`${values}::${sql.raw(type)}[]`;
+}
+
+export interface StoredExecution extends Omit<ExecutionRecord, "logs" | "startedAtMs"> {
+  readonly startedAt: Date;
+  readonly completedAt: Date | null;
+  /** All lines as one text. */
+  readonly logText: string;
+}
+
+export interface ExecutionFilter {
+  readonly functionId?: string;
+  readonly functionName?: string;
+  readonly namespace?: string;
+  readonly status?: ExecutionStatus;
+  readonly since?: Date;
+  readonly limit: number;
+  readonly offset: number;
+}
+
+/** Newest first. */
+export async function listExecutions(db: Db, filter: ExecutionFilter): Promise<StoredExecution[]> {
+  const { rows } = await sql<StoredExecution>`
+    select id, function_id as "functionId", function_name as "functionName", namespace, version, trigger_type as "triggerType",
+           status, status_code as "statusCode", duration_ms as "durationMs", queue_ms as "queueMs", cold_start as "coldStart",
+           method, path, user_id as "userId", error_message as "errorMessage", error_code as "errorCode", error_stack as "errorStack",
+           started_at as "startedAt", completed_at as "completedAt",
+           coalesce((select string_agg(l.message, E'\n' order by l.line_number) from fluxbase.execution_logs l
+                      where l.execution_id = e.id and l.started_at = e.started_at and l.function_id = e.function_id), '') as "logText"
+      from fluxbase.executions e
+     where ${filter.functionId === undefined ? sql`true` : sql`function_id = ${filter.functionId}`}
+       and ${filter.functionName === undefined ? sql`true` : sql`function_name = ${filter.functionName}`}
+       and ${filter.namespace === undefined ? sql`true` : sql`namespace = ${filter.namespace}`}
+       and ${filter.status === undefined ? sql`true` : sql`status = ${filter.status}`}
+       and ${filter.since === undefined ? sql`true` : sql`started_at >= ${filter.since}`}
+     order by started_at desc
+     limit ${filter.limit} offset ${filter.offset}`.execute(db);
+  return rows;
+}
+
+export interface StoredLogLine {
+  readonly executionId: string;
+  readonly lineNumber: number;
+  readonly loggedAt: Date;
+  readonly level: LogLevel;
+  readonly message: string;
+  readonly fields: Readonly<Record<string, unknown>> | null;
+}
+
+export interface LogFilter {
+  readonly functionId: string;
+  readonly level?: LogLevel;
+  readonly since?: Date;
+  readonly executionId?: string;
+  readonly limit: number;
+}
+
+/** Newest first. */
+export async function listLogLines(db: Db, filter: LogFilter): Promise<StoredLogLine[]> {
+  const { rows } = await sql<StoredLogLine>`
+    select execution_id as "executionId", line_number as "lineNumber", logged_at as "loggedAt", level, message, fields
+      from fluxbase.execution_logs
+     where function_id = ${filter.functionId}
+       and ${filter.level === undefined ? sql`true` : sql`level = ${filter.level}`}
+       and ${filter.since === undefined ? sql`true` : sql`logged_at >= ${filter.since}`}
+       and ${filter.executionId === undefined ? sql`true` : sql`execution_id = ${filter.executionId}`}
+     order by logged_at desc, line_number desc
+     limit ${filter.limit}`.execute(db);
+  return rows;
+}
+
+/** Makes the partitions of today and the next days. */
+export async function ensurePartitions(db: Db, today: Date, dayCount: number): Promise<void> {
+  for (let index = 0; index < dayCount; index += 1) {
+    const day = new Date(today.getTime() + index * 86_400_000).toISOString().slice(0, 10);
+    await sql`select fluxbase.ensure_partition('executions', ${day}::date), fluxbase.ensure_partition('execution_logs', ${day}::date)`
+      .execute(db);
+  }
+}
+
+/** Drops what is older than the retention; returns how many partitions went. */
+export async function dropOldExecutions(db: Db, before: Date): Promise<number> {
+  const day = before.toISOString().slice(0, 10);
+  const { rows } = await sql<{ dropped: number }>`
+    select fluxbase.drop_partitions_before('executions', ${day}::date)
+         + fluxbase.drop_partitions_before('execution_logs', ${day}::date) as dropped`.execute(db);
+  await sql`delete from fluxbase.execution_rollups where second < ${day}::date`.execute(db);
+  return rows[0]?.dropped ?? 0;
+}

@@ -1,0 +1,241 @@
+/**
+ * Statements about functions and which of their versions is live.
+ *
+ * @module
+ */
+import type { BuildProblem, FunctionSettings, FunctionSource } from "@fluxbase/contract";
+import { type Kysely, sql } from "kysely";
+import type { Db } from "./db.ts";
+import type { Schema } from "./schema.ts";
+import { insertVersion, type NewVersion, pruneVersions, type StoredVersion, VERSION_COLUMNS } from "./versions.ts";
+
+export interface StoredFunction {
+  readonly id: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly description: string | null;
+  readonly enabled: boolean;
+  readonly source: FunctionSource;
+  readonly liveVersion: number | null;
+  readonly latestVersion: number;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+  readonly createdBy: string | null;
+}
+
+/** A function with its latest version. */
+export interface FunctionWithVersion {
+  readonly function: StoredFunction;
+  readonly version: StoredVersion;
+}
+
+/** What every node keeps in memory of a function: all but source and bundle. */
+export interface LiveFunctionRow {
+  readonly id: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly enabled: boolean;
+  readonly liveVersion: number | null;
+  readonly latestVersion: number;
+  /** Of the live version, else of the latest. */
+  readonly settings: FunctionSettings;
+  readonly envSealed: Uint8Array | null;
+  /** Why the latest version did not build. */
+  readonly problems: readonly BuildProblem[];
+}
+
+const FUNCTION_COLUMNS = [
+  "f.id",
+  "f.namespace",
+  "f.name",
+  "f.description",
+  "f.enabled",
+  "f.source",
+  "f.live_version as liveVersion",
+  "f.latest_version as latestVersion",
+  "f.created_at as createdAt",
+  "f.updated_at as updatedAt",
+  "f.created_by as createdBy",
+] as const;
+
+export interface NewFunction {
+  readonly namespace: string;
+  readonly name: string;
+  readonly description: string | null;
+  readonly enabled: boolean;
+  readonly source: FunctionSource;
+  readonly createdBy: string | null;
+}
+
+/** Inserts a function with its first version; a unique violation means that the name is taken. */
+export function createFunction(db: Kysely<Schema>, fn: NewFunction, version: NewVersion): Promise<string> {
+  return db.transaction().execute(async (trx) => {
+    const { id } = await trx.insertInto("fluxbase.functions").values({
+      namespace: fn.namespace,
+      name: fn.name,
+      description: fn.description,
+      enabled: fn.enabled,
+      source: fn.source,
+      created_by: fn.createdBy,
+      live_version: null,
+    }).returning("id").executeTakeFirstOrThrow();
+    await storeVersion(trx, id, version, 1);
+    return id;
+  });
+}
+
+/**
+ * Stores the next version; makes it live if it built. The row lock puts two deployments at once in an order: both
+ * are stored, the later one is live.
+ *
+ * @returns the number, or undefined when the function has been deleted
+ */
+export function addVersion(db: Kysely<Schema>, functionId: string, version: NewVersion): Promise<number | undefined> {
+  return db.transaction().execute(async (trx) => {
+    const locked = await trx.selectFrom("fluxbase.functions as f").select("f.latest_version as latestVersion")
+      .where("f.id", "=", functionId).where("f.deleted_at", "is", null).forUpdate().executeTakeFirst();
+    if (locked === undefined) return undefined;
+    await storeVersion(trx, functionId, version, locked.latestVersion + 1);
+    return locked.latestVersion + 1;
+  });
+}
+
+async function storeVersion(trx: Db, functionId: string, version: NewVersion, number: number): Promise<void> {
+  await insertVersion(trx, functionId, version, number);
+  await trx.updateTable("fluxbase.functions").set({
+    latest_version: number,
+    updated_at: sql<Date>`now()`,
+    ...(version.bundle === null ? {} : { live_version: number }),
+  }).where("id", "=", functionId).execute();
+  await pruneVersions(trx, functionId);
+}
+
+export async function findFunction(db: Db, namespace: string, name: string): Promise<FunctionWithVersion | undefined> {
+  const row = await functionsWithLatest(db).where("f.namespace", "=", namespace).where("f.name", "=", name)
+    .executeTakeFirst();
+  return row && split(row);
+}
+
+/** All functions, or those of one namespace, by name. Without sources: `files` is empty. */
+export async function listFunctions(db: Db, namespace: string | undefined): Promise<FunctionWithVersion[]> {
+  let query = db.selectFrom("fluxbase.functions as f")
+    .innerJoin(
+      "fluxbase.versions as v",
+      (join) => join.onRef("v.function_id", "=", "f.id").onRef("v.number", "=", "f.latest_version"),
+    )
+    .select([...FUNCTION_COLUMNS, ...VERSION_COLUMNS])
+    .select(sql<Record<string, string>>`'{}'::jsonb`.as("files"))
+    .where("f.deleted_at", "is", null)
+    .orderBy("f.namespace").orderBy("f.name");
+  if (namespace !== undefined) query = query.where("f.namespace", "=", namespace);
+  return (await query.execute()).map(split);
+}
+
+function functionsWithLatest(db: Db) {
+  return db.selectFrom("fluxbase.functions as f")
+    .innerJoin(
+      "fluxbase.versions as v",
+      (join) => join.onRef("v.function_id", "=", "f.id").onRef("v.number", "=", "f.latest_version"),
+    )
+    .select([...FUNCTION_COLUMNS, ...VERSION_COLUMNS, "v.files"])
+    .where("f.deleted_at", "is", null);
+}
+
+type JoinedRow = StoredFunction & Omit<StoredVersion, "createdAt" | "createdBy"> & {
+  versionCreatedAt: Date;
+  versionCreatedBy: string | null;
+};
+
+function split(row: JoinedRow): FunctionWithVersion {
+  const {
+    number,
+    entry,
+    files,
+    settings,
+    envNames,
+    envSealed,
+    bundleBytes,
+    problems,
+    contentHash,
+    versionCreatedAt,
+    versionCreatedBy,
+    ...fn
+  } = row;
+  return {
+    function: fn,
+    version: {
+      number,
+      entry,
+      files,
+      settings,
+      envNames,
+      envSealed,
+      bundleBytes,
+      problems,
+      contentHash,
+      createdAt: versionCreatedAt,
+      createdBy: versionCreatedBy,
+    },
+  };
+}
+
+export interface FunctionChange {
+  readonly description?: string | null;
+  readonly enabled?: boolean;
+}
+
+export async function updateFunction(db: Db, functionId: string, change: FunctionChange): Promise<void> {
+  await db.updateTable("fluxbase.functions").set({ ...change, updated_at: sql<Date>`now()` })
+    .where("id", "=", functionId).where("deleted_at", "is", null).execute();
+}
+
+/** Makes an earlier version live; false when it does not exist or never built. */
+export async function makeLive(db: Db, functionId: string, version: number): Promise<boolean> {
+  const { numUpdatedRows } = await db.updateTable("fluxbase.functions").set({
+    live_version: version,
+    updated_at: sql<Date>`now()`,
+  })
+    .where("id", "=", functionId).where("deleted_at", "is", null)
+    .where(({ exists, selectFrom }) =>
+      exists(
+        selectFrom("fluxbase.versions as v").select("v.number")
+          .where("v.function_id", "=", functionId).where("v.number", "=", version).where("v.bundle", "is not", null),
+      )
+    ).executeTakeFirst();
+  return numUpdatedRows > 0n;
+}
+
+/** Soft: the row stays for 30 days, its name is free at once. */
+export async function deleteFunction(db: Db, functionId: string): Promise<boolean> {
+  const { numUpdatedRows } = await db.updateTable("fluxbase.functions").set({ deleted_at: sql<Date>`now()` })
+    .where("id", "=", functionId).where("deleted_at", "is", null).executeTakeFirst();
+  return numUpdatedRows > 0n;
+}
+
+/** Everything the catalog holds, or the row of one function; a deleted function has none. */
+export async function listLiveFunctions(db: Db, functionId?: string): Promise<LiveFunctionRow[]> {
+  let query = db.selectFrom("fluxbase.functions as f")
+    .innerJoin(
+      "fluxbase.versions as v",
+      (join) =>
+        join.onRef("v.function_id", "=", "f.id").on(
+          "v.number",
+          "=",
+          sql<number>`coalesce(f.live_version, f.latest_version)`,
+        ),
+    )
+    .select([
+      "f.id",
+      "f.namespace",
+      "f.name",
+      "f.enabled",
+      "f.live_version as liveVersion",
+      "f.latest_version as latestVersion",
+      "v.settings",
+      "v.env_sealed as envSealed",
+      "v.problems",
+    ])
+    .where("f.deleted_at", "is", null);
+  if (functionId !== undefined) query = query.where("f.id", "=", functionId);
+  return await query.execute();
+}

@@ -1,0 +1,107 @@
+/**
+ * The tables as Kysely sees them; `migrations/` is the source.
+ *
+ * @module
+ */
+import type {
+  BuildProblem,
+  ErrorCode,
+  ExecutionStatus,
+  FunctionSettings,
+  FunctionSource,
+  LogLevel,
+  TriggerType,
+} from "@fluxbase/contract";
+import type { ColumnType, Generated, JSONColumnType } from "kysely";
+
+type Instant = ColumnType<Date, Date | string, Date | string>;
+type GeneratedInstant = ColumnType<Date, Date | string | undefined, Date | string>;
+type OptionalInstant = ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+
+export interface Schema {
+  "fluxbase.functions": {
+    id: Generated<string>;
+    namespace: string;
+    name: string;
+    description: string | null;
+    enabled: Generated<boolean>;
+    source: FunctionSource;
+    live_version: number | null;
+    latest_version: Generated<number>;
+    created_at: GeneratedInstant;
+    updated_at: GeneratedInstant;
+    created_by: string | null;
+    deleted_at: OptionalInstant;
+  };
+  "fluxbase.versions": {
+    function_id: string;
+    number: number;
+    entry: string;
+    files: JSONColumnType<Record<string, string>>;
+    settings: JSONColumnType<FunctionSettings>;
+    env_names: string[];
+    env_sealed: Uint8Array | null;
+    bundle: string | null;
+    bundle_bytes: number | null;
+    problems: JSONColumnType<readonly BuildProblem[]>;
+    content_hash: string;
+    created_at: GeneratedInstant;
+    created_by: string | null;
+  };
+  "fluxbase.executions": {
+    id: string;
+    function_id: string;
+    function_name: string;
+    namespace: string;
+    version: number;
+    trigger_type: TriggerType;
+    status: ExecutionStatus;
+    status_code: number | null;
+    duration_ms: number | null;
+    queue_ms: number;
+    cold_start: boolean;
+    method: string;
+    path: string;
+    user_id: string | null;
+    error_message: string | null;
+    error_code: ErrorCode | null;
+    error_stack: string | null;
+    started_at: Instant;
+    completed_at: OptionalInstant;
+  };
+  "fluxbase.execution_logs": {
+    execution_id: string;
+    function_id: string;
+    started_at: Instant;
+    line_number: number;
+    logged_at: Instant;
+    level: LogLevel;
+    message: string;
+    fields: JSONColumnType<Record<string, unknown>> | null;
+  };
+  "fluxbase.execution_rollups": {
+    function_id: string;
+    second: Instant;
+    node: string;
+    count: string;
+    error_count: string;
+    latency_buckets: string[];
+  };
+  "fluxbase.keys": {
+    id: Generated<string>;
+    kind: KeyKind;
+    name: string;
+    description: string | null;
+    key_prefix: string;
+    key_hash: Uint8Array;
+    scopes: string[];
+    namespaces: string[] | null;
+    created_at: GeneratedInstant;
+    created_by: string | null;
+    expires_at: OptionalInstant;
+    revoked_at: OptionalInstant;
+    last_used_at: OptionalInstant;
+  };
+}
+
+export type KeyKind = "client" | "service";

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- inside a sandbox the console is the log of the execution
 /**
  * The main module of a sandbox: gives up what user code must not have, then loads one bundle and answers requests.
  *

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- inside a sandbox the console is the log of the execution
 /**
  * What user code finds in its global scope beyond the web platform, and what it does not find any more.
  *

@@ -93,7 +93,7 @@ export class Sandbox {
     options: { limits: SandboxLimits; now: () => number },
   ): Promise<Sandbox> {
     const ready = Promise.withResolvers<readonly Fence[]>();
-    let sandbox: Sandbox | undefined;
+    let sandbox: Sandbox | undefined = undefined;
     const reading = readFrames(process.connection, (type, id, payload) => {
       if (sandbox !== undefined) return sandbox.#onFrame(type, id, payload);
       ready.resolve(parseReady(type, payload));

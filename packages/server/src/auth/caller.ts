@@ -1,0 +1,67 @@
+/**
+ * Who is calling, as far as the platform has checked it.
+ *
+ * @module
+ */
+export type CallerKind = "anonymous" | "anon" | "user" | "key" | "service";
+
+export interface Caller {
+  readonly kind: CallerKind;
+  /** The role claim of the token; `service_role` and `admin` may do everything. */
+  readonly role: string | null;
+  readonly userId: string | null;
+  readonly email: string | null;
+  readonly sessionId: string | null;
+  readonly keyId: string | null;
+  readonly scopes: readonly string[];
+  /** Null: all of them. */
+  readonly namespaces: readonly string[] | null;
+  /** The user's identity as sandboxes get it: JSON, or empty when there is no user. */
+  readonly factsJson: string;
+}
+
+const NOBODY = {
+  role: null,
+  userId: null,
+  email: null,
+  sessionId: null,
+  keyId: null,
+  scopes: [],
+  namespaces: null,
+  factsJson: "",
+} as const;
+
+export const ANONYMOUS: Caller = Object.freeze({ kind: "anonymous", ...NOBODY });
+
+export interface RoleClaims {
+  readonly role: string;
+  readonly sub?: string;
+  readonly email?: string;
+  readonly session_id?: string;
+}
+
+export function callerOfClaims(claims: RoleClaims): Caller {
+  const { role, sub, email, session_id } = claims;
+  if (sub === undefined) return Object.freeze({ ...NOBODY, kind: role === "anon" ? "anon" : "service", role });
+  return Object.freeze({
+    ...NOBODY,
+    kind: "user",
+    role,
+    userId: sub,
+    email: email ?? null,
+    sessionId: session_id ?? null,
+    factsJson: JSON.stringify({ user_id: sub, user_email: email, user_role: role, session_id }),
+  });
+}
+
+export interface KeyFacts {
+  readonly id: string;
+  readonly kind: "client" | "service";
+  readonly scopes: readonly string[];
+  readonly namespaces: readonly string[] | null;
+}
+
+export function callerOfKey({ id, kind, scopes, namespaces }: KeyFacts): Caller {
+  const role = kind === "service" ? "service_role" : null;
+  return Object.freeze({ ...NOBODY, kind: "key", role, keyId: id, scopes, namespaces });
+}

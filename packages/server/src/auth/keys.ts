@@ -1,0 +1,72 @@
+/**
+ * Client and service keys: made here, known by their hash, all in memory.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import type { Log } from "../core/log.ts";
+import type { Db } from "../storage/db.ts";
+import { type KeyRow, listKeys } from "../storage/keys.ts";
+import type { Listener } from "../storage/listener.ts";
+import type { KeyKind } from "../storage/schema.ts";
+
+const PREFIXES: Readonly<Record<KeyKind, string>> = { client: "fbk_", service: "fbs_" };
+const RANDOM_BYTES = 32;
+const SHOWN_CHARACTERS = 12;
+const KEYS_CHANNEL = "fluxbase_keys";
+
+export function generateKey(kind: KeyKind): string {
+  const random = crypto.getRandomValues(new Uint8Array(RANDOM_BYTES));
+  return PREFIXES[kind] + random.toBase64({ alphabet: "base64url", omitPadding: true });
+}
+
+export function looksLikeKey(credential: string): boolean {
+  return Object.values(PREFIXES).some((prefix) => credential.startsWith(prefix));
+}
+
+export function keyPrefixOf(key: string): string {
+  return key.slice(0, SHOWN_CHARACTERS);
+}
+
+/** SHA-256: a key has 256 random bits, so nothing slower is needed, and a look-up by hash leaks no timing of the key. */
+export function hashKey(key: string): Uint8Array {
+  return createHash("sha256").update(key).digest();
+}
+
+export interface KeyStore {
+  find(key: string): KeyRow | undefined;
+  /** Called when any key changed. */
+  onChange(handler: () => void): void;
+  refresh(): Promise<void>;
+}
+
+export async function startKeyStore(
+  { db, listener, log }: { db: Db; listener: Listener; log: Log },
+): Promise<KeyStore> {
+  let byHash = new Map<string, KeyRow>();
+  const handlers: (() => void)[] = [];
+  let reading: Promise<void> = Promise.resolve();
+
+  function refresh(): Promise<void> {
+    const done = reading.then(async () => {
+      const rows = await listKeys(db);
+      byHash = new Map(rows.map((row) => [hexOf(row.keyHash), row]));
+      for (const handler of handlers) handler();
+    });
+    reading = done.catch((error) => log.warn("Cannot read keys from the database", { error }));
+    return done;
+  }
+
+  await listener.on(KEYS_CHANNEL, () => void refresh().catch(() => {}));
+  listener.onReconnect(() => void refresh().catch(() => {}));
+  await refresh();
+  return {
+    find: (key) => byHash.get(hexOf(hashKey(key))),
+    onChange: (handler) => void handlers.push(handler),
+    refresh,
+  };
+}
+
+function hexOf(bytes: Uint8Array): string {
+  return Uint8Array.from(bytes).toHex();
+}

@@ -1,0 +1,81 @@
+/**
+ * JWTs of the platform: HS256 with one secret, whoever minted them.
+ *
+ * @module
+ */
+import { PlatformError } from "@fluxbase/contract";
+import { errors, jwtVerify, SignJWT } from "jose";
+import type { Secret } from "../core/secret.ts";
+import { type Caller, callerOfClaims } from "./caller.ts";
+
+/** Issuers whose role keys are accepted; a token without issuer is too. */
+const ISSUERS: readonly string[] = ["fluxbase", "supabase", "supabase-demo"];
+const ROLES: readonly string[] = ["anon", "authenticated", "admin", "service_role"];
+/** Roles that stand for a person and say nothing without one. */
+const USER_ROLES: readonly string[] = ["authenticated", "admin"];
+const CLOCK_TOLERANCE_SEC = 5;
+
+export interface VerifiedToken {
+  readonly caller: Caller;
+  /** Milliseconds since the epoch; infinite for a token without expiry. */
+  readonly expiresAtMs: number;
+}
+
+export interface Tokens {
+  /** @throws {PlatformError} INVALID_CREDENTIAL with the reason */
+  verify(token: string): Promise<VerifiedToken>;
+  /** A token for a role, without a user. */
+  mintRole(role: "anon" | "service_role", validity: { issuedAtSec: number; expiresAtSec: number }): Promise<string>;
+}
+
+export function createTokens(secret: Secret): Tokens {
+  const key = new TextEncoder().encode(secret.reveal());
+
+  return {
+    async verify(token) {
+      try {
+        // The algorithm is ours to choose: what the token's header says is compared, never followed.
+        const { payload } = await jwtVerify(token, key, { algorithms: ["HS256"], clockTolerance: CLOCK_TOLERANCE_SEC });
+        const { iss, exp, sub } = payload;
+        const role = payload["role"];
+        if (iss !== undefined && !ISSUERS.includes(iss)) throw invalid("its issuer is not accepted");
+        if (typeof role !== "string" || !ROLES.includes(role)) throw invalid("it has no known role");
+        if (USER_ROLES.includes(role) && (sub === undefined || sub === "")) {
+          throw invalid(`role ${role} needs a subject`);
+        }
+        const caller = callerOfClaims({
+          role,
+          ...optionalText("sub", sub),
+          ...optionalText("email", payload["email"]),
+          ...optionalText("session_id", payload["session_id"]),
+        });
+        return { caller, expiresAtMs: exp === undefined ? Infinity : exp * 1000 };
+      } catch (error) {
+        throw error instanceof PlatformError ? error : invalid(reasonOf(error));
+      }
+    },
+    mintRole: (role, { issuedAtSec, expiresAtSec }) =>
+      new SignJWT({ role }).setProtectedHeader({ alg: "HS256", typ: "JWT" }).setIssuer("fluxbase")
+        .setIssuedAt(issuedAtSec).setExpirationTime(expiresAtSec).sign(key),
+  };
+}
+
+function optionalText<Name extends string>(name: Name, value: unknown): { [key in Name]?: string } {
+  const record: { [key in Name]?: string } = {};
+  if (typeof value === "string" && value !== "") record[name] = value;
+  return record;
+}
+
+function reasonOf(error: unknown): string {
+  if (error instanceof errors.JWTExpired) {
+    return `it expired at ${new Date(Number(error.payload.exp) * 1000).toISOString()}`;
+  }
+  if (error instanceof errors.JWSSignatureVerificationFailed) return "its signature does not match";
+  if (error instanceof errors.JOSEAlgNotAllowed) return "its algorithm is not HS256";
+  if (error instanceof errors.JWTClaimValidationFailed) return `its claim "${error.claim}" is not acceptable`;
+  return "it is not a JWT or key of this server";
+}
+
+export function invalid(reason: string): PlatformError {
+  return new PlatformError("INVALID_CREDENTIAL", `Cannot accept the credential: ${reason}`);
+}

@@ -1,0 +1,147 @@
+/**
+ * What the syntax tree of one source file says: its imports, and which binding answers requests.
+ *
+ * Runs only inside the builder process: the parser is native code and its input is hostile.
+ *
+ * @module
+ */
+import type { BuildProblem } from "@fluxbase/contract";
+import { type ParseResult, parseSync, type Program } from "oxc-parser";
+
+export interface ImportUse {
+  readonly specifier: string;
+  /** Offset in the source. */
+  readonly start: number;
+}
+
+export interface Analysis {
+  readonly problems: readonly BuildProblem[];
+  readonly imports: readonly ImportUse[];
+  /** Top-level binding that must be exported for the runtime, if the source does not make its handler reachable itself. */
+  readonly handlerBinding: "handler" | "main" | undefined;
+  readonly hasHandler: boolean;
+}
+
+const PROBLEMS_MAX_COUNT = 20;
+const SNIPPET_MAX_CHARACTERS = 200;
+const NO_HANDLER =
+  "Cannot find a handler: declare `async function handler(req) { … }`, or export a function or an object with fetch as default";
+
+export function analyse(file: string, code: string): Analysis {
+  const parsed = parseSync(file, code, { sourceType: "module" });
+  const syntax = parsed.errors.filter(({ severity }) => severity === "Error").slice(0, PROBLEMS_MAX_COUNT);
+  if (syntax.length > 0) {
+    const problems = syntax.map(({ message, labels }) => problemAt(file, code, message, labels[0]?.start));
+    return { problems, imports: [], handlerBinding: undefined, hasHandler: false };
+  }
+  const bindings = topLevelBindings(parsed.program);
+  const handlerBinding = bindings.has("handler") ? "handler" : bindings.has("main") ? "main" : undefined;
+  const hasHandler = handlerBinding !== undefined || exportsHandler(parsed) || callsServe(parsed.program);
+  return { problems: [], imports: importsOf(parsed, code), handlerBinding, hasHandler };
+}
+
+/** Of JavaScript that we made: without its tree, which is the costly part. */
+export function importsIn(file: string, code: string): readonly ImportUse[] {
+  return importsOf(parseSync(file, code, { sourceType: "module" }), code);
+}
+
+export function noHandlerProblem(file: string): BuildProblem {
+  return { message: NO_HANDLER, file, line: null, column: null, snippet: null };
+}
+
+/** Lines and columns count from 1. */
+export function problemAt(file: string, code: string, message: string, offset: number | undefined): BuildProblem {
+  if (offset === undefined) return { message, file, line: null, column: null, snippet: null };
+  const before = code.slice(0, offset);
+  const line = before.split("\n").length;
+  const lineStart = before.lastIndexOf("\n") + 1;
+  const lineEnd = code.indexOf("\n", offset);
+  const text = code.slice(lineStart, lineEnd < 0 ? undefined : lineEnd).trimEnd();
+  const column = offset - lineStart + 1;
+  const from = Math.max(0, column - SNIPPET_MAX_CHARACTERS / 2);
+  return { message, file, line, column, snippet: text.slice(from, from + SNIPPET_MAX_CHARACTERS) };
+}
+
+function importsOf({ module }: ParseResult, code: string): ImportUse[] {
+  const uses: ImportUse[] = module.staticImports.map(({ moduleRequest }) => ({
+    specifier: moduleRequest.value,
+    start: moduleRequest.start,
+  }));
+  for (const { entries } of module.staticExports) {
+    for (const { moduleRequest } of entries) {
+      if (moduleRequest) uses.push({ specifier: moduleRequest.value, start: moduleRequest.start });
+    }
+  }
+  for (const { moduleRequest } of module.dynamicImports) {
+    const literal = /^(['"`])([^$]*?)\1$/.exec(code.slice(moduleRequest.start, moduleRequest.end));
+    if (literal?.[2] !== undefined) uses.push({ specifier: literal[2], start: moduleRequest.start });
+  }
+  return uses;
+}
+
+function exportsHandler({ module }: ParseResult): boolean {
+  return module.staticExports.some(({ entries }) =>
+    entries.some(({ isType, exportName }) =>
+      !isType &&
+      (exportName.kind === "Default" || exportName.name === "handler" || exportName.name === "main" ||
+        exportName.name === "default")
+    )
+  );
+}
+
+function topLevelBindings(program: Program): Set<string> {
+  const names = new Set<string>();
+  for (const statement of program.body) {
+    const declared = statement.type === "ExportNamedDeclaration" ? statement.declaration : statement;
+    switch (declared?.type) {
+      case "FunctionDeclaration":
+      case "ClassDeclaration":
+        if (declared.id && !declared.declare) names.add(declared.id.name);
+        break;
+      case "VariableDeclaration":
+        if (!declared.declare) { for (const { id } of declared.declarations) addPatternNames(id, names); }
+        break;
+      case "ImportDeclaration":
+        if (declared.importKind !== "type") { for (const { local } of declared.specifiers) names.add(local.name); }
+        break;
+    }
+  }
+  return names;
+}
+
+function addPatternNames(pattern: unknown, names: Set<string>): void {
+  if (!isNode(pattern)) return;
+  if (pattern.type === "Identifier" && typeof pattern["name"] === "string") {
+    names.add(pattern["name"]);
+    return;
+  }
+  for (const key of ["properties", "elements", "value", "argument", "left"]) {
+    const child = pattern[key];
+    for (const item of Array.isArray(child) ? child : [child]) addPatternNames(item, names);
+  }
+}
+
+interface Node {
+  readonly type: string;
+  readonly [key: string]: unknown;
+}
+
+function isNode(value: unknown): value is Node {
+  return typeof value === "object" && value !== null && typeof Reflect.get(value, "type") === "string";
+}
+
+/** `Deno.serve(…)` anywhere outside a function body. */
+function callsServe(node: unknown): boolean {
+  if (Array.isArray(node)) return node.some(callsServe);
+  if (!isNode(node)) return false;
+  if (node.type.includes("Function") || node.type === "ClassBody") return false;
+  if (node.type === "CallExpression" && isDenoServe(node["callee"])) return true;
+  return Object.values(node).some((child) => typeof child === "object" && child !== null && callsServe(child));
+}
+
+function isDenoServe(callee: unknown): boolean {
+  if (!isNode(callee) || callee.type !== "MemberExpression") return false;
+  const { object, property } = callee;
+  return isNode(object) && object["name"] === "Deno" && isNode(property) &&
+    (property["name"] === "serve" || property["value"] === "serve");
+}

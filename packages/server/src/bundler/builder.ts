@@ -1,0 +1,95 @@
+/**
+ * One builder process, seen from the server: one build at a time, ended when a build takes too long.
+ *
+ * @module
+ */
+import { fileURLToPath } from "node:url";
+import type { BuilderOptions, BuildReply, BuildRequest } from "./build_process.ts";
+import { TextLineStream } from "./text_lines.ts";
+
+export interface Builder {
+  readonly isAlive: boolean;
+  /** Resolves with undefined when the process ended instead of answering. */
+  build(request: BuildRequest, deadlineMs: number): Promise<BuildReply | "died" | "too-slow">;
+  stop(): Promise<void>;
+}
+
+/** A syntax tree takes some hundred times the bytes of its source; one file may have 1 MB and more. */
+const MEMORY_BYTES = 3 * 1024 * 1024 * 1024;
+const HEAP_MIB = 1024;
+const MAIN = new URL("./build_process.ts", import.meta.url).href;
+const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
+
+export function startBuilder({ uid, denoDir }: { uid: number | null; denoDir: string }): Builder {
+  const options: BuilderOptions = { uid, parentPid: Deno.pid, memoryBytes: MEMORY_BYTES };
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--quiet",
+      "--no-prompt",
+      "--no-lock",
+      "--no-remote",
+      "--cached-only",
+      "--node-modules-dir=manual",
+      `--allow-read=${ROOT},/usr/bin/ldd`,
+      "--allow-ffi",
+      "--allow-env",
+      "--allow-sys",
+      `--v8-flags=--max-old-space-size=${HEAP_MIB}`,
+      MAIN,
+      JSON.stringify(options),
+    ],
+    clearEnv: true,
+    env: { DENO_DIR: denoDir, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1", DENO_CACHE_DB_MODE: "memory" },
+    cwd: ROOT,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+    detached: true,
+  }).spawn();
+  const input = child.stdin.getWriter();
+  const output = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
+  let isAlive = true;
+  const ended = child.status.then(() => {
+    isAlive = false;
+  });
+
+  function kill() {
+    isAlive = false;
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // Already gone.
+    }
+  }
+
+  return {
+    get isAlive() {
+      return isAlive;
+    },
+    async build(request, deadlineMs) {
+      let isTooSlow = false;
+      const timer = setTimeout(() => {
+        isTooSlow = true;
+        kill();
+      }, deadlineMs);
+      try {
+        await input.write(new TextEncoder().encode(`${JSON.stringify(request)}\n`));
+        const { done, value } = await output.read();
+        if (!done) return JSON.parse(value) as BuildReply;
+      } catch {
+        // A broken pipe: the process is gone.
+      } finally {
+        clearTimeout(timer);
+      }
+      kill();
+      return isTooSlow ? "too-slow" : "died";
+    },
+    async stop() {
+      kill();
+      await ended;
+      await output.cancel().catch(() => {});
+      await input.abort().catch(() => {});
+    },
+  };
+}

@@ -16,6 +16,7 @@ export {
   RESERVED_NAMES,
 } from "./src/names.ts";
 export {
+  type CorsPolicy,
   type CorsSettings,
   DEFAULT_SETTINGS,
   type FunctionSettings,

@@ -33,13 +33,17 @@ export interface Permissions {
   readonly write: boolean;
 }
 
-export interface CorsSettings {
-  readonly origins: readonly string[] | null;
-  readonly methods: readonly string[] | null;
-  readonly headers: readonly string[] | null;
-  readonly credentials: boolean | null;
-  readonly maxAgeSec: number | null;
+/** What browsers of other origins may do; `origins` and `headers` may be `["*"]`. */
+export interface CorsPolicy {
+  readonly origins: readonly string[];
+  readonly methods: readonly string[];
+  readonly headers: readonly string[];
+  readonly credentials: boolean;
+  readonly maxAgeSec: number;
 }
+
+/** A field that is null follows the server's own policy. */
+export type CorsSettings = { readonly [Field in keyof CorsPolicy]: CorsPolicy[Field] | null };
 
 export interface RateLimit {
   readonly limit: number;

@@ -32,6 +32,7 @@ export interface FunctionSummary {
   /** MiB. */
   readonly memory: number;
   readonly memory_limit_mb: number;
+  readonly max_response_bytes: number;
   readonly permissions: Permissions;
   readonly allow_net: boolean;
   readonly allow_env: boolean;

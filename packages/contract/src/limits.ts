@@ -18,7 +18,9 @@ export interface Limit {
 /** `min` and `max` are inclusive. */
 export const LIMITS = {
   /** From the first byte of the request to the last byte of the response. */
-  wallMs: { min: 1, default: 30_000, max: 60_000 },
+  wallMs: { min: 1, default: 30_000, max: 3_600_000 },
+  /** What a function may ask for at most. */
+  wallMaxMs: { min: 1, default: 60_000, max: 3_600_000 },
   /** JavaScript heap of one sandbox. */
   memoryMiB: { min: 32, default: 128, max: 1024 },
   requestBodyBytes: { min: 0, default: 6 * MiB, max: 1024 * MiB },

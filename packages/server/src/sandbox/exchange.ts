@@ -45,6 +45,8 @@ export interface Outcome {
   readonly error: PlatformError | null;
   /** Stack of what the handler threw, in the user's source. */
   readonly stack: string | null;
+  /** When the answer was complete, background work left out. */
+  readonly completedMs: number;
 }
 
 export class Exchange {
@@ -52,8 +54,8 @@ export class Exchange {
   readonly request: SandboxRequest;
   readonly deadlineMs: number;
   readonly response: Promise<SandboxResponse>;
-  /** Log lines in the order in which they arrived; undefined while there are none. */
-  logs: LogLine[] | undefined;
+  /** In the order in which they arrived. */
+  readonly logs: LogLine[] = [];
   /** Set by whoever wants to know the end. */
   onFinished: ((outcome: Outcome) => void) | undefined;
   /** True after the caller was told that the time is over, while the handler may still run. */
@@ -69,10 +71,13 @@ export class Exchange {
   #outgoing: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>> | undefined;
   #bodyBytes = 0;
   #bodyLimit: number;
+  #completedMs = 0;
+  readonly #now: () => number;
   /** Bytes the sandbox may still send without new credit. */
   #window = 0;
 
-  constructor(id: number, request: SandboxRequest, deadlineMs: number) {
+  constructor(id: number, request: SandboxRequest, { deadlineMs, now }: { deadlineMs: number; now: () => number }) {
+    this.#now = now;
     this.id = id;
     this.request = request;
     this.deadlineMs = deadlineMs;
@@ -93,6 +98,7 @@ export class Exchange {
   answer(response: SandboxResponse): void {
     this.#isAnswered = true;
     this.#status = response.status;
+    if (!this.isStreaming) this.#completedMs = this.#now();
     this.#resolve(response);
   }
 
@@ -136,14 +142,18 @@ export class Exchange {
   }
 
   endBody(): void {
+    this.#completedMs = this.#now();
     this.#outgoing?.close();
     this.#outgoing = undefined;
   }
 
   /** The caller gets this error, or a cut stream if the answer has begun; the exchange goes on until it is finished. */
   fail(error: PlatformError, stack: string | null = null): void {
-    this.#error ??= error;
-    this.#stack ??= stack;
+    if (this.#error === null) {
+      this.#error = error;
+      this.#stack = stack;
+      this.#completedMs = this.#now();
+    }
     if (!this.#isAnswered) {
       this.#isAnswered = true;
       this.#status = error.status;
@@ -156,7 +166,12 @@ export class Exchange {
   finish(): void {
     if (this.#isFinished) return;
     this.#isFinished = true;
-    this.onFinished?.({ status: this.#status, error: this.#error, stack: this.#stack });
+    this.onFinished?.({
+      status: this.#status,
+      error: this.#error,
+      stack: this.#stack,
+      completedMs: this.#completedMs,
+    });
   }
 }
 

@@ -158,7 +158,7 @@ export class Sandbox {
     if (this.#exchanges.size === 0) this.#lastPongMs = now;
     const id = this.#nextId;
     this.#nextId = id === 0xffff_ffff ? 1 : id + 1;
-    const exchange = new Exchange(id, request, now + request.timeoutMs);
+    const exchange = new Exchange(id, request, { deadlineMs: now + request.timeoutMs, now: this.#now });
     this.#exchanges.set(id, exchange);
     this.servedCount += 1;
 
@@ -404,7 +404,7 @@ export class Sandbox {
   #onFailed(exchange: Exchange | undefined, payload: Uint8Array): void {
     if (exchange === undefined) return;
     const { message, stack } = parseFailure(payload.subarray(1));
-    exchange.fail(new PlatformError("FUNCTION_ERROR", message), stack);
+    exchange.fail(new PlatformError("FUNCTION_ERROR", message, { cause: stack }), stack);
     if ((payload[0] ?? 0) & FLAG.done) this.#finish(exchange);
   }
 
@@ -442,7 +442,7 @@ export class Sandbox {
       if (this.#outsideLineCount <= this.limits.logLinesCount) this.#events.logged(this, line);
       return;
     }
-    const logs = exchange.logs ??= [];
+    const { logs } = exchange;
     // One more than the limit: the last says that lines are missing.
     if (logs.length <= this.limits.logLinesCount) logs.push(line);
   }

@@ -7,8 +7,9 @@
  * @module
  */
 import { type LimitKey, LIMITS, PlatformError } from "@fluxbase/contract";
-import type { Clock } from "../core/clock.ts";
+import { type Clock, delay } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
+import { type Fence, FENCES } from "../../sandbox_runtime/harden.ts";
 import type { LogLine } from "./exchange.ts";
 import { Sandbox } from "./sandbox.ts";
 import { type SandboxProcessOptions, type SandboxProfile, startSandboxProcess } from "./sandbox_process.ts";
@@ -72,8 +73,10 @@ export interface SandboxPool {
   /** Sandboxes of this version take no new requests and end when those under way are over. */
   retire(key: string): void;
   stats(): PoolStats;
-  /** Which fences stand around a sandbox started now. */
-  probe(): Promise<readonly string[]>;
+  /** Which fences stand around a sandbox started now, and which do not. */
+  probe(): Promise<{ readonly standing: readonly Fence[]; readonly missing: readonly Fence[] }>;
+  /** Resolves when no request is under way, background work included, or at the deadline. */
+  settle(deadlineMs: number): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -363,7 +366,11 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     async probe() {
       const sandbox = await takeBlank(DEFAULT_PROFILE);
       shelfFor(DEFAULT_PROFILE).ready.push(sandbox);
-      return sandbox.fences;
+      const standing = sandbox.fences;
+      return { standing, missing: FENCES.filter((fence) => !standing.includes(fence)) };
+    },
+    async settle(deadlineMs) {
+      while ([...all].some((sandbox) => sandbox.load > 0) && clock.nowMs() < deadlineMs) await delay(TICK_MS);
     },
     async [Symbol.asyncDispose]() {
       isStopping = true;

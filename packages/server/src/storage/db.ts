@@ -4,7 +4,7 @@
  * @module
  */
 import { PlatformError } from "@fluxbase/contract";
-import { Kysely, PostgresDialect, type Transaction } from "kysely";
+import { Kysely, PostgresDialect, sql, type Transaction } from "kysely";
 import pg from "pg";
 import { delay } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
@@ -92,6 +92,11 @@ async function waitForServer(pool: pg.Pool, { url, log, connectMs = CONNECT_MS }
       await delay(backoffMs);
     }
   }
+}
+
+/** Resolves when the database answers. */
+export async function pingDatabase(db: Db): Promise<void> {
+  await sql`select 1`.execute(db);
 }
 
 /** Host, port and database without user and password. */

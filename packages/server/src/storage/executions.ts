@@ -134,12 +134,13 @@ export interface ExecutionFilter {
   readonly namespace?: string;
   readonly status?: ExecutionStatus;
   readonly since?: Date;
-  readonly limit: number;
-  readonly offset: number;
 }
 
 /** Newest first. */
-export async function listExecutions(db: Db, filter: ExecutionFilter): Promise<StoredExecution[]> {
+export async function listExecutions(
+  db: Db,
+  filter: ExecutionFilter & { readonly limit: number; readonly offset: number },
+): Promise<StoredExecution[]> {
   const { rows } = await sql<StoredExecution>`
     select id, function_id as "functionId", function_name as "functionName", namespace, version, trigger_type as "triggerType",
            status, status_code as "statusCode", duration_ms as "durationMs", queue_ms as "queueMs", cold_start as "coldStart",
@@ -148,14 +149,36 @@ export async function listExecutions(db: Db, filter: ExecutionFilter): Promise<S
            coalesce((select string_agg(l.message, E'\n' order by l.line_number) from fluxbase.execution_logs l
                       where l.execution_id = e.id and l.started_at = e.started_at and l.function_id = e.function_id), '') as "logText"
       from fluxbase.executions e
-     where ${filter.functionId === undefined ? sql`true` : sql`function_id = ${filter.functionId}`}
-       and ${filter.functionName === undefined ? sql`true` : sql`function_name = ${filter.functionName}`}
-       and ${filter.namespace === undefined ? sql`true` : sql`namespace = ${filter.namespace}`}
-       and ${filter.status === undefined ? sql`true` : sql`status = ${filter.status}`}
-       and ${filter.since === undefined ? sql`true` : sql`started_at >= ${filter.since}`}
+     where ${matching(filter)}
      order by started_at desc
      limit ${filter.limit} offset ${filter.offset}`.execute(db);
   return rows;
+}
+
+export async function countExecutions(db: Db, filter: ExecutionFilter): Promise<number> {
+  const { rows } = await sql<{ count: number }>`
+    select count(*)::float8 as count from fluxbase.executions where ${matching(filter)}`.execute(db);
+  return rows[0]?.count ?? 0;
+}
+
+function matching({ functionId, functionName, namespace, status, since }: ExecutionFilter): RawBuilder<unknown> {
+  const conditions: RawBuilder<unknown>[] = [sql`true`];
+  if (functionId !== undefined) conditions.push(sql`function_id = ${functionId}`);
+  if (functionName !== undefined) conditions.push(sql`function_name = ${functionName}`);
+  if (namespace !== undefined) conditions.push(sql`namespace = ${namespace}`);
+  if (status !== undefined) conditions.push(sql`status = ${status}`);
+  if (since !== undefined) conditions.push(sql`started_at >= ${since}`);
+  return sql.join(conditions, sql` and `);
+}
+
+/** The newest one with this id, which a client may have used twice. */
+export async function findExecution(
+  db: Db,
+  id: string,
+): Promise<{ readonly functionId: string; readonly executionId: string; readonly startedAt: Date } | undefined> {
+  return await db.selectFrom("fluxbase.executions")
+    .select(["function_id as functionId", "id as executionId", "started_at as startedAt"])
+    .where("id", "=", id).orderBy("started_at", "desc").limit(1).executeTakeFirst();
 }
 
 export interface StoredLogLine {
@@ -172,21 +195,34 @@ export interface LogFilter {
   readonly level?: LogLevel;
   readonly since?: Date;
   readonly executionId?: string;
+  /** Start of that execution. */
+  readonly startedAt?: Date;
+  readonly afterLine?: number;
   readonly limit: number;
 }
 
-/** Newest first. */
+/** Newest first; of one execution after a line: the lines that follow it, in no order that matters. */
 export async function listLogLines(db: Db, filter: LogFilter): Promise<StoredLogLine[]> {
-  const { rows } = await sql<StoredLogLine>`
-    select execution_id as "executionId", line_number as "lineNumber", logged_at as "loggedAt", level, message, fields
-      from fluxbase.execution_logs
-     where function_id = ${filter.functionId}
-       and ${filter.level === undefined ? sql`true` : sql`level = ${filter.level}`}
-       and ${filter.since === undefined ? sql`true` : sql`logged_at >= ${filter.since}`}
-       and ${filter.executionId === undefined ? sql`true` : sql`execution_id = ${filter.executionId}`}
-     order by logged_at desc, line_number desc
-     limit ${filter.limit}`.execute(db);
-  return rows;
+  let query = db.selectFrom("fluxbase.execution_logs")
+    .select([
+      "execution_id as executionId",
+      "line_number as lineNumber",
+      "logged_at as loggedAt",
+      "level",
+      "message",
+      "fields",
+    ])
+    .where("function_id", "=", filter.functionId);
+  if (filter.level !== undefined) query = query.where("level", "=", filter.level);
+  if (filter.since !== undefined) query = query.where("logged_at", ">=", filter.since);
+  if (filter.executionId !== undefined) query = query.where("execution_id", "=", filter.executionId);
+  if (filter.startedAt !== undefined) query = query.where("started_at", "=", filter.startedAt);
+  if (filter.afterLine === undefined) {
+    query = query.orderBy("logged_at", "desc").orderBy("line_number", "desc");
+  } else {
+    query = query.where("line_number", ">", filter.afterLine).orderBy("line_number");
+  }
+  return await query.limit(filter.limit).execute();
 }
 
 /** Makes the partitions of today and the next days. */

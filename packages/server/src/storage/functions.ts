@@ -85,18 +85,23 @@ export function createFunction(db: Kysely<Schema>, fn: NewFunction, version: New
 }
 
 /**
- * Stores the next version; makes it live if it built. The row lock puts two deployments at once in an order: both
- * are stored, the later one is live.
+ * Stores the next version; makes it live if it built.
  *
- * @returns the number, or undefined when the function has been deleted
+ * @returns false when `expectedLatest` is not the latest version any more, or the function has been deleted
  */
-export function addVersion(db: Kysely<Schema>, functionId: string, version: NewVersion): Promise<number | undefined> {
+export function addVersion(
+  db: Kysely<Schema>,
+  functionId: string,
+  version: NewVersion,
+  expectedLatest: number,
+): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
+    // The lock puts two deployments at once in an order; the second finds a number that it did not build upon.
     const locked = await trx.selectFrom("fluxbase.functions as f").select("f.latest_version as latestVersion")
       .where("f.id", "=", functionId).where("f.deleted_at", "is", null).forUpdate().executeTakeFirst();
-    if (locked === undefined) return undefined;
-    await storeVersion(trx, functionId, version, locked.latestVersion + 1);
-    return locked.latestVersion + 1;
+    if (locked?.latestVersion !== expectedLatest) return false;
+    await storeVersion(trx, functionId, version, expectedLatest + 1);
+    return true;
   });
 }
 

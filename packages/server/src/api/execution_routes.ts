@@ -1,0 +1,206 @@
+/**
+ * Routes that show what happened: executions and their logs.
+ *
+ * @module
+ */
+import { type Execution, EXECUTION_STATUSES, LOG_LEVELS, type LogEntry, PlatformError } from "@fluxbase/contract";
+import { z } from "zod";
+import { assertMay } from "../auth/permissions.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import { functionNotFound } from "../deploy/deploy.ts";
+import type { Database } from "../storage/db.ts";
+import {
+  countExecutions,
+  findExecution,
+  listExecutions,
+  listLogLines,
+  type StoredExecution,
+  type StoredLogLine,
+} from "../storage/executions.ts";
+import { functionOf } from "./function_routes.ts";
+import { instantParam, integerParam, parseQuery } from "./query.ts";
+import type { ApiCall, Route } from "./route.ts";
+import { executionSchema, logEntrySchema } from "./schemas.ts";
+
+const PAGE_MAX_COUNT = 1_000;
+const limitParam = (otherwise: number) => integerParam({ min: 1, max: PAGE_MAX_COUNT, otherwise });
+const offsetParam = integerParam({ min: 0, max: 1_000_000, otherwise: 0 });
+
+const executionsQuery = z.object({
+  namespace: z.string().optional(),
+  limit: limitParam(50),
+  offset: offsetParam,
+  status: z.enum(EXECUTION_STATUSES).optional(),
+  since: instantParam,
+});
+const logsQuery = z.object({
+  namespace: z.string().optional(),
+  limit: limitParam(50),
+  level: z.enum(LOG_LEVELS).optional(),
+  since: instantParam,
+  execution_id: z.string().optional(),
+});
+const allExecutionsQuery = z.object({
+  namespace: z.string().optional(),
+  function_name: z.string().optional(),
+  status: z.enum(EXECUTION_STATUSES).optional(),
+  limit: limitParam(25),
+  offset: offsetParam,
+});
+const linesQuery = z.object({ after_line: integerParam({ min: 0, max: 1_000_000_000, otherwise: 0 }) });
+
+export function executionRoutes({ db, catalog }: { db: Database["db"]; catalog: Catalog }): Route[] {
+  function functionId(call: ApiCall): string {
+    const { namespace, name } = functionOf(call);
+    assertMay(call.caller, "functions:read", namespace);
+    const fn = catalog.find(namespace, name);
+    if (fn === undefined) throw functionNotFound(namespace, name);
+    return fn.id;
+  }
+
+  async function executionsOfFunction(call: ApiCall) {
+    const { limit, offset, status, since } = parseQuery(executionsQuery, call.query);
+    const filter = { functionId: functionId(call), ...given({ status }), ...sinceOf(since), limit, offset };
+    return { status: 200, body: (await listExecutions(db, filter)).map(executionView) };
+  }
+
+  async function logsOfFunction(call: ApiCall) {
+    const { limit, level, since, execution_id } = parseQuery(logsQuery, call.query);
+    const filter = {
+      functionId: functionId(call),
+      ...given({ level, executionId: execution_id }),
+      ...sinceOf(since),
+      limit,
+    };
+    return { status: 200, body: (await listLogLines(db, filter)).map(logView) };
+  }
+
+  async function allExecutions(call: ApiCall) {
+    const { namespace, function_name, status, limit, offset } = parseQuery(allExecutionsQuery, call.query);
+    const filter = given({ namespace, functionName: function_name, status });
+    const [executions, count] = await Promise.all([
+      listExecutions(db, { ...filter, limit, offset }),
+      countExecutions(db, filter),
+    ]);
+    return { status: 200, body: { executions: executions.map(executionView), count } };
+  }
+
+  async function logsOfExecution(call: ApiCall) {
+    const { after_line } = parseQuery(linesQuery, call.query);
+    const id = call.params["id"] ?? "";
+    const execution = await findExecution(db, id);
+    if (execution === undefined) {
+      throw new PlatformError("EXECUTION_NOT_FOUND", `Execution "${id.slice(0, 80)}" not found`);
+    }
+    const lines = await listLogLines(db, { ...execution, afterLine: after_line, limit: PAGE_MAX_COUNT });
+    const entries = lines.map(logView).sort((a, b) => a.line_number - b.line_number);
+    return { status: 200, body: { entries, count: entries.length } };
+  }
+
+  const routes: Route[] = [
+    {
+      method: "GET",
+      path: "/admin/functions/executions",
+      summary: "Lists executions of all functions, newest first",
+      access: "admin",
+      query: allExecutionsQuery,
+      answer: { status: 200, schema: z.object({ executions: z.array(executionSchema), count: z.int() }) },
+      handle: allExecutions,
+    },
+    {
+      method: "GET",
+      path: "/admin/functions/executions/{id}/logs",
+      summary: "Lists the log lines of one execution, in their order",
+      access: "admin",
+      query: linesQuery,
+      answer: { status: 200, schema: z.object({ entries: z.array(logEntrySchema), count: z.int() }) },
+      handle: logsOfExecution,
+    },
+    {
+      method: "GET",
+      path: "/admin/functions/namespaces",
+      summary: "Lists the namespaces that have functions",
+      access: "admin",
+      answer: { status: 200, schema: z.object({ namespaces: z.array(z.string()) }) },
+      handle: () => ({ status: 200, body: { namespaces: namespacesOf(catalog) } }),
+    },
+  ];
+  for (const base of ["/functions/{name}", "/functions/{namespace}/{name}"]) {
+    routes.push(
+      {
+        method: "GET",
+        path: `${base}/executions`,
+        summary: "Lists the executions of a function, newest first",
+        access: "functions:read",
+        query: executionsQuery,
+        answer: { status: 200, schema: z.array(executionSchema) },
+        handle: executionsOfFunction,
+      },
+      {
+        method: "GET",
+        path: `${base}/logs`,
+        summary: "Lists the log lines of a function, newest first",
+        access: "functions:read",
+        query: logsQuery,
+        answer: { status: 200, schema: z.array(logEntrySchema) },
+        handle: logsOfFunction,
+      },
+    );
+  }
+  return routes;
+}
+
+function namespacesOf(catalog: Catalog): string[] {
+  return [...new Set(["default", ...catalog.all().map(({ namespace }) => namespace)])].sort();
+}
+
+/** Leaves out what is undefined, as exact optional properties want it. */
+function given<T extends object>(values: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
+  const kept: { [Key in keyof T]?: Exclude<T[Key], undefined> } = {};
+  for (const [key, value] of Object.entries(values)) if (value !== undefined) Reflect.set(kept, key, value);
+  return kept;
+}
+
+function sinceOf(since: string | undefined): { since?: Date } {
+  return since === undefined ? {} : { since: new Date(since) };
+}
+
+function executionView(stored: StoredExecution): Execution {
+  const startedAt = stored.startedAt.toISOString();
+  return {
+    id: stored.id,
+    function_id: stored.functionId,
+    function_name: stored.functionName,
+    namespace: stored.namespace,
+    version: stored.version,
+    trigger_type: stored.triggerType,
+    status: stored.status,
+    status_code: stored.statusCode,
+    duration_ms: stored.durationMs,
+    queue_ms: stored.queueMs,
+    cold_start: stored.coldStart,
+    method: stored.method,
+    path: stored.path,
+    user_id: stored.userId,
+    error_message: stored.errorMessage,
+    error: stored.errorMessage,
+    error_code: stored.errorCode,
+    error_stack: stored.errorStack,
+    logs: stored.logText,
+    executed_at: startedAt,
+    started_at: startedAt,
+    completed_at: stored.completedAt?.toISOString() ?? null,
+  };
+}
+
+function logView(line: StoredLogLine): LogEntry {
+  return {
+    id: `${line.executionId}-${line.lineNumber}`,
+    timestamp: line.loggedAt.toISOString(),
+    level: line.level,
+    message: line.message,
+    execution_id: line.executionId,
+    line_number: line.lineNumber,
+    fields: line.fields,
+  };
+}

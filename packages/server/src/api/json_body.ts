@@ -1,0 +1,54 @@
+/**
+ * Reads a JSON body: bounded, strictly UTF-8, and with an error that says where it stops being JSON.
+ *
+ * @module
+ */
+import { PlatformError } from "@fluxbase/contract";
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/** @throws {PlatformError} BODY_TOO_LARGE, INVALID_JSON */
+export async function readJsonBody(request: Request, maxBytes: number): Promise<unknown> {
+  const bytes = await readBytes(request, maxBytes);
+  if (bytes.length === 0) throw invalidJson("it is empty");
+  let text: string;
+  try {
+    text = decoder.decode(bytes);
+  } catch {
+    throw invalidJson("it is not valid UTF-8");
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw invalidJson(error instanceof Error ? error.message.slice(0, 200) : "it cannot be parsed");
+  }
+}
+
+async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
+  const announced = Number(request.headers.get("content-length") ?? 0);
+  if (announced > maxBytes) throw tooLarge(maxBytes);
+  const chunks: Uint8Array[] = [];
+  let byteCount = 0;
+  for await (const chunk of request.body ?? []) {
+    byteCount += chunk.length;
+    if (byteCount > maxBytes) throw tooLarge(maxBytes);
+    chunks.push(chunk);
+  }
+  const all = new Uint8Array(byteCount);
+  let offset = 0;
+  for (const chunk of chunks) {
+    all.set(chunk, offset);
+    offset += chunk.length;
+  }
+  return all;
+}
+
+function tooLarge(limit: number): PlatformError {
+  return new PlatformError("BODY_TOO_LARGE", `Cannot accept the request body: it is larger than ${limit} bytes`, {
+    details: { limit },
+  });
+}
+
+function invalidJson(why: string): PlatformError {
+  return new PlatformError("INVALID_JSON", `Cannot read the request body as JSON: ${why}`);
+}

@@ -1,0 +1,111 @@
+/**
+ * The OpenAPI 3.1 document, made from the table of routes.
+ *
+ * @module
+ */
+import { z } from "zod";
+import type { Access, Route } from "./route.ts";
+import { errorSchema } from "./schemas.ts";
+
+const INVOKE_METHODS = ["get", "post", "put", "patch", "delete"] as const;
+
+export interface DocumentInfo {
+  readonly version: string;
+  readonly serverUrl: string;
+  readonly apiPrefix: string;
+}
+
+export function openApiDocument(routes: readonly Route[], { version, serverUrl, apiPrefix }: DocumentInfo): unknown {
+  const paths: Record<string, Record<string, unknown>> = {};
+  for (const route of routes) {
+    const methods = paths[`${apiPrefix}${route.path}`] ??= {};
+    methods[route.method.toLowerCase()] = operationOf(route);
+  }
+  for (const path of ["/functions/{name}/invoke", "/functions/{namespace}/{name}/invoke"]) {
+    paths[`${apiPrefix}${path}`] = Object.fromEntries(INVOKE_METHODS.map((method) => [method, invokeOperation(path)]));
+  }
+  return {
+    openapi: "3.1.0",
+    info: { title: "Fluxbase Edge Functions", version, license: { name: "Apache-2.0", identifier: "Apache-2.0" } },
+    servers: [{ url: serverUrl }],
+    security: [{ bearer: [] }, { apikey: [] }],
+    paths,
+    components: {
+      securitySchemes: {
+        bearer: { type: "http", scheme: "bearer", description: "A JWT or a key" },
+        apikey: { type: "apiKey", in: "header", name: "apikey" },
+      },
+      schemas: { Error: jsonSchema(errorSchema) },
+    },
+  };
+}
+
+function operationOf({ path, summary, access, query, body, answer }: Route): unknown {
+  const { status, schema } = answer;
+  return {
+    summary,
+    description: describeAccess(access),
+    ...(access === "public" ? { security: [] } : {}),
+    parameters: [...pathParameters(path), ...queryParameters(query)],
+    ...(body === undefined ? {} : { requestBody: { required: true, content: jsonContent(jsonSchema(body)) } }),
+    responses: {
+      [status]: {
+        description: "Done",
+        ...(schema === undefined ? {} : { content: jsonContent(jsonSchema(schema)) }),
+      },
+      default: { description: "An error", content: jsonContent({ $ref: "#/components/schemas/Error" }) },
+    },
+  };
+}
+
+function invokeOperation(path: string): unknown {
+  return {
+    summary: "Calls a function; any further path is handed to it",
+    description: "Answers whatever the function answers",
+    parameters: pathParameters(path),
+    responses: {
+      default: { description: "What the function answers, or an error of the platform", content: { "*/*": {} } },
+    },
+  };
+}
+
+function pathParameters(path: string): unknown[] {
+  return [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+    name,
+    in: "path",
+    required: true,
+    schema: { type: "string" },
+  }));
+}
+
+function queryParameters(query: z.ZodObject | undefined): unknown[] {
+  return Object.entries(query?.shape ?? {}).map(([name, schema]) => ({
+    name,
+    in: "query",
+    required: false,
+    schema: jsonSchema(schema),
+  }));
+}
+
+function jsonSchema(schema: z.core.$ZodType): unknown {
+  // Records of texts are checked by hand and have no schema of their own.
+  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
+  return rest;
+}
+
+function jsonContent(schema: unknown): unknown {
+  return { "application/json": { schema } };
+}
+
+function describeAccess(access: Access): string {
+  switch (access) {
+    case "public":
+      return "For anybody";
+    case "credential":
+      return "For anybody with a valid credential";
+    case "admin":
+      return "For the service role and admins";
+    default:
+      return `For the service role, admins, and keys with scope ${access}`;
+  }
+}

@@ -1,0 +1,44 @@
+/**
+ * A route of the control plane as data: who may use it, what it takes, what it answers.
+ *
+ * The table of all routes is the source of the router, of the access checks and of the OpenAPI document.
+ *
+ * @module
+ */
+import type { z } from "zod";
+import type { Caller } from "../auth/caller.ts";
+import type { Scope } from "../auth/permissions.ts";
+
+/** "credential": anybody who shows a valid one. "admin": the service role and admins. */
+export type Access = "public" | "credential" | "admin" | Scope;
+
+export interface Route {
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /** Below `/api/v1`, parameters as `{name}`. */
+  readonly path: string;
+  readonly summary: string;
+  readonly access: Access;
+  /** Parameters of the query; unknown ones are ignored. */
+  readonly query?: z.ZodObject;
+  /** For the document: handlers parse `call.body()` themselves. */
+  readonly body?: z.ZodType;
+  /** For the document: the answer that is not an error. */
+  readonly answer: { readonly status: number; readonly schema?: z.ZodType };
+  handle(call: ApiCall): ApiAnswer | Promise<ApiAnswer>;
+}
+
+export interface ApiCall {
+  readonly caller: Caller;
+  readonly requestId: string;
+  /** Decoded path parameters. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: URLSearchParams;
+  /** The parsed JSON body. */
+  body(): Promise<unknown>;
+}
+
+/** The body is sent as JSON; undefined sends none. */
+export interface ApiAnswer {
+  readonly status: number;
+  readonly body?: unknown;
+}

@@ -1,0 +1,185 @@
+/**
+ * The one place that reads the environment and fluxbase.yaml: checks everything at once, then hands out plain values.
+ *
+ * @module
+ */
+import { parse as parseYaml, YAMLParseError } from "yaml";
+import type { CorsPolicy, LogLevel } from "@fluxbase/contract";
+import type { Fence } from "../../sandbox_runtime/harden.ts";
+import type { Secret } from "../core/secret.ts";
+import { StartError } from "../storage/start_error.ts";
+import { databaseOf } from "./database_url.ts";
+import { functionEnvironment } from "./function_environment.ts";
+import type { ListenAddress } from "./parsers.ts";
+import {
+  ALL_SETTINGS,
+  type DefaultedSetting,
+  LIMIT_SETTINGS,
+  type Limits,
+  type Setting,
+  SETTINGS,
+} from "./settings.ts";
+
+export interface Config {
+  readonly listen: ListenAddress;
+  /** Null: http://localhost:<port>. */
+  readonly baseUrl: string | null;
+  readonly dataDir: string;
+  readonly development: boolean;
+  readonly database:
+    | { readonly kind: "embedded"; readonly port: number | null }
+    | { readonly kind: "external"; readonly url: Secret };
+  readonly databaseMaxConnections: number;
+  /** Null only with the embedded database: made and kept by the server. */
+  readonly jwtSecret: Secret | null;
+  /** Base64 of 32 bytes; null as for `jwtSecret`. */
+  readonly encryptionKey: Secret | null;
+  readonly cors: CorsPolicy;
+  readonly functionsEnabled: boolean;
+  readonly executions: { readonly retentionDays: number; readonly rowsPerSec: number };
+  readonly sandbox: { readonly uidBase: number; readonly require: readonly Fence[] };
+  readonly log: { readonly level: LogLevel; readonly format: "text" | "json" };
+  readonly limits: Limits;
+  /** What functions may see of the server's environment. */
+  readonly functionEnv: Readonly<Record<string, string>>;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/**
+ * The environment wins over the text of fluxbase.yaml.
+ *
+ * @throws {StartError} with every problem, one a line
+ */
+export function readConfig(env: Environment, yamlText: string | undefined): Config {
+  const problems: string[] = [];
+  const fromFile = readYaml(yamlText, problems);
+
+  function get<T>(setting: DefaultedSetting<T>): T;
+  function get<T>(setting: Setting<T>): T | null;
+  function get<T>(setting: Setting<T>): T | null {
+    const inEnv = env[setting.env];
+    const [text, place] = inEnv !== undefined && inEnv !== ""
+      ? [inEnv, setting.env]
+      : [fromFile.get(setting.yaml), `${setting.yaml} in fluxbase.yaml`];
+    if (text !== undefined) {
+      const value = setting.parser.parse(text);
+      if (value !== undefined) return value;
+      const shown = setting.isSecret ? "is set" : `is ${JSON.stringify(text)}`;
+      problems.push(`${place} ${shown}, but it must be ${setting.parser.expected}; for example: ${setting.example}`);
+    }
+    return setting.default === null ? null : setting.parser.parse(setting.default) ?? null;
+  }
+
+  const limits = Object.fromEntries(
+    Object.entries(LIMIT_SETTINGS).map(([key, setting]) => [key, get(setting)]),
+  ) as Limits;
+  if (limits.wallMs > limits.wallMaxMs) {
+    problems.push(
+      `${LIMIT_SETTINGS.wallMs.env} is ${limits.wallMs}, but it must not exceed ${LIMIT_SETTINGS.wallMaxMs.env}, which is ${limits.wallMaxMs}`,
+    );
+  }
+  const database = databaseOf({
+    url: get(SETTINGS.databaseUrl),
+    host: get(SETTINGS.databaseHost),
+    port: get(SETTINGS.databasePort),
+    user: get(SETTINGS.databaseUser),
+    password: get(SETTINGS.databasePassword),
+    database: get(SETTINGS.databaseName),
+    sslMode: get(SETTINGS.databaseSslMode),
+  });
+  const jwtSecret = get(SETTINGS.jwtSecret);
+  const encryptionKey = get(SETTINGS.encryptionKey);
+  if (database !== null) {
+    for (const { env, example } of [SETTINGS.jwtSecret, SETTINGS.encryptionKey]) {
+      const isGiven = (env === SETTINGS.jwtSecret.env ? jwtSecret : encryptionKey) !== null;
+      const isReported = problems.some((problem) => problem.startsWith(env));
+      if (!isGiven && !isReported) {
+        problems.push(
+          `${env} is missing: with an external database every server needs the same one; for example: ${example}`,
+        );
+      }
+    }
+  }
+  const cors: CorsPolicy = {
+    origins: get(SETTINGS.corsOrigins),
+    methods: get(SETTINGS.corsMethods),
+    headers: get(SETTINGS.corsHeaders),
+    credentials: get(SETTINGS.corsCredentials),
+    maxAgeSec: get(SETTINGS.corsMaxAgeSec),
+  };
+  if (cors.credentials && cors.origins.includes("*")) {
+    problems.push(
+      `${SETTINGS.corsCredentials.env} is true, but ${SETTINGS.corsOrigins.env} allows every origin; list the origins by name; for example: ${SETTINGS.corsOrigins.example}`,
+    );
+  }
+  const embeddedPort = get(SETTINGS.embeddedPort);
+  const config: Config = {
+    listen: get(SETTINGS.address),
+    baseUrl: get(SETTINGS.baseUrl),
+    dataDir: get(SETTINGS.dataDir),
+    development: get(SETTINGS.development),
+    database: database === null ? { kind: "embedded", port: embeddedPort } : { kind: "external", url: database },
+    databaseMaxConnections: get(SETTINGS.databaseMaxConnections),
+    jwtSecret,
+    encryptionKey,
+    cors,
+    functionsEnabled: get(SETTINGS.functionsEnabled),
+    executions: { retentionDays: get(SETTINGS.retentionDays), rowsPerSec: get(SETTINGS.rowsPerSec) },
+    sandbox: { uidBase: get(SETTINGS.sandboxUidBase), require: get(SETTINGS.sandboxRequire) ?? [] },
+    log: { level: get(SETTINGS.logLevel), format: get(SETTINGS.logFormat) },
+    limits,
+    functionEnv: functionEnvironment(env),
+  };
+  if (problems.length > 0) {
+    throw new StartError(
+      `Cannot start with these settings:\n${problems.map((problem) => `  - ${problem}`).join("\n")}`,
+    );
+  }
+  return Object.freeze(config);
+}
+
+/** Flattens the file to texts by their dotted path. */
+function readYaml(text: string | undefined, problems: string[]): Map<string, string> {
+  const values = new Map<string, string>();
+  if (text === undefined) return values;
+  const known = new Set(ALL_SETTINGS.map(({ yaml }) => yaml));
+
+  function visit(value: unknown, path: string): void {
+    if (value === null || value === undefined) return;
+    if (known.has(path)) {
+      const isScalar = typeof value !== "object";
+      if (isScalar || Array.isArray(value)) {
+        return void values.set(path, Array.isArray(value) ? value.join(",") : String(value));
+      }
+    }
+    if (typeof value === "object" && !Array.isArray(value) && !known.has(path)) {
+      for (const [key, child] of Object.entries(value)) visit(child, path === "" ? key : `${path}.${key}`);
+      return;
+    }
+    const near = nearest(path, known);
+    problems.push(`${path || "its content"} in fluxbase.yaml is no setting${near ? `; did you mean ${near}?` : ""}`);
+  }
+  try {
+    visit(parseYaml(text), "");
+  } catch (error) {
+    if (!(error instanceof YAMLParseError)) throw error;
+    problems.push(`fluxbase.yaml is not valid YAML: ${error.message.split("\n")[0]}`);
+  }
+  return values;
+}
+
+/** The known name with the most letters in common at both ends, if it is alike at all. */
+function nearest(path: string, known: ReadonlySet<string>): string | undefined {
+  let best: { name: string; score: number } | undefined;
+  for (const name of known) {
+    let head = 0;
+    while (head < Math.min(name.length, path.length) && name[head] === path[head]) head += 1;
+    let tail = 0;
+    const room = Math.min(name.length, path.length) - head;
+    while (tail < room && name.at(-1 - tail) === path.at(-1 - tail)) tail += 1;
+    const score = (head + tail) / Math.max(name.length, path.length);
+    if (score > (best?.score ?? 0.5)) best = { name, score };
+  }
+  return best?.name;
+}

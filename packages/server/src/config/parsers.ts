@@ -1,0 +1,114 @@
+/**
+ * From the text of a setting to its value. Each parser says what it expects, for the message and the reference page.
+ *
+ * @module
+ */
+import type { Limit } from "@fluxbase/contract";
+import { Secret } from "../core/secret.ts";
+
+export interface Parser<T> {
+  /** Completes the sentence "it must be …". */
+  readonly expected: string;
+  /** Undefined: not acceptable. */
+  parse(text: string): T | undefined;
+}
+
+const ENCRYPTION_KEY_BYTES = 32;
+const HEX = /^[0-9a-f]+$/i;
+
+export const anyText: Parser<string> = { expected: "a text that is not empty", parse: (text) => text || undefined };
+
+export const boolean: Parser<boolean> = {
+  expected: "true or false",
+  parse: (text) => ({ true: true, "1": true, false: false, "0": false })[text.toLowerCase()],
+};
+
+export const list: Parser<readonly string[]> = {
+  expected: "a list with commas",
+  parse: (text) => text.split(",").map((item) => item.trim()).filter((item) => item !== ""),
+};
+
+export function integer({ min, max }: Omit<Limit, "default">): Parser<number> {
+  return {
+    expected: `an integer from ${min} to ${max}`,
+    parse(text) {
+      const value = /^-?\d+$/.test(text.trim()) ? Number(text) : NaN;
+      return value >= min && value <= max ? value : undefined;
+    },
+  };
+}
+
+export function oneOf<const T extends string>(...values: readonly T[]): Parser<T> {
+  return { expected: `one of ${values.join(", ")}`, parse: (text) => values.find((value) => value === text) };
+}
+
+export function listOf<const T extends string>(...values: readonly T[]): Parser<readonly T[]> {
+  const one = oneOf(...values);
+  return {
+    expected: `a list with commas of ${values.join(", ")}`,
+    parse(text) {
+      const found = list.parse(text)?.map((item) => one.parse(item));
+      return found?.every((item) => item !== undefined) ? found : undefined;
+    },
+  };
+}
+
+export interface ListenAddress {
+  readonly hostname: string;
+  readonly port: number;
+}
+
+export const listenAddress: Parser<ListenAddress> = {
+  expected: "host:port, or :port for all addresses",
+  parse(text) {
+    const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]\s]*)):(\d{1,5})$/.exec(text.trim());
+    const port = Number(match?.[3]);
+    if (match === null || port > 65_535) return undefined;
+    return { hostname: (match[1] ?? match[2]) || "0.0.0.0", port };
+  },
+};
+
+/** Without a slash at its end. */
+export const httpUrl: Parser<string> = {
+  expected: "an http or https URL without query",
+  parse(text) {
+    const url = URL.parse(text);
+    const isPlain = url !== null && /^https?:$/.test(url.protocol) && url.search === "" && url.hash === "";
+    return isPlain ? `${url.origin}${url.pathname.replace(/\/+$/, "")}` : undefined;
+  },
+};
+
+export const postgresUrl: Parser<Secret> = {
+  expected: "a URL that starts with postgres:// or postgresql://",
+  parse(text) {
+    const url = URL.parse(text);
+    return url !== null && /^postgres(ql)?:$/.test(url.protocol) ? new Secret(text) : undefined;
+  },
+};
+
+export function secretText(minCharacters: number): Parser<Secret> {
+  return {
+    expected: `at least ${minCharacters} characters long`,
+    parse: (text) => text.length >= minCharacters ? new Secret(text) : undefined,
+  };
+}
+
+/** The value holds base64, whatever the spelling was. */
+export const encryptionKey: Parser<Secret> = {
+  expected: "32 bytes: 64 hexadecimal digits, 44 characters of base64, or 32 plain characters",
+  parse(text) {
+    const bytes = encryptionKeyBytes(text);
+    return bytes?.length === ENCRYPTION_KEY_BYTES ? new Secret(bytes.toBase64()) : undefined;
+  },
+};
+
+function encryptionKeyBytes(text: string): Uint8Array | undefined {
+  if (text.length === 2 * ENCRYPTION_KEY_BYTES && HEX.test(text)) return Uint8Array.fromHex(text);
+  const plain = new TextEncoder().encode(text);
+  if (plain.length === ENCRYPTION_KEY_BYTES) return plain;
+  try {
+    return Uint8Array.fromBase64(text.replaceAll("-", "+").replaceAll("_", "/"));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,333 @@
+/**
+ * Every setting of the server: its name in the environment and in fluxbase.yaml, what it accepts, what it is for.
+ *
+ * The reference page `docs/settings.md` is generated from this table.
+ *
+ * @module
+ */
+import { type LimitKey, LIMITS } from "@fluxbase/contract";
+import {
+  anyText,
+  boolean,
+  encryptionKey,
+  httpUrl,
+  integer,
+  list,
+  listenAddress,
+  listOf,
+  oneOf,
+  type Parser,
+  postgresUrl,
+  secretText,
+} from "./parsers.ts";
+import { FENCES } from "../../sandbox_runtime/harden.ts";
+import type { Secret } from "../core/secret.ts";
+
+export interface Setting<T> {
+  readonly env: string;
+  /** Path in fluxbase.yaml, with dots. */
+  readonly yaml: string;
+  readonly parser: Parser<T>;
+  /** As it would be written; null: unset. */
+  readonly default: string | null;
+  readonly example: string;
+  readonly about: string;
+  /** Its value is never shown. */
+  readonly isSecret: boolean;
+}
+
+type Declaration<T> = Omit<Setting<T>, "isSecret"> & { readonly isSecret?: true };
+
+/** A setting that always has a value. */
+export interface DefaultedSetting<T> extends Setting<T> {
+  readonly default: string;
+}
+
+function setting<T>(declaration: Declaration<T> & { readonly default: string }): DefaultedSetting<T>;
+function setting<T>(declaration: Declaration<T>): Setting<T>;
+function setting<T>(declaration: Declaration<T>): Setting<T> {
+  return { isSecret: false, ...declaration };
+}
+
+const ANY_PORT = { min: 1, max: 65_535 };
+
+export const SETTINGS = {
+  address: setting({
+    env: "FLUXBASE_SERVER_ADDRESS",
+    yaml: "server.address",
+    parser: listenAddress,
+    default: ":8080",
+    example: "127.0.0.1:8080",
+    about: "Where the server listens. Without a host: on all IPv4 addresses. Port 0 takes a free port.",
+  }),
+  baseUrl: setting({
+    env: "FLUXBASE_BASE_URL",
+    yaml: "base_url",
+    parser: httpUrl,
+    default: null,
+    example: "https://functions.example.com",
+    about:
+      "The URL under which callers reach the server; functions see it in req.url. Default: http://localhost:<port>.",
+  }),
+  dataDir: setting({
+    env: "FLUXBASE_DATA_DIR",
+    yaml: "data_dir",
+    parser: anyText,
+    default: "./.fluxbase",
+    example: "/var/lib/fluxbase",
+    about: "Folder for the embedded database, generated secrets and caches.",
+  }),
+  development: setting({
+    env: "FLUXBASE_DEVELOPMENT",
+    yaml: "development",
+    parser: boolean,
+    default: "false",
+    example: "true",
+    about: "Development mode: error answers carry the stack of what the function threw.",
+  }),
+  databaseUrl: setting<Secret>({
+    env: "DATABASE_URL",
+    yaml: "database.url",
+    parser: postgresUrl,
+    default: null,
+    example: "postgres://fluxbase:password@db.example.com:5432/fluxbase",
+    about:
+      "An external Postgres 15 or newer. Without it, and without FLUXBASE_DATABASE_HOST, the embedded one is used.",
+    isSecret: true,
+  }),
+  databaseHost: setting({
+    env: "FLUXBASE_DATABASE_HOST",
+    yaml: "database.host",
+    parser: anyText,
+    default: null,
+    example: "db.example.com",
+    about: "Host of an external Postgres, as an alternative to DATABASE_URL.",
+  }),
+  databasePort: setting({
+    env: "FLUXBASE_DATABASE_PORT",
+    yaml: "database.port",
+    parser: integer(ANY_PORT),
+    default: "5432",
+    example: "5432",
+    about: "Port of the external Postgres.",
+  }),
+  databaseUser: setting({
+    env: "FLUXBASE_DATABASE_USER",
+    yaml: "database.user",
+    parser: anyText,
+    default: "postgres",
+    example: "fluxbase",
+    about: "User of the external Postgres.",
+  }),
+  databasePassword: setting<Secret>({
+    env: "FLUXBASE_DATABASE_PASSWORD",
+    yaml: "database.password",
+    parser: secretText(1),
+    default: null,
+    example: "a long random text",
+    about: "Password for the external Postgres.",
+    isSecret: true,
+  }),
+  databaseName: setting({
+    env: "FLUXBASE_DATABASE_DATABASE",
+    yaml: "database.database",
+    parser: anyText,
+    default: "fluxbase",
+    example: "fluxbase",
+    about: "Database in the external Postgres.",
+  }),
+  databaseSslMode: setting({
+    env: "FLUXBASE_DATABASE_SSL_MODE",
+    yaml: "database.ssl_mode",
+    parser: oneOf("disable", "prefer", "require", "verify-ca", "verify-full"),
+    default: "prefer",
+    example: "verify-full",
+    about: "TLS to the external Postgres, in libpq's terms.",
+  }),
+  databaseMaxConnections: setting({
+    env: "FLUXBASE_DATABASE_MAX_CONNECTIONS",
+    yaml: "database.max_connections",
+    parser: integer({ min: 2, max: 1_000 }),
+    default: "10",
+    example: "20",
+    about: "Connections one server process opens at most, besides one that listens.",
+  }),
+  embeddedPort: setting({
+    env: "FLUXBASE_DATABASE_EMBEDDED_PORT",
+    yaml: "database.embedded_port",
+    parser: integer(ANY_PORT),
+    default: null,
+    example: "5433",
+    about: "Fixed port of the embedded Postgres on 127.0.0.1. Default: a free one, kept for the next starts.",
+  }),
+  jwtSecret: setting<Secret>({
+    env: "FLUXBASE_AUTH_JWT_SECRET",
+    yaml: "auth.jwt_secret",
+    parser: secretText(32),
+    default: null,
+    example: "the output of `openssl rand -hex 32`",
+    about:
+      "Signs and checks tokens. Required with an external database, else made once and kept in the data directory.",
+    isSecret: true,
+  }),
+  encryptionKey: setting<Secret>({
+    env: "FLUXBASE_ENCRYPTION_KEY",
+    yaml: "encryption_key",
+    parser: encryptionKey,
+    default: null,
+    example: "the output of `openssl rand -hex 32`",
+    about:
+      "Encrypts environment values of functions at rest. Required with an external database, else made once and kept in the data directory.",
+    isSecret: true,
+  }),
+  corsOrigins: setting({
+    env: "FLUXBASE_CORS_ALLOWED_ORIGINS",
+    yaml: "cors.allowed_origins",
+    parser: list,
+    default: "*",
+    example: "https://app.example.com,https://admin.example.com",
+    about: "Origins that browsers may call from, for functions that say nothing themselves.",
+  }),
+  corsMethods: setting({
+    env: "FLUXBASE_CORS_ALLOWED_METHODS",
+    yaml: "cors.allowed_methods",
+    parser: list,
+    default: "GET,HEAD,POST,PUT,PATCH,DELETE,OPTIONS",
+    example: "GET,POST,OPTIONS",
+    about: "Methods named in preflight answers.",
+  }),
+  corsHeaders: setting({
+    env: "FLUXBASE_CORS_ALLOWED_HEADERS",
+    yaml: "cors.allowed_headers",
+    parser: list,
+    default: "Authorization,Content-Type,apikey,X-Client-Key,X-Client-Info,X-Request-ID,Idempotency-Key",
+    example: "Content-Type,Authorization",
+    about: "Request headers named in preflight answers; * allows whatever the browser asks for.",
+  }),
+  corsCredentials: setting({
+    env: "FLUXBASE_CORS_ALLOW_CREDENTIALS",
+    yaml: "cors.allow_credentials",
+    parser: boolean,
+    default: "false",
+    example: "true",
+    about: "Lets browsers send cookies; needs origins that are listed by name.",
+  }),
+  corsMaxAgeSec: setting({
+    env: "FLUXBASE_CORS_MAX_AGE",
+    yaml: "cors.max_age",
+    parser: integer({ min: 0, max: 86_400 }),
+    default: "300",
+    example: "3600",
+    about: "Seconds for which browsers keep a preflight answer.",
+  }),
+  functionsEnabled: setting({
+    env: "FLUXBASE_FUNCTIONS_ENABLED",
+    yaml: "functions.enabled",
+    parser: boolean,
+    default: "true",
+    example: "false",
+    about: "When false, every route of functions answers 503 FEATURE_DISABLED.",
+  }),
+  retentionDays: setting({
+    env: "FLUXBASE_EXECUTIONS_RETENTION_DAYS",
+    yaml: "executions.retention_days",
+    parser: integer({ min: 1, max: 3_650 }),
+    default: "30",
+    example: "7",
+    about: "Days for which executions and their logs are kept.",
+  }),
+  rowsPerSec: setting({
+    env: "FLUXBASE_EXECUTIONS_ROWS_PER_SEC",
+    yaml: "executions.rows_per_sec",
+    parser: integer({ min: 1, max: 1_000_000 }),
+    default: "1000",
+    example: "5000",
+    about:
+      "Executions a second that one server process writes one by one; above it, successes without logs are counted together.",
+  }),
+  sandboxUidBase: setting({
+    env: "FLUXBASE_SANDBOX_UID_BASE",
+    yaml: "sandbox.uid_base",
+    parser: integer({ min: 1_000, max: 2_000_000_000 }),
+    default: "720000",
+    example: "300000",
+    about: "First of the user ids given to sandboxes, one each, when the server runs as root.",
+  }),
+  sandboxRequire: setting({
+    env: "FLUXBASE_SANDBOX_REQUIRE",
+    yaml: "sandbox.require",
+    parser: listOf(...FENCES),
+    default: null,
+    example: "seccomp,uid",
+    about: "Fences without which the server does not start. Default: those that are missing are reported.",
+  }),
+  logLevel: setting({
+    env: "FLUXBASE_LOG_LEVEL",
+    yaml: "log.level",
+    parser: oneOf("debug", "info", "warn", "error"),
+    default: "info",
+    example: "debug",
+    about: "The least important lines that the server's own log shows.",
+  }),
+  logFormat: setting({
+    env: "FLUXBASE_LOG_FORMAT",
+    yaml: "log.format",
+    parser: oneOf("text", "json"),
+    default: "text",
+    example: "json",
+    about: "Lines of the server's own log for people, or one JSON object each.",
+  }),
+} as const;
+
+/** What a limit is for, and by its key its setting: FLUXBASE_LIMITS_<NAME_WITH_UNIT>. */
+const LIMIT_ABOUT: Readonly<Record<LimitKey, string>> = {
+  wallMs: "Wall time of one invocation when the function says nothing, in milliseconds.",
+  wallMaxMs: "The longest wall time that a function may ask for, in milliseconds.",
+  memoryMiB: "Memory of one sandbox when the function says nothing.",
+  requestBodyBytes: "Body of one request to a function.",
+  responseBodyBytes: "Body of one response of a function that says nothing itself.",
+  bundleBytes: "JavaScript of one function after bundling.",
+  sourceFileBytes: "One source file.",
+  sourceBytes: "All source files of one function.",
+  controlBodyBytes: "Body of one request to the management API.",
+  logLineBytes: "One line of a function's log; what is longer is cut.",
+  logLinesCount: "Log lines of one execution; what comes after is left out.",
+  eventLoopBlockedMs: "A sandbox whose event loop does not answer for this long while requests run is killed.",
+  concurrencyCount: "Requests one sandbox serves at once.",
+  sandboxIdleMs: "A sandbox without requests ends after this.",
+  sandboxCount: "Sandboxes of one server process.",
+  blankSandboxCount: "Sandboxes started ahead, for cold calls.",
+  sandboxStartMs: "From the start of a sandbox process to its first sign of life.",
+  sandboxLoadMs: "Evaluating the top level of a function.",
+  waitingRequestsCount: "Requests that wait for a sandbox, over all functions.",
+  waitForSandboxMs: "How long a request waits for a sandbox.",
+  drainMs: "How long a stopping server waits for running requests.",
+};
+
+export type Limits = Readonly<Record<LimitKey, number>>;
+
+export const LIMIT_SETTINGS = Object.fromEntries(
+  limitKeys().map((key) => [key, limitSetting(key)]),
+) as Readonly<Record<LimitKey, DefaultedSetting<number>>>;
+
+function limitKeys(): LimitKey[] {
+  return Object.keys(LIMITS) as LimitKey[];
+}
+
+function limitSetting(key: LimitKey): DefaultedSetting<number> {
+  const snake = key.replaceAll(/MiB|[A-Z]/g, (part) => `_${part.toLowerCase()}`);
+  const { default: value, max } = LIMITS[key];
+  return setting({
+    env: `FLUXBASE_LIMITS_${snake.toUpperCase()}`,
+    yaml: `limits.${snake}`,
+    parser: integer(LIMITS[key]),
+    default: String(value),
+    example: String(Math.min(max, 2 * value)),
+    about: LIMIT_ABOUT[key],
+  });
+}
+
+export const ALL_SETTINGS: readonly Setting<unknown>[] = [
+  ...Object.values(SETTINGS),
+  ...Object.values(LIMIT_SETTINGS),
+];

@@ -1,0 +1,65 @@
+/**
+ * CORS headers: what a function says itself, and the server's policy where it says nothing.
+ *
+ * @module
+ */
+import type { CorsPolicy, CorsSettings } from "@fluxbase/contract";
+
+export type HeaderPair = readonly [name: string, value: string];
+
+export interface Cors {
+  /** The headers of any answer to a request with this `Origin`. */
+  headers(origin: string | null): readonly HeaderPair[];
+  /** The headers of the answer to a preflight. */
+  preflight(request: Headers): readonly HeaderPair[];
+}
+
+const EXPOSED = "X-Request-ID, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset";
+const VARY_ORIGIN: HeaderPair = ["vary", "Origin"];
+const NONE: readonly HeaderPair[] = [];
+
+export function createCors(own: CorsSettings, server: CorsPolicy): Cors {
+  const origins = own.origins ?? server.origins;
+  const methods = (own.methods ?? server.methods).join(", ");
+  const allowedHeaders = own.headers ?? server.headers;
+  const maxAge = String(own.maxAgeSec ?? server.maxAgeSec);
+  const allowsAny = origins.includes("*");
+  // A wildcard with credentials would let every site act for the user: browsers refuse it, and so do we.
+  const allowsCredentials = (own.credentials ?? server.credentials) && !allowsAny;
+
+  function allow(origin: string): readonly HeaderPair[] {
+    const headers: HeaderPair[] = [
+      ["access-control-allow-origin", origin],
+      ["access-control-expose-headers", EXPOSED],
+    ];
+    if (allowsCredentials) headers.push(["access-control-allow-credentials", "true"]);
+    if (origin !== "*") headers.push(VARY_ORIGIN);
+    return headers;
+  }
+
+  const forAll = allowsAny ? allow("*") : NONE;
+  const byOrigin = new Map(allowsAny ? [] : origins.map((origin) => [origin, allow(origin)]));
+  const forOthers: readonly HeaderPair[] = [VARY_ORIGIN];
+
+  function headers(origin: string | null): readonly HeaderPair[] {
+    if (allowsAny) return forAll;
+    return origin === null ? forOthers : byOrigin.get(origin) ?? forOthers;
+  }
+
+  return {
+    headers,
+    preflight(request) {
+      const origin = request.get("origin");
+      const allowed = headers(origin);
+      if (!allowsAny && (origin === null || !byOrigin.has(origin))) return allowed;
+      const asked = request.get("access-control-request-headers");
+      const names = allowedHeaders.includes("*") && asked !== null ? asked : allowedHeaders.join(", ");
+      return [
+        ...allowed,
+        ["access-control-allow-methods", methods],
+        ["access-control-allow-headers", names],
+        ["access-control-max-age", maxAge],
+      ];
+    },
+  };
+}

@@ -1,0 +1,163 @@
+/**
+ * The fields of a function as clients send them: parsed once, every problem named at once.
+ *
+ * @module
+ */
+import { functionNameProblem, namespaceProblem, PlatformError } from "@fluxbase/contract";
+import { z } from "zod";
+
+const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
+const FILE_PATH = /^(?!\/)(?!.*(^|\/)\.{1,2}(\/|$))[A-Za-z0-9_@.\-/]{1,200}$/;
+const PROBLEMS_SHOWN_COUNT = 20;
+
+const text = z.string();
+const textOrList = z.union([z.string(), z.array(z.string())]).nullable();
+const flag = z.boolean();
+
+/** A record whose keys are checked one by one; a plain object would let `__proto__` slip through. */
+const texts = z.custom<Record<string, string>>(
+  (value) =>
+    typeof value === "object" && value !== null && !Array.isArray(value) &&
+    Object.values(value).every((item) => typeof item === "string"),
+  { message: "must be an object whose values are strings" },
+);
+
+const FIELDS = {
+  namespace: text,
+  code: text.min(1, "must not be empty"),
+  files: texts,
+  description: text.max(1_000, "must have at most 1,000 characters").nullable(),
+  enabled: flag,
+  timeout: z.number(),
+  timeout_seconds: z.number(),
+  memory: z.number(),
+  memory_limit_mb: z.number(),
+  max_response_bytes: z.number(),
+  env: texts,
+  permissions: z.strictObject({ net: flag, env: flag, read: flag, write: flag }).partial(),
+  allow_net: flag,
+  allow_env: flag,
+  allow_read: flag,
+  allow_write: flag,
+  allow_unauthenticated: flag,
+  is_public: flag,
+  cors_origins: textOrList,
+  cors_methods: textOrList,
+  cors_headers: textOrList,
+  cors_credentials: flag.nullable(),
+  cors_max_age: z.number().nullable(),
+  rate_limit: text.nullable(),
+  rate_limit_per_minute: z.number().nullable(),
+  rate_limit_per_hour: z.number().nullable(),
+  rate_limit_per_day: z.number().nullable(),
+  cron_schedule: text.nullable(),
+  isolation: z.enum(["shared", "request"]),
+  disable_execution_logs: flag,
+  is_bundled: flag,
+  is_pre_bundled: flag,
+  original_code: text,
+} as const;
+
+export const functionUpdateSchema = z.strictObject({ name: text, ...FIELDS }).partial();
+export const functionCreateSchema = functionUpdateSchema.required({ name: true, code: true });
+
+export type FunctionInput = z.output<typeof functionUpdateSchema>;
+export type NewFunctionInput = z.output<typeof functionCreateSchema>;
+
+/** @throws {PlatformError} INVALID_ARGUMENT naming every field that is wrong */
+export function parseNewFunction(value: unknown): NewFunctionInput {
+  const { data, error } = functionCreateSchema.safeParse(value);
+  const problems = [...problemsOf(error, value), ...(isRecord(value) ? ownProblems(value) : [])];
+  if (data === undefined || problems.length > 0) throw invalidFunction(problems);
+  return data;
+}
+
+/** @throws {PlatformError} INVALID_ARGUMENT naming every field that is wrong */
+export function parseFunctionUpdate(value: unknown): FunctionInput {
+  const { data, error } = functionUpdateSchema.safeParse(value);
+  const problems = [...problemsOf(error, value), ...(isRecord(value) ? ownProblems(value) : [])];
+  if (data === undefined || problems.length > 0) throw invalidFunction(problems);
+  return data;
+}
+
+export function invalidFunction(problems: readonly string[]): PlatformError {
+  const shown = problems.slice(0, PROBLEMS_SHOWN_COUNT);
+  const rest = problems.length - shown.length;
+  return new PlatformError(
+    "INVALID_ARGUMENT",
+    `Cannot accept the function: ${shown.join("; ")}${rest > 0 ? `; and ${rest} more` : ""}`,
+    { details: { problems: shown } },
+  );
+}
+
+function problemsOf(error: z.ZodError | undefined, value: unknown): string[] {
+  if (error === undefined) return [];
+  if (!isRecord(value)) return ['the body must be a JSON object, such as {"name": "hello", "code": "…"}'];
+  return error.issues.flatMap((issue): string[] => {
+    const path = issue.path.join(".");
+    switch (issue.code) {
+      case "unrecognized_keys":
+        return issue.keys.map((key) => `${quoted(path === "" ? key : `${path}.${key}`)} is no field of a function`);
+      case "invalid_type":
+        return [
+          valueAt(value, issue.path) === undefined
+            ? `"${path}" is missing`
+            : `"${path}" must be ${withArticle(issue.expected)}, not ${kindOf(valueAt(value, issue.path))}`,
+        ];
+      case "invalid_union":
+        return [`"${path}" must be a string or a list of strings, not ${kindOf(valueAt(value, issue.path))}`];
+      case "invalid_value":
+        return [`"${path}" must be one of ${issue.values.join(", ")}`];
+      default:
+        return [`"${path}" ${issue.message}`];
+    }
+  });
+}
+
+/** Names, which have rules of their own. */
+function ownProblems(value: Record<string, unknown>): string[] {
+  const problems: (string | undefined)[] = [];
+  const { name, namespace, env, files } = value;
+  if (typeof name === "string") problems.push(functionNameProblem(name));
+  if (typeof namespace === "string") problems.push(namespaceProblem(namespace));
+  // Zod leaves this key out without a word.
+  if (Object.hasOwn(value, "__proto__")) problems.push('"__proto__" is no field of a function');
+  for (const key of isRecord(env) ? Object.keys(env) : []) {
+    if (!ENV_NAME.test(key) || key === "__proto__") {
+      problems.push(
+        `${quoted(`env.${key}`)} is no name for a variable: letters, digits and underscores, no digit first`,
+      );
+    }
+  }
+  for (const path of isRecord(files) ? Object.keys(files) : []) {
+    if (!FILE_PATH.test(path) || path === "__proto__") {
+      problems.push(
+        `${quoted(`files.${path}`)} is no path for a file: it must be relative and stay in the function's folder`,
+      );
+    }
+  }
+  return problems.filter((problem) => problem !== undefined);
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((inner, key) => isRecord(inner) ? inner[String(key)] : undefined, value);
+}
+
+function kindOf(value: unknown): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "a list";
+  return withArticle(typeof value);
+}
+
+function withArticle(kind: string): string {
+  if (kind === "record") return "an object";
+  return `${/^[aeiou]/.test(kind) ? "an" : "a"} ${kind}`;
+}
+
+function quoted(name: string): string {
+  return JSON.stringify(name.length > 80 ? `${name.slice(0, 80)}…` : name);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

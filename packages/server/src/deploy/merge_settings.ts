@@ -1,0 +1,127 @@
+/**
+ * From what a client sent to the complete settings of a version: sent fields replace, the others stay.
+ *
+ * @module
+ */
+import { type FunctionSettings, LIMITS, type Permissions } from "@fluxbase/contract";
+import { type FunctionInput, invalidFunction } from "./function_input.ts";
+
+export interface SettingsBounds {
+  /** The longest time a function may ask for. */
+  readonly wallMaxMs: number;
+}
+
+const MS_PER_SEC = 1_000;
+const CORS_MAX_AGE_SEC = 86_400;
+
+/** Fields of the contract that this version of the server would not act on: refused rather than ignored. */
+const NOT_YET: readonly (keyof FunctionInput)[] = [
+  "rate_limit",
+  "rate_limit_per_minute",
+  "rate_limit_per_hour",
+  "rate_limit_per_day",
+  "cron_schedule",
+];
+
+/** @throws {PlatformError} INVALID_ARGUMENT naming every field that is wrong */
+export function mergeSettings(base: FunctionSettings, input: FunctionInput, bounds: SettingsBounds): FunctionSettings {
+  const problems: string[] = [];
+
+  /** One value that may come under two names. */
+  function either<T>(first: keyof FunctionInput, second: keyof FunctionInput, a: T | undefined, b: T | undefined) {
+    if (a !== undefined && b !== undefined && a !== b) {
+      problems.push(`"${first}" is ${a} and "${second}" is ${b}: send one of the two`);
+    }
+    return a ?? b;
+  }
+  function within(
+    name: keyof FunctionInput,
+    value: number,
+    { min, max, unit }: { min: number; max: number; unit: string },
+  ) {
+    if (value >= min && value <= max) return;
+    problems.push(`"${name}" is ${value}: it must be from ${min} to ${max} ${unit}`);
+  }
+  function whole(name: keyof FunctionInput, value: number): void {
+    if (!Number.isInteger(value)) problems.push(`"${name}" is ${value}: it must be a whole number`);
+  }
+
+  const timeoutSec = either("timeout", "timeout_seconds", input.timeout, input.timeout_seconds);
+  if (timeoutSec !== undefined) {
+    within("timeout", timeoutSec, {
+      min: LIMITS.wallMs.min / MS_PER_SEC,
+      max: bounds.wallMaxMs / MS_PER_SEC,
+      unit: "seconds",
+    });
+  }
+  const memoryMiB = either("memory", "memory_limit_mb", input.memory, input.memory_limit_mb);
+  if (memoryMiB !== undefined) {
+    whole("memory", memoryMiB);
+    within("memory", memoryMiB, { ...LIMITS.memoryMiB, unit: "MB" });
+  }
+  const responseBodyBytes = input.max_response_bytes;
+  if (responseBodyBytes !== undefined) {
+    whole("max_response_bytes", responseBodyBytes);
+    within("max_response_bytes", responseBodyBytes, { ...LIMITS.responseBodyBytes, unit: "bytes" });
+  }
+  if (typeof input.cors_max_age === "number") {
+    whole("cors_max_age", input.cors_max_age);
+    within("cors_max_age", input.cors_max_age, { min: 0, max: CORS_MAX_AGE_SEC, unit: "seconds" });
+  }
+  for (const name of NOT_YET) {
+    if (input[name] !== undefined && input[name] !== null) {
+      problems.push(`"${name}" is not supported by this version of the server yet: leave it out`);
+    }
+  }
+  if (input.isolation === "request") {
+    problems.push('"isolation" is "request": this version of the server supports "shared" only');
+  }
+  const permissions: Permissions = {
+    net: either("permissions", "allow_net", input.permissions?.net, input.allow_net) ?? base.permissions.net,
+    env: either("permissions", "allow_env", input.permissions?.env, input.allow_env) ?? base.permissions.env,
+    read: either("permissions", "allow_read", input.permissions?.read, input.allow_read) ?? base.permissions.read,
+    write: either("permissions", "allow_write", input.permissions?.write, input.allow_write) ?? base.permissions.write,
+  };
+  const cors = {
+    origins: sent(listOf(input.cors_origins), base.cors.origins),
+    methods: sent(listOf(input.cors_methods), base.cors.methods),
+    headers: sent(listOf(input.cors_headers), base.cors.headers),
+    credentials: sent(input.cors_credentials, base.cors.credentials),
+    maxAgeSec: sent(input.cors_max_age, base.cors.maxAgeSec),
+  };
+  if (cors.credentials === true && cors.origins?.includes("*")) {
+    problems.push(
+      '"cors_credentials" is true and "cors_origins" is "*": browsers refuse that; list the origins by name',
+    );
+  }
+  for (const origin of cors.origins ?? []) {
+    if (origin !== "*" && URL.parse(origin)?.origin !== origin) {
+      problems.push(
+        `"cors_origins" has ${JSON.stringify(origin)}: it must be * or an origin such as https://app.example.com`,
+      );
+    }
+  }
+  if (problems.length > 0) throw invalidFunction(problems);
+  return {
+    ...base,
+    timeoutMs: timeoutSec === undefined ? base.timeoutMs : Math.max(1, Math.round(timeoutSec * MS_PER_SEC)),
+    memoryMiB: memoryMiB ?? base.memoryMiB,
+    responseBodyBytes: responseBodyBytes ?? base.responseBodyBytes,
+    permissions,
+    cors,
+    allowUnauthenticated: input.allow_unauthenticated ?? base.allowUnauthenticated,
+    isPublic: input.is_public ?? base.isPublic,
+    disableExecutionLogs: input.disable_execution_logs ?? base.disableExecutionLogs,
+  };
+}
+
+/** Null takes a value away; what was not sent stays. */
+function sent<T>(value: T | null | undefined, before: T | null): T | null {
+  return value === undefined ? before : value;
+}
+
+function listOf(value: string | readonly string[] | null | undefined): readonly string[] | null | undefined {
+  if (value === undefined || value === null) return value;
+  const items = typeof value === "string" ? value.split(",") : value;
+  return items.map((item) => item.trim()).filter((item) => item !== "");
+}

@@ -1,0 +1,195 @@
+/**
+ * The data plane's HTTP: finds the function a request means, has it invoked, turns what comes back into HTTP.
+ *
+ * Owns: the headers of every answer to a call, CORS, when a body is read whole.
+ * Does not own: the checks and the order of an invocation (../invoke/invoke.ts), all other routes (../api/).
+ *
+ * @module
+ */
+import { type CorsPolicy, PlatformError } from "@fluxbase/contract";
+import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
+import { withDeadline } from "../core/clock.ts";
+import { errorAnswer } from "../core/error_response.ts";
+import type { Log } from "../core/log.ts";
+import { requestIdOf } from "../core/request_id.ts";
+import { type InvocationBody, invoke, type InvokeParts } from "../invoke/invoke.ts";
+import type { SandboxResponse } from "../sandbox/exchange.ts";
+import { type Cors, createCors, type HeaderPair } from "../core/cors.ts";
+import { type FunctionRoute, functionRoute } from "./route.ts";
+
+export interface GatewayParts extends InvokeParts {
+  readonly catalog: Catalog;
+  readonly log: Log;
+}
+
+export interface GatewayOptions {
+  /** The public URL of the server. */
+  readonly place: { readonly baseUrl: string };
+  readonly cors: CorsPolicy;
+  readonly functionsEnabled: boolean;
+  /** Error answers carry the stack of what the function threw. */
+  readonly development: boolean;
+}
+
+export interface Gateway {
+  /** Undefined: the path is not that of a function. */
+  handle(request: Request): Promise<Response> | undefined;
+}
+
+/** Bodies up to this size travel in one frame with their request. */
+const WHOLE_BODY_MAX_BYTES = 64 * 1024;
+
+export function createGateway(parts: GatewayParts, options: GatewayOptions): Gateway {
+  const serverCors = createCors(
+    { origins: null, methods: null, headers: null, credentials: null, maxAgeSec: null },
+    options.cors,
+  );
+  const corsOf = new WeakMap<LiveFunction, Cors>();
+
+  function corsFor(fn: LiveFunction): Cors {
+    let cors = corsOf.get(fn);
+    if (cors === undefined) corsOf.set(fn, cors = createCors(fn.settings.cors, options.cors));
+    return cors;
+  }
+
+  async function call(request: Request, target: string, route: FunctionRoute): Promise<Response> {
+    const { headers, method } = request;
+    const requestId = requestIdOf(headers);
+    const fn = parts.catalog.find(route.namespace, route.name);
+    const cors = fn === undefined ? serverCors : corsFor(fn);
+    const origin = headers.get("origin");
+    try {
+      if (!options.functionsEnabled) throw featureDisabled();
+      if (fn === undefined) throw unknownFunction(route);
+      if (method === "OPTIONS") return preflightResponse(cors.preflight(headers), requestId);
+      const answer = await invoke({
+        requestId,
+        fn,
+        trigger: "http",
+        method,
+        url: options.place.baseUrl + target,
+        path: route.path,
+        headers,
+        bodyBytes: announcedBytes(headers),
+        readBody: () => readBody(request, fn.settings.timeoutMs),
+        signal: request.signal,
+      }, parts);
+      return functionResponse(answer, cors.headers(origin), requestId);
+    } catch (error) {
+      return errorResponse(error, cors.headers(origin), requestId);
+    }
+  }
+
+  function errorResponse(error: unknown, cors: readonly HeaderPair[], requestId: string): Response {
+    const { status, headers, body } = errorAnswer(error, requestId, parts.log);
+    const stack = options.development ? stackOf(error) : undefined;
+    const shown = stack === undefined ? body : { ...body, stack };
+    return new Response(JSON.stringify(shown), {
+      status,
+      headers: [...headers, ...cors, ["x-request-id", requestId]] as [string, string][],
+    });
+  }
+
+  return {
+    handle(request) {
+      const target = targetOf(request.url);
+      const route = functionRoute(target);
+      return route && call(request, target, route);
+    },
+  };
+}
+
+/** Where the function itself failed, in its own source. */
+function stackOf(error: unknown): string | undefined {
+  const isItsOwn = error instanceof PlatformError &&
+    (error.code === "FUNCTION_ERROR" || error.code === "BUNDLE_FAILED");
+  return isItsOwn && typeof error.cause === "string" ? error.cause : undefined;
+}
+
+/** Path and query of an absolute URL, as they were sent. */
+export function targetOf(url: string): string {
+  const start = url.indexOf("/", url.indexOf("://") + 3);
+  return start < 0 ? "/" : url.slice(start);
+}
+
+function announcedBytes(headers: Headers): number | undefined {
+  const text = headers.get("content-length");
+  return text === null ? undefined : Number(text);
+}
+
+function readBody(request: Request, timeoutMs: number): InvocationBody | Promise<InvocationBody> {
+  if (request.method === "GET" || request.method === "HEAD") return null;
+  const byteCount = announcedBytes(request.headers);
+  if (byteCount === 0) return null;
+  if (byteCount === undefined || byteCount > WHOLE_BODY_MAX_BYTES) return request.body;
+  return withDeadline(request.bytes(), timeoutMs, () =>
+    new PlatformError(
+      "WALL_LIMIT",
+      `The request body did not arrive within ${timeoutMs} ms, the time limit of the function`,
+      { details: { limit: timeoutMs } },
+    ));
+}
+
+/** About the connection, not the answer: the server decides on them. */
+const DROPPED: ReadonlySet<string> = new Set([
+  "connection",
+  "content-length",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "x-request-id",
+]);
+const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
+
+function functionResponse(answer: SandboxResponse, cors: readonly HeaderPair[], requestId: string): Response {
+  const { status, headers: own } = answer;
+  const headers: [string, string][] = [["x-request-id", requestId]];
+  let decidesOnCors = false;
+  if (own === null) {
+    headers.push(["content-type", "application/json"]);
+  } else {
+    for (let index = 0; index < own.length; index += 2) {
+      const name = (own[index] ?? "").toLowerCase();
+      if (DROPPED.has(name)) continue;
+      // A function that speaks of origins itself is taken at its word.
+      if (name === "access-control-allow-origin") decidesOnCors = true;
+      headers.push([name, own[index + 1] ?? ""]);
+    }
+  }
+  if (!decidesOnCors) { for (const [name, value] of cors) headers.push([name, value]); }
+  try {
+    return new Response(BODILESS.has(status) ? dropBody(answer.body) : answer.body, { status, headers });
+  } catch (error) {
+    void dropBody(answer.body);
+    throw new PlatformError("INVALID_RESPONSE", "The function answered with a header that HTTP does not allow", {
+      cause: error,
+    });
+  }
+}
+
+function dropBody(body: SandboxResponse["body"]): null {
+  if (body instanceof ReadableStream && !body.locked) void body.cancel().catch(() => {});
+  return null;
+}
+
+function preflightResponse(cors: readonly HeaderPair[], requestId: string): Response {
+  return new Response(null, { status: 204, headers: [...cors, ["x-request-id", requestId]] as [string, string][] });
+}
+
+function unknownFunction({ namespace, name }: FunctionRoute): PlatformError {
+  const place = namespace === "default" ? "" : ` in namespace "${namespace.slice(0, 80)}"`;
+  return new PlatformError(
+    "FUNCTION_NOT_FOUND",
+    `Function "${name.slice(0, 80)}" not found${place}: create it with POST /api/v1/functions`,
+  );
+}
+
+function featureDisabled(): PlatformError {
+  return new PlatformError(
+    "FEATURE_DISABLED",
+    "Functions are switched off on this server (FLUXBASE_FUNCTIONS_ENABLED)",
+  );
+}

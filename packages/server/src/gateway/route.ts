@@ -1,0 +1,82 @@
+/**
+ * Finds out by hand which function a URL means: this runs for every call.
+ *
+ *     /api/v1/functions/{name}/invoke[/further]
+ *     /api/v1/functions/{namespace}/{name}/invoke[/further]
+ *     /functions/v1/{name}[/further]                            (the path of Supabase's clients)
+ *
+ * @module
+ */
+import { DEFAULT_NAMESPACE } from "@fluxbase/contract";
+
+export interface FunctionRoute {
+  readonly namespace: string;
+  readonly name: string;
+  /** What follows the function's own path, with its slash; empty when nothing does. */
+  readonly path: string;
+}
+
+const API_PREFIX = "/api/v1/functions/";
+const SUPABASE_PREFIX = "/functions/v1/";
+
+/** `target` is the path with its query. Undefined: not the path of a function. */
+export function functionRoute(target: string): FunctionRoute | undefined {
+  const queryStart = target.indexOf("?");
+  const path = queryStart < 0 ? target : target.slice(0, queryStart);
+  const found = path.startsWith(API_PREFIX)
+    ? apiRoute(path)
+    : path.startsWith(SUPABASE_PREFIX)
+    ? route(undefined, path, SUPABASE_PREFIX.length)
+    : undefined;
+  if (found === undefined || queryStart < 0 || found.namespace !== DEFAULT_NAMESPACE) return found;
+  const namespace = target.includes("namespace=", queryStart)
+    ? new URLSearchParams(target.slice(queryStart)).get("namespace")
+    : null;
+  return namespace === null ? found : { ...found, namespace };
+}
+
+function apiRoute(path: string): FunctionRoute | undefined {
+  const first = API_PREFIX.length;
+  const firstEnd = path.indexOf("/", first);
+  if (firstEnd < 0) return undefined;
+  if (isInvoke(path, firstEnd + 1)) return invokeRoute(undefined, path, first, firstEnd);
+  const secondEnd = path.indexOf("/", firstEnd + 1);
+  if (secondEnd < 0 || !isInvoke(path, secondEnd + 1)) return undefined;
+  return invokeRoute(path.slice(first, firstEnd), path, firstEnd + 1, secondEnd);
+}
+
+const INVOKE = "invoke";
+
+function isInvoke(path: string, at: number): boolean {
+  const end = at + INVOKE.length;
+  return path.startsWith(INVOKE, at) && (path.length === end || path[end] === "/");
+}
+
+function invokeRoute(namespace: string | undefined, path: string, nameStart: number, nameEnd: number) {
+  return made(namespace, path.slice(nameStart, nameEnd), path.slice(nameEnd + 1 + INVOKE.length));
+}
+
+function route(namespace: string | undefined, path: string, nameStart: number): FunctionRoute | undefined {
+  const slash = path.indexOf("/", nameStart);
+  const nameEnd = slash < 0 ? path.length : slash;
+  return made(namespace, path.slice(nameStart, nameEnd), path.slice(nameEnd));
+}
+
+function made(namespace: string | undefined, name: string, path: string): FunctionRoute | undefined {
+  if (name === "") return undefined;
+  return {
+    namespace: namespace === undefined ? DEFAULT_NAMESPACE : decoded(namespace),
+    name: decoded(name),
+    path: path === "/" ? "" : path,
+  };
+}
+
+/** A name that cannot be decoded is no name of any function. */
+function decoded(text: string): string {
+  if (!text.includes("%")) return text;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,177 @@
+/**
+ * The whole life of one invocation, from the call to its record.
+ *
+ * Owns: the order of the checks, and what is written about an invocation.
+ * Does not own: HTTP (../gateway/), sandboxes (../sandbox/), when records are written (../executions/).
+ *
+ * @module
+ */
+import { type ErrorCode, type ExecutionStatus, PlatformError, type TriggerType } from "@fluxbase/contract";
+import type { Authenticator } from "../auth/authenticator.ts";
+import { assertMay } from "../auth/permissions.ts";
+import type { LiveFunction } from "../catalog/catalog.ts";
+import type { Clock } from "../core/clock.ts";
+import type { ExecutionLog } from "../executions/execution_log.ts";
+import type { Exchange, LogLine, Outcome, SandboxResponse } from "../sandbox/exchange.ts";
+import { bodyTooLarge, type Sandbox } from "../sandbox/sandbox.ts";
+import type { SandboxPool } from "../sandbox/sandbox_pool.ts";
+import type { VersionSource } from "./version_source.ts";
+
+export interface Invocation {
+  /** Also the id of the execution. */
+  readonly requestId: string;
+  readonly fn: LiveFunction;
+  readonly trigger: TriggerType;
+  readonly method: string;
+  /** Public. */
+  readonly url: string;
+  /** What follows the function's own path. */
+  readonly path: string;
+  readonly headers: Headers;
+  /** Bytes the client announced; undefined when it did not say. */
+  readonly bodyBytes: number | undefined;
+  /** Called once, after every check: the body, whole when it is small. */
+  readBody(): InvocationBody | Promise<InvocationBody>;
+  /** Aborts when the client has gone. */
+  readonly signal: AbortSignal;
+}
+
+export type InvocationBody = Uint8Array | ReadableStream<Uint8Array> | null;
+
+export interface InvokeParts {
+  readonly clock: Clock;
+  readonly authenticator: Authenticator;
+  readonly sandboxes: SandboxPool;
+  readonly versions: VersionSource;
+  readonly executions: ExecutionLog;
+  readonly requestBodyMaxBytes: number;
+}
+
+/** @throws {PlatformError} for every answer that the function did not give itself */
+export async function invoke(call: Invocation, parts: InvokeParts): Promise<SandboxResponse> {
+  const { fn } = call;
+  const { settings } = fn;
+  const { clock, requestBodyMaxBytes } = parts;
+  if (!fn.enabled) throw disabled(fn);
+  const authenticated = parts.authenticator.authenticate(call.headers);
+  const caller = authenticated instanceof Promise ? await authenticated : authenticated;
+  if (!settings.allowUnauthenticated) assertMay(caller, "functions:invoke", fn.namespace);
+  if (call.bodyBytes !== undefined && call.bodyBytes > requestBodyMaxBytes) throw bodyTooLarge(requestBodyMaxBytes);
+
+  const startedAtMs = clock.epochMs();
+  const startedMs = clock.nowMs();
+  let exchange: Exchange | undefined;
+  try {
+    if (fn.liveVersion === null) throw neverBuilt(fn);
+    const reading = call.readBody();
+    const body = reading instanceof Promise ? await reading : reading;
+    const borrowed = borrow(fn, parts);
+    const { sandbox, isCold } = borrowed instanceof Promise ? await borrowed : borrowed;
+    const queueMs = clock.nowMs() - startedMs;
+    exchange = sandbox.send({
+      executionId: call.requestId,
+      method: call.method,
+      url: call.url,
+      callerJson: caller.factsJson,
+      headers: call.headers,
+      body,
+      timeoutMs: settings.timeoutMs,
+      requestBodyMaxBytes,
+      responseBodyMaxBytes: settings.responseBodyBytes,
+    });
+    const { logs } = exchange;
+    exchange.onFinished = (outcome) => record(outcome, { queueMs, isCold, logs });
+    abandonWhenGone(call.signal, sandbox, exchange);
+    return await exchange.response;
+  } catch (error) {
+    // An exchange that has begun is recorded at its end.
+    if (exchange === undefined) {
+      const queueMs = clock.nowMs() - startedMs;
+      record(failureBeforeStart(error, clock.nowMs()), { queueMs, isCold: false, logs: [] });
+    }
+    throw error;
+  }
+
+  function record(
+    { status, error, stack, completedMs }: Outcome,
+    { queueMs, isCold, logs }: { queueMs: number; isCold: boolean; logs: readonly LogLine[] },
+  ): void {
+    parts.executions.record({
+      id: call.requestId,
+      functionId: fn.id,
+      functionName: fn.name,
+      namespace: fn.namespace,
+      version: fn.liveVersion ?? fn.latestVersion,
+      triggerType: call.trigger,
+      status: statusOf(status, error),
+      statusCode: status,
+      durationMs: completedMs - startedMs,
+      queueMs,
+      coldStart: isCold,
+      method: call.method,
+      path: call.path,
+      userId: caller.userId,
+      errorMessage: error?.message ?? null,
+      errorCode: error?.code ?? null,
+      errorStack: stack,
+      startedAtMs,
+      logs: settings.disableExecutionLogs ? [] : logs,
+    });
+  }
+}
+
+/** A sandbox of the live version with room for one request; at once when one is warm. */
+function borrow(fn: LiveFunction, { sandboxes, versions }: InvokeParts): Borrowed | Promise<Borrowed> {
+  const version = versions.of(fn);
+  const found = sandboxes.acquire(version);
+  if (!(found instanceof Promise)) return { sandbox: found, isCold: false };
+  return (async () => {
+    let sandbox = await found;
+    // It may have died between being lent and now.
+    while (sandbox.state !== "ready") sandbox = await sandboxes.acquire(version);
+    return { sandbox, isCold: sandbox.servedCount === 0 };
+  })();
+}
+
+interface Borrowed {
+  readonly sandbox: Sandbox;
+  readonly isCold: boolean;
+}
+
+function abandonWhenGone(signal: AbortSignal, sandbox: Sandbox, exchange: Exchange): void {
+  signal.addEventListener("abort", () => {
+    // Once the answer has begun, its stream tells whether the client is still there.
+    if (!exchange.isAnswered) sandbox.abandon(exchange);
+  }, { once: true });
+}
+
+function failureBeforeStart(error: unknown, completedMs: number): Outcome {
+  const known = error instanceof PlatformError
+    ? error
+    : new PlatformError("INTERNAL", "Unexpected failure", { cause: error });
+  const stack = known.code === "BUNDLE_FAILED" && typeof known.cause === "string" ? known.cause : null;
+  return { status: known.status, error: known, stack, completedMs };
+}
+
+/** What ended the sandbox under a request, as opposed to a handler that failed. */
+const KILLED: ReadonlySet<string> = new Set<ErrorCode>(["MEMORY_LIMIT", "CPU_LIMIT", "SANDBOX_DIED"]);
+
+function statusOf(status: number | null, error: PlatformError | null): ExecutionStatus {
+  if (error === null) return status !== null && status < 500 ? "success" : "error";
+  if (error.code === "WALL_LIMIT") return "timeout";
+  return KILLED.has(error.code) ? "killed" : "error";
+}
+
+function disabled({ name }: LiveFunction): PlatformError {
+  return new PlatformError(
+    "FUNCTION_DISABLED",
+    `Cannot call function "${name}": it is disabled; enable it with {"enabled": true}`,
+  );
+}
+
+function neverBuilt({ name, problems }: LiveFunction): PlatformError {
+  const [first] = problems;
+  return new PlatformError("BUNDLE_FAILED", `Cannot run function "${name}": ${first?.message ?? "it was not built"}`, {
+    details: { problems },
+  });
+}

@@ -1,0 +1,291 @@
+/**
+ * Builds every part of the platform, starts them in order, stops them in reverse.
+ *
+ * @module
+ */
+import { join, resolve } from "node:path";
+import { createApi } from "./api/api.ts";
+import { executionRoutes } from "./api/execution_routes.ts";
+import { functionRoutes } from "./api/function_routes.ts";
+import { type Readiness, systemRoutes } from "./api/system_routes.ts";
+import { createAuthenticator } from "./auth/authenticator.ts";
+import { generateKey, hashKey, keyPrefixOf, startKeyStore } from "./auth/keys.ts";
+import { createTokens, type Tokens } from "./auth/tokens.ts";
+import { startBundler } from "./bundler/bundler.ts";
+import { startCatalog } from "./catalog/catalog.ts";
+import type { Config } from "./config/config.ts";
+import { type LocalSecrets, readLocalSecrets } from "./config/local_secrets.ts";
+import { systemClock, withDeadline } from "./core/clock.ts";
+import { errorAnswer } from "./core/error_response.ts";
+import type { Log } from "./core/log.ts";
+import type { Secret } from "./core/secret.ts";
+import { createDeployer } from "./deploy/deploy.ts";
+import { startExecutionLog } from "./executions/execution_log.ts";
+import { createGateway } from "./gateway/gateway.ts";
+import { createVersionSource, versionKey } from "./invoke/version_source.ts";
+import type { Fence } from "../sandbox_runtime/harden.ts";
+import { makeRunDir } from "./sandbox/run_dir.ts";
+import { type SandboxPool, startSandboxPool } from "./sandbox/sandbox_pool.ts";
+import { createUidRange } from "./sandbox/sandbox_process.ts";
+import { createCipher } from "./secrets/cipher.ts";
+import { createEnvStore } from "./secrets/env_store.ts";
+import { connectDatabase, type Database, pingDatabase } from "./storage/db.ts";
+import { startEmbeddedPostgres } from "./storage/embedded/embedded_postgres.ts";
+import { insertKey } from "./storage/keys.ts";
+import { startListener } from "./storage/listener.ts";
+import { migrate } from "./storage/migrate.ts";
+import { StartError } from "./storage/start_error.ts";
+
+export interface Platform {
+  readonly url: string;
+  readonly dataDir: string;
+  /** For the owner of this machine; null with an external database, whose keys are made elsewhere. */
+  readonly localKeys: LocalKeys | null;
+  /** Stops taking requests, finishes those under way within the limit, then stops every part. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface LocalKeys {
+  readonly anonKey: string;
+  readonly serviceRoleKey: string;
+  readonly clientKey: string;
+}
+
+export const VERSION = "0.1.0";
+
+const LOCAL_KEY_SCOPES = ["functions:*"];
+const ROLE_KEY_VALID_SEC = 10 * 365 * 86_400;
+const READY_PING_MS = 2_000;
+const BUILDER_UID_OFFSET = 0;
+
+/** @throws {StartError} with a sentence for the operator */
+export async function startPlatform(config: Config, log: Log): Promise<Platform> {
+  const clock = systemClock;
+  const { limits } = config;
+  await using parts = new AsyncDisposableStack();
+  const dataDir = resolve(config.dataDir);
+  await makeDataDir(dataDir);
+
+  const local = config.database.kind === "embedded"
+    ? await readLocalSecrets(dataDir, () => generateKey("client"))
+    : undefined;
+  const jwtSecret = chosen(config.jwtSecret, local?.jwtSecret);
+  const cipher = await createCipher(chosen(config.encryptionKey, local?.encryptionKey));
+  const envStore = createEnvStore(cipher);
+  const databaseUrl = config.database.kind === "external" ? config.database.url : parts.use(
+    await startEmbeddedPostgres({
+      dataDir,
+      log,
+      ...(config.database.port === null ? {} : { port: config.database.port }),
+    }),
+  ).url;
+  const database = parts.use(
+    await connectDatabase({ url: databaseUrl, maxConnectionsCount: config.databaseMaxConnections, log }),
+  );
+  const { db } = database;
+  await migrate(db, log);
+  const listener = parts.use(await startListener({ url: databaseUrl, log }));
+  const catalog = parts.use(await startCatalog({ db, listener, log }));
+  const tokens = createTokens(jwtSecret);
+  const localKeys = local === undefined ? null : await seedLocalKeys(local, { db, tokens });
+  const keys = await startKeyStore({ db, listener, log });
+  const authenticator = createAuthenticator({ tokens, keys, clock });
+  const executions = parts.use(
+    await startExecutionLog({ db, clock, log, spoolDir: dataDir, node: crypto.randomUUID(), ...config.executions }),
+  );
+
+  const isRoot = Deno.uid() === 0;
+  const denoDir = await makeCacheDir(dataDir);
+  const bundler = parts.use(startBundler({
+    uid: isRoot ? config.sandbox.uidBase + BUILDER_UID_OFFSET : null,
+    denoDir,
+    bundleMaxBytes: limits.bundleBytes,
+  }));
+  const runDir = parts.use(await makeRunDir());
+  const sandboxes = parts.use(startSandboxPool({
+    clock,
+    log,
+    limits,
+    process: {
+      runDir: runDir.path,
+      denoDir,
+      uids: isRoot
+        ? createUidRange({
+          base: config.sandbox.uidBase + BUILDER_UID_OFFSET + 1,
+          count: 2 * limits.sandboxCount + 100,
+        })
+        : null,
+    },
+  }));
+  const fences = await checkFences(sandboxes, config, log);
+  catalog.subscribe(({ before, after }) => {
+    const isServed = before?.liveVersion === after?.liveVersion && after?.enabled === true;
+    if (before !== undefined && !isServed) sandboxes.retire(versionKey(before));
+  });
+
+  // The port is known only after the server listens, and no request is handled before that.
+  const place = { baseUrl: config.baseUrl ?? "" };
+  const versions = createVersionSource({ catalog, envStore, serverEnv: config.functionEnv, place });
+  const gateway = createGateway(
+    {
+      clock,
+      log,
+      catalog,
+      authenticator,
+      sandboxes,
+      versions,
+      executions,
+      requestBodyMaxBytes: limits.requestBodyBytes,
+    },
+    { place, cors: config.cors, functionsEnabled: config.functionsEnabled, development: config.development },
+  );
+  const deployer = createDeployer({ db, catalog, bundler, envStore, limits });
+  const api = createApi({
+    authenticator,
+    log,
+    place,
+    cors: config.cors,
+    version: VERSION,
+    bodyMaxBytes: limits.controlBodyBytes,
+    functionsEnabled: config.functionsEnabled,
+    routes: [
+      ...systemRoutes({
+        version: VERSION,
+        limits,
+        readiness: () => readinessOf({ database, sandboxes, fences }),
+      }),
+      ...executionRoutes({ db, catalog }),
+      ...functionRoutes({ db, deployer }),
+    ],
+  });
+
+  const server = listen(config, log, (request) => gateway.handle(request) ?? api.handle(request));
+  place.baseUrl ||= `http://localhost:${server.addr.port}`;
+  const started = parts.move();
+  return {
+    url: place.baseUrl,
+    dataDir,
+    localKeys,
+    async [Symbol.asyncDispose]() {
+      const deadlineMs = clock.nowMs() + limits.drainMs;
+      await stopListening(server, limits.drainMs, log);
+      await sandboxes.settle(deadlineMs);
+      await executions.flush();
+      await started.disposeAsync();
+    },
+  };
+}
+
+function chosen(given: Secret | null, made: Secret | undefined): Secret {
+  const secret = given ?? made;
+  if (secret === undefined) {
+    throw new StartError("Cannot start without FLUXBASE_AUTH_JWT_SECRET and FLUXBASE_ENCRYPTION_KEY");
+  }
+  return secret;
+}
+
+async function makeDataDir(dataDir: string): Promise<void> {
+  try {
+    // Searchable by others, so that the database's user can reach its own folder below; secrets in it are 0600.
+    await Deno.mkdir(dataDir, { recursive: true, mode: 0o711 });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : error;
+    throw new StartError(
+      `Cannot use "${dataDir}" as data directory: ${reason}; set FLUXBASE_DATA_DIR to a folder that can be written`,
+    );
+  }
+}
+
+/** Compiled modules of sandboxes and builders: written by the server's user, read before rights are given up. */
+async function makeCacheDir(dataDir: string): Promise<string> {
+  const dir = join(dataDir, "cache");
+  await Deno.mkdir(dir, { recursive: true, mode: 0o755 });
+  return dir;
+}
+
+async function seedLocalKeys(
+  { clientKey, createdAtSec }: LocalSecrets,
+  { db, tokens }: { db: Database["db"]; tokens: Tokens },
+): Promise<LocalKeys> {
+  const key = clientKey.reveal();
+  await insertKey(db, {
+    kind: "client",
+    name: "local",
+    keyPrefix: keyPrefixOf(key),
+    keyHash: hashKey(key),
+    scopes: LOCAL_KEY_SCOPES,
+    namespaces: null,
+    createdBy: null,
+    expiresAt: null,
+  });
+  const validity = { issuedAtSec: createdAtSec, expiresAtSec: createdAtSec + ROLE_KEY_VALID_SEC };
+  return {
+    anonKey: await tokens.mintRole("anon", validity),
+    serviceRoleKey: await tokens.mintRole("service_role", validity),
+    clientKey: key,
+  };
+}
+
+interface Fences {
+  readonly standing: readonly Fence[];
+  readonly missing: readonly Fence[];
+}
+
+async function checkFences(sandboxes: SandboxPool, config: Config, log: Log): Promise<Fences> {
+  const fences = await sandboxes.probe();
+  const lacking = config.sandbox.require.filter((fence) => !fences.standing.includes(fence));
+  if (lacking.length > 0) {
+    throw new StartError(
+      `Cannot start: FLUXBASE_SANDBOX_REQUIRE asks for ${lacking.join(", ")}, which this machine does not give`,
+    );
+  }
+  if (fences.missing.length > 0) log.warn("Sandboxes run without some of their fences", { missing: fences.missing });
+  return fences;
+}
+
+async function readinessOf(
+  { database, sandboxes, fences }: { database: Database; sandboxes: SandboxPool; fences: Fences },
+): Promise<Readiness> {
+  const answers = await withDeadline(pingDatabase(database.db), READY_PING_MS, () => new Error("No answer"))
+    .then(() => true, () => false);
+  const { sandboxCount, busyCount, waitingCount } = sandboxes.stats();
+  return {
+    isReady: answers,
+    facts: {
+      database: answers ? "ok" : "unavailable",
+      sandboxes: { count: sandboxCount, busy: busyCount, waiting: waitingCount },
+      fences,
+    },
+  };
+}
+
+type Handler = (request: Request) => Promise<Response>;
+
+function listen({ listen: { hostname, port } }: Config, log: Log, handle: Handler): Deno.HttpServer<Deno.NetAddr> {
+  try {
+    return Deno.serve({
+      hostname,
+      port,
+      onListen: () => {},
+      onError(error) {
+        const { status, body } = errorAnswer(error, crypto.randomUUID(), log);
+        return Response.json(body, { status });
+      },
+    }, handle);
+  } catch (error) {
+    const why = error instanceof Deno.errors.AddrInUse
+      ? "another program listens there already; stop it, or set FLUXBASE_SERVER_ADDRESS to another port, such as :8081"
+      : error instanceof Error
+      ? error.message
+      : error;
+    throw new StartError(`Cannot listen on ${hostname}:${port}: ${why}`);
+  }
+}
+
+async function stopListening(server: Deno.HttpServer, drainMs: number, log: Log): Promise<void> {
+  try {
+    await withDeadline(server.shutdown(), drainMs, () => new Error("overdue"));
+  } catch {
+    log.warn("Some requests did not finish in time and were cut", { limitMs: drainMs });
+  }
+}

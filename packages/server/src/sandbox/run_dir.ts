@@ -1,0 +1,44 @@
+/**
+ * The folder in which sandboxes have theirs: in the temporary directory, since a socket's path must be short.
+ *
+ * @module
+ */
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const PREFIX = "fluxbase-run-";
+
+export interface RunDir {
+  readonly path: string;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Makes the folder, and removes those of servers that were killed. */
+export async function makeRunDir(): Promise<RunDir> {
+  const parent = tmpdir();
+  await removeStale(parent);
+  const path = await Deno.makeTempDir({ dir: parent, prefix: `${PREFIX}${Deno.pid}-` });
+  // Searchable by every uid, readable by none: each sandbox knows only the name of its own folder.
+  await Deno.chmod(path, 0o711);
+  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+}
+
+async function removeStale(parent: string): Promise<void> {
+  for await (const { name, isDirectory } of Deno.readDir(parent)) {
+    const pid = Number(/^fluxbase-run-(\d+)-/.exec(name)?.[1]);
+    if (!isDirectory || !Number.isInteger(pid) || isAlive(pid)) continue;
+    const path = join(parent, name);
+    // Anybody may make a folder of this name there: only our own are removed.
+    if ((await Deno.lstat(path).catch(() => undefined))?.uid !== Deno.uid()) continue;
+    await Deno.remove(path, { recursive: true }).catch(() => {});
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    Deno.kill(pid, "SIGCONT");
+    return true;
+  } catch (error) {
+    return !(error instanceof Deno.errors.NotFound);
+  }
+}

@@ -28,6 +28,7 @@ import { captureServe, findHandler, type FoundHandler, type UserHandler } from "
 import { type HardenOptions, hardenProcess } from "./harden.ts";
 import { FunctionRequest, GuideRequest } from "./request.ts";
 import { type Answer, toAnswer } from "./result.ts";
+import { cleanStack } from "./stack.ts";
 
 /** The one command line argument, as JSON. */
 export interface BootOptions extends HardenOptions {
@@ -46,6 +47,8 @@ export interface LoadMessage {
   readonly logLineBytes: number;
   readonly logLinesCount: number;
 }
+
+const STACK_MAX_CHARACTERS = 16_384;
 
 // Captured before user code runs: a function that replaces a global confuses only itself.
 const { stringify, parse } = JSON;
@@ -359,7 +362,7 @@ function sendLogLine(line: CapturedLine, call: Call | undefined): void {
   const isOverCount = count > logLimits.linesCount;
   const message = isOverCount
     ? `[log truncated: more than ${logLimits.linesCount} lines]`
-    : truncate(line.message, logLimits.lineBytes);
+    : truncate(cleanStack(line.message), logLimits.lineBytes);
   sendJson(FRAME.LOG, call?.id ?? 0, isOverCount ? { ...line, message, fields: null } : { ...line, message });
   // A line written just before an endless loop must still get out, so a line after a quiet time leaves at once.
   if (line.atMs - lastLogFlushMs < 10) return;
@@ -380,7 +383,7 @@ function describeError(error: unknown): { name: string; message: string; stack: 
       return {
         name: String(error.name),
         message: String(error.message),
-        stack: String(error.stack ?? "").slice(0, 16_384),
+        stack: cleanStack(String(error.stack ?? "").slice(0, STACK_MAX_CHARACTERS)),
       };
     }
     return { name: "Error", message: typeof error === "string" ? error : String(stringify(error)), stack: null };

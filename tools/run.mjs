@@ -14,7 +14,7 @@ const SECOND_SIGNAL_EXIT = 130;
 const SCRIPTS = {
   start: [["run", "-A", "packages/server/src/main.ts"]],
   test: [["run", "-A", "tools/test.ts"]],
-  ok: [["run", "-A", "tools/ok.ts"]],
+  ok: [["run", "-A", "tools/test.ts"]],
   fmt: [["fmt", "--quiet"]],
   docs: [["run", "-A", "tools/settings_reference.ts"]],
   bench: [["run", "-A", "bench/hello.ts"]],

@@ -39,7 +39,11 @@ export const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS;
 
 /** Facts of the case, merged into the error body beside `error`, `code` and `request_id`. */
-export type ErrorDetails = Readonly<Record<string, unknown>>;
+export type ErrorDetails = Readonly<Record<string, unknown>> & {
+  readonly error?: never;
+  readonly code?: never;
+  readonly request_id?: never;
+};
 
 export interface PlatformErrorOptions {
   /** For the server's log only: may hold paths or SQL, never reaches a caller. */

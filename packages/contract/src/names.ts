@@ -29,29 +29,29 @@ export const DEFAULT_NAMESPACE = "default" as Namespace;
 
 /** What is wrong with `text` as a function name, or undefined if nothing is. */
 export function functionNameProblem(text: string): string | undefined {
-  if (!NAME.test(text)) return `Cannot use ${quoted(text)} as a function name: it must be ${NAME_RULE}`;
+  if (!NAME.test(text)) return `${quoted(text)} is no function name: it must be ${NAME_RULE}`;
   if (RESERVED_NAMES.includes(text)) {
-    return `Cannot use "${text}" as a function name: it is reserved (${RESERVED_NAMES.join(", ")})`;
+    return `"${text}" is no function name: it is reserved, as are ${RESERVED_NAMES.join(", ")}`;
   }
   return undefined;
 }
 
 /** What is wrong with `text` as a namespace, or undefined if nothing is. */
 export function namespaceProblem(text: string): string | undefined {
-  return NAME.test(text) ? undefined : `Cannot use ${quoted(text)} as a namespace: it must be ${NAME_RULE}`;
+  return NAME.test(text) ? undefined : `${quoted(text)} is no namespace: it must be ${NAME_RULE}`;
 }
 
 /** The only maker of a FunctionName. */
 export function parseFunctionName(text: string): FunctionName {
   const problem = functionNameProblem(text);
-  if (problem !== undefined) throw new PlatformError("INVALID_ARGUMENT", problem);
+  if (problem !== undefined) throw new PlatformError("INVALID_ARGUMENT", `Cannot use this name: ${problem}`);
   return text as FunctionName;
 }
 
 /** The only maker of a Namespace. */
 export function parseNamespace(text: string): Namespace {
   const problem = namespaceProblem(text);
-  if (problem !== undefined) throw new PlatformError("INVALID_ARGUMENT", problem);
+  if (problem !== undefined) throw new PlatformError("INVALID_ARGUMENT", `Cannot use this namespace: ${problem}`);
   return text as Namespace;
 }
 

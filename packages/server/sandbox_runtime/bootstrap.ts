@@ -323,7 +323,8 @@ function onAbort(id: number, reason: number): void {
   inboxes.get(id)?.fail(error);
   inboxes.delete(id);
   if (reason === ABORT_REASON.bodyFailed) return;
-  abortCall(call, error);
+  // Listeners of the signal run as part of the request: what they log is its own.
+  currentCall.run(call, abortCall, call, error);
   responseCredits.get(id)?.wake?.();
 }
 

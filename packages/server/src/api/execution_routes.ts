@@ -18,7 +18,7 @@ import {
   type StoredLogLine,
 } from "../storage/executions.ts";
 import { functionOf } from "./function_routes.ts";
-import { instantParam, integerParam, parseQuery } from "./query.ts";
+import { choiceParam, instantParam, integerParam, parseQuery, textParam } from "./query.ts";
 import type { ApiCall, Route } from "./route.ts";
 import { executionSchema, logEntrySchema } from "./schemas.ts";
 
@@ -27,23 +27,23 @@ const limitParam = (otherwise: number) => integerParam({ min: 1, max: PAGE_MAX_C
 const offsetParam = integerParam({ min: 0, max: 1_000_000, otherwise: 0 });
 
 const executionsQuery = z.object({
-  namespace: z.string().optional(),
+  namespace: textParam,
   limit: limitParam(50),
   offset: offsetParam,
-  status: z.enum(EXECUTION_STATUSES).optional(),
+  status: choiceParam(EXECUTION_STATUSES),
   since: instantParam,
 });
 const logsQuery = z.object({
-  namespace: z.string().optional(),
+  namespace: textParam,
   limit: limitParam(50),
-  level: z.enum(LOG_LEVELS).optional(),
+  level: choiceParam(LOG_LEVELS),
   since: instantParam,
-  execution_id: z.string().optional(),
+  execution_id: textParam,
 });
 const allExecutionsQuery = z.object({
-  namespace: z.string().optional(),
-  function_name: z.string().optional(),
-  status: z.enum(EXECUTION_STATUSES).optional(),
+  namespace: textParam,
+  function_name: textParam,
+  status: choiceParam(EXECUTION_STATUSES),
   limit: limitParam(25),
   offset: offsetParam,
 });
@@ -88,7 +88,7 @@ export function executionRoutes({ db, catalog }: { db: Database["db"]; catalog: 
   async function logsOfExecution(call: ApiCall) {
     const { after_line } = parseQuery(linesQuery, call.query);
     const id = call.params["id"] ?? "";
-    const execution = await findExecution(db, id);
+    const execution = id.includes("\0") ? undefined : await findExecution(db, id);
     if (execution === undefined) {
       throw new PlatformError("EXECUTION_NOT_FOUND", `Execution "${id.slice(0, 80)}" not found`);
     }

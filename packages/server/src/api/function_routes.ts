@@ -17,20 +17,19 @@ import {
 import type { Database } from "../storage/db.ts";
 import { type FunctionWithVersion, listFunctions } from "../storage/functions.ts";
 import { detailsOf, summaryOf } from "./function_view.ts";
-import { parseQuery } from "./query.ts";
+import { choiceParam, parseQuery, textParam } from "./query.ts";
 import type { ApiCall, Route } from "./route.ts";
 import { functionDetailsSchema, functionSummarySchema } from "./schemas.ts";
 
-const listQuery = z.object({ namespace: z.string().optional() });
-const namespaceQuery = z.object({ namespace: z.string().optional() });
+const namespaceQuery = z.object({ namespace: textParam });
 const writeQuery = z.object({
-  namespace: z.string().optional(),
-  strict: z.enum(["true", "false"]).default("false"),
+  namespace: textParam,
+  strict: choiceParam(["true", "false"]),
 });
 
 export function functionRoutes({ db, deployer }: { db: Database["db"]; deployer: Deployer }): Route[] {
   async function list({ caller, query }: ApiCall) {
-    const { namespace } = parseQuery(listQuery, query);
+    const { namespace } = parseQuery(namespaceQuery, query);
     if (namespace !== undefined) parseNamespace(namespace);
     const found = await listFunctions(db, namespace);
     return { status: 200, body: found.filter((one) => isVisible(caller, one)).map(summaryOf) };
@@ -73,7 +72,7 @@ export function functionRoutes({ db, deployer }: { db: Database["db"]; deployer:
       path: "/functions",
       summary: "Lists functions: public ones for any caller, all for functions:read",
       access: "credential",
-      query: listQuery,
+      query: namespaceQuery,
       answer: { status: 200, schema: z.array(functionSummarySchema) },
       handle: list,
     },
@@ -138,7 +137,7 @@ function isVisible(caller: Caller, { function: fn, version }: FunctionWithVersio
   return version.settings.isPublic && isInside;
 }
 
-function optionsOf({ caller }: ApiCall, strict: "true" | "false") {
+function optionsOf({ caller }: ApiCall, strict: "true" | "false" | undefined) {
   return {
     strict: strict === "true",
     source: "api" as const,

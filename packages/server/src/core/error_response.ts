@@ -23,7 +23,7 @@ export function errorAnswer(error: unknown, requestId: string, log: Log): ErrorA
   if (Array.isArray(allowed)) headers.push(["allow", allowed.join(", ")]);
   const retryAfter = details["retry_after"];
   if (typeof retryAfter === "number") headers.push(["retry-after", String(Math.ceil(retryAfter))]);
-  return { status, headers, body: { ...details, error: message, code, request_id: requestId } };
+  return { status, headers, body: { error: message, code, request_id: requestId, ...details } };
 }
 
 function unexpected(cause: unknown): PlatformError {

@@ -12,8 +12,10 @@ import {
   type BuildProblem,
   DEFAULT_NAMESPACE,
   DEFAULT_SETTINGS,
+  functionNameProblem,
   type FunctionSettings,
   type FunctionSource,
+  namespaceProblem,
   PlatformError,
 } from "@fluxbase/contract";
 import type { Bundler } from "../bundler/bundler.ts";
@@ -177,7 +179,8 @@ export function createDeployer(parts: DeployParts): Deployer {
   }
 
   async function read(namespace: string, name: string): Promise<FunctionWithVersion> {
-    const found = await findFunction(db, namespace, name);
+    const isPossible = functionNameProblem(name) === undefined && namespaceProblem(namespace) === undefined;
+    const found = isPossible ? await findFunction(db, namespace, name) : undefined;
     if (found === undefined) throw functionNotFound(namespace, name);
     return found;
   }

@@ -10,16 +10,18 @@ const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 const FILE_PATH = /^(?!\/)(?!.*(^|\/)\.{1,2}(\/|$))[A-Za-z0-9_@.\-/]{1,200}$/;
 const PROBLEMS_SHOWN_COUNT = 20;
 
-const text = z.string();
-const textOrList = z.union([z.string(), z.array(z.string())]).nullable();
+/** Text that every part of the platform can keep: Postgres knows no NUL, UTF-8 no half characters. */
+const isKeepable = (value: string) => !value.includes("\0") && value.isWellFormed();
+const text = z.string().refine(isKeepable, "must not contain NUL or unpaired surrogates");
+const textOrList = z.union([text, z.array(text)]).nullable();
 const flag = z.boolean();
 
 /** A record whose keys are checked one by one; a plain object would let `__proto__` slip through. */
 const texts = z.custom<Record<string, string>>(
   (value) =>
     typeof value === "object" && value !== null && !Array.isArray(value) &&
-    Object.values(value).every((item) => typeof item === "string"),
-  { message: "must be an object whose values are strings" },
+    Object.values(value).every((item) => typeof item === "string" && isKeepable(item)),
+  { message: "must be an object whose values are strings without NUL" },
 );
 
 const FIELDS = {
@@ -93,8 +95,12 @@ export function invalidFunction(problems: readonly string[]): PlatformError {
 function problemsOf(error: z.ZodError | undefined, value: unknown): string[] {
   if (error === undefined) return [];
   if (!isRecord(value)) return ['the body must be a JSON object, such as {"name": "hello", "code": "…"}'];
+  const seen = new Set<string>();
   return error.issues.flatMap((issue): string[] => {
     const path = issue.path.join(".");
+    // The first thing that is wrong with a field explains the others.
+    if (path !== "" && seen.has(path)) return [];
+    seen.add(path);
     switch (issue.code) {
       case "unrecognized_keys":
         return issue.keys.map((key) => `${quoted(path === "" ? key : `${path}.${key}`)} is no field of a function`);
@@ -120,8 +126,6 @@ function ownProblems(value: Record<string, unknown>): string[] {
   const { name, namespace, env, files } = value;
   if (typeof name === "string") problems.push(functionNameProblem(name));
   if (typeof namespace === "string") problems.push(namespaceProblem(namespace));
-  // Zod leaves this key out without a word.
-  if (Object.hasOwn(value, "__proto__")) problems.push('"__proto__" is no field of a function');
   for (const key of isRecord(env) ? Object.keys(env) : []) {
     if (!ENV_NAME.test(key) || key === "__proto__") {
       problems.push(

@@ -62,6 +62,7 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
       if (!options.functionsEnabled) throw featureDisabled();
       if (fn === undefined) throw unknownFunction(route);
       if (method === "OPTIONS") return preflightResponse(cors.preflight(headers), requestId);
+      if (REFUSED_METHODS.has(method)) throw methodRefused(method);
       const answer = await invoke({
         requestId,
         fn,
@@ -128,6 +129,13 @@ function readBody(request: Request, timeoutMs: number): InvocationBody | Promise
       `The request body did not arrive within ${timeoutMs} ms, the time limit of the function`,
       { details: { limit: timeoutMs } },
     ));
+}
+
+/** Echoing a request back, and tunnels: no business of functions. */
+const REFUSED_METHODS: ReadonlySet<string> = new Set(["TRACE", "CONNECT"]);
+
+function methodRefused(method: string): PlatformError {
+  return new PlatformError("METHOD_NOT_ALLOWED", `Cannot ${method} a function: use any other method`);
 }
 
 /** About the connection, not the answer: the server decides on them. */

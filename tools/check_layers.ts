@@ -1,0 +1,123 @@
+/**
+ * Checks that imports point down. Folders of the server stand on lines: each may import only lines below its own, and
+ * folders on one line are strangers. Packages may import only the packages named here. No cycles of values.
+ *
+ * @module
+ */
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseSync } from "oxc-parser";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+
+/** Top line first; names are below `packages/server/src/`, the last line is beside it. */
+const LINES: readonly (readonly string[])[] = [
+  ["main.ts"],
+  ["platform.ts"],
+  ["config", "gateway", "api", "files", "scheduler"],
+  ["invoke", "deploy"],
+  ["auth", "bundler", "catalog", "executions", "ratelimit", "sandbox", "secrets", "tables"],
+  ["storage"],
+  ["core"],
+  ["sandbox_runtime"],
+];
+
+/** What each package may import of the others. */
+const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  contract: [],
+  sdk: ["contract"],
+  cli: ["sdk", "contract"],
+  dashboard: ["sdk", "contract"],
+  server: ["contract"],
+};
+
+interface Import {
+  readonly from: string;
+  readonly specifier: string;
+  readonly isType: boolean;
+}
+
+const files = sourceFiles(join(ROOT, "packages"));
+const imports = files.flatMap(importsOf);
+const problems = [...imports.flatMap(checkImport), ...findCycles(imports)];
+for (const problem of problems) Deno.stderr.writeSync(new TextEncoder().encode(`${problem}\n`));
+Deno.exit(problems.length === 0 ? 0 : 1);
+
+function sourceFiles(dir: string): string[] {
+  return [...Deno.readDirSync(dir)].flatMap(({ name, isDirectory }) => {
+    const path = join(dir, name);
+    if (isDirectory) return name === "node_modules" || name === "test" ? [] : sourceFiles(path);
+    return /\.tsx?$/.test(name) && !/_test\.tsx?$/.test(name) ? [path] : [];
+  });
+}
+
+function importsOf(file: string): Import[] {
+  const { program, module } = parseSync(file, Deno.readTextFileSync(file));
+  const typeOnly = new Set<string>();
+  for (const statement of program.body) {
+    const isType = statement.type === "ImportDeclaration" &&
+      (statement.importKind === "type" ||
+        (statement.specifiers.length > 0 &&
+          statement.specifiers.every((item) => item.type === "ImportSpecifier" && item.importKind === "type")));
+    if (isType) typeOnly.add(statement.source.value);
+  }
+  const named = module.staticImports.map(({ moduleRequest }) => moduleRequest.value);
+  const reexported = module.staticExports.flatMap(({ entries }) =>
+    entries.flatMap(({ moduleRequest }) => moduleRequest ? [moduleRequest.value] : [])
+  );
+  return [...new Set([...named, ...reexported])]
+    .map((specifier) => ({ from: file, specifier, isType: typeOnly.has(specifier) }));
+}
+
+function checkImport({ from, specifier }: Import): string[] {
+  const place = relative(ROOT, from);
+  const ownPackage = place.split("/")[1] ?? "";
+  const other = /^@fluxbase\/([a-z]+)/.exec(specifier)?.[1];
+  if (other !== undefined && !(PACKAGES[ownPackage] ?? []).includes(other)) {
+    return [`${place}: package ${ownPackage} may not import ${specifier}`];
+  }
+  if (!specifier.startsWith(".")) return [];
+  const target = relative(ROOT, join(dirname(from), specifier));
+  if (!target.startsWith(`packages/${ownPackage}/`)) return [`${place}: reaches out of its package to ${target}`];
+  if (ownPackage !== "server") return [];
+  const [ownFolder, targetFolder] = [folderOf(place), folderOf(target)];
+  if (ownFolder === targetFolder) return [];
+  const [ownLine, targetLine] = [lineOf(ownFolder), lineOf(targetFolder)];
+  if (ownLine < 0) return [`${place}: folder ${ownFolder} stands on no line; name it in tools/check_layers.ts`];
+  if (ownLine < targetLine) return [];
+  const why = ownLine === targetLine ? "they are strangers on one line" : "imports point down";
+  return [`${place}: ${ownFolder} may not import ${targetFolder} (${target}): ${why}`];
+}
+
+function folderOf(path: string): string {
+  const parts = path.split("/");
+  return (parts[2] === "src" ? parts[3] : parts[2]) ?? "";
+}
+
+function lineOf(folder: string): number {
+  return LINES.findIndex((names) => names.includes(folder));
+}
+
+/** Imports of types vanish before the program runs; only values can make a cycle that hurts. */
+function findCycles(all: readonly Import[]): string[] {
+  const targets = new Map<string, string[]>();
+  for (const { from, specifier, isType } of all) {
+    if (isType || !specifier.startsWith(".")) continue;
+    targets.set(from, [...targets.get(from) ?? [], join(dirname(from), specifier)]);
+  }
+  const done = new Set<string>();
+  const found: string[] = [];
+
+  function visit(file: string, path: readonly string[]): void {
+    const start = path.indexOf(file);
+    if (start >= 0) {
+      found.push(`cycle: ${[...path.slice(start), file].map((one) => relative(ROOT, one)).join(" -> ")}`);
+      return;
+    }
+    if (done.has(file)) return;
+    for (const target of targets.get(file) ?? []) visit(target, [...path, file]);
+    done.add(file);
+  }
+  for (const file of targets.keys()) visit(file, []);
+  return found;
+}

@@ -217,11 +217,12 @@ function runHandler(call: Call): unknown {
 /** Sends a small answer at once; returns a promise only for a stream. */
 function sendAnswer(call: Call, answer: Answer): Promise<void> | undefined {
   const { body } = answer;
-  if (body instanceof ReadableStream) return sendStream(call, answer, body);
-  const bytes = typeof body === "string" ? encoder.encode(body) : body;
-  if (bytes !== null && bytes.length > INLINE_BODY_MAX_BYTES) {
-    return sendStream(call, answer, streamOf(bytes), bytes.length);
-  }
+  if (body instanceof ReadableStream) return sendStream(call, answer, body.getReader());
+  return sendWhole(call, answer, typeof body === "string" ? encoder.encode(body) : body);
+}
+
+function sendWhole(call: Call, answer: Answer, bytes: Uint8Array | null): Promise<void> | undefined {
+  if (bytes !== null && bytes.length > INLINE_BODY_MAX_BYTES) return sendInChunks(call, answer, bytes);
   const done = call.backgroundCount === 0;
   sendHead(call, answer, FLAG.inlineBody | (done ? FLAG.done : 0));
   if (bytes !== null) writer.bytes(bytes);
@@ -241,47 +242,75 @@ function sendHead(call: Call, { status, headers }: Answer, flags: number, sizeBy
   writer.sizedText(isJson ? "" : headers.map(([name, value]) => `${name}\n${value}`).join("\n"));
 }
 
-function streamOf(bytes: Uint8Array): ReadableStream<Uint8Array> {
-  return new ReadableStream({
-    start(controller) {
-      controller.enqueue(bytes);
-      controller.close();
-    },
+async function sendInChunks(call: Call, answer: Answer, bytes: Uint8Array): Promise<void> {
+  await sendBody(call, async (send) => {
+    sendHead(call, answer, FLAG.streamedBody | FLAG.knownSize, bytes.length);
+    writer.end();
+    await send(bytes);
   });
 }
 
-async function sendStream(
+/** Turns of the microtask queue in which the end of a body that was never a real stream shows. */
+const END_SHOWS_WITHIN_TURNS = 8;
+
+async function sendStream(call: Call, answer: Answer, reader: ChunkReader): Promise<void> {
+  let first: ReadableStreamReadResult<unknown>;
+  try {
+    first = await reader.read();
+  } catch (error) {
+    console.error("Response stream failed:", error);
+    throw error;
+  }
+  if (first.done) return await sendWhole(call, answer, null);
+  const second = reader.read();
+  // The body of `new Response("text")` comes as one chunk and its end: it travels whole, its size known beforehand.
+  let isWhole = false;
+  second.then(({ done }) => isWhole = done, () => {});
+  for (let turn = 0; turn < END_SHOWS_WITHIN_TURNS && !isWhole; turn += 1) await undefined;
+  if (isWhole) return await sendWhole(call, answer, bytesOf(first.value));
+
+  await sendBody(call, async (send) => {
+    sendHead(call, answer, FLAG.streamedBody);
+    writer.end();
+    let chunk: unknown = first.value;
+    let next: Promise<ReadableStreamReadResult<unknown>> | undefined = second;
+    while (true) {
+      if (!await send(bytesOf(chunk))) return await cancelQuietly(reader, call.abortReason);
+      const result = await (next ?? reader.read());
+      if (result.done) return;
+      next = undefined;
+      chunk = result.value;
+    }
+  });
+}
+
+type ChunkReader = ReadableStreamDefaultReader<unknown>;
+
+/** Sends what `produce` hands over, as fast as the platform gives credit; `send` says whether anybody still wants more. */
+async function sendBody(
   call: Call,
-  answer: Answer,
-  stream: ReadableStream<Uint8Array>,
-  sizeBytes: number | undefined = undefined,
+  produce: (send: (chunk: Uint8Array) => Promise<boolean>) => Promise<void>,
 ): Promise<void> {
-  const reader = stream.getReader();
   const credit: { available: number; wake: (() => void) | undefined } = {
     available: BODY_WINDOW_BYTES,
     wake: undefined,
   };
   responseCredits.set(call.id, credit);
-  sendHead(call, answer, FLAG.streamedBody | (sizeBytes === undefined ? 0 : FLAG.knownSize), sizeBytes);
-  writer.end();
   try {
-    while (true) {
-      const { done, value } = await reader.read();
-      if (done) break;
-      const chunk = typeof value === "string" ? encoder.encode(value) : value;
-      if (!(chunk instanceof Uint8Array)) throw new TypeError("Cannot stream a chunk that is neither bytes nor text");
+    await produce(async (chunk) => {
       for (let start = 0; start < chunk.length; start += BODY_CHUNK_MAX_BYTES) {
         const piece = chunk.subarray(start, start + BODY_CHUNK_MAX_BYTES);
         while (credit.available < piece.length && !call.isAborted) {
           await new Promise<void>((resolve) => credit.wake = resolve);
         }
-        if (call.isAborted) return await cancelQuietly(reader, call.abortReason);
+        if (call.isAborted) return false;
         credit.available -= piece.length;
         writer.begin(FRAME.BODY, call.id);
         writer.bytes(piece);
         writer.end();
       }
-    }
+      return !call.isAborted;
+    });
     writer.begin(FRAME.BODY_END, call.id);
     writer.end();
   } catch (error) {
@@ -294,7 +323,13 @@ async function sendStream(
   }
 }
 
-async function cancelQuietly(reader: ReadableStreamDefaultReader<Uint8Array>, reason: unknown): Promise<void> {
+function bytesOf(chunk: unknown): Uint8Array {
+  if (chunk instanceof Uint8Array) return chunk;
+  if (typeof chunk === "string") return encoder.encode(chunk);
+  throw new TypeError("Cannot stream a chunk that is neither bytes nor text");
+}
+
+async function cancelQuietly(reader: ChunkReader, reason: unknown): Promise<void> {
   try {
     await reader.cancel(reason);
   } catch {

@@ -11,20 +11,19 @@
  */
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
-import type { Db } from "../storage/db.ts";
+import type { Database } from "../storage/db.ts";
 import {
   addRollups,
   dropOldExecutions,
   ensurePartitions,
   type ExecutionRecord,
   insertExecutions,
-  insertLogLines,
 } from "../storage/executions.ts";
 import { createRollupBook } from "./rollup_book.ts";
 import { openSpool } from "./spool.ts";
 
 export interface ExecutionLogOptions {
-  readonly db: Db;
+  readonly db: Database["db"];
   readonly clock: Clock;
   readonly log: Log;
   /** Where records wait while Postgres is away. */
@@ -160,7 +159,6 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
       }
       await insertExecutions(db, records);
     }
-    await insertLogLines(db, records);
   }
 
   return {

@@ -165,7 +165,8 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   /** Starts as many sandboxes as those who wait can use. */
   function growFor(fleet: Fleet): void {
     const neededCount = Math.ceil(fleet.waiting.length / limits.concurrencyCount);
-    while (fleet.startingCount < neededCount && makeRoom()) {
+    const { ready } = shelfFor(fleet.version.profile);
+    while (fleet.startingCount < neededCount && (ready.length > 0 || makeRoom())) {
       fleet.startingCount += 1;
       track(grow(fleet));
     }
@@ -259,7 +260,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
 
   async function refill(profile: SandboxProfile): Promise<void> {
     const shelf = shelfFor(profile);
-    while (!isStopping && shelf.ready.length + shelf.startingCount < limits.blankSandboxCount && makeRoom()) {
+    while (!isStopping && shelf.ready.length + shelf.startingCount < limits.blankSandboxCount && hasRoom()) {
       shelf.startingCount += 1;
       try {
         shelf.ready.push(await startBlank(profile));
@@ -272,22 +273,34 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     }
   }
 
+  function hasRoom(): boolean {
+    const comingCount = [...fleets.values()].reduce((sum, fleet) => sum + fleet.startingCount, 0);
+    return all.size + comingCount < limits.sandboxCount;
+  }
+
   /** True when one more sandbox may exist; ends the one that was idle longest if that is what it takes. */
   function makeRoom(): boolean {
-    const comingCount = [...fleets.values()].reduce((sum, fleet) => sum + fleet.startingCount, 0);
-    if (all.size + comingCount < limits.sandboxCount) return true;
+    if (hasRoom()) return true;
     let oldest: Sandbox | undefined;
     for (const sandbox of all) {
-      if (sandbox.state !== "ready" || sandbox.load > 0) continue;
-      if (oldest === undefined || sandbox.idleSinceMs < oldest.idleSinceMs) oldest = sandbox;
+      const isIdle = sandbox.load === 0 && (sandbox.state === "ready" || sandbox.state === "blank");
+      if (isIdle && (oldest === undefined || sandbox.idleSinceMs < oldest.idleSinceMs)) oldest = sandbox;
     }
-    oldest?.drain();
-    return oldest !== undefined;
+    if (oldest === undefined) return false;
+    for (const shelf of blanks.values()) removeFrom(shelf.ready, oldest);
+    oldest.drain();
+    return true;
   }
 
   function onReleased(sandbox: Sandbox): void {
     const fleet = fleetOf.get(sandbox);
     if (fleet !== undefined && fleet.waiting.length > 0) serveWaiting(fleet, sandbox);
+    // A sandbox that has become idle can make room for others.
+    if (waitingCount > 0 && sandbox.load === 0) growForAll();
+  }
+
+  function growForAll(): void {
+    for (const fleet of fleets.values()) if (fleet.waiting.length > 0) growFor(fleet);
   }
 
   function serveWaiting(fleet: Fleet, sandbox: Sandbox): void {
@@ -301,11 +314,17 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     return taken;
   }
 
-  function onDied(sandbox: Sandbox): void {
+  function onDied(sandbox: Sandbox, reason: PlatformError): void {
     all.delete(sandbox);
     for (const shelf of blanks.values()) removeFrom(shelf.ready, sandbox);
     const fleet = fleetOf.get(sandbox);
     fleetOf.delete(sandbox);
+    log.debug("Sandbox ended", {
+      pid: sandbox.pid,
+      function: fleet?.version.functionName,
+      reason: reason.message,
+      output: reason.cause,
+    });
     if (fleet === undefined) return;
     removeFrom(fleet.sandboxes, sandbox);
     if (fleet.waiting.length > 0) growFor(fleet);

@@ -6,8 +6,9 @@
  * @module
  */
 import type { ErrorCode, ExecutionStatus, LogLevel, TriggerType } from "@fluxbase/contract";
-import { type RawBuilder, sql } from "kysely";
+import { type Kysely, type RawBuilder, sql } from "kysely";
 import type { Db } from "./db.ts";
+import type { Schema } from "./schema.ts";
 
 export interface LogLineRecord {
   readonly atMs: number;
@@ -53,7 +54,15 @@ export interface Rollup {
 const clean = (text: string) => text.replaceAll("\0", "\uFFFD");
 const cleanOrNull = (text: string | null) => text === null ? null : clean(text);
 
-export async function insertExecutions(db: Db, records: readonly ExecutionRecord[]): Promise<void> {
+/** Executions and their log lines together: nobody sees one without the other. */
+export async function insertExecutions(db: Kysely<Schema>, records: readonly ExecutionRecord[]): Promise<void> {
+  await db.transaction().execute(async (trx) => {
+    await insertRows(trx, records);
+    await insertLogLines(trx, records);
+  });
+}
+
+async function insertRows(db: Db, records: readonly ExecutionRecord[]): Promise<void> {
   if (records.length === 0) return;
   const column = (type: string, value: (record: ExecutionRecord) => unknown) => array(type, records.map(value));
   await sql`
@@ -83,7 +92,7 @@ export async function insertExecutions(db: Db, records: readonly ExecutionRecord
                 cold_start, method, path, user_id, error_message, error_code, error_stack, started_ms)`.execute(db);
 }
 
-export async function insertLogLines(db: Db, records: readonly ExecutionRecord[]): Promise<void> {
+async function insertLogLines(db: Db, records: readonly ExecutionRecord[]): Promise<void> {
   const lines = records.flatMap((record) => record.logs.map((line, index) => ({ record, line, number: index + 1 })));
   if (lines.length === 0) return;
   const column = (type: string, value: (entry: (typeof lines)[number]) => unknown) => array(type, lines.map(value));

@@ -52,10 +52,26 @@ export function platformTest(
 ): void {
   Deno.test(name, async (test) => {
     // Background work of the platform goes on from step to step: leaks are counted at the end.
-    const step: Steps = (stepName, fn) =>
-      test.step({ name: stepName, fn: () => fn(), sanitizeOps: false, sanitizeResources: false });
-    await withoutLeakedProcesses(() => withTestPlatform((platform) => run(platform, step), env));
+    const sanitizers = { sanitizeOps: false, sanitizeResources: false };
+    await withoutLeakedProcesses(() =>
+      withTestPlatform(
+        (platform) =>
+          run(platform, (stepName, fn) =>
+            test.step({ name: stepName, fn: () => explained(platform, fn), ...sanitizers })),
+        env,
+      )
+    );
   });
+}
+
+/** A step that fails says what the server logged last. */
+async function explained({ logLines }: TestPlatform, work: () => Promise<void> | void): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (error instanceof Error) error.message += `\nThe server logged:\n${logLines.slice(-15).join("\n")}`;
+    throw error;
+  }
 }
 
 export async function withTestPlatform(
@@ -148,7 +164,8 @@ async function runPlatform(
       await eventually(async () => (await api("GET", "/functions", undefined, key)).status !== 401);
       return key;
     },
-    async executions(name, count = 1) {
+    async executions(path, count = 1) {
+      const name = path.replace(/\/invoke.*/, "");
       let found: Answer["body"] = [];
       await eventually(async () => {
         found = (await api("GET", `/functions/${name}/executions?limit=1000`)).body;

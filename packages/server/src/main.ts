@@ -26,11 +26,11 @@ async function main(env: Environment): Promise<number> {
   });
   const platform = await startPlatform(config, log);
   print(welcome(platform));
-  await stopped;
-  print("Stopping: finishing what runs; press Ctrl-C again to stop at once");
+  const failure = await Promise.race([stopped, platform.failed]);
+  print(failure?.message ?? "Stopping: finishing what runs; press Ctrl-C again to stop at once");
   await platform[Symbol.asyncDispose]();
   print("Stopped");
-  return 0;
+  return failure === undefined ? 0 : 1;
 }
 
 async function readYaml(path: string): Promise<string | undefined> {
@@ -43,15 +43,15 @@ async function readYaml(path: string): Promise<string | undefined> {
 }
 
 /** Resolves at the first signal; calls back at the second. */
-function signalled(again: () => void): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
+function signalled(again: () => void): Promise<undefined> {
+  const { promise, resolve } = Promise.withResolvers<undefined>();
   let firstMs: number | undefined;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => {
       const nowMs = performance.now();
       if (firstMs === undefined) {
         firstMs = nowMs;
-        resolve();
+        resolve(undefined);
       } else if (nowMs - firstMs > SAME_PRESS_MS) {
         again();
       }

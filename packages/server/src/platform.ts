@@ -17,6 +17,7 @@ import type { Config } from "./config/config.ts";
 import { type LocalSecrets, readLocalSecrets } from "./config/local_secrets.ts";
 import { systemClock, withDeadline } from "./core/clock.ts";
 import { errorAnswer } from "./core/error_response.ts";
+import { InvariantError } from "./core/invariant.ts";
 import type { Log } from "./core/log.ts";
 import type { Secret } from "./core/secret.ts";
 import { createDeployer } from "./deploy/deploy.ts";
@@ -41,6 +42,8 @@ export interface Platform {
   readonly dataDir: string;
   /** For the owner of this machine; null with an external database, whose keys are made elsewhere. */
   readonly localKeys: LocalKeys | null;
+  /** Resolves when a part without which nothing works is gone for good. */
+  readonly failed: Promise<StartError>;
   /** Stops taking requests, finishes those under way within the limit, then stops every part. */
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -56,7 +59,6 @@ export const VERSION = "0.1.0";
 const LOCAL_KEY_SCOPES = ["functions:*"];
 const ROLE_KEY_VALID_SEC = 10 * 365 * 86_400;
 const READY_PING_MS = 2_000;
-const BUILDER_UID_OFFSET = 0;
 
 /** @throws {StartError} with a sentence for the operator */
 export async function startPlatform(config: Config, log: Log): Promise<Platform> {
@@ -72,13 +74,14 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const jwtSecret = chosen(config.jwtSecret, local?.jwtSecret);
   const cipher = await createCipher(chosen(config.encryptionKey, local?.encryptionKey));
   const envStore = createEnvStore(cipher);
-  const databaseUrl = config.database.kind === "external" ? config.database.url : parts.use(
+  const embedded = config.database.kind === "external" ? undefined : parts.use(
     await startEmbeddedPostgres({
       dataDir,
       log,
       ...(config.database.port === null ? {} : { port: config.database.port }),
     }),
-  ).url;
+  );
+  const databaseUrl = chosen(config.database.kind === "external" ? config.database.url : null, embedded?.url);
   const database = parts.use(
     await connectDatabase({ url: databaseUrl, maxConnectionsCount: config.databaseMaxConnections, log }),
   );
@@ -97,7 +100,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const isRoot = Deno.uid() === 0;
   const denoDir = await makeCacheDir(dataDir);
   const bundler = parts.use(startBundler({
-    uid: isRoot ? config.sandbox.uidBase + BUILDER_UID_OFFSET : null,
+    uid: isRoot ? config.sandbox.uidBase : null,
     denoDir,
     bundleMaxBytes: limits.bundleBytes,
   }));
@@ -111,7 +114,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       denoDir,
       uids: isRoot
         ? createUidRange({
-          base: config.sandbox.uidBase + BUILDER_UID_OFFSET + 1,
+          base: config.sandbox.uidBase + 1,
           count: 2 * limits.sandboxCount + 100,
         })
         : null,
@@ -166,6 +169,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     url: place.baseUrl,
     dataDir,
     localKeys,
+    failed: embedded?.gaveUp ?? new Promise(() => {}),
     async [Symbol.asyncDispose]() {
       const deadlineMs = clock.nowMs() + limits.drainMs;
       await stopListening(server, limits.drainMs, log);
@@ -179,7 +183,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
 function chosen(given: Secret | null, made: Secret | undefined): Secret {
   const secret = given ?? made;
   if (secret === undefined) {
-    throw new StartError("Cannot start without FLUXBASE_AUTH_JWT_SECRET and FLUXBASE_ENCRYPTION_KEY");
+    throw new InvariantError("secret-missing", "Cannot start without a secret that the configuration promised");
   }
   return secret;
 }

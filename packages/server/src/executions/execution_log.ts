@@ -122,7 +122,7 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
     const folded = rollups.take(node);
     waiting = [];
     waitingLogLines = 0;
-    if (records.length === 0 && folded.length === 0) return;
+    if (records.length === 0 && folded.length === 0 && !isAway) return;
     let writtenCount = 0;
     try {
       if (isAway) await spool.drain(writeRows);

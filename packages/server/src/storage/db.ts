@@ -128,9 +128,10 @@ const UNAVAILABLE = /^(08|57P0|53300|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)/
 export function asDatabaseError(error: unknown): unknown {
   if (error instanceof PlatformError) return error;
   const isAway = UNAVAILABLE.test(codeOf(error)) ||
-    /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error/.test(
-      messageOf(error),
-    );
+    /Connection terminated|not currently accepting connections|timeout exceeded when trying to connect|Client has encountered a connection error/
+      .test(
+        messageOf(error),
+      );
   if (!isAway) return error;
   return new PlatformError("DATABASE_UNAVAILABLE", "The database does not answer: try again in a moment", {
     cause: error,

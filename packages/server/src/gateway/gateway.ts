@@ -8,7 +8,7 @@
  */
 import { type CorsPolicy, PlatformError } from "@fluxbase/contract";
 import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
-import { withDeadline } from "../core/clock.ts";
+import { createDeadlines, type Deadlines } from "../core/deadlines.ts";
 import { errorAnswer } from "../core/error_response.ts";
 import type { Log } from "../core/log.ts";
 import { requestIdOf } from "../core/request_id.ts";
@@ -34,6 +34,7 @@ export interface GatewayOptions {
 export interface Gateway {
   /** Undefined: the path is not that of a function. */
   handle(request: Request): Promise<Response> | undefined;
+  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** Bodies up to this size travel in one frame with their request. */
@@ -44,6 +45,7 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
     { origins: null, methods: null, headers: null, credentials: null, maxAgeSec: null },
     options.cors,
   );
+  const slowBodies = createDeadlines(parts.clock);
   const corsOf = new WeakMap<LiveFunction, Cors>();
 
   function corsFor(fn: LiveFunction): Cors {
@@ -72,8 +74,8 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
         path: route.path,
         headers,
         bodyBytes: announcedBytes(headers),
-        readBody: () => readBody(request, fn.settings.timeoutMs),
-        signal: request.signal,
+        readBody: () => readBody(request, fn.settings.timeoutMs, slowBodies),
+        signal: () => request.signal,
       }, parts);
       return functionResponse(answer, cors.headers(origin), requestId);
     } catch (error) {
@@ -97,6 +99,7 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
       const route = functionRoute(target);
       return route && call(request, target, route);
     },
+    [Symbol.asyncDispose]: () => slowBodies[Symbol.asyncDispose](),
   };
 }
 
@@ -118,17 +121,24 @@ function announcedBytes(headers: Headers): number | undefined {
   return text === null ? undefined : Number(text);
 }
 
-function readBody(request: Request, timeoutMs: number): InvocationBody | Promise<InvocationBody> {
+function readBody(
+  request: Request,
+  timeoutMs: number,
+  slowBodies: Deadlines,
+): InvocationBody | Promise<InvocationBody> {
   if (request.method === "GET" || request.method === "HEAD") return null;
   const byteCount = announcedBytes(request.headers);
   if (byteCount === 0) return null;
   if (byteCount === undefined || byteCount > WHOLE_BODY_MAX_BYTES) return request.body;
-  return withDeadline(request.bytes(), timeoutMs, () =>
-    new PlatformError(
-      "WALL_LIMIT",
-      `The request body did not arrive within ${timeoutMs} ms, the time limit of the function`,
-      { details: { limit: timeoutMs } },
-    ));
+  return slowBodies.guard(request.bytes(), timeoutMs, bodyTooSlow);
+}
+
+function bodyTooSlow(timeoutMs: number): PlatformError {
+  return new PlatformError(
+    "WALL_LIMIT",
+    `The request body did not arrive within ${timeoutMs} ms, the time limit of the function`,
+    { details: { limit: timeoutMs } },
+  );
 }
 
 /** Echoing a request back, and tunnels: no business of functions. */

@@ -33,7 +33,7 @@ export interface Invocation {
   /** Called once, after every check: the body, whole when it is small. */
   readBody(): InvocationBody | Promise<InvocationBody>;
   /** Aborts when the client has gone. */
-  readonly signal: AbortSignal;
+  signal(): AbortSignal;
 }
 
 export type InvocationBody = Uint8Array | ReadableStream<Uint8Array> | null;
@@ -78,10 +78,10 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
       timeoutMs: settings.timeoutMs,
       requestBodyMaxBytes,
       responseBodyMaxBytes: settings.responseBodyBytes,
+      signal: call.signal,
     });
     const { logs } = exchange;
     exchange.onFinished = (outcome) => record(outcome, { queueMs, isCold, logs });
-    abandonWhenGone(call.signal, sandbox, exchange);
     return await exchange.response;
   } catch (error) {
     // An exchange that has begun is recorded at its end.
@@ -136,13 +136,6 @@ function borrow(fn: LiveFunction, { sandboxes, versions }: InvokeParts): Borrowe
 interface Borrowed {
   readonly sandbox: Sandbox;
   readonly isCold: boolean;
-}
-
-function abandonWhenGone(signal: AbortSignal, sandbox: Sandbox, exchange: Exchange): void {
-  signal.addEventListener("abort", () => {
-    // Once the answer has begun, its stream tells whether the client is still there.
-    if (!exchange.isAnswered) sandbox.abandon(exchange);
-  }, { once: true });
 }
 
 function failureBeforeStart(error: unknown, completedMs: number): Outcome {

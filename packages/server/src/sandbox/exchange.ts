@@ -23,6 +23,8 @@ export interface SandboxRequest {
   readonly timeoutMs: number;
   readonly requestBodyMaxBytes: number;
   readonly responseBodyMaxBytes: number;
+  /** Aborts when the client has gone. Asked for only when the answer takes a while: a quick one never pays for it. */
+  signal(): AbortSignal;
 }
 
 export interface SandboxResponse {
@@ -52,12 +54,15 @@ export interface Outcome {
 export class Exchange {
   readonly id: number;
   readonly request: SandboxRequest;
+  readonly sentMs: number;
   readonly deadlineMs: number;
   readonly response: Promise<SandboxResponse>;
   /** In the order in which they arrived. */
   readonly logs: LogLine[] = [];
   /** Set by whoever wants to know the end. */
   onFinished: ((outcome: Outcome) => void) | undefined;
+  /** True when the client's signal is listened to. */
+  isWatched = false;
   /** True after the caller was told that the time is over, while the handler may still run. */
   isTimedOut = false;
 
@@ -76,11 +81,12 @@ export class Exchange {
   /** Bytes the sandbox may still send without new credit. */
   #window = 0;
 
-  constructor(id: number, request: SandboxRequest, { deadlineMs, now }: { deadlineMs: number; now: () => number }) {
+  constructor(id: number, request: SandboxRequest, now: () => number) {
     this.#now = now;
     this.id = id;
     this.request = request;
-    this.deadlineMs = deadlineMs;
+    this.sentMs = now();
+    this.deadlineMs = this.sentMs + request.timeoutMs;
     this.#bodyLimit = request.responseBodyMaxBytes;
     const { promise, resolve, reject } = Promise.withResolvers<SandboxResponse>();
     this.response = promise;

@@ -1,0 +1,64 @@
+/**
+ * Deadlines for work that nearly always ends in time: one timer for all of them, instead of one for each.
+ *
+ * A timer and a race for each request cost 3 % of the throughput when measured. Deadlines are kept a little late,
+ * by up to `SWEEP_MS`.
+ *
+ * @module
+ */
+import type { Clock } from "./clock.ts";
+
+export interface Deadlines {
+  /** Settles as `work` does, or rejects with what `onTimeout` makes after `ms`. Does not stop the work. */
+  guard<T>(work: Promise<T>, ms: number, onTimeout: (ms: number) => Error): Promise<T>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+interface Entry {
+  readonly untilMs: number;
+  expire(): void;
+}
+
+const SWEEP_MS = 100;
+
+export function createDeadlines(clock: Clock): Deadlines {
+  const waiting = new Set<Entry>();
+  let timer: ReturnType<typeof setInterval> | undefined;
+
+  function sweep(): void {
+    const nowMs = clock.nowMs();
+    for (const entry of waiting) {
+      if (entry.untilMs > nowMs) continue;
+      waiting.delete(entry);
+      entry.expire();
+    }
+    if (waiting.size > 0) return;
+    clearInterval(timer);
+    timer = undefined;
+  }
+
+  return {
+    guard(work, ms, onTimeout) {
+      return new Promise((resolve, reject) => {
+        const entry = { untilMs: clock.nowMs() + ms, expire: () => reject(onTimeout(ms)) };
+        waiting.add(entry);
+        timer ??= setInterval(sweep, SWEEP_MS);
+        work.then(
+          (value) => {
+            waiting.delete(entry);
+            resolve(value);
+          },
+          (error) => {
+            waiting.delete(entry);
+            reject(error);
+          },
+        );
+      });
+    },
+    [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      waiting.clear();
+      return Promise.resolve();
+    },
+  };
+}

@@ -28,6 +28,7 @@ import { captureServe, findHandler, type FoundHandler, type UserHandler } from "
 import { type HardenOptions, hardenProcess } from "./harden.ts";
 import { FunctionRequest, GuideRequest } from "./request.ts";
 import { type Answer, toAnswer } from "./result.ts";
+import { SlotTable } from "./slot_table.ts";
 import { cleanStack } from "./stack.ts";
 
 /** The one command line argument, as JSON. */
@@ -57,7 +58,7 @@ const revoke = Deno.permissions.revokeSync.bind(Deno.permissions);
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-const calls = new Map<number, Call>();
+const calls = new SlotTable<Call>();
 const inboxes = new Map<number, BodyInbox>();
 const responseCredits = new Map<number, { available: number; wake: (() => void) | undefined }>();
 let handler: FoundHandler | undefined;

@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { SlotTable } from "../../sandbox_runtime/slot_table.ts";
 import type { Clock } from "./clock.ts";
 
 export interface Deadlines {
@@ -15,6 +16,7 @@ export interface Deadlines {
 }
 
 interface Entry {
+  readonly id: number;
   readonly untilMs: number;
   expire(): void;
 }
@@ -22,14 +24,14 @@ interface Entry {
 const SWEEP_MS = 100;
 
 export function createDeadlines(clock: Clock): Deadlines {
-  const waiting = new Set<Entry>();
+  const waiting = new SlotTable<Entry>();
   let timer: ReturnType<typeof setInterval> | undefined;
 
   function sweep(): void {
     const nowMs = clock.nowMs();
-    for (const entry of waiting) {
+    for (const entry of waiting.values()) {
       if (entry.untilMs > nowMs) continue;
-      waiting.delete(entry);
+      waiting.delete(entry.id);
       entry.expire();
     }
     if (waiting.size > 0) return;
@@ -40,16 +42,16 @@ export function createDeadlines(clock: Clock): Deadlines {
   return {
     guard(work, ms, onTimeout) {
       return new Promise((resolve, reject) => {
-        const entry = { untilMs: clock.nowMs() + ms, expire: () => reject(onTimeout(ms)) };
-        waiting.add(entry);
+        const untilMs = clock.nowMs() + ms;
+        const { id } = waiting.add((id) => ({ id, untilMs, expire: () => reject(onTimeout(ms)) }));
         timer ??= setInterval(sweep, SWEEP_MS);
         work.then(
           (value) => {
-            waiting.delete(entry);
+            waiting.delete(id);
             resolve(value);
           },
           (error) => {
-            waiting.delete(entry);
+            waiting.delete(id);
             reject(error);
           },
         );
@@ -57,7 +59,6 @@ export function createDeadlines(clock: Clock): Deadlines {
     },
     [Symbol.asyncDispose]() {
       clearInterval(timer);
-      waiting.clear();
       return Promise.resolve();
     },
   };

@@ -1,20 +1,21 @@
 /**
  * The whole life of one invocation, from the call to its record.
  *
- * Owns: the order of the checks, and what is written about an invocation.
- * Does not own: HTTP (../gateway/), sandboxes (../sandbox/), when records are written (../executions/).
+ * Owns: the order of the checks.
+ * Does not own: what is written about an invocation (./recording.ts), HTTP (../gateway/), sandboxes (../sandbox/), when records are written (../executions/).
  *
  * @module
  */
-import { type ErrorCode, type ExecutionStatus, PlatformError, type TriggerType } from "@fluxbase/contract";
+import { PlatformError, type TriggerType } from "@fluxbase/contract";
 import type { Authenticator } from "../auth/authenticator.ts";
 import { assertMay } from "../auth/permissions.ts";
 import type { LiveFunction } from "../catalog/catalog.ts";
 import type { Clock } from "../core/clock.ts";
 import type { ExecutionLog } from "../executions/execution_log.ts";
-import type { Exchange, LogLine, Outcome, SandboxResponse } from "../sandbox/exchange.ts";
+import type { Exchange, SandboxResponse } from "../sandbox/exchange.ts";
 import { bodyTooLarge, type Sandbox } from "../sandbox/sandbox.ts";
 import type { SandboxPool } from "../sandbox/sandbox_pool.ts";
+import { Recording } from "./recording.ts";
 import type { VersionSource } from "./version_source.ts";
 
 export interface Invocation {
@@ -58,8 +59,8 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
   if (!settings.allowUnauthenticated) assertMay(caller, "functions:invoke", fn.namespace);
   if (call.bodyBytes !== undefined && call.bodyBytes > requestBodyMaxBytes) throw bodyTooLarge(requestBodyMaxBytes);
 
-  const startedAtMs = clock.epochMs();
   const startedMs = clock.nowMs();
+  const recording = new Recording(parts.executions, call, { caller, startedAtMs: clock.epochMs(), startedMs });
   let exchange: Exchange | undefined;
   try {
     if (fn.liveVersion === null) throw neverBuilt(fn);
@@ -67,7 +68,6 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
     const body = reading instanceof Promise ? await reading : reading;
     const borrowed = borrow(fn, parts);
     const { sandbox, isCold } = borrowed instanceof Promise ? await borrowed : borrowed;
-    const queueMs = clock.nowMs() - startedMs;
     exchange = sandbox.send({
       executionId: call.requestId,
       method: call.method,
@@ -79,44 +79,14 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
       requestBodyMaxBytes,
       responseBodyMaxBytes: settings.responseBodyBytes,
       signal: call.signal,
-    });
-    const { logs } = exchange;
-    exchange.onFinished = (outcome) => record(outcome, { queueMs, isCold, logs });
+    }, recording);
+    recording.queueMs = exchange.sentMs - startedMs;
+    recording.isCold = isCold;
     return await exchange.response;
   } catch (error) {
     // An exchange that has begun is recorded at its end.
-    if (exchange === undefined) {
-      const queueMs = clock.nowMs() - startedMs;
-      record(failureBeforeStart(error, clock.nowMs()), { queueMs, isCold: false, logs: [] });
-    }
+    if (exchange === undefined) recording.failedBeforeStart(error, clock.nowMs());
     throw error;
-  }
-
-  function record(
-    { status, error, stack, completedMs }: Outcome,
-    { queueMs, isCold, logs }: { queueMs: number; isCold: boolean; logs: readonly LogLine[] },
-  ): void {
-    parts.executions.record({
-      id: call.requestId,
-      functionId: fn.id,
-      functionName: fn.name,
-      namespace: fn.namespace,
-      version: fn.liveVersion ?? fn.latestVersion,
-      triggerType: call.trigger,
-      status: statusOf(status, error),
-      statusCode: status,
-      durationMs: completedMs - startedMs,
-      queueMs,
-      coldStart: isCold,
-      method: call.method,
-      path: call.path,
-      userId: caller.userId,
-      errorMessage: error?.message ?? null,
-      errorCode: error?.code ?? null,
-      errorStack: stack,
-      startedAtMs,
-      logs: settings.disableExecutionLogs ? [] : logs,
-    });
   }
 }
 
@@ -136,23 +106,6 @@ function borrow(fn: LiveFunction, { sandboxes, versions }: InvokeParts): Borrowe
 interface Borrowed {
   readonly sandbox: Sandbox;
   readonly isCold: boolean;
-}
-
-function failureBeforeStart(error: unknown, completedMs: number): Outcome {
-  const known = error instanceof PlatformError
-    ? error
-    : new PlatformError("INTERNAL", "Unexpected failure", { cause: error });
-  const stack = known.code === "BUNDLE_FAILED" && typeof known.cause === "string" ? known.cause : null;
-  return { status: known.status, error: known, stack, completedMs };
-}
-
-/** What ended the sandbox under a request, as opposed to a handler that failed. */
-const KILLED: ReadonlySet<string> = new Set<ErrorCode>(["MEMORY_LIMIT", "CPU_LIMIT", "SANDBOX_DIED"]);
-
-function statusOf(status: number | null, error: PlatformError | null): ExecutionStatus {
-  if (error === null) return status !== null && status < 500 ? "success" : "error";
-  if (error.code === "WALL_LIMIT") return "timeout";
-  return KILLED.has(error.code) ? "killed" : "error";
 }
 
 function disabled({ name }: LiveFunction): PlatformError {

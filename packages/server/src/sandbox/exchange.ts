@@ -4,7 +4,7 @@
  *   waiting ──► answered (response bytes may still flow) ──► finished
  *
  * `response` settles once: with the head and body of the answer, or with the PlatformError the caller is told.
- * `finished` is called once, when nothing more will happen: body sent, background work done, or everything cut.
+ * the observer's `finished` is called once, when nothing more will happen: body sent, background work done, or everything cut.
  *
  * @module
  */
@@ -51,6 +51,11 @@ export interface Outcome {
   readonly completedMs: number;
 }
 
+/** Whoever wants to know the end. */
+export interface ExchangeObserver {
+  finished(outcome: Outcome, logs: readonly LogLine[]): void;
+}
+
 export class Exchange {
   readonly id: number;
   readonly request: SandboxRequest;
@@ -59,8 +64,6 @@ export class Exchange {
   readonly response: Promise<SandboxResponse>;
   /** In the order in which they arrived. */
   readonly logs: LogLine[] = [];
-  /** Set by whoever wants to know the end. */
-  onFinished: ((outcome: Outcome) => void) | undefined;
   /** True when the client's signal is listened to. */
   isWatched = false;
   /** True after the caller was told that the time is over, while the handler may still run. */
@@ -78,11 +81,17 @@ export class Exchange {
   #bodyLimit: number;
   #completedMs = 0;
   readonly #now: () => number;
+  readonly #observer: ExchangeObserver;
   /** Bytes the sandbox may still send without new credit. */
   #window = 0;
 
-  constructor(id: number, request: SandboxRequest, now: () => number) {
+  constructor(
+    id: number,
+    request: SandboxRequest,
+    { now, observer }: { now: () => number; observer: ExchangeObserver },
+  ) {
     this.#now = now;
+    this.#observer = observer;
     this.id = id;
     this.request = request;
     this.sentMs = now();
@@ -172,12 +181,12 @@ export class Exchange {
   finish(): void {
     if (this.#isFinished) return;
     this.#isFinished = true;
-    this.onFinished?.({
+    this.#observer.finished({
       status: this.#status,
       error: this.#error,
       stack: this.#stack,
       completedMs: this.#completedMs,
-    });
+    }, this.logs);
   }
 }
 

@@ -23,9 +23,10 @@ import {
   PROTOCOL_VERSION,
   readFrames,
 } from "../../sandbox_runtime/frames.ts";
+import { SlotTable } from "../../sandbox_runtime/slot_table.ts";
 import type { Fence } from "../../sandbox_runtime/harden.ts";
 import { InvariantError } from "../core/invariant.ts";
-import { Exchange, type LogLine, responseTooLarge, type SandboxRequest } from "./exchange.ts";
+import { Exchange, type ExchangeObserver, type LogLine, responseTooLarge, type SandboxRequest } from "./exchange.ts";
 import type { ProcessExit, SandboxProcess } from "./sandbox_process.ts";
 import { moveTo, type SandboxState } from "./sandbox_state.ts";
 
@@ -77,10 +78,9 @@ export class Sandbox {
   readonly #events: SandboxEvents;
   readonly #now: () => number;
   readonly #writer: FrameWriter;
-  readonly #exchanges = new Map<number, Exchange>();
+  readonly #exchanges = new SlotTable<Exchange>();
   readonly #uploads = new Map<number, Upload>();
   #state: SandboxState = "blank";
-  #nextId = 1;
   #loading: PromiseWithResolvers<void> | undefined;
   #killReason: PlatformError | undefined;
   #pingSentMs: number | undefined;
@@ -152,15 +152,13 @@ export class Sandbox {
     await this.#loading.promise;
   }
 
-  send(request: SandboxRequest): Exchange {
+  send(request: SandboxRequest, observer: ExchangeObserver): Exchange {
     if (this.#state !== "ready") {
       throw new InvariantError("send-to-unready-sandbox", `Cannot send a request to a sandbox that is ${this.#state}`);
     }
-    const id = this.#nextId;
-    this.#nextId = id === 0xffff_ffff ? 1 : id + 1;
-    const exchange = new Exchange(id, request, this.#now);
-    if (this.#exchanges.size === 0) this.#lastPongMs = exchange.sentMs;
-    this.#exchanges.set(id, exchange);
+    const exchange = this.#exchanges.add((id) => new Exchange(id, request, { now: this.#now, observer }));
+    const { id } = exchange;
+    if (this.#exchanges.size === 1) this.#lastPongMs = exchange.sentMs;
     this.servedCount += 1;
 
     const { body } = request;
@@ -186,7 +184,7 @@ export class Sandbox {
 
   /** The client has gone: tells the handler; the exchange ends when the handler has. */
   abandon(exchange: Exchange): void {
-    if (!this.#exchanges.has(exchange.id)) return;
+    if (this.#exchanges.get(exchange.id) === undefined) return;
     exchange.fail(
       new PlatformError("CLIENT_CLOSED_REQUEST", "The client closed the connection before the answer was complete"),
     );
@@ -355,7 +353,7 @@ export class Sandbox {
 
   /** Undefined for a request that is over: its last frames may cross with ours. */
   #exchangeOf(id: number): Exchange | undefined {
-    if (id === 0 || id >= this.#nextId && this.servedCount < 0xffff_ffff) throw violation(`a frame for request ${id}`);
+    if (id === 0) throw violation("a frame for request 0");
     return this.#exchanges.get(id);
   }
 

@@ -1,0 +1,79 @@
+/**
+ * From the end of an invocation to its execution record.
+ *
+ * @module
+ */
+import { type ErrorCode, type ExecutionStatus, PlatformError } from "@fluxbase/contract";
+import type { Caller } from "../auth/caller.ts";
+import type { ExecutionLog } from "../executions/execution_log.ts";
+import type { ExchangeObserver, LogLine, Outcome } from "../sandbox/exchange.ts";
+import type { Invocation } from "./invoke.ts";
+
+export interface RecordingStart {
+  readonly caller: Caller;
+  /** Milliseconds since the epoch. */
+  readonly startedAtMs: number;
+  /** On the clock for durations. */
+  readonly startedMs: number;
+}
+
+/** A class, because a closure for each request that outlives it cost a quarter of the throughput in collections. */
+export class Recording implements ExchangeObserver {
+  /** Time spent until a sandbox was found. */
+  queueMs = 0;
+  isCold = false;
+  readonly #executions: ExecutionLog;
+  readonly #call: Invocation;
+  readonly #start: RecordingStart;
+
+  constructor(executions: ExecutionLog, call: Invocation, start: RecordingStart) {
+    this.#executions = executions;
+    this.#call = call;
+    this.#start = start;
+  }
+
+  finished({ status, error, stack, completedMs }: Outcome, logs: readonly LogLine[]): void {
+    const { fn, requestId, trigger, method, path } = this.#call;
+    const { caller, startedAtMs, startedMs } = this.#start;
+    this.#executions.record({
+      id: requestId,
+      functionId: fn.id,
+      functionName: fn.name,
+      namespace: fn.namespace,
+      version: fn.liveVersion ?? fn.latestVersion,
+      triggerType: trigger,
+      status: statusOf(status, error),
+      statusCode: status,
+      durationMs: completedMs - startedMs,
+      queueMs: this.queueMs,
+      coldStart: this.isCold,
+      method,
+      path,
+      userId: caller.userId,
+      errorMessage: error?.message ?? null,
+      errorCode: error?.code ?? null,
+      errorStack: stack,
+      startedAtMs,
+      logs: fn.settings.disableExecutionLogs ? [] : logs,
+    });
+  }
+
+  /** For an invocation that never reached a sandbox. */
+  failedBeforeStart(error: unknown, nowMs: number): void {
+    const known = error instanceof PlatformError
+      ? error
+      : new PlatformError("INTERNAL", "Unexpected failure", { cause: error });
+    const stack = known.code === "BUNDLE_FAILED" && typeof known.cause === "string" ? known.cause : null;
+    this.queueMs = nowMs - this.#start.startedMs;
+    this.finished({ status: known.status, error: known, stack, completedMs: nowMs }, []);
+  }
+}
+
+/** What ended the sandbox under a request, as opposed to a handler that failed. */
+const KILLED: ReadonlySet<string> = new Set<ErrorCode>(["MEMORY_LIMIT", "CPU_LIMIT", "SANDBOX_DIED"]);
+
+function statusOf(status: number | null, error: PlatformError | null): ExecutionStatus {
+  if (error === null) return status !== null && status < 500 ? "success" : "error";
+  if (error.code === "WALL_LIMIT") return "timeout";
+  return KILLED.has(error.code) ? "killed" : "error";
+}

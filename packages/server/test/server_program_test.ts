@@ -231,3 +231,60 @@ programTest("two servers on one data directory: the second says so", async (data
   assert.equal(await pasteCurl(first), `{"message":"Hello Alice!"}`);
   await stop(first);
 });
+
+/** A small disk of its own: needs the right to mount one. */
+async function withSmallDisk(dir: string, megabytes: number, run: () => Promise<void>): Promise<void> {
+  const command = async (name: string, ...args: string[]) => {
+    const { success, stderr } = await new Deno.Command(name, { args }).output();
+    assert.ok(success, decoder.decode(stderr));
+  };
+  await command("mount", "-t", "tmpfs", "-o", `size=${megabytes}m,mode=755`, "tmpfs", dir);
+  try {
+    await run();
+  } finally {
+    await command("umount", "-l", dir);
+  }
+}
+
+const canMount = Deno.uid() === 0 && Deno.build.os === "linux" &&
+  (await new Deno.Command("unshare", { args: ["-m", "true"] }).output().then(({ success }) => success, () => false));
+
+if (canMount) {
+  programTest(
+    "a full disk is named at the first start, under way, and at the next start; space mends it",
+    async (dataDir) => {
+      await withSmallDisk(dataDir, 30, async () => {
+        const program = startProgram(dataDir);
+        assert.equal((await program.status).code, 1);
+        assert.match(program.output(), /the disk that holds ".*" is full; free some space/);
+      });
+      await withSmallDisk(dataDir, 75, async () => {
+        const first = startProgram(dataDir);
+        await ready(first);
+        const fill = join(dataDir, "fill");
+        const file = await Deno.open(fill, { create: true, write: true });
+        const chunk = new Uint8Array(1_000_000);
+        await assert.rejects(async () => {
+          while (true) await file.write(chunk);
+        });
+        file.close();
+        const created = await fetch(`${exported(first, "FLUXBASE_URL")}/api/v1/functions`, {
+          method: "POST",
+          headers: { authorization: `Bearer ${exported(first, "FLUXBASE_SERVICE_ROLE_KEY")}` },
+          body: JSON.stringify({ name: "big", code: `function handler() {} //${"x".repeat(500_000)}` }),
+        });
+        assert.equal(created.status, 503);
+        assert.match((await created.json()).error, /no disk space left/);
+        await stop(first);
+        const second = startProgram(dataDir);
+        assert.equal((await second.status).code, 1);
+        assert.match(second.output(), /the disk that holds ".*" is full/);
+        await Deno.remove(fill);
+        const third = startProgram(dataDir);
+        await ready(third);
+        assert.equal(await pasteCurl(third), `{"message":"Hello Alice!"}`);
+        await stop(third);
+      });
+    },
+  );
+}

@@ -26,19 +26,34 @@ interface SecretsFile {
 
 export async function readLocalSecrets(dataDir: string, makeClientKey: () => string): Promise<LocalSecrets> {
   const path = join(dataDir, "secrets.json");
+  try {
+    const text = await readText(path) ?? await makeSecrets(path, makeClientKey);
+    return parse(text, path);
+  } catch (error) {
+    if (error instanceof StartError) throw error;
+    const reason = error instanceof Error ? error.message : error;
+    throw new StartError(`Cannot keep secrets in "${path}": ${reason}; check who owns the data directory and its disk`);
+  }
+}
+
+/** Of two servers that start at once one writes, and both read the same. */
+async function makeSecrets(path: string, makeClientKey: () => string): Promise<string> {
   const fresh: SecretsFile = {
     jwt_secret: randomBytes().toHex(),
     encryption_key: randomBytes().toBase64(),
     client_key: makeClientKey(),
     created_at: Math.floor(Date.now() / 1000),
   };
+  await writeOnce(path, `${JSON.stringify(fresh, null, 2)}\n`);
+  return await Deno.readTextFile(path);
+}
+
+async function readText(path: string): Promise<string | undefined> {
   try {
-    await writeOnce(path, `${JSON.stringify(fresh, null, 2)}\n`);
-    return parse(await Deno.readTextFile(path), path);
+    return await Deno.readTextFile(path);
   } catch (error) {
-    if (error instanceof StartError) throw error;
-    const reason = error instanceof Error ? error.message : error;
-    throw new StartError(`Cannot keep secrets in "${path}": ${reason}; check who owns the data directory and its disk`);
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
   }
 }
 

@@ -121,12 +121,19 @@ export function isUniqueViolation(error: unknown): boolean {
   return codeOf(error) === UNIQUE_VIOLATION;
 }
 
+const DISK_FULL = "53100";
+
 /** Connection failures, shutdown and start-up of the server, too many connections. */
 const UNAVAILABLE = /^(08|57P0|53300|ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN)/;
 
 /** The error a caller is told when a statement failed because the database is away; anything else as it was. */
 export function asDatabaseError(error: unknown): unknown {
   if (error instanceof PlatformError) return error;
+  if (codeOf(error) === DISK_FULL) {
+    return new PlatformError("DATABASE_UNAVAILABLE", "The database has no disk space left: free some and try again", {
+      cause: error,
+    });
+  }
   const isAway = UNAVAILABLE.test(codeOf(error)) ||
     /Connection terminated|not currently accepting connections|timeout exceeded when trying to connect|Client has encountered a connection error/
       .test(

@@ -23,7 +23,7 @@ import {
   PROTOCOL_VERSION,
   readFrames,
 } from "./frames.ts";
-import { contextOf, defineGlobals, removeUnsafeGlobals } from "./globals.ts";
+import { defineGlobals, HandlerContext, removeUnsafeGlobals } from "./globals.ts";
 import { captureServe, findHandler, type FoundHandler, type UserHandler } from "./handler.ts";
 import { type HardenOptions, hardenProcess } from "./harden.ts";
 import { FunctionRequest, GuideRequest } from "./request.ts";
@@ -204,7 +204,7 @@ async function answerCall(call: Call): Promise<void> {
 
 function runHandler(call: Call): unknown {
   if (handler === undefined) throw new Error("Cannot run a request before a bundle is loaded");
-  const context = contextOf(call, identity, trackBackground);
+  const context = new HandlerContext(call, identity, trackBackground);
   if (handler.face === "web") return handler.handle(new FunctionRequest(call), context);
   if (call.body === null || call.body instanceof Uint8Array) return handler.handle(new GuideRequest(call), context);
   // The guide's form hands out the body as a string, so all of it must be here first.

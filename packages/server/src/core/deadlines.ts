@@ -18,7 +18,9 @@ export interface Deadlines {
 interface Entry {
   readonly id: number;
   readonly untilMs: number;
-  expire(): void;
+  readonly ms: number;
+  readonly onTimeout: (ms: number) => Error;
+  readonly reject: (error: Error) => void;
 }
 
 const SWEEP_MS = 100;
@@ -32,7 +34,7 @@ export function createDeadlines(clock: Clock): Deadlines {
     for (const entry of waiting.values()) {
       if (entry.untilMs > nowMs) continue;
       waiting.delete(entry.id);
-      entry.expire();
+      entry.reject(entry.onTimeout(entry.ms));
     }
     if (waiting.size > 0) return;
     clearInterval(timer);
@@ -43,7 +45,7 @@ export function createDeadlines(clock: Clock): Deadlines {
     guard(work, ms, onTimeout) {
       return new Promise((resolve, reject) => {
         const untilMs = clock.nowMs() + ms;
-        const { id } = waiting.add((id) => ({ id, untilMs, expire: () => reject(onTimeout(ms)) }));
+        const { id } = waiting.add((id) => ({ id, untilMs, ms, onTimeout, reject }));
         timer ??= setInterval(sweep, SWEEP_MS);
         work.then(
           (value) => {

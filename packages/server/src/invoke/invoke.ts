@@ -12,13 +12,13 @@ import { assertMay } from "../auth/permissions.ts";
 import type { LiveFunction } from "../catalog/catalog.ts";
 import type { Clock } from "../core/clock.ts";
 import type { ExecutionLog } from "../executions/execution_log.ts";
-import type { Exchange, SandboxResponse } from "../sandbox/exchange.ts";
+import type { Client, Exchange, SandboxResponse } from "../sandbox/exchange.ts";
 import { bodyTooLarge, type Sandbox } from "../sandbox/sandbox.ts";
 import type { SandboxPool } from "../sandbox/sandbox_pool.ts";
 import { Recording } from "./recording.ts";
 import type { VersionSource } from "./version_source.ts";
 
-export interface Invocation {
+export interface Invocation extends Client {
   /** Also the id of the execution. */
   readonly requestId: string;
   readonly fn: LiveFunction;
@@ -33,8 +33,6 @@ export interface Invocation {
   readonly bodyBytes: number | undefined;
   /** Called once, after every check: the body, whole when it is small. */
   readBody(): InvocationBody | Promise<InvocationBody>;
-  /** Aborts when the client has gone. */
-  signal(): AbortSignal;
 }
 
 export type InvocationBody = Uint8Array | ReadableStream<Uint8Array> | null;
@@ -78,7 +76,7 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
       timeoutMs: settings.timeoutMs,
       requestBodyMaxBytes,
       responseBodyMaxBytes: settings.responseBodyBytes,
-      signal: call.signal,
+      client: call,
     }, recording);
     recording.queueMs = exchange.sentMs - startedMs;
     recording.isCold = isCold;

@@ -23,7 +23,12 @@ export interface SandboxRequest {
   readonly timeoutMs: number;
   readonly requestBodyMaxBytes: number;
   readonly responseBodyMaxBytes: number;
-  /** Aborts when the client has gone. Asked for only when the answer takes a while: a quick one never pays for it. */
+  readonly client: Client;
+}
+
+/** Whoever waits for the answer. */
+export interface Client {
+  /** Aborts when it has gone. Asked for only when the answer takes a while: a quick one never pays for it. */
   signal(): AbortSignal;
 }
 

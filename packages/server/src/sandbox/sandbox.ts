@@ -176,7 +176,7 @@ export class Sandbox {
   #watchClient(exchange: Exchange): void {
     exchange.isWatched = true;
     if (exchange.isAnswered) return;
-    const signal = exchange.request.signal();
+    const signal = exchange.request.client.signal();
     const leave = () => exchange.isAnswered || this.abandon(exchange);
     if (signal.aborted) leave();
     else signal.addEventListener("abort", leave, { once: true });

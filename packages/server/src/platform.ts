@@ -157,7 +157,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
         limits,
         readiness: () => readinessOf({ database, sandboxes, fences }),
       }),
-      ...executionRoutes({ db, catalog }),
+      ...executionRoutes({ db, catalog, executions }),
       ...functionRoutes({ db, deployer }),
     ],
   });

@@ -1,5 +1,5 @@
 /**
- * Routes that show what happened: executions and their logs.
+ * Routes that show what happened: executions and their logs. Whoever asks sees what this server has answered before.
  *
  * @module
  */
@@ -8,6 +8,7 @@ import { z } from "zod";
 import { assertMay } from "../auth/permissions.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { functionNotFound } from "../deploy/deploy.ts";
+import type { ExecutionLog } from "../executions/execution_log.ts";
 import type { Database } from "../storage/db.ts";
 import {
   countExecutions,
@@ -49,7 +50,13 @@ const allExecutionsQuery = z.object({
 });
 const linesQuery = z.object({ after_line: integerParam({ min: 0, max: 1_000_000_000, otherwise: 0 }) });
 
-export function executionRoutes({ db, catalog }: { db: Database["db"]; catalog: Catalog }): Route[] {
+export interface ExecutionRouteParts {
+  readonly db: Database["db"];
+  readonly catalog: Catalog;
+  readonly executions: ExecutionLog;
+}
+
+export function executionRoutes({ db, catalog, executions: log }: ExecutionRouteParts): Route[] {
   function functionId(call: ApiCall): string {
     const { namespace, name } = functionOf(call);
     assertMay(call.caller, "functions:read", namespace);
@@ -61,6 +68,7 @@ export function executionRoutes({ db, catalog }: { db: Database["db"]; catalog: 
   async function executionsOfFunction(call: ApiCall) {
     const { limit, offset, status, since } = parseQuery(executionsQuery, call.query);
     const filter = { functionId: functionId(call), ...given({ status }), ...sinceOf(since), limit, offset };
+    await log.flush();
     return { status: 200, body: (await listExecutions(db, filter)).map(executionView) };
   }
 
@@ -72,12 +80,14 @@ export function executionRoutes({ db, catalog }: { db: Database["db"]; catalog: 
       ...sinceOf(since),
       limit,
     };
+    await log.flush();
     return { status: 200, body: (await listLogLines(db, filter)).map(logView) };
   }
 
   async function allExecutions(call: ApiCall) {
     const { namespace, function_name, status, limit, offset } = parseQuery(allExecutionsQuery, call.query);
     const filter = given({ namespace, functionName: function_name, status });
+    await log.flush();
     const [executions, count] = await Promise.all([
       listExecutions(db, { ...filter, limit, offset }),
       countExecutions(db, filter),
@@ -88,6 +98,7 @@ export function executionRoutes({ db, catalog }: { db: Database["db"]; catalog: 
   async function logsOfExecution(call: ApiCall) {
     const { after_line } = parseQuery(linesQuery, call.query);
     const id = call.params["id"] ?? "";
+    await log.flush();
     const execution = id.includes("\0") ? undefined : await findExecution(db, id);
     if (execution === undefined) {
       throw new PlatformError("EXECUTION_NOT_FOUND", `Execution "${id.slice(0, 80)}" not found`);
@@ -176,8 +187,8 @@ function executionView(stored: StoredExecution): Execution {
     trigger_type: stored.triggerType,
     status: stored.status,
     status_code: stored.statusCode,
-    duration_ms: stored.durationMs,
-    queue_ms: stored.queueMs,
+    duration_ms: stored.durationMs === null ? null : rounded(stored.durationMs),
+    queue_ms: rounded(stored.queueMs),
     cold_start: stored.coldStart,
     method: stored.method,
     path: stored.path,
@@ -191,6 +202,11 @@ function executionView(stored: StoredExecution): Execution {
     started_at: startedAt,
     completed_at: stored.completedAt?.toISOString() ?? null,
   };
+}
+
+/** To the microsecond. */
+function rounded(ms: number): number {
+  return Math.round(ms * 1_000) / 1_000;
 }
 
 function logView(line: StoredLogLine): LogEntry {

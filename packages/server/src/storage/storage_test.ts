@@ -1,0 +1,146 @@
+/**
+ * Statements against a real Postgres: migrations, versions, executions.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { DEFAULT_SETTINGS } from "@fluxbase/contract";
+import { createTestDatabase } from "../../test/support/database.ts";
+import { silentLog } from "../core/log.ts";
+import { connectDatabase, type Database } from "./db.ts";
+import {
+  countExecutions,
+  ensurePartitions,
+  type ExecutionRecord,
+  insertExecutions,
+  listExecutions,
+  listLogLines,
+} from "./executions.ts";
+import { addVersion, createFunction, deleteFunction, findFunction, listLiveFunctions, makeLive } from "./functions.ts";
+import { migrate } from "./migrate.ts";
+import { type NewVersion, readBundle } from "./versions.ts";
+
+function databaseTest(name: string, run: (db: Database["db"]) => Promise<void>): void {
+  Deno.test(name, async () => {
+    await using test = await createTestDatabase();
+    await using database = await connectDatabase({ url: test.url, maxConnectionsCount: 4, log: silentLog });
+    await run(database.db);
+  });
+}
+
+const FUNCTION = {
+  namespace: "default",
+  name: "a",
+  description: null,
+  enabled: true,
+  source: "api",
+  createdBy: null,
+} as const;
+const version = (bundle: string | null): NewVersion => ({
+  entry: "a.ts",
+  files: { "a.ts": "source" },
+  settings: DEFAULT_SETTINGS,
+  envNames: [],
+  envSealed: null,
+  bundle,
+  problems: [],
+  contentHash: bundle ?? "none",
+  createdBy: null,
+});
+
+Deno.test("several servers that start at once on an empty database all find the schema ready", async () => {
+  await using test = await createTestDatabase({ template: "template1" });
+  const start = async () => {
+    await using database = await connectDatabase({ url: test.url, maxConnectionsCount: 2, log: silentLog });
+    await migrate(database.db, silentLog);
+    assert.deepEqual(await listLiveFunctions(database.db), []);
+  };
+  await Promise.all([start(), start(), start(), start()]);
+});
+
+databaseTest("a failed build leaves the live version alone; an outdated deployment is told so", async (db) => {
+  const id = await createFunction(db, FUNCTION, version("one"));
+  assert.equal(await addVersion(db, id, version(null), 1), true);
+  assert.equal(await addVersion(db, id, version("late"), 1), false);
+  const found = await findFunction(db, "default", "a");
+  assert.deepEqual([found?.function.liveVersion, found?.function.latestVersion], [1, 2]);
+  assert.equal(await readBundle(db, id, 1), "one");
+  assert.equal(await readBundle(db, id, 2), undefined);
+  assert.equal(await makeLive(db, id, 2), false);
+  assert.equal(await makeLive(db, id, 1), true);
+});
+
+databaseTest("versions are immutable, and the last 20 and the live one are kept", async (db) => {
+  const id = await createFunction(db, FUNCTION, version("one"));
+  await assert.rejects(
+    db.updateTable("fluxbase.versions").set({ bundle: "other" }).where("function_id", "=", id).execute(),
+    /versions are immutable/,
+  );
+  for (let number = 1; number < 30; number += 1) assert.ok(await addVersion(db, id, version(null), number));
+  const kept = await db.selectFrom("fluxbase.versions").select("number").orderBy("number").execute();
+  assert.deepEqual(kept.map(({ number }) => number), [1, ...Array.from({ length: 20 }, (_, index) => index + 11)]);
+});
+
+databaseTest("a deleted function frees its name and has no row in the catalog", async (db) => {
+  const id = await createFunction(db, FUNCTION, version("one"));
+  await assert.rejects(createFunction(db, FUNCTION, version("two")), /functions_name_idx/);
+  assert.equal(await deleteFunction(db, id), true);
+  assert.equal(await deleteFunction(db, id), false);
+  assert.deepEqual(await listLiveFunctions(db, id), []);
+  assert.notEqual(await createFunction(db, FUNCTION, version("two")), id);
+});
+
+databaseTest("executions keep odd text, are filtered, counted and listed newest first", async (db) => {
+  const functionId = crypto.randomUUID();
+  const nowMs = Date.now();
+  const record = (fields: Partial<ExecutionRecord>): ExecutionRecord => ({
+    id: "r",
+    functionId,
+    functionName: "a",
+    namespace: "default",
+    version: 1,
+    triggerType: "http",
+    status: "success",
+    statusCode: 200,
+    durationMs: 1.5,
+    queueMs: 0,
+    coldStart: false,
+    method: "GET",
+    path: "",
+    userId: null,
+    errorMessage: null,
+    errorCode: null,
+    errorStack: null,
+    startedAtMs: nowMs,
+    logs: [],
+    ...fields,
+  });
+  await ensurePartitions(db, new Date(nowMs - 86_400_000), 2);
+  const odd = 'nul \0, half \ud800, whole \u{1F600}, escape \\u0000, slash \\, quote "';
+  await insertExecutions(db, [
+    record({ id: "old", startedAtMs: nowMs - 1_000 }),
+    record({
+      id: "odd",
+      status: "error",
+      errorMessage: odd,
+      logs: [{ atMs: nowMs, level: "warn", message: odd, fields: { key: "\0" } }, {
+        atMs: nowMs,
+        level: "info",
+        message: "second",
+        fields: null,
+      }],
+    }),
+  ]);
+  const listed = await listExecutions(db, { functionId, limit: 10, offset: 0 });
+  assert.deepEqual(listed.map(({ id }) => id), ["odd", "old"]);
+  const kept = odd.replace("\0", "\ufffd").replace("\ud800", "\ufffd");
+  assert.equal(listed[0]?.errorMessage, kept);
+  assert.equal(listed[0]?.logText, `${kept}\nsecond`);
+  assert.equal(await countExecutions(db, { functionId, status: "error" }), 1);
+  assert.deepEqual(
+    await listExecutions(db, { functionId, since: new Date(nowMs - 10), status: "success", limit: 10, offset: 0 }),
+    [],
+  );
+  const lines = await listLogLines(db, { functionId, level: "warn", limit: 10 });
+  assert.deepEqual(lines.map(({ message, fields }) => [message, fields]), [[kept, { key: "\ufffd" }]]);
+});

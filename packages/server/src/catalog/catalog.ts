@@ -6,7 +6,6 @@
  *
  * @module
  */
-import type { BuildProblem, FunctionSettings } from "@fluxbase/contract";
 import type { Log } from "../core/log.ts";
 import type { Db } from "../storage/db.ts";
 import { listLiveFunctions, type LiveFunctionRow } from "../storage/functions.ts";
@@ -15,18 +14,7 @@ import { readBundle } from "../storage/versions.ts";
 import { createBundleCache } from "./bundle_cache.ts";
 
 /** A function as it is now; never changed, only replaced by another object. */
-export interface LiveFunction {
-  readonly id: string;
-  readonly namespace: string;
-  readonly name: string;
-  readonly enabled: boolean;
-  /** Null when no version ever built. */
-  readonly liveVersion: number | null;
-  readonly latestVersion: number;
-  readonly settings: FunctionSettings;
-  readonly envSealed: Uint8Array | null;
-  readonly problems: readonly BuildProblem[];
-}
+export type LiveFunction = LiveFunctionRow;
 
 export interface CatalogChange {
   readonly before: LiveFunction | undefined;

@@ -116,21 +116,18 @@ async function storeVersion(trx: Db, functionId: string, version: NewVersion, nu
 }
 
 export async function findFunction(db: Db, namespace: string, name: string): Promise<FunctionWithVersion | undefined> {
-  const row = await functionsWithLatest(db).where("f.namespace", "=", namespace).where("f.name", "=", name)
+  const row = await functionsWithLatest(db).select("v.files").where("f.namespace", "=", namespace).where(
+    "f.name",
+    "=",
+    name,
+  )
     .executeTakeFirst();
   return row && split(row);
 }
 
 /** All functions, or those of one namespace, by name. Without sources: `files` is empty. */
 export async function listFunctions(db: Db, namespace: string | undefined): Promise<FunctionWithVersion[]> {
-  let query = db.selectFrom("fluxbase.functions as f")
-    .innerJoin(
-      "fluxbase.versions as v",
-      (join) => join.onRef("v.function_id", "=", "f.id").onRef("v.number", "=", "f.latest_version"),
-    )
-    .select([...FUNCTION_COLUMNS, ...VERSION_COLUMNS])
-    .select(sql<Record<string, string>>`'{}'::jsonb`.as("files"))
-    .where("f.deleted_at", "is", null)
+  let query = functionsWithLatest(db).select(sql<Record<string, string>>`'{}'::jsonb`.as("files"))
     .orderBy("f.namespace").orderBy("f.name");
   if (namespace !== undefined) query = query.where("f.namespace", "=", namespace);
   return (await query.execute()).map(split);
@@ -142,7 +139,7 @@ function functionsWithLatest(db: Db) {
       "fluxbase.versions as v",
       (join) => join.onRef("v.function_id", "=", "f.id").onRef("v.number", "=", "f.latest_version"),
     )
-    .select([...FUNCTION_COLUMNS, ...VERSION_COLUMNS, "v.files"])
+    .select([...FUNCTION_COLUMNS, ...VERSION_COLUMNS])
     .where("f.deleted_at", "is", null);
 }
 

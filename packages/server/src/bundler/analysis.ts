@@ -73,7 +73,7 @@ function importsOf({ module }: ParseResult, code: string): ImportUse[] {
     }
   }
   for (const { moduleRequest } of module.dynamicImports) {
-    const literal = /^(['"`])([^$]*?)\1$/.exec(code.slice(moduleRequest.start, moduleRequest.end));
+    const literal = /^(['"`])([^'"`$\\]*)\1$/.exec(code.slice(moduleRequest.start, moduleRequest.end));
     if (literal?.[2] !== undefined) uses.push({ specifier: literal[2], start: moduleRequest.start });
   }
   return uses;

@@ -17,6 +17,7 @@ import {
   BODY_WINDOW_BYTES,
   FLAG,
   FRAME,
+  FrameError,
   FrameWriter,
   HEAD_MAX_BYTES,
   INLINE_BODY_MAX_BYTES,
@@ -471,7 +472,7 @@ export class Sandbox {
 
   #onExit(exit: ProcessExit, readError: unknown): void {
     const reason = this.#killReason ??
-      (readError instanceof Error ? protocolError(readError) : describeExit(exit, this.limits));
+      (readError instanceof FrameError ? protocolError(readError) : describeExit(exit, this.limits));
     this.#state = moveTo(this.#state, "dead");
     this.#loading?.reject(reason);
     this.#loading?.promise.catch(() => {});
@@ -553,8 +554,8 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function violation(what: string): Error {
-  return new Error(`Refused from the sandbox: ${what}`);
+function violation(what: string): FrameError {
+  return new FrameError(`Refused from the sandbox: ${what}`);
 }
 
 function protocolError(error: Error): PlatformError {

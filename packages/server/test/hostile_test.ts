@@ -1,0 +1,377 @@
+/**
+ * Functions that attack: what each gets, while a victim in another namespace is called before, during and after.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { platformTest, type TestPlatform } from "./support/platform.ts";
+
+/** The body of an async handler that returns what it got, as text; a thrown error's message counts as an answer. */
+interface Attack {
+  readonly name: string;
+  readonly code: string;
+  /** Outside the handler. */
+  readonly top?: string;
+  /** What the attacker must be told. */
+  readonly gets: RegExp;
+  readonly status?: number;
+  readonly fields?: Record<string, unknown>;
+}
+
+const DENIED = /NotCapable|Requires .* access|PermissionDenied|not permitted|EPERM|EACCES|Can't open|Access denied/i;
+const listener =
+  `const outcome = async (work) => { try { return String(await work()); } catch (error) { return error.name + ": " + error.message + " " + (error.code ?? ""); } };`;
+
+function source({ code, top = "" }: Attack): string {
+  return `${listener}\n${top}\nasync function handler(req) { return { status: 200, body: await outcome(async () => { ${code} }) }; }`;
+}
+
+/** Runs each attack; the victim answers the same all the time. */
+async function attack(
+  platform: TestPlatform,
+  step: (name: string, work: () => Promise<void>) => Promise<boolean>,
+  attacks: readonly Attack[],
+) {
+  await platform.deploy("victim", `function handler() { return "unharmed"; }`, { namespace: "team-b" });
+  const victim = async () => assert.equal(await (await platform.call("team-b/victim")).text(), `"unharmed"`);
+  for (const [index, one] of attacks.entries()) {
+    await step(one.name, async () => {
+      const name = `attack-${index}`;
+      await platform.deploy(name, source(one), one.fields);
+      await victim();
+      const attacking = platform.call(name);
+      await Promise.all([victim(), victim()]);
+      const response = await attacking;
+      const text = await response.text();
+      assert.match(text, one.gets);
+      assert.equal(response.status, one.status ?? 200, text);
+      await victim();
+    });
+  }
+}
+
+platformTest("a function cannot reach the machine", async (platform, step) => {
+  const read = (path: string): Attack => ({
+    name: `reading ${path}`,
+    code: `return await Deno.readTextFile(${JSON.stringify(path)});`,
+    gets: DENIED,
+  });
+  await attack(platform, step, [
+    read("/etc/passwd"),
+    read("/proc/self/environ"),
+    read("/proc/1/environ"),
+    read("/tmp"),
+    { name: "listing folders", code: `return [...Deno.readDirSync("/")].length;`, gets: DENIED },
+    {
+      name: "reading with a permission for scratch only",
+      code: `return await Deno.readTextFile("/etc/passwd");`,
+      gets: DENIED,
+      fields: { allow_read: true, allow_write: true },
+    },
+    {
+      name: "writing outside scratch",
+      code: `return await Deno.writeTextFile("/tmp/fluxbase-escape", "x");`,
+      gets: DENIED,
+      fields: { allow_write: true },
+    },
+    { name: "its own socket's folder", code: `return Deno.readDirSync(Deno.execPath());`, gets: DENIED },
+    { name: "Deno.Command", code: `return await new Deno.Command("/bin/true").output();`, gets: DENIED },
+    {
+      name: "node:child_process at run time",
+      code:
+        `const cp = process.getBuiltinModule?.("node:child_process") ?? await import("node:" + "child_process"); return cp.execSync("id");`,
+      // It would have succeeded, had it run.
+      gets: /Command failed|NotCapable/,
+    },
+    {
+      name: "node:fs at run time",
+      code: `const fs = await import("node:" + "fs"); return fs.readFileSync("/etc/passwd", "utf8");`,
+      gets: DENIED,
+    },
+    {
+      name: "Deno.dlopen",
+      code: `return Deno.dlopen("libc.so.6", { getpid: { parameters: [], result: "i32" } });`,
+      gets: DENIED,
+    },
+    {
+      name: "permissions asked for again",
+      code:
+        `return [(await Deno.permissions.request({ name: "read" })).state, (await Deno.permissions.request({ name: "ffi" })).state, (await Deno.permissions.request({ name: "run" })).state].join();`,
+      gets: /^denied,denied,denied$/,
+    },
+    {
+      name: "npm: at run time",
+      code: `return await import("npm:" + "zod");`,
+      gets: /npm|disabled|specifier|not found/i,
+    },
+    {
+      name: "https: at run time",
+      code: `return await import("https://" + "example.com/x.js");`,
+      gets: /remote|specifier|not cached|--no-remote|Requires import/i,
+    },
+    {
+      name: "file: at run time",
+      code: `return await import("file://" + "/etc/passwd");`,
+      gets: /Requires read access|NotCapable|Loading unprepared|denied/i,
+    },
+    {
+      name: "text import of a file",
+      code: `return (await import("file://" + "/etc/hostname", { with: { type: "text" } })).default;`,
+      gets: /Requires read access|NotCapable|unprepared|denied|TypeError/i,
+    },
+    { name: "Deno[Deno.internal]", code: `return typeof Deno[Deno.internal];`, gets: /undefined/ },
+    {
+      name: "shared storage",
+      code: `return [typeof localStorage, typeof sessionStorage, typeof caches, typeof Worker].join();`,
+      gets: /^undefined,undefined,undefined,undefined$/,
+    },
+    {
+      name: "Deno.openKv",
+      code: `return typeof Deno.openKv === "function" ? await Deno.openKv("/tmp/kv") : "no kv: NotCapable";`,
+      gets: DENIED,
+    },
+    {
+      name: "node:sqlite",
+      code: `const { DatabaseSync } = await import("node:" + "sqlite"); return new DatabaseSync("/tmp/fluxbase-x.db");`,
+      gets: DENIED,
+    },
+    { name: "signals to others", code: `return Deno.kill(Deno.ppid, "SIGKILL");`, gets: DENIED },
+    { name: "system information", code: `return Deno.hostname();`, gets: DENIED },
+    { name: "listening on a port", code: `return Deno.listen({ port: 0 }).addr.port;`, gets: /\d+|NotCapable|denied/i },
+    {
+      name: "the environment of the server",
+      code: `return JSON.stringify(Deno.env.toObject());`,
+      gets: /^(?!.*(SECRET|PASSWORD|DATABASE_URL|postgres:)).*FLUXBASE_FUNCTION_NAME/,
+    },
+    {
+      name: "the inspector",
+      code: `const inspector = await import("node:" + "inspector"); return inspector.open(9229) ?? inspector.url();`,
+      gets: /./,
+    },
+  ]);
+  await step("nothing was written", () => {
+    for (const path of ["/tmp/fluxbase-escape", "/tmp/fluxbase-x.db"]) {
+      assert.throws(() => Deno.statSync(path), Deno.errors.NotFound);
+    }
+  });
+});
+
+platformTest("a function cannot reach private addresses", async (platform, step) => {
+  const { port } = new URL(platform.url);
+  const fetching = (host: string): Attack => ({
+    name: `fetch of ${host}`,
+    code:
+      `const response = await fetch("http://${host}:${port}/health", { signal: AbortSignal.timeout(3000) }); return response.status + await response.text();`,
+    gets: /^(?!.*"status":"ok")(?!200)/,
+  });
+  const hosts = [
+    "127.0.0.1",
+    "localhost",
+    "0.0.0.0",
+    "127.1",
+    "2130706433",
+    "0x7f000001",
+    "0177.0.0.1",
+    "[::1]",
+    "[::]",
+    "[::ffff:127.0.0.1]",
+    "[::ffff:7f00:1]",
+    "169.254.169.254",
+    "10.0.0.1",
+    "192.168.0.1",
+    "100.64.0.1",
+  ];
+  await attack(platform, step, [
+    ...hosts.map(fetching),
+    {
+      name: "Deno.connect",
+      code: `return (await Deno.connect({ hostname: "127.0.0.1", port: ${port} })).localAddr.port;`,
+      gets: DENIED,
+    },
+    {
+      name: "node:net",
+      code:
+        `const net = await import("node:net"); return await new Promise((resolve, reject) => { const s = net.connect(${port}, "127.0.0.1", () => resolve("connected")); s.on("error", reject); });`,
+      gets: DENIED,
+    },
+    {
+      name: "node:http",
+      code:
+        `const http = await import("node:http"); return await new Promise((resolve, reject) => http.get("http://127.0.0.1:${port}/health", (r) => resolve("connected " + r.statusCode)).on("error", reject));`,
+      gets: DENIED,
+    },
+    {
+      name: "WebSocket",
+      code:
+        `return await new Promise((resolve, reject) => { const s = new WebSocket("ws://127.0.0.1:${port}/"); s.onopen = () => resolve("open"); s.onerror = (e) => reject(new Error("denied " + e.message)); });`,
+      gets: DENIED,
+    },
+    {
+      name: "UDP",
+      code:
+        `const s = Deno.listenDatagram({ transport: "udp", port: 0, hostname: "127.0.0.1" }); return await s.send(new Uint8Array(1), { transport: "udp", hostname: "127.0.0.1", port: 53 });`,
+      gets: /NotCapable|not a function|denied|Requires/i,
+    },
+    {
+      name: "another sandbox's socket",
+      code: `return await Deno.connect({ transport: "unix", path: "/tmp/x" });`,
+      gets: /NotCapable|Requires|No such file|denied/i,
+    },
+    {
+      name: "the network when it has none",
+      code: `return await fetch("http://93.184.216.34/");`,
+      gets: DENIED,
+      fields: { allow_net: false },
+    },
+  ]);
+});
+
+platformTest("a function ruins only itself", async (platform, step) => {
+  const died =
+    /"code":"(CPU_LIMIT|MEMORY_LIMIT|SANDBOX_DIED|WALL_LIMIT|FUNCTION_ERROR|RESPONSE_TOO_LARGE|INVALID_RESPONSE)"/;
+  const fields = { timeout: 1, memory: 64 };
+  await attack(
+    platform,
+    step,
+    [
+      { name: "endless loop", code: `for (;;);`, gets: died, status: 504, fields },
+      {
+        name: "endless microtasks",
+        code: `const again = () => queueMicrotask(again); again(); await new Promise(() => {});`,
+        gets: died,
+        status: 504,
+        fields,
+      },
+      {
+        name: "heap bomb",
+        code: `const all = []; for (;;) all.push(new Array(1000).fill({}));`,
+        gets: /MEMORY_LIMIT/,
+        status: 502,
+        fields: { memory: 64 },
+      },
+      {
+        name: "ArrayBuffer bomb",
+        code: `const all = []; for (;;) all.push(new Uint8Array(50_000_000).fill(1));`,
+        gets: /RangeError|Array buffer allocation failed|MEMORY_LIMIT/,
+        fields,
+      },
+      {
+        name: "wasm memory bomb",
+        code:
+          `const all = []; for (;;) { const m = new WebAssembly.Memory({ initial: 1000, maximum: 65536 }); new Uint8Array(m.buffer).fill(1); all.push(m); }`,
+        gets: /RangeError|allocate|MEMORY_LIMIT|memory/i,
+        fields,
+      },
+      { name: "stack overflow", code: `const f = () => f(); f();`, gets: /RangeError/ },
+      { name: "Deno.exit", code: `Deno.exit(0);`, gets: /SANDBOX_DIED/, status: 502 },
+      {
+        name: "process.exit",
+        code: `const process = await import("node:" + "process"); process.exit(0);`,
+        gets: /SANDBOX_DIED/,
+        status: 502,
+      },
+      {
+        name: "process.abort",
+        code: `const process = await import("node:" + "process"); process.abort();`,
+        gets: /SANDBOX_DIED|not a function|not implemented/,
+        status: 502,
+      },
+      {
+        name: "a million headers",
+        code: `return "unused";`,
+        top:
+          `const huge = Object.fromEntries(Array.from({ length: 1_000_000 }, (_, i) => ["x-" + i, "y"]));\nexport default () => ({ status: 200, headers: huge, body: "" });`,
+        gets: died,
+        status: 502,
+      },
+      {
+        name: "handlers for SIGTERM",
+        code: `try { Deno.addSignalListener("SIGTERM", () => {}); } catch {} return "set";`,
+        gets: /set/,
+      },
+    ],
+  );
+
+  await step("1 GB of console.log and a 100 MB line", async () => {
+    await platform.deploy(
+      "noise",
+      `function handler() { const line = "x".repeat(1_000_000); for (let i = 0; i < 1_000; i++) console.log(line); return "done"; }`,
+      { timeout: 20 },
+    );
+    await platform.deploy("long-line", `function handler() { console.log("x".repeat(100_000_000)); return "done"; }`, {
+      timeout: 20,
+      memory: 512,
+    });
+    for (const name of ["noise", "long-line"]) {
+      const text = await (await platform.call(name)).text();
+      assert.equal(text, `"done"`);
+      const [execution] = await platform.executions(name);
+      assert.ok(execution.logs.length < 70_000_000);
+    }
+  });
+
+  await step("an endless response is cut at its limit", async () => {
+    await platform.deploy(
+      "endless",
+      `export default () => new Response(new ReadableStream({ pull(c) { c.enqueue(new Uint8Array(65536)); } }));`,
+    );
+    const response = await platform.call("endless");
+    await assert.rejects(response.bytes());
+  });
+
+  await step("an unhandled rejection after the answer", async () => {
+    await platform.deploy(
+      "later",
+      `function handler() { setTimeout(() => { throw new Error("late"); }, 10); Promise.reject(new Error("lost")); return Deno.pid; }`,
+    );
+    const pid = await (await platform.call("later")).text();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    assert.equal(await (await platform.call("later")).text(), pid);
+  });
+});
+
+platformTest("changed built-ins confuse only who changed them", async (platform, step) => {
+  const poisons: [string, string][] = [
+    ["JSON", `JSON.stringify = () => "poison"; JSON.parse = () => { throw new Error("poison"); };`],
+    [
+      "Response and Headers",
+      `globalThis.Response = class {}; globalThis.Headers = class {}; globalThis.Request = class {};`,
+    ],
+    ["then", `Promise.prototype.then = function () { return this; };`],
+    [
+      "Object.prototype",
+      `Object.defineProperty(Object.prototype, "status", { value: 500, configurable: true }); Object.prototype.done = true; Object.prototype.toJSON = () => "poison";`,
+    ],
+    [
+      "Array.prototype",
+      `Array.prototype.push = () => 0; Array.prototype[Symbol.iterator] = function* () {}; Array.prototype.map = () => [];`,
+    ],
+    [
+      "typed arrays",
+      `Uint8Array.prototype.set = () => {}; Uint8Array.prototype.subarray = () => new Uint8Array(9); DataView.prototype.setUint32 = () => {};`,
+    ],
+    [
+      "TextEncoder",
+      `TextEncoder.prototype.encodeInto = () => ({ read: 9e9, written: 9e9 }); TextDecoder.prototype.decode = () => "poison";`,
+    ],
+    ["time", `Date.now = () => NaN; performance.now = () => -1; globalThis.setTimeout = () => {};`],
+    ["console", `globalThis.console = null;`],
+  ];
+  await platform.deploy("victim", `function handler(req) { return { got: JSON.parse(req.body) }; }`, {
+    namespace: "team-b",
+  });
+  for (const [name, code] of poisons) {
+    await step(name, async () => {
+      const fn = `poison-${name.replaceAll(/\W/g, "-")}`;
+      await platform.deploy(fn, `${code}\nfunction handler() { return { status: 200, body: "mine" }; }`, {
+        timeout: 2,
+      });
+      const response = await platform.call(fn, { method: "POST", body: "{}" });
+      // Whatever the attacker gets, it is an answer, and it is his own.
+      assert.ok(response.status >= 200 && response.status < 600);
+      assert.ok((await response.text()).length < 2_000);
+      const victim = await platform.call("team-b/victim", { method: "POST", body: `{"a": 1}` });
+      assert.deepEqual(await victim.json(), { got: { a: 1 } });
+    });
+  }
+});

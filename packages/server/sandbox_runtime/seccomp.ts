@@ -1,8 +1,9 @@
 /**
  * The kernel filter of a sandbox, as a classic BPF program built from tables.
  *
- * It refuses what a function never needs and an exploit would: starting programs, other processes' memory, IPv6 and
- * exotic sockets, mounts, namespaces, kernel modules. Everything else is allowed: Deno permissions stand in front of it.
+ * It refuses what a function never needs and an exploit would: starting programs, other processes' memory, sockets that
+ * listen, IPv6 and exotic sockets, new unix sockets (an abstract one needs no path, so no permission stands in front of
+ * it), mounts, namespaces, kernel modules. Everything else is allowed: Deno permissions stand in front of it.
  *
  * Source of the numbers: Linux syscall_64.tbl and asm-generic/unistd.h; they are ABI and never change.
  *
@@ -19,11 +20,14 @@ interface SyscallTable {
   /** Answered ENOSYS so that glibc falls back to clone, whose flags a filter can see. */
   readonly clone3: number;
   readonly clone: number;
-  /** Allowed only to AF_UNIX and AF_INET. */
-  readonly socketCalls: readonly number[];
+  /** Each with the one address family it is allowed. */
+  readonly socketCalls: readonly (readonly [call: number, family: number])[];
   /** Allowed only when the first argument is the process itself. */
   readonly signalCalls: readonly number[];
 }
+
+const AF_UNIX = 1;
+const AF_INET = 2;
 
 export const SYSCALLS: Readonly<Record<Architecture, SyscallTable>> = {
   x86_64: {
@@ -77,10 +81,11 @@ export const SYSCALLS: Readonly<Record<Architecture, SyscallTable>> = {
       169, // reboot
       304, // open_by_handle_at
       312, // kcmp
+      50, // listen
     ],
     clone3: 435,
     clone: 56,
-    socketCalls: [41, 53], // socket, socketpair
+    socketCalls: [[41, AF_INET], [53, AF_UNIX]], // socket, socketpair
     signalCalls: [62, 234], // kill, tgkill
   },
   aarch64: {
@@ -132,10 +137,11 @@ export const SYSCALLS: Readonly<Record<Architecture, SyscallTable>> = {
       142, // reboot
       265, // open_by_handle_at
       272, // kcmp
+      201, // listen
     ],
     clone3: 435,
     clone: 220,
-    socketCalls: [198, 199],
+    socketCalls: [[198, AF_INET], [199, AF_UNIX]],
     signalCalls: [129, 131], // kill, tgkill
   },
 };
@@ -144,8 +150,6 @@ const EPERM = 1;
 const ENOSYS = 38;
 const EAFNOSUPPORT = 97;
 const CLONE_THREAD = 0x10000;
-const AF_UNIX = 1;
-const AF_INET = 2;
 
 const RETURN_ALLOW = 0x7fff0000;
 const RETURN_KILL_PROCESS = 0x80000000;
@@ -197,13 +201,12 @@ export function seccompProgram(architecture: Architecture, pid: number): Uint8Ar
   allow();
   refuse(EPERM);
 
-  for (const call of table.socketCalls) {
-    program.push([JUMP_EQUAL, 0, 5, call]);
+  for (const [call, family] of table.socketCalls) {
+    program.push([JUMP_EQUAL, 0, 4, call]);
     program.push([LOAD_WORD, 0, 0, OFFSET_FIRST_ARGUMENT]);
-    program.push([JUMP_EQUAL, 2, 0, AF_UNIX]);
-    program.push([JUMP_EQUAL, 1, 0, AF_INET]);
-    refuse(EAFNOSUPPORT);
+    program.push([JUMP_EQUAL, 0, 1, family]);
     allow();
+    refuse(EAFNOSUPPORT);
   }
   for (const call of table.signalCalls) {
     program.push([JUMP_EQUAL, 0, 4, call]);

@@ -137,7 +137,18 @@ platformTest("a function cannot reach the machine", async (platform, step) => {
     },
     { name: "signals to others", code: `return Deno.kill(Deno.ppid, "SIGKILL");`, gets: DENIED },
     { name: "system information", code: `return Deno.hostname();`, gets: DENIED },
-    { name: "listening on a port", code: `return Deno.listen({ port: 0 }).addr.port;`, gets: /\d+|NotCapable|denied/i },
+    {
+      name: "listening",
+      code: `const tries = [() => Deno.listen({ port: 0 }), () => Deno.listen({ hostname: "127.0.0.1", port: 0 }),
+        () => Deno.listen({ transport: "unix", path: "\\0fluxbase-abstract" }), () => Deno.listen({ transport: "unix", path: "/tmp/fluxbase-listen" })];
+        return tries.map((listen) => { try { listen(); return "listens"; } catch { return "refused"; } }).join();`,
+      gets: /^refused,refused,refused,refused$/,
+    },
+    {
+      name: "connecting to an abstract socket",
+      code: `return await Deno.connect({ transport: "unix", path: "\\0fluxbase-abstract" });`,
+      gets: /Address family not supported|NotCapable/,
+    },
     {
       name: "the environment of the server",
       code: `return JSON.stringify(Deno.env.toObject());`,
@@ -146,7 +157,7 @@ platformTest("a function cannot reach the machine", async (platform, step) => {
     {
       name: "the inspector",
       code: `const inspector = await import("node:" + "inspector"); return inspector.open(9229) ?? inspector.url();`,
-      gets: /./,
+      gets: DENIED,
     },
   ]);
   await step("nothing was written", () => {

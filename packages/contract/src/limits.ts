@@ -36,6 +36,10 @@ export const LIMITS = {
   eventLoopBlockedMs: { min: 100, default: 5_000, max: 60_000 },
   /** Requests one sandbox serves at once. */
   concurrencyCount: { min: 1, default: 32, max: 1_000 },
+  /** A sandbox that has served this many requests is replaced; none is lost. */
+  sandboxRequestsCount: { min: 1, default: 1_000_000, max: 1_000_000_000 },
+  /** A sandbox that has lived this long is replaced; no request is lost. */
+  sandboxLifeMs: { min: 100, default: 3_600_000, max: 86_400_000 },
   sandboxIdleMs: { min: 100, default: 60_000, max: 3_600_000 },
   sandboxCount: { min: 1, default: 100, max: 10_000 },
   blankSandboxCount: { min: 0, default: 2, max: 100 },

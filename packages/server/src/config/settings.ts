@@ -294,6 +294,8 @@ const LIMIT_ABOUT: Readonly<Record<LimitKey, string>> = {
   logLinesCount: "Log lines of one execution; what comes after is left out.",
   eventLoopBlockedMs: "A sandbox whose event loop does not answer for this long while requests run is killed.",
   concurrencyCount: "Requests one sandbox serves at once.",
+  sandboxRequestsCount: "A sandbox that has served this many requests is replaced; none is lost.",
+  sandboxLifeMs: "A sandbox that has lived this long is replaced; no request is lost.",
   sandboxIdleMs: "A sandbox without requests ends after this.",
   sandboxCount: "Sandboxes of one server process.",
   blankSandboxCount: "Sandboxes started ahead, for cold calls.",

@@ -73,9 +73,6 @@ export function mergeSettings(base: FunctionSettings, input: FunctionInput, boun
       problems.push(`"${name}" is not supported by this version of the server yet: leave it out`);
     }
   }
-  if (input.isolation === "request") {
-    problems.push('"isolation" is "request": this version of the server supports "shared" only');
-  }
   const permissions: Permissions = {
     net: either("permissions", "allow_net", input.permissions?.net, input.allow_net) ?? base.permissions.net,
     env: either("permissions", "allow_env", input.permissions?.env, input.allow_env) ?? base.permissions.env,
@@ -111,6 +108,7 @@ export function mergeSettings(base: FunctionSettings, input: FunctionInput, boun
     cors,
     allowUnauthenticated: input.allow_unauthenticated ?? base.allowUnauthenticated,
     isPublic: input.is_public ?? base.isPublic,
+    isolation: input.isolation ?? base.isolation,
     disableExecutionLogs: input.disable_execution_logs ?? base.disableExecutionLogs,
   };
 }

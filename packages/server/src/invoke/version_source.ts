@@ -31,6 +31,7 @@ export function createVersionSource({ catalog, envStore, serverEnv, place }: Ver
       namespace: fn.namespace,
       version: fn.liveVersion ?? 0,
       profile: { net, read, write, memoryMiB },
+      isolated: fn.settings.isolation === "request",
       bundle: () => catalog.bundleOf(fn),
       async env() {
         if (!env) return {};

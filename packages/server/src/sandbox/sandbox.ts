@@ -71,9 +71,12 @@ export class Sandbox {
   readonly dir: string;
   readonly fences: readonly Fence[];
   readonly limits: SandboxLimits;
+  readonly startedMs: number;
   /** When the last request ended, for the choice of whom to end first. */
   idleSinceMs: number;
   servedCount = 0;
+  /** After this many requests it takes no more, and ends when they are over. */
+  requestsMaxCount = Infinity;
 
   readonly #process: SandboxProcess;
   readonly #events: SandboxEvents;
@@ -127,7 +130,7 @@ export class Sandbox {
     this.#process = process;
     this.#events = events;
     this.#now = now;
-    this.idleSinceMs = this.#lastPongMs = now();
+    this.startedMs = this.idleSinceMs = this.#lastPongMs = now();
     this.#writer = new FrameWriter(process.connection, () => process.kill());
   }
 
@@ -170,6 +173,7 @@ export class Sandbox {
     if (body instanceof Uint8Array) this.#writer.bytes(body);
     this.#writer.end();
     if (body instanceof ReadableStream) void this.#upload(exchange, body);
+    if (this.servedCount >= this.requestsMaxCount) this.drain();
     return exchange;
   }
 

@@ -22,6 +22,8 @@ export interface SandboxVersion {
   readonly namespace: string;
   readonly version: number;
   readonly profile: SandboxProfile;
+  /** Every request gets a sandbox of its own, discarded after. */
+  readonly isolated: boolean;
   /** Read when a sandbox loads the version: the cold path. */
   bundle(): Promise<string>;
   env(): Promise<Readonly<Record<string, string>>>;
@@ -35,6 +37,8 @@ export type PoolLimits = Readonly<
       | "logLineBytes"
       | "logLinesCount"
       | "concurrencyCount"
+      | "sandboxRequestsCount"
+      | "sandboxLifeMs"
       | "sandboxIdleMs"
       | "sandboxCount"
       | "blankSandboxCount"
@@ -146,10 +150,18 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   function leastBusy({ sandboxes }: Fleet): Sandbox | undefined {
     let best: Sandbox | undefined;
     for (const sandbox of sandboxes) {
-      if (sandbox.state !== "ready" || sandbox.load >= limits.concurrencyCount) continue;
+      if (sandbox.state !== "ready" || roomIn(sandbox) <= 0) continue;
       if (best === undefined || sandbox.load < best.load) best = sandbox;
     }
     return best;
+  }
+
+  function roomIn({ load, servedCount, requestsMaxCount }: Sandbox): number {
+    return Math.min(limits.concurrencyCount - load, requestsMaxCount - servedCount);
+  }
+
+  function requestsMaxCountOf({ isolated }: SandboxVersion): number {
+    return isolated ? 1 : limits.sandboxRequestsCount;
   }
 
   function wait(fleet: Fleet): Promise<Sandbox> {
@@ -164,7 +176,8 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
 
   /** Starts as many sandboxes as those who wait can use. */
   function growFor(fleet: Fleet): void {
-    const neededCount = Math.ceil(fleet.waiting.length / limits.concurrencyCount);
+    const perSandbox = Math.min(limits.concurrencyCount, requestsMaxCountOf(fleet.version));
+    const neededCount = Math.ceil(fleet.waiting.length / perSandbox);
     const { ready } = shelfFor(fleet.version.profile);
     while (fleet.startingCount < neededCount && (ready.length > 0 || makeRoom())) {
       fleet.startingCount += 1;
@@ -177,6 +190,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     try {
       sandbox = await takeBlank(fleet.version.profile);
       fleetOf.set(sandbox, fleet);
+      sandbox.requestsMaxCount = requestsMaxCountOf(fleet.version);
       await load(sandbox, fleet.version);
       fleet.sandboxes.push(sandbox);
     } catch (error) {
@@ -305,7 +319,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
 
   function serveWaiting(fleet: Fleet, sandbox: Sandbox): void {
     if (sandbox.state !== "ready") return;
-    for (const waiter of takeWaiters(fleet, limits.concurrencyCount - sandbox.load)) waiter.resolve(sandbox);
+    for (const waiter of takeWaiters(fleet, roomIn(sandbox))) waiter.resolve(sandbox);
   }
 
   function takeWaiters(fleet: Fleet, count: number): Waiter[] {
@@ -356,9 +370,9 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     const now = clock.nowMs();
     for (const fleet of fleets.values()) {
       for (const sandbox of [...fleet.sandboxes]) {
-        if (sandbox.state === "ready" && sandbox.load === 0 && now - sandbox.idleSinceMs > limits.sandboxIdleMs) {
-          sandbox.drain();
-        }
+        if (sandbox.state !== "ready") continue;
+        const isIdle = sandbox.load === 0 && now - sandbox.idleSinceMs > limits.sandboxIdleMs;
+        if (isIdle || now - sandbox.startedMs > limits.sandboxLifeMs) sandbox.drain();
       }
       if (fleet.waiting.length > 0) growFor(fleet);
       else forgetIfEmpty(fleet);

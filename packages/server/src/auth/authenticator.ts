@@ -6,6 +6,7 @@
  * @module
  */
 import type { Clock } from "../core/clock.ts";
+import type { HeaderLookup } from "../core/header_list.ts";
 import { ANONYMOUS, type Caller, callerOfKey } from "./caller.ts";
 import { type KeyStore, looksLikeKey } from "./keys.ts";
 import { invalid, type Tokens, type VerifiedToken } from "./tokens.ts";
@@ -18,7 +19,7 @@ export interface Authenticator {
    *
    * @throws {PlatformError} INVALID_CREDENTIAL, also as a rejection
    */
-  authenticate(headers: Headers): Caller | Promise<Caller>;
+  authenticate(headers: HeaderLookup): Caller | Promise<Caller>;
 }
 
 /** Strongest first. */

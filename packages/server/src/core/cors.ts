@@ -4,6 +4,7 @@
  * @module
  */
 import type { CorsPolicy, CorsSettings } from "@fluxbase/contract";
+import type { HeaderLookup } from "./header_list.ts";
 
 export type HeaderPair = readonly [name: string, value: string];
 
@@ -11,7 +12,7 @@ export interface Cors {
   /** The headers of any answer to a request with this `Origin`. */
   headers(origin: string | null): readonly HeaderPair[];
   /** The headers of the answer to a preflight. */
-  preflight(request: Headers): readonly HeaderPair[];
+  preflight(request: HeaderLookup): readonly HeaderPair[];
 }
 
 const EXPOSED = "X-Request-ID, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset";

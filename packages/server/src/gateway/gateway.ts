@@ -9,6 +9,7 @@
 import { type CorsPolicy, PlatformError } from "@fluxbase/contract";
 import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
 import { createDeadlines, type Deadlines } from "../core/deadlines.ts";
+import { HeaderList } from "../core/header_list.ts";
 import { errorAnswer } from "../core/error_response.ts";
 import type { Log } from "../core/log.ts";
 import { requestIdOf } from "../core/request_id.ts";
@@ -55,7 +56,8 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
   }
 
   async function respond(request: Request, target: string, route: FunctionRoute): Promise<Response> {
-    const { headers, method } = request;
+    const { method } = request;
+    const headers = new HeaderList(request.headers);
     const requestId = requestIdOf(headers);
     const fn = parts.catalog.find(route.namespace, route.name);
     const cors = fn === undefined ? serverCors : corsFor(fn);
@@ -65,7 +67,7 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
       if (fn === undefined) throw unknownFunction(route);
       if (method === "OPTIONS") return preflightResponse(cors.preflight(headers), requestId);
       if (REFUSED_METHODS.has(method)) throw methodRefused(method);
-      const call = new HttpInvocation(request, {
+      const call = new HttpInvocation(request, headers, {
         fn,
         requestId,
         url: options.place.baseUrl + target,
@@ -128,18 +130,18 @@ class HttpInvocation implements Invocation {
   readonly method: string;
   readonly url: string;
   readonly path: string;
-  readonly headers: Headers;
+  readonly headers: HeaderList;
   readonly bodyBytes: number | undefined;
   readonly #request: Request;
   readonly #slowBodies: Deadlines;
 
-  constructor(request: Request, { fn, requestId, url, path, slowBodies }: InvocationFacts) {
+  constructor(request: Request, headers: HeaderList, { fn, requestId, url, path, slowBodies }: InvocationFacts) {
     this.requestId = requestId;
     this.fn = fn;
     this.method = request.method;
     this.url = url;
     this.path = path;
-    this.headers = request.headers;
+    this.headers = headers;
     this.#request = request;
     this.#slowBodies = slowBodies;
     const announced = this.headers.get("content-length");

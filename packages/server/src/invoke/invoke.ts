@@ -11,6 +11,7 @@ import type { Authenticator } from "../auth/authenticator.ts";
 import { assertMay } from "../auth/permissions.ts";
 import type { LiveFunction } from "../catalog/catalog.ts";
 import type { Clock } from "../core/clock.ts";
+import type { HeaderList } from "../core/header_list.ts";
 import type { ExecutionLog } from "../executions/execution_log.ts";
 import type { Client, Exchange, SandboxResponse } from "../sandbox/exchange.ts";
 import { bodyTooLarge, type Sandbox } from "../sandbox/sandbox.ts";
@@ -28,7 +29,7 @@ export interface Invocation extends Client {
   readonly url: string;
   /** What follows the function's own path. */
   readonly path: string;
-  readonly headers: Headers;
+  readonly headers: HeaderList;
   /** Bytes the client announced; undefined when it did not say. */
   readonly bodyBytes: number | undefined;
   /** Called once, after every check: the body, whole when it is small. */
@@ -71,7 +72,7 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
       method: call.method,
       url: call.url,
       callerJson: caller.factsJson,
-      headers: call.headers,
+      headerPairs: call.headers.pairs,
       body,
       timeoutMs: settings.timeoutMs,
       requestBodyMaxBytes,

@@ -18,7 +18,8 @@ export interface SandboxRequest {
   readonly url: string;
   /** The caller's identity as JSON, empty for an anonymous caller. */
   readonly callerJson: string;
-  readonly headers: Iterable<readonly [string, string]>;
+  /** Name, value, name, value, …; names in lower case. */
+  readonly headerPairs: readonly string[];
   readonly body: Uint8Array | ReadableStream<Uint8Array> | null;
   readonly timeoutMs: number;
   readonly requestBodyMaxBytes: number;

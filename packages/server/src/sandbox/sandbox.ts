@@ -497,10 +497,9 @@ export function bodyTooLarge(limitBytes: number): PlatformError {
 }
 
 /** One text with a line for each part; no part can hold a line end: methods, URLs and header values refuse them. */
-function headOf({ executionId, method, url, callerJson, headers }: SandboxRequest): string {
-  let head = `${executionId}\n${method}\n${url}\n${callerJson}`;
-  for (const [name, value] of headers) head += `\n${name}\n${value}`;
-  return head;
+function headOf({ executionId, method, url, callerJson, headerPairs }: SandboxRequest): string {
+  const start = `${executionId}\n${method}\n${url}\n${callerJson}`;
+  return headerPairs.length === 0 ? start : `${start}\n${headerPairs.join("\n")}`;
 }
 
 function parseHead(bytes: Uint8Array): readonly string[] {

@@ -8,12 +8,11 @@
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { delay } from "../packages/server/src/core/clock.ts";
+import { deploy, median, print, startPlatform, startServer } from "./server.ts";
 
 const SECONDS = Number(Deno.args[0] ?? 5);
 const ROUNDS_COUNT = Number(Deno.args[1] ?? 3);
 const CONNECTION_COUNTS = [64, 1];
-const MAIN = fileURLToPath(new URL("../packages/server/src/main.ts", import.meta.url));
 const BARE = fileURLToPath(new URL("./bare.ts", import.meta.url));
 const HELLO = `async function handler(req) {
   const data = JSON.parse(req.body || '{}')
@@ -25,7 +24,6 @@ const HELLO = `async function handler(req) {
 }`;
 const EXPECTED = `{"message":"Hello Alice!"}`;
 const decoder = new TextDecoder();
-const encoder = new TextEncoder();
 
 interface Result {
   readonly perSec: number;
@@ -37,32 +35,6 @@ interface Result {
 interface Target {
   readonly url: string;
   readonly authorization: string;
-}
-
-function print(text: string): void {
-  Deno.stdout.writeSync(encoder.encode(`${text}\n`));
-}
-
-async function startServer(script: string, env: Record<string, string>, isReady: RegExp) {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", script],
-    env,
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
-  let output = "";
-  const reading = (async () => {
-    for await (const chunk of child.stdout) output += decoder.decode(chunk);
-  })();
-  while (!isReady.test(output)) await delay(20);
-  return {
-    output: () => output,
-    async [Symbol.asyncDispose]() {
-      child.kill("SIGTERM");
-      await child.status;
-      await reading;
-    },
-  };
 }
 
 async function load({ url, authorization }: Target, connectionCount: number, dir: string): Promise<Result> {
@@ -97,27 +69,12 @@ async function assertAnswers({ url, authorization }: Target): Promise<void> {
   if (response.status !== 200 || text !== EXPECTED) throw new Error(`${url} answered ${response.status} ${text}`);
 }
 
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? NaN;
-}
-
 async function run(dir: string): Promise<void> {
-  await using platform = await startServer(MAIN, {
-    FLUXBASE_DATA_DIR: join(dir, "data"),
-    FLUXBASE_SERVER_ADDRESS: "127.0.0.1:0",
-  }, /^curl /m);
+  await using platform = await startPlatform(join(dir, "data"));
   await using bare = await startServer(BARE, {}, /^http/m);
-  const exported = (name: string) => new RegExp(`^export ${name}=(.*)$`, "m").exec(platform.output())?.[1] ?? "";
-  const url = exported("FLUXBASE_URL");
-  const created = await fetch(`${url}/api/v1/functions?strict=true`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${exported("FLUXBASE_SERVICE_ROLE_KEY")}` },
-    body: JSON.stringify({ name: "hello", code: HELLO }),
-  });
-  if (created.status !== 201) throw new Error(await created.text());
-  await created.body?.cancel();
-
-  const authorization = `Bearer ${exported("FLUXBASE_ANON_KEY")}`;
+  await deploy(platform, "hello", HELLO);
+  const { url, anonKey } = platform;
+  const authorization = `Bearer ${anonKey}`;
   const targets: Record<string, Target> = {
     "bare Deno.serve": { url: bare.output().trim(), authorization },
     "platform": { url: `${url}/api/v1/functions/hello/invoke`, authorization },

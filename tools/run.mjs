@@ -18,6 +18,7 @@ const SCRIPTS = {
   fmt: [["fmt", "--quiet"]],
   docs: [["run", "-A", "tools/settings_reference.ts"]],
   bench: [["run", "-A", "bench/hello.ts"]],
+  "bench:cold": [["run", "-A", "bench/cold.ts"]],
 };
 
 function fail(message) {

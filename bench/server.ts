@@ -5,6 +5,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { delay } from "../packages/server/src/core/clock.ts";
+import { V8_FLAGS } from "../packages/server/src/core/v8_flags.mjs";
 
 const MAIN = fileURLToPath(new URL("../packages/server/src/main.ts", import.meta.url));
 const decoder = new TextDecoder();
@@ -23,7 +24,7 @@ export async function startServer(
   isReady: RegExp,
 ): Promise<RunningServer> {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", script],
+    args: ["run", "-A", "--no-check", `--v8-flags=${V8_FLAGS}`, script],
     env,
     stdout: "piped",
     stderr: "inherit",

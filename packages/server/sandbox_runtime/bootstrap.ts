@@ -11,7 +11,8 @@
  */
 import { type BodyInbox, createBodyInbox } from "./body.ts";
 import { abortCall, type Call, parseCall } from "./call.ts";
-import { captureConsole, type CapturedLine, currentCall } from "./console.ts";
+import { captureConsole, type CapturedLine } from "./console.ts";
+import { runAs } from "./current_call.ts";
 import {
   ABORT_REASON,
   BODY_CHUNK_MAX_BYTES,
@@ -53,7 +54,6 @@ const STACK_MAX_CHARACTERS = 16_384;
 
 // Captured before user code runs: a function that replaces a global confuses only itself.
 const { stringify, parse } = JSON;
-const NativeConsole = Reflect.get(Reflect.get(Deno, Reflect.get(Deno, "internal")), "Console");
 const revoke = Deno.permissions.revokeSync.bind(Deno.permissions);
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -81,7 +81,7 @@ async function warmUp(): Promise<void> {
     encoder.encode("{}"),
   );
   const request = new GuideRequest(call);
-  await currentCall.run(call, async () => {
+  await runAs(call, async () => {
     await request.json();
     return request.headers.get("content-type") === request.method || request.params;
   });
@@ -168,7 +168,7 @@ function onRequest(id: number, payload: Uint8Array): void {
   }
   const call = parseCall(id, payload.subarray(5, bodyStart), body);
   calls.set(id, call);
-  void currentCall.run(call, answerCall, call);
+  void runAs(call, answerCall);
 }
 
 function openInbox(id: number): BodyInbox {
@@ -360,7 +360,7 @@ function onAbort(id: number, reason: number): void {
   inboxes.delete(id);
   if (reason === ABORT_REASON.bodyFailed) return;
   // Listeners of the signal run as part of the request: what they log is its own.
-  currentCall.run(call, abortCall, call, error);
+  runAs(call, () => abortCall(call, error));
   responseCredits.get(id)?.wake?.();
 }
 
@@ -441,7 +441,7 @@ revoke({ name: "ffi" });
 for (const name of Object.keys(Deno.env.toObject())) Deno.env.delete(name);
 await warmUp();
 removeUnsafeGlobals();
-captureConsole(NativeConsole, sendLogLine);
+captureConsole(sendLogLine);
 globalThis.addEventListener("unhandledrejection", (event) => {
   event.preventDefault();
   console.error("Unhandled rejection:", event.reason);

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { AsyncLocalStorage } from "node:async_hooks";
 import type { Call } from "./call.ts";
+import { currentCall } from "./current_call.ts";
+import { NativeConsole } from "./deno_internals.ts";
 
 export type CapturedLevel = "debug" | "info" | "warn" | "error";
 
@@ -15,27 +16,20 @@ export interface CapturedLine {
   readonly fields: Record<string, unknown> | null;
 }
 
-/** The request on whose behalf code runs now. */
-export const currentCall = new AsyncLocalStorage<Call>();
-
 const LEVELS: readonly CapturedLevel[] = ["debug", "info", "warn", "error"];
 const FIELDS_MAX_CHARACTERS = 8 * 1024;
 
 /**
  * Replaces the global console.
  *
- * @param NativeConsole Deno's own Console class, so that formats, tables, groups, counters and timers behave as users know them
  * @param emit gets each line; `call` is undefined for code that runs outside any request
  */
-export function captureConsole(
-  NativeConsole: new (print: (text: string, level: number) => void) => Console,
-  emit: (line: CapturedLine, call: Call | undefined) => void,
-): void {
+export function captureConsole(emit: (line: CapturedLine, call: Call | undefined) => void): void {
   let pendingFields: Record<string, unknown> | null = null;
 
   const captured = new NativeConsole((text, level) => {
     const message = text.endsWith("\n") ? text.slice(0, -1) : text;
-    emit({ atMs: Date.now(), level: LEVELS[level] ?? "info", message, fields: pendingFields }, currentCall.getStore());
+    emit({ atMs: Date.now(), level: LEVELS[level] ?? "info", message, fields: pendingFields }, currentCall());
   });
 
   for (const method of ["log", "info", "debug", "warn", "error"] as const) {

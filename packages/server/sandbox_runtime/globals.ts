@@ -5,7 +5,7 @@
  * @module
  */
 import { type Call, signalOf } from "./call.ts";
-import { currentCall } from "./console.ts";
+import { currentCall } from "./current_call.ts";
 
 export interface FunctionIdentity {
   readonly functionName: string;
@@ -62,7 +62,7 @@ export class HandlerContext implements FunctionIdentity {
 /** `Fluxbase` and `EdgeRuntime`: the context for code that was not handed it. */
 export function defineGlobals(identity: FunctionIdentity, track: Track): void {
   function current(asker: string): Call {
-    const call = currentCall.getStore();
+    const call = currentCall();
     if (call === undefined) throw new Error(`Cannot use ${asker} outside a request: call it while a handler runs`);
     return call;
   }

@@ -211,6 +211,32 @@ platformTest("calls", async (platform, step) => {
     assert.match(warnings.body[0].fields.who, /^r\d+$/);
   });
 
+  await step("AsyncLocalStorage of a function works, and its lines still belong to their requests", async () => {
+    await platform.deploy(
+      "contexts",
+      `import { AsyncLocalStorage } from "node:async_hooks";
+      const outer = new AsyncLocalStorage(), inner = new AsyncLocalStorage();
+      async function handler(req) {
+        return await outer.run(req.body, async () => {
+          await new Promise((resolve) => setTimeout(resolve, Math.random() * 10));
+          return await inner.run("in", async () => {
+            await new Promise((resolve) => setTimeout(resolve, Math.random() * 10));
+            console.log(outer.getStore(), inner.getStore());
+            return outer.getStore() + Fluxbase.getExecutionContext().executionId;
+          });
+        });
+      }`,
+    );
+    const names = Array.from({ length: 20 }, (_, index) => `c${index}`);
+    await Promise.all(names.map(async (name) => {
+      const headers = { "x-request-id": name };
+      const response = await platform.call("contexts", { method: "POST", body: name, headers });
+      assert.equal(await response.json(), name + name);
+    }));
+    const executions = await platform.executions("contexts", names.length);
+    for (const { id, logs } of executions) assert.equal(logs, `${id} in`);
+  });
+
   await step("a function's environment is its own and write-only", async () => {
     const { body } = await platform.deploy("env", `function handler() { return Deno.env.toObject(); }`, {
       env: { API_KEY: "secret-key", API_URL: "https://api.example.com" },

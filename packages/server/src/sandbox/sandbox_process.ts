@@ -8,6 +8,7 @@
  */
 import { PlatformError } from "@fluxbase/contract";
 import { withDeadline } from "../core/clock.ts";
+import { V8_FLAGS } from "../core/v8_flags.mjs";
 import type { BootOptions } from "../../sandbox_runtime/bootstrap.ts";
 import { denyNetList } from "./egress.ts";
 
@@ -146,7 +147,7 @@ function denoFlags(profile: SandboxProfile, dir: string): string[] {
     "--allow-env",
     "--allow-ffi",
     `--allow-read=${reads.join(",")}`,
-    `--v8-flags=--max-old-space-size=${profile.memoryMiB}`,
+    `--v8-flags=--max-old-space-size=${profile.memoryMiB},${V8_FLAGS}`,
   ];
   if (profile.net) flags.push("--allow-net", `--deny-net=${denyNetList()}`);
   else flags.push(`--allow-net=unix:${dir}/s`);

@@ -1,0 +1,10 @@
+/**
+ * What V8 is told in the server and in every sandbox; plain JavaScript because `npm start` reads it under Node.
+ *
+ * V8 learns at start, while few requests are under way, that objects of requests live long, and from then on puts them
+ * into the old generation: collections of 3 to 8 ms instead of 0.7, and a heap of 80 MB instead of 23, when measured.
+ * See docs/decisions/0012.
+ *
+ * @module
+ */
+export const V8_FLAGS = "--no-allocation-site-pretenuring";

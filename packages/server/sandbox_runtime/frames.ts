@@ -57,8 +57,10 @@ export const FLAG = {
 
 export const HEADER_BYTES = 9;
 const LENGTH_BYTES = 4;
-/** Largest frame either side accepts: a LOAD with an inline bundle, a head of HEAD_MAX_BYTES plus an inline body. */
+/** Largest frame that is accepted from a sandbox: a head of HEAD_MAX_BYTES plus an inline body, a log line. */
 export const FRAME_MAX_BYTES = 2 * 1024 * 1024;
+/** Largest frame that a sandbox accepts: a bundle with its source map and environment. */
+export const LOAD_MAX_BYTES = 256 * 1024 * 1024;
 /** Request line and headers, or status and headers, of one message. */
 export const HEAD_MAX_BYTES = 256 * 1024;
 /** A body up to this size travels inside its REQUEST or RESPONSE frame. */
@@ -203,7 +205,11 @@ export type FrameHandler = (type: number, id: number, payload: Uint8Array) => vo
  *
  * @throws {FrameError} when the bytes are not frames; whatever `onFrame` throws
  */
-export async function readFrames(connection: ByteConnection, onFrame: FrameHandler): Promise<void> {
+export async function readFrames(
+  connection: ByteConnection,
+  onFrame: FrameHandler,
+  frameMaxBytes = FRAME_MAX_BYTES,
+): Promise<void> {
   let buffer = new Uint8Array(BATCH_BYTES);
   let view = new DataView(buffer.buffer);
   let start = 0;
@@ -214,8 +220,8 @@ export async function readFrames(connection: ByteConnection, onFrame: FrameHandl
     end += read;
     while (end - start >= HEADER_BYTES) {
       const length = view.getUint32(start, true);
-      if (length < HEADER_BYTES - LENGTH_BYTES || length > FRAME_MAX_BYTES) {
-        throw new FrameError(`Cannot read a frame of ${length} bytes: it must be from 5 to ${FRAME_MAX_BYTES}`);
+      if (length < HEADER_BYTES - LENGTH_BYTES || length > frameMaxBytes) {
+        throw new FrameError(`Cannot read a frame of ${length} bytes: it must be from 5 to ${frameMaxBytes}`);
       }
       const next = start + LENGTH_BYTES + length;
       if (next > end) break;

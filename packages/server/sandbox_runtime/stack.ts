@@ -3,16 +3,70 @@
  *
  * @module
  */
+import process from "node:process";
+import { BUNDLE_NAME } from "./bundle.ts";
 
-/** Source maps of bundles name files as `function:hello.ts`: Deno takes over a name only when it is a URL. */
-export const SOURCE_SCHEME = "function:";
+const HARNESS = /(^|\()(ext:|node:)|\/sandbox_runtime\/[a-z_]+\.ts:\d+:\d+\)?$/;
+const IN_BUNDLE = new RegExp(`${BUNDLE_NAME}:(\\d+):(\\d+)`);
+/** Taken before user code runs. */
+const { getBuiltinModule } = process;
+const MAP_COMMENT = "\n//# sourceMappingURL=data:application/json;base64,";
 
-const FRAME_START = "\n    at ";
-const HARNESS = /(^|\()ext:|\/sandbox_runtime\/[a-z_]+\.ts:\d+:\d+\)?$/;
+/** A bundle as it is stored: its code, and behind it where each piece of it came from. */
+export function splitSourceMap(bundle: string): { readonly code: string; readonly sourceMap: string | undefined } {
+  const at = bundle.lastIndexOf(MAP_COMMENT);
+  if (at < 0) return { code: bundle, sourceMap: undefined };
+  return { code: bundle.slice(0, at), sourceMap: bundle.slice(at + MAP_COMMENT.length).trimEnd() };
+}
 
-/** Also takes text that holds stacks among other things. */
-export function cleanStack(text: string): string {
-  if (!text.includes(FRAME_START)) return text;
-  return text.split("\n").filter((line) => !line.startsWith("    at ") || !HARNESS.test(line.slice("    at ".length)))
-    .join("\n").replaceAll(SOURCE_SCHEME, "");
+/** Where something stands in the user's source; lines and columns count from 1. */
+interface Origin {
+  readonly fileName?: string;
+  readonly lineNumber?: number;
+  readonly columnNumber?: number;
+}
+
+/**
+ * Makes every stack in this process one of the user's source. It is written when somebody reads it for the first time,
+ * so an error that nobody looks at costs nothing, and neither does the map.
+ *
+ * @param sourceMap base64 of its JSON
+ */
+export function showUserStacks(sourceMap: string | undefined): void {
+  let find: ((line: number, column: number) => Origin) | undefined;
+
+  function originOf(line: number, column: number): Origin {
+    find ??= sourceMap === undefined ? () => ({}) : originsIn(sourceMap);
+    return find(line, column);
+  }
+  function frameOf(site: NodeJS.CallSite): string {
+    const text = String(site);
+    const place = IN_BUNDLE.exec(text);
+    if (place === null) return text;
+    const { fileName, lineNumber, columnNumber } = originOf(Number(place[1]), Number(place[2]));
+    return fileName === undefined ? text : text.replace(place[0], `${fileName}:${lineNumber}:${columnNumber}`);
+  }
+  Object.defineProperty(Error, "prepareStackTrace", {
+    value(error: unknown, sites: readonly NodeJS.CallSite[]): string {
+      const frames = sites.map(frameOf).filter((frame) => !HARNESS.test(frame));
+      return [headOf(error), ...frames].join("\n    at ");
+    },
+    writable: true,
+    configurable: true,
+    enumerable: false,
+  });
+}
+
+function originsIn(sourceMap: string): (line: number, column: number) => Origin {
+  const { SourceMap } = getBuiltinModule("node:module");
+  const map = new SourceMap(JSON.parse(new TextDecoder().decode(Uint8Array.fromBase64(sourceMap))));
+  return (line, column) => map.findOrigin(line, column) as Origin;
+}
+
+function headOf(error: unknown): string {
+  try {
+    return Error.prototype.toString.call(error);
+  } catch {
+    return "Error";
+  }
 }

@@ -11,7 +11,6 @@ import type { BuildProblem } from "@fluxbase/contract";
 import { TextLineStream } from "./text_lines.ts";
 import { transformSync } from "oxc-transform";
 import { hardenProcess } from "../../sandbox_runtime/harden.ts";
-import { SOURCE_SCHEME } from "../../sandbox_runtime/stack.ts";
 import { analyse, importsIn, type ImportUse, noHandlerProblem, problemAt } from "./analysis.ts";
 import { blockedModuleOf } from "./blocked_modules.ts";
 
@@ -63,7 +62,7 @@ function build({ entry, files }: BuildRequest): BuildReply {
   if (refused.length > 0) return { ok: false, problems: refused };
 
   const { version, mappings, names } = output.map ?? { version: 3, mappings: "", names: [] };
-  const map = new TextEncoder().encode(JSON.stringify({ version, sources: [SOURCE_SCHEME + entry], names, mappings }))
+  const map = new TextEncoder().encode(JSON.stringify({ version, sources: [entry], names, mappings }))
     .toBase64();
   return { ok: true, code: output.code, sourceMap: `//# sourceMappingURL=data:application/json;base64,${map}\n` };
 }

@@ -64,6 +64,7 @@ const WATCH_AFTER_MS = 20;
 const LOG_BYTES_PER_LINE_OVERHEAD = 32 * 1024;
 
 const decoder = new TextDecoder();
+const encoder = new TextEncoder();
 
 export class Sandbox {
   readonly pid: number;
@@ -147,11 +148,12 @@ export class Sandbox {
   }
 
   /** Evaluates a bundle; rejects with BUNDLE_FAILED if its top level throws or has no handler. */
-  async loadBundle(message: LoadMessage): Promise<void> {
+  async loadBundle(bundle: string, message: LoadMessage): Promise<void> {
     this.#state = moveTo(this.#state, "loading");
     this.#loading = Promise.withResolvers();
     this.#writer.begin(FRAME.LOAD, 0);
-    this.#writer.text(JSON.stringify(message));
+    this.#writer.sizedText(JSON.stringify(message));
+    this.#writer.bytes(encoder.encode(bundle));
     this.#writer.end();
     await this.#loading.promise;
   }

@@ -102,8 +102,6 @@ const TICK_MS = 10;
 const HOUSEKEEPING_MS = 500;
 /** Blank sandboxes are started again a moment after one was taken, so that a cold call has the processor to itself. */
 const REFILL_DELAY_MS = 30;
-/** From this size on a bundle is handed over as a file: measured, 300 KB take 13 ms instead of 26. */
-const FILE_FROM_CHARACTERS = 48 * 1024;
 const DEFAULT_PROFILE: SandboxProfile = { net: true, read: false, write: false, memoryMiB: LIMITS.memoryMiB.default };
 
 export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
@@ -212,15 +210,13 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   }
 
   async function load(sandbox: Sandbox, version: SandboxVersion): Promise<void> {
-    const [code, env] = await Promise.all([version.bundle(), version.env()]);
-    const place = code.length < FILE_FROM_CHARACTERS ? { code } : { file: await writeBundle(sandbox, code) };
+    const [bundle, env] = await Promise.all([version.bundle(), version.env()]);
     const overdue = setTimeout(() => sandbox.kill(loadTooSlow(limits.sandboxLoadMs)), limits.sandboxLoadMs);
     try {
-      await sandbox.loadBundle({
+      await sandbox.loadBundle(bundle, {
         functionName: version.functionName,
         namespace: version.namespace,
         version: version.version,
-        ...place,
         env,
         logLineBytes: limits.logLineBytes,
         logLinesCount: limits.logLinesCount,
@@ -441,13 +437,6 @@ function loadTooSlow(limitMs: number): PlatformError {
       details: { limit: limitMs },
     },
   );
-}
-
-async function writeBundle(sandbox: Sandbox, code: string): Promise<string> {
-  const path = `${sandbox.dir}/${crypto.randomUUID()}.js`;
-  await Deno.writeTextFile(path, code, { mode: 0o600 });
-  if (sandbox.uid !== null) await Deno.chown(path, sandbox.uid, sandbox.uid);
-  return path;
 }
 
 function removeFrom<T>(list: T[], item: T): void {

@@ -9,7 +9,6 @@
  *
  * @module
  */
-import { dirname } from "node:path";
 import { type BodyInbox, createBodyInbox } from "./body.ts";
 import { evaluateBundle } from "./bundle.ts";
 import { abortCall, type Call, parseCall } from "./call.ts";
@@ -426,7 +425,7 @@ function sendJson(type: number, id: number, value: unknown): void {
 const fences = hardenProcess(options);
 revoke({ name: "ffi" });
 // The folder of the socket: nothing of the sandbox is read from a file after this.
-revoke({ name: "read", path: dirname(options.socketPath) });
+revoke({ name: "read", path: options.socketPath.slice(0, options.socketPath.lastIndexOf("/")) });
 for (const name of Object.keys(Deno.env.toObject())) Deno.env.delete(name);
 await warmUp();
 writer = new FrameWriter(connection, () => Deno.exit(0));

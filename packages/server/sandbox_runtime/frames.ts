@@ -12,8 +12,6 @@
  *
  * @module
  */
-import { setImmediate } from "node:timers";
-
 /** Said in READY and compared by the platform: both sides come from one tree, so a difference is an error. */
 export const PROTOCOL_VERSION = 1;
 

@@ -3,13 +3,10 @@
  *
  * @module
  */
-import process from "node:process";
 import { BUNDLE_NAME } from "./bundle.ts";
 
 const HARNESS = /(^|\()(ext:|node:)|\/sandbox_runtime\/[a-z_]+\.ts:\d+:\d+\)?$/;
 const IN_BUNDLE = new RegExp(`${BUNDLE_NAME}:(\\d+):(\\d+)`);
-/** Taken before user code runs. */
-const { getBuiltinModule } = process;
 const MAP_COMMENT = "\n//# sourceMappingURL=data:application/json;base64,";
 
 /** A bundle as it is stored: its code, and behind it where each piece of it came from. */
@@ -58,7 +55,8 @@ export function showUserStacks(sourceMap: string | undefined): void {
 }
 
 function originsIn(sourceMap: string): (line: number, column: number) => Origin {
-  const { SourceMap } = getBuiltinModule("node:module");
+  // Not imported above: it takes 40 ms, which most sandboxes never need.
+  const { SourceMap } = process.getBuiltinModule("node:module");
   const map = new SourceMap(JSON.parse(new TextDecoder().decode(Uint8Array.fromBase64(sourceMap))));
   return (line, column) => map.findOrigin(line, column) as Origin;
 }

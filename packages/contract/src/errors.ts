@@ -27,6 +27,7 @@ export const ERRORS = {
   SANDBOX_DIED: { status: 502, retryable: true },
   MEMORY_LIMIT: { status: 502, retryable: false },
   CPU_LIMIT: { status: 502, retryable: false },
+  DISK_LIMIT: { status: 502, retryable: false },
   RESPONSE_TOO_LARGE: { status: 502, retryable: false },
   INVALID_RESPONSE: { status: 502, retryable: false },
   FEATURE_DISABLED: { status: 503, retryable: false },

@@ -48,7 +48,8 @@ export interface LogEntry {
   readonly timestamp: string;
   readonly level: LogLevel;
   readonly message: string;
-  readonly execution_id: string;
+  /** Null for a line that was written outside any request. */
+  readonly execution_id: string | null;
   readonly line_number: number;
   /** Structured arguments of the console call, or null. */
   readonly fields: Readonly<Record<string, unknown>> | null;

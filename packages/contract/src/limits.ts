@@ -7,7 +7,7 @@
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
-type LimitName = `${string}${"Ms" | "Sec" | "Bytes" | "MiB" | "Count" | "PerSec"}`;
+type LimitName = `${string}${"Ms" | "Sec" | "Bytes" | "MiB" | "Count" | "Percent" | "PerSec"}`;
 
 export interface Limit {
   readonly min: number;
@@ -32,6 +32,8 @@ export const LIMITS = {
   controlBodyBytes: { min: 64 * KiB, default: 8 * MiB, max: 256 * MiB },
   logLineBytes: { min: 256, default: 64 * KiB, max: 1 * MiB },
   logLinesCount: { min: 0, default: 1_000, max: 100_000 },
+  /** Of one function, over all its executions; a burst of a minute's worth is let through. */
+  logBytesPerSec: { min: 1 * KiB, default: 1 * MiB, max: 1024 * MiB },
   /** A sandbox whose event loop does not answer a ping for this long while requests run is killed. */
   eventLoopBlockedMs: { min: 100, default: 5_000, max: 60_000 },
   /** Requests one sandbox serves at once. */
@@ -42,11 +44,19 @@ export const LIMITS = {
   sandboxLifeMs: { min: 100, default: 3_600_000, max: 86_400_000 },
   sandboxIdleMs: { min: 100, default: 60_000, max: 3_600_000 },
   sandboxCount: { min: 1, default: 100, max: 10_000 },
+  /** Of all sandboxes of one server process together; 0: three fifths of what the machine or its container has. */
+  sandboxesMemoryMiB: { min: 0, default: 0, max: 16 * 1024 * 1024 },
+  /** Part of the sandboxes, and of the requests that wait for one, that one function may take. */
+  functionSharePercent: { min: 1, default: 50, max: 100 },
   blankSandboxCount: { min: 0, default: 2, max: 100 },
   /** From the start of a sandbox process to its first frame. */
   sandboxStartMs: { min: 100, default: 10_000, max: 60_000 },
   /** Evaluating the top level of a bundle. */
   sandboxLoadMs: { min: 100, default: 10_000, max: 60_000 },
+  /** Files that one sandbox writes to its scratch folder, together. */
+  scratchBytes: { min: 0, default: 64 * MiB, max: 16 * 1024 * MiB },
+  /** How long one WebSocket may stay open. */
+  webSocketLifeMs: { min: 1_000, default: 3_600_000, max: 86_400_000 },
   /** Requests that wait for a free sandbox, over all functions. */
   waitingRequestsCount: { min: 0, default: 1_000, max: 100_000 },
   waitForSandboxMs: { min: 0, default: 10_000, max: 60_000 },

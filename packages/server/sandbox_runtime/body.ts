@@ -1,12 +1,17 @@
 /**
- * A request body that arrives in frames, under a window of credit.
+ * Bodies that travel in frames under a window of credit: the end that receives and the end that sends, the same on both
+ * sides of the socket.
  *
  * @module
  */
+import { BODY_CHUNK_MAX_BYTES, BODY_WINDOW_BYTES } from "./frames.ts";
+
+type Bytes = Uint8Array<ArrayBuffer>;
 
 export interface BodyInbox {
-  readonly stream: ReadableStream<Uint8Array<ArrayBuffer>>;
-  push(chunk: Uint8Array<ArrayBuffer>): void;
+  readonly stream: ReadableStream<Bytes>;
+  /** False: more than there was credit for. */
+  push(chunk: Bytes): boolean;
   end(): void;
   fail(reason: unknown): void;
 }
@@ -20,12 +25,13 @@ export interface BodySender {
 }
 
 export function createBodyInbox(sender: BodySender): BodyInbox {
-  let controller: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>;
+  let controller: ReadableStreamDefaultController<Bytes>;
   let isOver = false;
-  const waiting: Uint8Array<ArrayBuffer>[] = [];
+  const waiting: Bytes[] = [];
+  let window = BODY_WINDOW_BYTES;
   let isPulled = false;
 
-  const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
+  const stream = new ReadableStream<Bytes>({
     start(given) {
       controller = given;
     },
@@ -46,6 +52,7 @@ export function createBodyInbox(sender: BodySender): BodyInbox {
     const chunk = waiting.shift();
     if (chunk !== undefined) {
       isPulled = false;
+      window += chunk.length;
       controller.enqueue(chunk);
       sender.credit(chunk.length);
     } else if (isOver) {
@@ -57,9 +64,11 @@ export function createBodyInbox(sender: BodySender): BodyInbox {
   return {
     stream,
     push(chunk) {
-      if (isOver) return;
+      if (isOver) return true;
+      window -= chunk.length;
       waiting.push(chunk);
       deliver();
+      return window >= 0;
     },
     end() {
       if (isOver) return;
@@ -81,5 +90,64 @@ export function createBodyInbox(sender: BodySender): BodyInbox {
     } catch {
       // Already closed by deliver.
     }
+  }
+}
+
+export type ChunkReader = ReadableStreamDefaultReader<unknown>;
+
+/** Sends a body in pieces, as far as the other side gives credit. */
+export class BodyOutbox {
+  readonly #write: (piece: Uint8Array) => void;
+  #credit = BODY_WINDOW_BYTES;
+  #isWanted = true;
+  #wake: (() => void) | undefined;
+
+  constructor(write: (piece: Uint8Array) => void) {
+    this.#write = write;
+  }
+
+  /** The other side takes so many bytes more; more than the window means that it was forged. */
+  credited(byteCount: number): void {
+    this.#credit = Math.min(BODY_WINDOW_BYTES, this.#credit + byteCount);
+    this.#wake?.();
+  }
+
+  /** Nobody wants the rest. */
+  stop(): void {
+    this.#isWanted = false;
+    this.#wake?.();
+  }
+
+  /** Resolves when all of it has left, with true, or when nobody wants it, with false. */
+  async send(bytes: Uint8Array): Promise<boolean> {
+    for (let start = 0; start < bytes.length; start += BODY_CHUNK_MAX_BYTES) {
+      const piece = bytes.subarray(start, start + BODY_CHUNK_MAX_BYTES);
+      while (this.#credit < piece.length && this.#isWanted) {
+        await new Promise<void>((resolve) => this.#wake = resolve);
+      }
+      if (!this.#isWanted) return false;
+      this.#credit -= piece.length;
+      this.#write(piece);
+    }
+    return this.#isWanted;
+  }
+
+  /** Sends what the reader gives until its end, which it returns true for, or until nobody wants more. */
+  async pump(reader: ChunkReader, bytesOf: (chunk: unknown) => Uint8Array): Promise<boolean> {
+    while (this.#isWanted) {
+      const { done, value } = await reader.read();
+      if (done) return this.#isWanted;
+      if (!await this.send(bytesOf(value))) return false;
+    }
+    return false;
+  }
+}
+
+/** Nobody reads on; what its own cancel does then is its business. */
+export async function cancelQuietly(reader: ChunkReader, reason?: unknown): Promise<void> {
+  try {
+    await reader.cancel(reason);
+  } catch {
+    // It failed while it was told to stop.
   }
 }

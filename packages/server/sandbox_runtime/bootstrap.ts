@@ -9,34 +9,38 @@
  *
  * @module
  */
-import { type BodyInbox, createBodyInbox } from "./body.ts";
+import { type BodyInbox, BodyOutbox, cancelQuietly, type ChunkReader, createBodyInbox } from "./body.ts";
 import { evaluateBundle } from "./bundle.ts";
 import { abortCall, type Call, parseCall } from "./call.ts";
 import { captureConsole, type CapturedLine } from "./console.ts";
 import { runAs } from "./current_call.ts";
 import {
   ABORT_REASON,
-  BODY_CHUNK_MAX_BYTES,
-  BODY_WINDOW_BYTES,
+  beginResponse,
   FLAG,
   FRAME,
   FrameWriter,
   INLINE_BODY_MAX_BYTES,
   LOAD_MAX_BYTES,
+  OF_CALL,
   PROTOCOL_VERSION,
   readFrames,
 } from "./frames.ts";
 import { defineGlobals, HandlerContext, removeUnsafeGlobals } from "./globals.ts";
 import { captureServe, findHandler, type FoundHandler, type UserHandler } from "./handler.ts";
-import { type HardenOptions, hardenProcess } from "./harden.ts";
+import { type HardenOptions, hardenProcess, mapSharedPage } from "./harden.ts";
+import { OwnServer } from "./own_server.ts";
 import { FunctionRequest, GuideRequest } from "./request.ts";
 import { type Answer, toAnswer } from "./result.ts";
 import { SlotTable } from "./slot_table.ts";
+import { createUpgrade, FunctionSocket, socketOf } from "./socket.ts";
 import { showUserStacks, splitSourceMap } from "./stack.ts";
 
 /** The one command line argument, as JSON. */
 export interface BootOptions extends HardenOptions {
   readonly socketPath: string;
+  /** A file of one page in which the sandbox counts the requests that it has begun with. */
+  readonly startedCountPath: string;
 }
 
 /** The first part of LOAD, as JSON with its size before it; the bundle follows as it is stored. */
@@ -45,6 +49,8 @@ export interface LoadMessage {
   readonly namespace: string;
   readonly version: number;
   readonly env: Readonly<Record<string, string>>;
+  /** Origins under which the server itself is known. */
+  readonly ownOrigins: readonly string[];
   readonly logLineBytes: number;
   readonly logLinesCount: number;
 }
@@ -59,7 +65,8 @@ const decoder = new TextDecoder();
 
 const calls = new SlotTable<Call>();
 const inboxes = new Map<number, BodyInbox>();
-const responseCredits = new Map<number, { available: number; wake: (() => void) | undefined }>();
+const sockets = new Map<number, FunctionSocket>();
+const outboxes = new Map<number, BodyOutbox>();
 let handler: FoundHandler | undefined;
 let identity = { functionName: "", namespace: "", version: 0 };
 let logLimits = { lineBytes: 65_536, linesCount: 1_000 };
@@ -68,6 +75,8 @@ let lastLogFlushMs = 0;
 let outsideLineCount = 0;
 
 const options: BootOptions = parse(Deno.args[0] ?? "{}");
+/** Its first number is how many requests have been begun with, for the platform to read when this process is dead. */
+const startedCount = mapSharedPage(options.startedCountPath) ?? new Int32Array(1);
 const connection = await Deno.connect({ transport: "unix", path: options.socketPath });
 let writer = new FrameWriter(
   { read: () => Promise.resolve(null), write: (bytes) => Promise.resolve(bytes.length) },
@@ -77,6 +86,8 @@ let writer = new FrameWriter(
 const WARM_BUNDLE =
   `export default (req) => ({ status: 200, headers: { "content-type": "application/json" }, body: req.body });
 export const web = { fetch: async (req) => new Response(await req.text(), { headers: { "content-type": "text/plain" } }) };`;
+
+const ownServer = new OwnServer(() => writer);
 
 /** Runs what every first request would otherwise compile, with frames that go nowhere: 8 to 9 ms less on a cold call. */
 async function warmUp(): Promise<void> {
@@ -100,13 +111,19 @@ function onFrame(type: number, id: number, payload: Uint8Array): void {
     case FRAME.REQUEST:
       return onRequest(id, payload);
     case FRAME.BODY:
-      return inboxes.get(id)?.push(payload.slice());
+      return void inboxes.get(id)?.push(payload.slice());
     case FRAME.BODY_END:
       inboxes.get(id)?.end();
       inboxes.delete(id);
       return;
     case FRAME.CREDIT:
       return onCredit(id, payload);
+    case FRAME.MESSAGE: {
+      const socket = sockets.get(id);
+      return socket && FunctionSocket.receive(socket, payload);
+    }
+    case FRAME.CLOSE:
+      return onClose(id, payload);
     case FRAME.ABORT:
       return onAbort(id, payload[0] ?? 0);
     case FRAME.PING:
@@ -115,6 +132,16 @@ function onFrame(type: number, id: number, payload: Uint8Array): void {
     case FRAME.LOAD:
       void onLoad(payload);
       return;
+    case FRAME.RESPONSE | OF_CALL:
+      return ownServer.onResponse(id, payload);
+    case FRAME.BODY | OF_CALL:
+      return ownServer.onBody(id, payload);
+    case FRAME.BODY_END | OF_CALL:
+      return ownServer.onBodyEnd(id);
+    case FRAME.CREDIT | OF_CALL:
+      return ownServer.onCredit(id, readCredit(payload));
+    case FRAME.ABORT | OF_CALL:
+      return ownServer.onAbort(id, payload[0] ?? 0);
   }
 }
 
@@ -126,14 +153,17 @@ async function onLoad(payload: Uint8Array): Promise<void> {
   logLimits = { lineBytes: message.logLineBytes, linesCount: message.logLinesCount };
   for (const [name, value] of Object.entries(message.env)) Deno.env.set(name, value);
   defineGlobals(identity, trackBackground);
+  if (options.hasNetwork) ownServer.install(message.ownOrigins);
   showUserStacks(sourceMap);
 
   let served: UserHandler | undefined;
-  Object.defineProperty(Deno, "serve", {
-    value: captureServe((given) => served ??= given),
-    writable: true,
-    configurable: true,
-  });
+  const replaced = {
+    serve: captureServe((given) => served ??= given),
+    upgradeWebSocket: createUpgrade({ message: sendMessage, close: sendClose, credit: sendCredit, ended: endSocket }),
+  };
+  for (const [name, value] of Object.entries(replaced)) {
+    Object.defineProperty(Deno, name, { value, writable: true, configurable: true });
+  }
   try {
     handler = findHandler(await evaluateBundle(code), served);
     sendJson(FRAME.LOADED, 0, {});
@@ -152,6 +182,7 @@ function onRequest(id: number, payload: Uint8Array): void {
   } else if (flags & FLAG.streamedBody) {
     body = openInbox(id);
   }
+  startedCount[0] = (startedCount[0] ?? 0) + 1;
   const call = parseCall(id, payload.subarray(5, bodyStart), body);
   calls.set(id, call);
   void runAs(call, answerCall);
@@ -160,9 +191,7 @@ function onRequest(id: number, payload: Uint8Array): void {
 function openInbox(id: number): BodyInbox {
   const inbox = createBodyInbox({
     credit(byteCount) {
-      writer.begin(FRAME.CREDIT, id);
-      writer.u32(byteCount);
-      writer.end();
+      writeCredit(id, byteCount);
     },
     unwanted() {
       inboxes.delete(id);
@@ -176,6 +205,8 @@ function openInbox(id: number): BodyInbox {
 async function answerCall(call: Call): Promise<void> {
   try {
     const result = await runHandler(call);
+    const socket = socketOf(result);
+    if (socket !== undefined) return openSocket(call, socket);
     const sent = sendAnswer(call, toAnswer(result));
     if (sent !== undefined) await sent;
   } catch (error) {
@@ -222,19 +253,14 @@ function sendWhole(call: Call, answer: Answer, bytes: Uint8Array | null): Promis
 function sendHead(call: Call, { status, headers }: Answer, flags: number, sizeBytes = 0): void {
   const isJson = headers.length === 1 && headers[0]?.[0].toLowerCase() === "content-type" &&
     headers[0][1] === "application/json";
-  writer.begin(FRAME.RESPONSE, call.id);
-  writer.u8(isJson ? flags | FLAG.jsonHead : flags);
-  writer.u16(status);
-  writer.u32(sizeBytes);
-  writer.sizedText(isJson ? "" : headers.map(([name, value]) => `${name}\n${value}`).join("\n"));
+  const head = { type: FRAME.RESPONSE, id: call.id, flags: isJson ? flags | FLAG.jsonHead : flags, status, sizeBytes };
+  beginResponse(writer, head, isJson ? [] : headers.flat());
 }
 
 async function sendInChunks(call: Call, answer: Answer, bytes: Uint8Array): Promise<void> {
-  await sendBody(call, async (send) => {
-    sendHead(call, answer, FLAG.streamedBody | FLAG.knownSize, bytes.length);
-    writer.end();
-    await send(bytes);
-  });
+  sendHead(call, answer, FLAG.streamedBody | FLAG.knownSize, bytes.length);
+  writer.end();
+  await sendBody(call, (outbox) => outbox.send(bytes));
 }
 
 /** Turns of the microtask queue in which the end of a body that was never a real stream shows. */
@@ -256,55 +282,38 @@ async function sendStream(call: Call, answer: Answer, reader: ChunkReader): Prom
   for (let turn = 0; turn < END_SHOWS_WITHIN_TURNS && !isWhole; turn += 1) await undefined;
   if (isWhole) return await sendWhole(call, answer, bytesOf(first.value));
 
-  await sendBody(call, async (send) => {
-    sendHead(call, answer, FLAG.streamedBody);
-    writer.end();
-    let chunk: unknown = first.value;
-    let next: Promise<ReadableStreamReadResult<unknown>> | undefined = second;
-    while (true) {
-      if (!await send(bytesOf(chunk))) return await cancelQuietly(reader, call.abortReason);
-      const result = await (next ?? reader.read());
-      if (result.done) return;
-      next = undefined;
-      chunk = result.value;
-    }
+  sendHead(call, answer, FLAG.streamedBody);
+  writer.end();
+  await sendBody(call, async (outbox) => {
+    const isComplete = await outbox.send(bytesOf(first.value)) && await sendSecond(outbox);
+    if (!isComplete) await cancelQuietly(reader, call.abortReason);
+    return isComplete;
   });
+
+  async function sendSecond(outbox: BodyOutbox): Promise<boolean> {
+    const { done, value } = await second;
+    return done || (await outbox.send(bytesOf(value)) && await outbox.pump(reader, bytesOf));
+  }
 }
 
-type ChunkReader = ReadableStreamDefaultReader<unknown>;
-
-/** Sends what `produce` hands over, as fast as the platform gives credit; `send` says whether anybody still wants more. */
-async function sendBody(
-  call: Call,
-  produce: (send: (chunk: Uint8Array) => Promise<boolean>) => Promise<void>,
-): Promise<void> {
-  const credit: { available: number; wake: (() => void) | undefined } = {
-    available: BODY_WINDOW_BYTES,
-    wake: undefined,
-  };
-  responseCredits.set(call.id, credit);
+/** Sends what `produce` puts into the outbox, as fast as the platform gives credit. */
+async function sendBody(call: Call, produce: (outbox: BodyOutbox) => Promise<boolean>): Promise<void> {
+  const outbox = new BodyOutbox((piece) => {
+    writer.begin(FRAME.BODY, call.id);
+    writer.bytes(piece);
+    writer.end();
+  });
+  if (call.isAborted) outbox.stop();
+  outboxes.set(call.id, outbox);
   try {
-    await produce(async (chunk) => {
-      for (let start = 0; start < chunk.length; start += BODY_CHUNK_MAX_BYTES) {
-        const piece = chunk.subarray(start, start + BODY_CHUNK_MAX_BYTES);
-        while (credit.available < piece.length && !call.isAborted) {
-          await new Promise<void>((resolve) => credit.wake = resolve);
-        }
-        if (call.isAborted) return false;
-        credit.available -= piece.length;
-        writer.begin(FRAME.BODY, call.id);
-        writer.bytes(piece);
-        writer.end();
-      }
-      return !call.isAborted;
-    });
+    await produce(outbox);
     writer.begin(FRAME.BODY_END, call.id);
     writer.end();
   } catch (error) {
     console.error("Response stream failed:", error);
     sendAbort(call.id, ABORT_REASON.responseFailed);
   } finally {
-    responseCredits.delete(call.id);
+    outboxes.delete(call.id);
     call.answered = true;
     if (call.backgroundCount === 0) sendDone(call);
   }
@@ -316,19 +325,61 @@ function bytesOf(chunk: unknown): Uint8Array {
   throw new TypeError("Cannot stream a chunk that is neither bytes nor text");
 }
 
-async function cancelQuietly(reader: ChunkReader, reason: unknown): Promise<void> {
-  try {
-    await reader.cancel(reason);
-  } catch {
-    // The user's own cancel failed; nobody reads the stream any more.
-  }
+function onCredit(id: number, payload: Uint8Array): void {
+  const byteCount = readCredit(payload);
+  const socket = sockets.get(id);
+  if (socket !== undefined) FunctionSocket.credited(socket, byteCount);
+  else outboxes.get(id)?.credited(byteCount);
 }
 
-function onCredit(id: number, payload: Uint8Array): void {
-  const credit = responseCredits.get(id);
-  if (credit === undefined) return;
-  credit.available += new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
-  credit.wake?.();
+function readCredit(payload: Uint8Array): number {
+  return new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
+}
+
+/** The answer that makes a request a WebSocket; the request lasts as long as the socket. */
+function openSocket(call: Call, socket: FunctionSocket): void {
+  sockets.set(call.id, socket);
+  const headers: Answer["headers"] = socket.protocol === "" ? [] : [["sec-websocket-protocol", socket.protocol]];
+  sendHead(call, { status: 101, headers, body: null }, FLAG.webSocket);
+  writer.end();
+  FunctionSocket.open(socket);
+}
+
+function onClose(id: number, payload: Uint8Array): void {
+  const socket = sockets.get(id);
+  if (socket === undefined) return;
+  const code = new DataView(payload.buffer, payload.byteOffset).getUint16(0, true);
+  FunctionSocket.closed(socket, code, decoder.decode(payload.subarray(2)));
+}
+
+function sendMessage({ id }: Call, bytes: Uint8Array, isText: boolean): void {
+  writer.begin(FRAME.MESSAGE, id);
+  writer.u8(isText ? 1 : 0);
+  writer.bytes(bytes);
+  writer.end();
+}
+
+function sendClose({ id }: Call, code: number, reason: string): void {
+  writer.begin(FRAME.CLOSE, id);
+  writer.u16(code);
+  writer.text(reason);
+  writer.end();
+}
+
+function sendCredit({ id }: Call, byteCount: number): void {
+  writeCredit(id, byteCount);
+}
+
+function writeCredit(id: number, byteCount: number): void {
+  writer.begin(FRAME.CREDIT, id);
+  writer.u32(byteCount);
+  writer.end();
+}
+
+function endSocket(call: Call): void {
+  sockets.delete(call.id);
+  call.answered = true;
+  if (call.backgroundCount === 0) sendDone(call);
 }
 
 const ABORT_MESSAGES: Readonly<Record<number, string>> = {
@@ -347,7 +398,7 @@ function onAbort(id: number, reason: number): void {
   if (reason === ABORT_REASON.bodyFailed) return;
   // Listeners of the signal run as part of the request: what they log is its own.
   runAs(call, () => abortCall(call, error));
-  responseCredits.get(id)?.wake?.();
+  outboxes.get(id)?.stop();
 }
 
 /** Work that outlives the response; the sandbox is not recycled before it has settled. */
@@ -400,18 +451,29 @@ function truncate(text: string, maxBytes: number): string {
   return `${decoder.decode(bytes.subarray(0, maxBytes))} [line truncated at ${maxBytes} bytes]`;
 }
 
-function describeError(error: unknown): { name: string; message: string; stack: string | null } {
+interface ErrorFacts {
+  readonly message: string;
+  readonly stack: string | null;
+  readonly isOutOfMemory: boolean;
+}
+
+/** What V8 says when the kernel refuses memory outside the heap. */
+const OUT_OF_MEMORY = /^(Array buffer allocation failed|WebAssembly\.(Memory|Instance).*could not allocate memory)/;
+
+function describeError(error: unknown): ErrorFacts {
   try {
     if (error instanceof Error) {
+      const message = String(error.message);
       return {
-        name: String(error.name),
-        message: String(error.message),
+        message,
         stack: String(error.stack ?? "").slice(0, STACK_MAX_CHARACTERS),
+        isOutOfMemory: error instanceof RangeError && OUT_OF_MEMORY.test(message),
       };
     }
-    return { name: "Error", message: typeof error === "string" ? error : String(stringify(error)), stack: null };
+    const message = typeof error === "string" ? error : String(stringify(error));
+    return { message, stack: null, isOutOfMemory: false };
   } catch {
-    return { name: "Error", message: "The function threw a value that cannot be shown", stack: null };
+    return { message: "The function threw a value that cannot be shown", stack: null, isOutOfMemory: false };
   }
 }
 
@@ -428,6 +490,7 @@ revoke({ name: "ffi" });
 revoke({ name: "read", path: options.socketPath.slice(0, options.socketPath.lastIndexOf("/")) });
 for (const name of Object.keys(Deno.env.toObject())) Deno.env.delete(name);
 await warmUp();
+startedCount[0] = 0;
 writer = new FrameWriter(connection, () => Deno.exit(0));
 removeUnsafeGlobals();
 captureConsole(sendLogLine);
@@ -440,5 +503,5 @@ globalThis.addEventListener("error", (event) => {
   console.error("Uncaught error:", event.error ?? event.message);
 });
 sendJson(FRAME.READY, 0, { protocol: PROTOCOL_VERSION, fences });
-await readFrames(connection, onFrame, LOAD_MAX_BYTES);
+await readFrames(connection, onFrame, { frameMaxBytes: LOAD_MAX_BYTES });
 Deno.exit(0);

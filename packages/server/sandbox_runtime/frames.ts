@@ -5,6 +5,7 @@
  *
  * Integers are little endian. Texts are UTF-8. Many requests share the socket; per request the order is
  * REQUEST, then BODY* and BODY_END in both directions at once, LOG* and RESPONSE from the sandbox, DONE last.
+ * A request that becomes a WebSocket has MESSAGE* in both directions after its RESPONSE, and one CLOSE from each side.
  * BODY frames of one request may be under way up to a window of BODY_WINDOW_BYTES; CREDIT gives bytes back.
  *
  * Owns: the layout of frames, writing them in batches, cutting a byte stream into them.
@@ -13,7 +14,7 @@
  * @module
  */
 /** Said in READY and compared by the platform: both sides come from one tree, so a difference is an error. */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 export const FRAME = {
   // platform → sandbox
@@ -35,7 +36,17 @@ export const FRAME = {
   CREDIT: 34,
   /** The receiver should stop sending or using this body or request; the payload is an ABORT_REASON. */
   ABORT: 35,
+  /** A message of a WebSocket: a byte that says whether it is text, then the bytes. */
+  MESSAGE: 36,
+  /** The end of a WebSocket: u16 code, then the reason. */
+  CLOSE: 37,
 } as const;
+
+/**
+ * Added to REQUEST, RESPONSE, BODY, BODY_END, CREDIT and ABORT when the frame is about a call that the function makes to
+ * the platform itself. Then the sides have changed roles, and ids are the sandbox's.
+ */
+export const OF_CALL = 64;
 
 export const ABORT_REASON = { clientGone: 0, timeout: 1, bodyFailed: 2, bodyUnwanted: 3, responseFailed: 4 } as const;
 
@@ -51,6 +62,8 @@ export const FLAG = {
   done: 8,
   /** RESPONSE only: the size field holds the length of the body that follows in BODY frames. */
   knownSize: 16,
+  /** RESPONSE only: the request becomes a WebSocket; the head has its protocol, if any. */
+  webSocket: 32,
 } as const;
 
 export const HEADER_BYTES = 9;
@@ -67,6 +80,9 @@ export const INLINE_BODY_MAX_BYTES = 64 * 1024;
 export const BODY_CHUNK_MAX_BYTES = 64 * 1024;
 /** Body bytes one side may send before the other gives CREDIT. */
 export const BODY_WINDOW_BYTES = 512 * 1024;
+export const SOCKET_MESSAGE_MAX_BYTES = 1024 * 1024;
+/** Bytes of messages one side may send before the other gives CREDIT. */
+export const SOCKET_WINDOW_BYTES = 4 * SOCKET_MESSAGE_MAX_BYTES;
 
 /** The socket's two calls that frames need; `Deno.UnixConn` has them. */
 export interface ByteConnection {
@@ -76,6 +92,7 @@ export interface ByteConnection {
 
 const BATCH_BYTES = 256 * 1024;
 const encoder = new TextEncoder();
+const decoder = new TextDecoder();
 
 /**
  * Collects frames and sends all that are waiting in one write.
@@ -191,12 +208,76 @@ export class FrameWriter {
   }
 }
 
+/** The start of an answer; its parts are as they came. */
+export interface ResponseHead {
+  readonly flags: number;
+  readonly status: number;
+  /** Of a body that follows in BODY frames, if known. */
+  readonly sizeBytes: number;
+  readonly headBytes: number;
+  /** Where an inline body begins. */
+  readonly bodyStart: number;
+}
+
+const RESPONSE_HEADER_BYTES = 11;
+
+/** Begins a RESPONSE and leaves it open for an inline body. `headers` are names and values in turn. */
+export function beginResponse(
+  writer: FrameWriter,
+  { type, id, flags, status, sizeBytes }: {
+    type: number;
+    id: number;
+    flags: number;
+    status: number;
+    sizeBytes: number;
+  },
+  headers: readonly string[],
+): void {
+  writer.begin(type, id);
+  writer.u8(flags);
+  writer.u16(status);
+  writer.u32(sizeBytes);
+  writer.sizedText(headers.join("\n"));
+}
+
+/** @throws {FrameError} when the payload is too short for what it says */
+export function readResponseHead(payload: Uint8Array): ResponseHead {
+  if (payload.length < RESPONSE_HEADER_BYTES) throw new FrameError("Cannot read a RESPONSE that is so short");
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+  const headBytes = view.getUint32(7, true);
+  const bodyStart = RESPONSE_HEADER_BYTES + headBytes;
+  if (headBytes > HEAD_MAX_BYTES || bodyStart > payload.length) {
+    throw new FrameError(`Cannot read a RESPONSE with a head of ${headBytes} bytes`);
+  }
+  return {
+    flags: view.getUint8(0),
+    status: view.getUint16(1, true),
+    sizeBytes: view.getUint32(3, true),
+    headBytes,
+    bodyStart,
+  };
+}
+
+/** Names and values in turn. */
+export function readHeaders(payload: Uint8Array, { headBytes, bodyStart }: ResponseHead): string[] {
+  if (headBytes === 0) return [];
+  const parts = decoder.decode(payload.subarray(bodyStart - headBytes, bodyStart)).split("\n");
+  if (parts.length % 2 !== 0) throw new FrameError("Cannot read headers without values");
+  return parts;
+}
+
 export class FrameError extends Error {
   override readonly name = "FrameError";
 }
 
 /** Gets each frame. `payload` is valid only during the call: copy what must stay. */
 export type FrameHandler = (type: number, id: number, payload: Uint8Array) => void;
+
+export interface ReadOptions {
+  readonly frameMaxBytes?: number;
+  /** Asked after what one read brought; a promise holds up the next read, and so the sender. */
+  pace?(): Promise<void> | undefined;
+}
 
 /**
  * Reads frames until the other side closes.
@@ -206,7 +287,7 @@ export type FrameHandler = (type: number, id: number, payload: Uint8Array) => vo
 export async function readFrames(
   connection: ByteConnection,
   onFrame: FrameHandler,
-  frameMaxBytes = FRAME_MAX_BYTES,
+  { frameMaxBytes = FRAME_MAX_BYTES, pace }: ReadOptions = {},
 ): Promise<void> {
   let buffer = new Uint8Array(BATCH_BYTES);
   let view = new DataView(buffer.buffer);
@@ -230,6 +311,8 @@ export async function readFrames(
       );
       start = next;
     }
+    const held = pace?.();
+    if (held !== undefined) await held;
     if (start === end) {
       start = end = 0;
       if (buffer.length > BATCH_BYTES) {

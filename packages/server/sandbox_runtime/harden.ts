@@ -14,6 +14,7 @@ export interface HardenOptions {
   readonly dataBytes: number;
   readonly openFilesCount: number;
   readonly fileBytes: number;
+  readonly hasNetwork: boolean;
   /** The platform's process: the sandbox dies with it. */
   readonly parentPid: number;
 }
@@ -22,6 +23,12 @@ export interface HardenOptions {
 export type Fence = "uid" | "rlimits" | "no-new-privileges" | "seccomp" | "dies-with-server";
 export const FENCES: readonly Fence[] = ["uid", "rlimits", "no-new-privileges", "seccomp", "dies-with-server"];
 
+/** The memory that a sandbox and the platform share has one page. */
+export const SHARED_PAGE_BYTES = 4_096;
+
+const O_RDWR_CLOEXEC = 0o2 | 0o2000000;
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
 const PR_SET_PDEATHSIG = 1;
 const PR_SET_DUMPABLE = 4;
 const PR_SET_NO_NEW_PRIVS = 38;
@@ -33,18 +40,42 @@ const RLIMIT_NOFILE = 7;
 const SECCOMP_SET_MODE_FILTER = 1;
 const SECCOMP_FILTER_FLAG_TSYNC = 1;
 
-/** Returns the fences that stand now. Throws where giving up privileges fails: then nothing may run. */
-export function hardenProcess(options: HardenOptions): Fence[] {
-  if (Deno.build.os !== "linux") return [];
-  const libc = Deno.dlopen("libc.so.6", {
+/** libc, as far as hardening needs it; its symbols die with the permission for FFI. */
+function openLibc() {
+  return Deno.dlopen("libc.so.6", {
     setgroups: { parameters: ["usize", "pointer"], result: "i32" },
     setresgid: { parameters: ["u32", "u32", "u32"], result: "i32" },
     setresuid: { parameters: ["u32", "u32", "u32"], result: "i32" },
     setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
     prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
     getppid: { parameters: [], result: "i32" },
+    open: { parameters: ["buffer", "i32"], result: "i32" },
+    mmap: { parameters: ["pointer", "usize", "i32", "i32", "i32", "i64"], result: "pointer" },
     syscall: { parameters: ["usize", "usize", "usize", "buffer"], result: "isize" },
   });
+}
+
+/**
+ * Maps a file of one page into memory, for writing. What is written there is in the file at once, even if the process
+ * never comes back to its event loop.
+ *
+ * @returns undefined where the system does not offer it
+ */
+export function mapSharedPage(path: string): Int32Array | undefined {
+  if (Deno.build.os !== "linux") return undefined;
+  const { open, mmap } = openLibc().symbols;
+  const file = open(new TextEncoder().encode(`${path}\0`), O_RDWR_CLOEXEC);
+  if (file < 0) return undefined;
+  const address = mmap(null, BigInt(SHARED_PAGE_BYTES), PROT_READ_WRITE, MAP_SHARED, file, 0n);
+  // MAP_FAILED is -1.
+  if (address === null || Deno.UnsafePointer.value(address) >= 0xffff_ffff_ffff_f000n) return undefined;
+  return new Int32Array(new Deno.UnsafePointerView(address).getArrayBuffer(SHARED_PAGE_BYTES));
+}
+
+/** Returns the fences that stand now. Throws where giving up privileges fails: then nothing may run. */
+export function hardenProcess(options: HardenOptions): Fence[] {
+  if (Deno.build.os !== "linux") return [];
+  const libc = openLibc();
   const call = libc.symbols;
   const fences: Fence[] = [];
 
@@ -76,7 +107,7 @@ export function hardenProcess(options: HardenOptions): Fence[] {
   if (call.prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n) === 0) fences.push("no-new-privileges");
 
   const architecture: Architecture = Deno.build.arch;
-  const filter = seccompProgram(architecture, Deno.pid);
+  const filter = seccompProgram(architecture, { pid: Deno.pid, hasNetwork: options.hasNetwork });
   const program = new BigUint64Array(2);
   new Uint16Array(program.buffer)[0] = filter.length / 8;
   program[1] = BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(filter)));
@@ -87,7 +118,6 @@ export function hardenProcess(options: HardenOptions): Fence[] {
     program,
   );
   if (Number(installed) === 0) fences.push("seccomp");
-  // The library stays open: closing it would need nothing more from us, and its symbols die with ffi's permission.
   return fences;
 }
 

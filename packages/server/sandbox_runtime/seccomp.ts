@@ -2,8 +2,8 @@
  * The kernel filter of a sandbox, as a classic BPF program built from tables.
  *
  * It refuses what a function never needs and an exploit would: starting programs, other processes' memory, sockets that
- * listen, IPv6 and exotic sockets, new unix sockets (an abstract one needs no path, so no permission stands in front of
- * it), mounts, namespaces, kernel modules. Everything else is allowed: Deno permissions stand in front of it.
+ * listen, sockets other than IPv4, mounts, namespaces, kernel modules. UNIX sockets are among them because abstract ones
+ * have no path, and so no permission of Deno stands in front of them. Everything else is allowed: Deno's permissions do.
  *
  * Source of the numbers: Linux syscall_64.tbl and asm-generic/unistd.h; they are ABI and never change.
  *
@@ -20,8 +20,8 @@ interface SyscallTable {
   /** Answered ENOSYS so that glibc falls back to clone, whose flags a filter can see. */
   readonly clone3: number;
   readonly clone: number;
-  /** Each with the one address family it is allowed. */
-  readonly socketCalls: readonly (readonly [call: number, family: number])[];
+  readonly socket: number;
+  readonly socketpair: number;
   /** Allowed only when the first argument is the process itself. */
   readonly signalCalls: readonly number[];
 }
@@ -85,7 +85,8 @@ export const SYSCALLS: Readonly<Record<Architecture, SyscallTable>> = {
     ],
     clone3: 435,
     clone: 56,
-    socketCalls: [[41, AF_INET], [53, AF_UNIX]], // socket, socketpair
+    socket: 41,
+    socketpair: 53,
     signalCalls: [62, 234], // kill, tgkill
   },
   aarch64: {
@@ -141,7 +142,8 @@ export const SYSCALLS: Readonly<Record<Architecture, SyscallTable>> = {
     ],
     clone3: 435,
     clone: 220,
-    socketCalls: [[198, AF_INET], [199, AF_UNIX]],
+    socket: 198,
+    socketpair: 199,
     signalCalls: [129, 131], // kill, tgkill
   },
 };
@@ -172,9 +174,23 @@ const X32_BIT = 0x40000000;
 
 const INSTRUCTION_BYTES = 8;
 
-/** The program as an array of `struct sock_filter` for a process with the given id. */
-export function seccompProgram(architecture: Architecture, pid: number): Uint8Array<ArrayBuffer> {
+export interface SeccompOptions {
+  /** The process may send signals to itself only. */
+  readonly pid: number;
+  /** Whether it may make IPv4 sockets; others it may not in any case. */
+  readonly hasNetwork: boolean;
+}
+
+/** The program as an array of `struct sock_filter`. */
+export function seccompProgram(
+  architecture: Architecture,
+  { pid, hasNetwork }: SeccompOptions,
+): Uint8Array<ArrayBuffer> {
   const table = SYSCALLS[architecture];
+  const socketCalls: [call: number, families: number[]][] = [
+    [table.socket, hasNetwork ? [AF_INET] : []],
+    [table.socketpair, [AF_UNIX]],
+  ];
   const program: [code: number, whenTrue: number, whenFalse: number, value: number][] = [];
   const refuse = (errno: number) => program.push([RETURN, 0, 0, RETURN_ERRNO | errno]);
   const allow = () => program.push([RETURN, 0, 0, RETURN_ALLOW]);
@@ -201,11 +217,13 @@ export function seccompProgram(architecture: Architecture, pid: number): Uint8Ar
   allow();
   refuse(EPERM);
 
-  for (const [call, family] of table.socketCalls) {
-    program.push([JUMP_EQUAL, 0, 4, call]);
+  for (const [call, families] of socketCalls) {
+    program.push([JUMP_EQUAL, 0, 2 * families.length + 2, call]);
     program.push([LOAD_WORD, 0, 0, OFFSET_FIRST_ARGUMENT]);
-    program.push([JUMP_EQUAL, 0, 1, family]);
-    allow();
+    for (const family of families) {
+      program.push([JUMP_EQUAL, 0, 1, family]);
+      allow();
+    }
     refuse(EAFNOSUPPORT);
   }
   for (const call of table.signalCalls) {

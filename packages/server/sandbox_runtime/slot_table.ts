@@ -24,14 +24,13 @@ export class SlotTable<T> {
     return this.#size;
   }
 
-  /** Puts what `make` gives for a new number into a free slot. Numbers are from 1 to 2^32 - 1. */
-  add(make: (id: number) => T): T {
+  /** Puts the value into a free slot and returns its number, from 1 to 2^32 - 1. */
+  add(value: T): number {
     const slot = this.#freeSlot();
     const uses = ((this.#ids[slot] ?? 0) >>> SLOT_BITS) % USES_MAX_COUNT + 1;
     const id = (uses << SLOT_BITS | slot) >>> 0;
-    const value = make(id);
     this.set(id, value);
-    return value;
+    return id;
   }
 
   #freeSlot(): number {

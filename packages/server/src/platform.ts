@@ -4,6 +4,7 @@
  * @module
  */
 import { join, resolve } from "node:path";
+import { PlatformError } from "@fluxbase/contract";
 import { createApi } from "./api/api.ts";
 import { executionRoutes } from "./api/execution_routes.ts";
 import { functionRoutes } from "./api/function_routes.ts";
@@ -12,7 +13,7 @@ import { createAuthenticator } from "./auth/authenticator.ts";
 import { generateKey, hashKey, keyPrefixOf, startKeyStore } from "./auth/keys.ts";
 import { createTokens, type Tokens } from "./auth/tokens.ts";
 import { startBundler } from "./bundler/bundler.ts";
-import { startCatalog } from "./catalog/catalog.ts";
+import { type CatalogChange, startCatalog } from "./catalog/catalog.ts";
 import type { Config } from "./config/config.ts";
 import { type LocalSecrets, readLocalSecrets } from "./config/local_secrets.ts";
 import { systemClock, withDeadline } from "./core/clock.ts";
@@ -23,8 +24,9 @@ import type { Secret } from "./core/secret.ts";
 import { createDeployer } from "./deploy/deploy.ts";
 import { startExecutionLog } from "./executions/execution_log.ts";
 import { createGateway } from "./gateway/gateway.ts";
-import { createVersionSource, versionKey } from "./invoke/version_source.ts";
+import { createVersionSource, versionKey, type VersionSource } from "./invoke/version_source.ts";
 import type { Fence } from "../sandbox_runtime/harden.ts";
+import { startEgress } from "./sandbox/egress.ts";
 import { makeRunDir } from "./sandbox/run_dir.ts";
 import { type SandboxPool, startSandboxPool } from "./sandbox/sandbox_pool.ts";
 import { createUidRange } from "./sandbox/sandbox_process.ts";
@@ -105,13 +107,20 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     bundleMaxBytes: limits.bundleBytes,
   }));
   const runDir = parts.use(await makeRunDir());
+  const egress = parts.use(await startEgress(config.egressAllow, log));
+  // The port is known only after the server listens, and no request is handled before that.
+  const place: Place = { baseUrl: config.baseUrl ?? "", origins: [], handle: () => notYet() };
   const sandboxes = parts.use(startSandboxPool({
     clock,
     log,
     limits,
+    ownOrigins: () => place.origins,
+    answerOwnCall: (request) => place.handle(request),
+    onLine: ({ functionId }, line) => executions.recordLine({ functionId, ...line }),
     process: {
       runDir: runDir.path,
       denoDir,
+      denyNet: egress.denyNet,
       uids: isRoot
         ? createUidRange({
           base: config.sandbox.uidBase + 1,
@@ -121,14 +130,8 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     },
   }));
   const fences = await checkFences(sandboxes, config, log);
-  catalog.subscribe(({ before, after }) => {
-    const isServed = before?.liveVersion === after?.liveVersion && after?.enabled === true;
-    if (before !== undefined && !isServed) sandboxes.retire(versionKey(before));
-  });
-
-  // The port is known only after the server listens, and no request is handled before that.
-  const place = { baseUrl: config.baseUrl ?? "" };
   const versions = createVersionSource({ catalog, envStore, serverEnv: config.functionEnv, place });
+  catalog.subscribe((change) => followChange(change, { sandboxes, versions, prewarm: config.prewarm }));
   const gateway = parts.use(createGateway(
     {
       clock,
@@ -162,8 +165,11 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     ],
   });
 
-  const server = listen(config, log, (request) => gateway.handle(request) ?? api.handle(request));
-  place.baseUrl ||= `http://localhost:${server.addr.port}`;
+  place.handle = (request) => gateway.handle(request) ?? api.handle(request);
+  const server = listen(config, log, place.handle);
+  const { port } = server.addr;
+  place.baseUrl ||= `http://localhost:${port}`;
+  place.origins = [new URL(place.baseUrl).origin, `http://localhost:${port}`, `http://127.0.0.1:${port}`];
   const started = parts.move();
   return {
     url: place.baseUrl,
@@ -252,18 +258,53 @@ async function readinessOf(
 ): Promise<Readiness> {
   const answers = await withDeadline(pingDatabase(database.db), READY_PING_MS, () => new Error("No answer"))
     .then(() => true, () => false);
-  const { sandboxCount, busyCount, waitingCount } = sandboxes.stats();
+  const { sandboxCount, blankCount, busyCount, waitingCount, memoryMiB } = sandboxes.stats();
   return {
     isReady: answers,
     facts: {
       database: answers ? "ok" : "unavailable",
-      sandboxes: { count: sandboxCount, busy: busyCount, waiting: waitingCount },
+      sandboxes: {
+        count: sandboxCount,
+        blank: blankCount,
+        busy: busyCount,
+        waiting: waitingCount,
+        memory_mib: memoryMiB,
+      },
       fences,
     },
   };
 }
 
+interface ChangeParts {
+  readonly sandboxes: SandboxPool;
+  readonly versions: VersionSource;
+  readonly prewarm: Config["prewarm"];
+}
+
+/** A version that is not live any more gets no new requests; the one that took its place may be made ready. */
+function followChange({ before, after }: CatalogChange, { sandboxes, versions, prewarm }: ChangeParts): void {
+  const isServed = before?.liveVersion === after?.liveVersion && after?.enabled === true;
+  if (isServed) return;
+  const wasWarm = before !== undefined && sandboxes.isWarm(versionKey(before));
+  if (before !== undefined) sandboxes.retire(versionKey(before));
+  const isRunnable = after !== undefined && after.enabled && after.liveVersion !== null;
+  if (isRunnable && (prewarm === "always" || (prewarm === "active" && wasWarm))) {
+    sandboxes.prewarm(versions.of(after));
+  }
+}
+
 type Handler = (request: Request) => Promise<Response>;
+
+/** Where the server is and how it answers, for parts that are made before it listens. */
+interface Place {
+  baseUrl: string;
+  origins: readonly string[];
+  handle: Handler;
+}
+
+function notYet(): never {
+  throw new PlatformError("SHUTTING_DOWN", "The server is starting: try again");
+}
 
 function listen({ listen: { hostname, port } }: Config, log: Log, handle: Handler): Deno.HttpServer<Deno.NetAddr> {
   try {

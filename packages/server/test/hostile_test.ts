@@ -161,7 +161,7 @@ platformTest("a function cannot reach the machine", async (platform, step) => {
     {
       name: "connecting to an abstract socket",
       code: `return await Deno.connect({ transport: "unix", path: "\\0fluxbase-abstract" });`,
-      gets: /Address family not supported|NotCapable/,
+      gets: /Address family not supported/,
     },
     {
       name: "the environment of the server",
@@ -181,13 +181,26 @@ platformTest("a function cannot reach the machine", async (platform, step) => {
   });
 });
 
+/** What stands on the machine beside the platform: if a function reaches it, it gets "reached". */
+function startNeighbour(hostname: string) {
+  const server = Deno.serve({ hostname, port: 0, onListen: () => {} }, (request) => {
+    const { pathname, searchParams } = new URL(request.url);
+    if (pathname === "/redirect") return Response.redirect(searchParams.get("to") ?? "", 302);
+    return new Response("reached");
+  });
+  return { port: server.addr.port, [Symbol.asyncDispose]: () => server.shutdown() };
+}
+
+const UNREACHED = /^(?!.*reached)/s;
+
 platformTest("a function cannot reach private addresses", async (platform, step) => {
-  const { port } = new URL(platform.url);
+  await using neighbour = startNeighbour("0.0.0.0");
+  const { port } = neighbour;
   const fetching = (host: string): Attack => ({
     name: `fetch of ${host}`,
     code:
-      `const response = await fetch("http://${host}:${port}/health", { signal: AbortSignal.timeout(3000) }); return response.status + await response.text();`,
-    gets: /^(?!.*"status":"ok")(?!200)/,
+      `const response = await fetch("http://${host}:${port}/", { signal: AbortSignal.timeout(3000) }); return await response.text();`,
+    gets: UNREACHED,
   });
   const hosts = [
     "127.0.0.1",
@@ -205,6 +218,9 @@ platformTest("a function cannot reach private addresses", async (platform, step)
     "10.0.0.1",
     "192.168.0.1",
     "100.64.0.1",
+    // A name that the machine itself resolves, to an address of its own.
+    Deno.hostname(),
+    "localhost.",
   ];
   await attack(platform, step, [
     ...hosts.map(fetching),
@@ -214,21 +230,37 @@ platformTest("a function cannot reach private addresses", async (platform, step)
       gets: DENIED,
     },
     {
+      name: "Deno.connect by name",
+      code: `return (await Deno.connect({ hostname: "localhost", port: ${port} })).localAddr.port;`,
+      gets: DENIED,
+    },
+    {
+      name: "Deno.connectTls",
+      code: `return (await Deno.connectTls({ hostname: "127.0.0.1", port: ${port} })).localAddr.port;`,
+      gets: DENIED,
+    },
+    {
       name: "node:net",
       code:
-        `const net = await import("node:net"); return await new Promise((resolve, reject) => { const s = net.connect(${port}, "127.0.0.1", () => resolve("connected")); s.on("error", reject); });`,
+        `const net = await import("node:net"); return await new Promise((resolve, reject) => { const s = net.connect(${port}, "127.0.0.1", () => resolve("reached")); s.on("error", reject); });`,
       gets: DENIED,
     },
     {
       name: "node:http",
       code:
-        `const http = await import("node:http"); return await new Promise((resolve, reject) => http.get("http://127.0.0.1:${port}/health", (r) => resolve("connected " + r.statusCode)).on("error", reject));`,
+        `const http = await import("node:http"); return await new Promise((resolve, reject) => http.get("http://127.0.0.1:${port}/", (r) => resolve("reached " + r.statusCode)).on("error", reject));`,
+      gets: DENIED,
+    },
+    {
+      name: "node:https",
+      code:
+        `const https = await import("node:https"); return await new Promise((resolve, reject) => https.get("https://localhost:${port}/", (r) => resolve("reached " + r.statusCode)).on("error", reject));`,
       gets: DENIED,
     },
     {
       name: "WebSocket",
       code:
-        `return await new Promise((resolve, reject) => { const s = new WebSocket("ws://127.0.0.1:${port}/"); s.onopen = () => resolve("open"); s.onerror = (e) => reject(new Error("denied " + e.message)); });`,
+        `return await new Promise((resolve, reject) => { const s = new WebSocket("ws://127.0.0.1:${port}/"); s.onopen = () => resolve("reached"); s.onerror = (e) => reject(new Error("denied " + e.message)); });`,
       gets: DENIED,
     },
     {
@@ -236,6 +268,23 @@ platformTest("a function cannot reach private addresses", async (platform, step)
       code:
         `const s = Deno.listenDatagram({ transport: "udp", port: 0, hostname: "127.0.0.1" }); return await s.send(new Uint8Array(1), { transport: "udp", hostname: "127.0.0.1", port: 53 });`,
       gets: /NotCapable|not a function|denied|Requires/i,
+    },
+    {
+      name: "UDP of node:dgram",
+      code:
+        `const dgram = await import("node:dgram"); return await new Promise((resolve, reject) => { const s = dgram.createSocket("udp4"); s.on("error", reject); s.send("x", ${port}, "127.0.0.1", (error) => error ? reject(error) : resolve("reached")); setTimeout(resolve, 1000, "nothing happened"); });`,
+      gets: UNREACHED,
+    },
+    {
+      name: "DNS from a server on this machine",
+      code: `return await Deno.resolveDns("example.com", "A", { nameServer: { ipAddr: "127.0.0.1", port: ${port} } });`,
+      gets: DENIED,
+    },
+    {
+      name: "a proxy on this machine",
+      code:
+        `const client = Deno.createHttpClient({ proxy: { url: "http://127.0.0.1:${port}" } }); return await (await fetch("http://example.com/", { client })).text();`,
+      gets: UNREACHED,
     },
     {
       name: "another sandbox's socket",
@@ -248,8 +297,43 @@ platformTest("a function cannot reach private addresses", async (platform, step)
       gets: DENIED,
       fields: { allow_net: false },
     },
+    {
+      name: "the platform itself without network",
+      code: `return (await fetch(${JSON.stringify(platform.url)} + "/health")).status;`,
+      gets: DENIED,
+      fields: { allow_net: false },
+    },
   ]);
 });
+
+platformTest("a hole opens its address and nothing else, also not by a redirect", async (platform, step) => {
+  await using open = startNeighbour("127.9.9.9");
+  await using closed = startNeighbour("127.8.8.8");
+  await platform.deploy(
+    "reach",
+    `async function handler(req) {
+    try { return await (await fetch(req.params.url)).text(); } catch (error) { return "refused: " + error.message; }
+  }`,
+  );
+  const reach = async (url: string) =>
+    await (await platform.call(`reach/invoke?url=${encodeURIComponent(url)}`)).json();
+  const closedUrl = `http://127.8.8.8:${closed.port}/`;
+
+  await step("the hole", async () => {
+    assert.equal(await reach(`http://127.9.9.9:${open.port}/`), "reached");
+  });
+  await step("beside it", async () => {
+    assert.match(await reach(closedUrl), /^refused/);
+    assert.match(await reach(`http://127.9.9.8:${open.port}/`), /^refused/);
+  });
+  await step("a redirect out of the hole", async () => {
+    const to = encodeURIComponent(closedUrl);
+    assert.match(await reach(`http://127.9.9.9:${open.port}/redirect?to=${to}`), /^refused/);
+  });
+  await step("the operator is told that a port is no fence", () => {
+    assert.ok(platform.logLines.some((line) => line.includes("every port") && line.includes("127.9.9.9:81")));
+  });
+}, { FLUXBASE_FUNCTIONS_EGRESS_ALLOW: "127.9.9.9:81" });
 
 platformTest("a function ruins only itself", async (platform, step) => {
   const died =
@@ -276,16 +360,29 @@ platformTest("a function ruins only itself", async (platform, step) => {
       },
       {
         name: "ArrayBuffer bomb",
-        code: `const all = []; for (;;) all.push(new Uint8Array(50_000_000).fill(1));`,
-        gets: /RangeError|Array buffer allocation failed|MEMORY_LIMIT/,
-        fields,
+        code: "",
+        top: `export default () => { const all = []; for (;;) all.push(new Uint8Array(50_000_000).fill(1)); };`,
+        gets: /MEMORY_LIMIT/,
+        status: 502,
+        fields: { memory: 64 },
       },
       {
         name: "wasm memory bomb",
-        code:
-          `const all = []; for (;;) { const m = new WebAssembly.Memory({ initial: 1000, maximum: 65536 }); new Uint8Array(m.buffer).fill(1); all.push(m); }`,
-        gets: /RangeError|allocate|MEMORY_LIMIT|memory/i,
-        fields,
+        code: "",
+        top:
+          `export default () => { const all = []; for (;;) { const m = new WebAssembly.Memory({ initial: 1000, maximum: 65536 }); new Uint8Array(m.buffer).fill(1); all.push(m); } };`,
+        gets: /MEMORY_LIMIT/,
+        status: 502,
+        fields: { memory: 64 },
+      },
+      {
+        name: "a little heap and a little buffer, together too much",
+        code: "",
+        top:
+          `export default async () => { const all = []; for (;;) { all.push(new Uint8Array(1_000_000).fill(1), new Array(100_000).fill(0).map((_, i) => ({ i }))); await new Promise((r) => setTimeout(r, 20)); } };`,
+        gets: /MEMORY_LIMIT/,
+        status: 502,
+        fields: { memory: 64 },
       },
       { name: "stack overflow", code: `const f = () => f(); f();`, gets: /RangeError/ },
       { name: "Deno.exit", code: `Deno.exit(0);`, gets: /SANDBOX_DIED/, status: 502 },

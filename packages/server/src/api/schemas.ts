@@ -112,7 +112,7 @@ export const logEntrySchema = z.object({
   timestamp: z.iso.datetime(),
   level: z.enum(LOG_LEVELS),
   message: z.string(),
-  execution_id: z.string(),
+  execution_id: z.string().nullable(),
   line_number: z.int(),
   fields: z.record(z.string(), z.unknown()).nullable(),
 }) satisfies z.ZodType<LogEntry>;

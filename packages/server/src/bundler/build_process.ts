@@ -112,6 +112,7 @@ hardenProcess({
   dataBytes: options.memoryBytes,
   openFilesCount: 64,
   fileBytes: FILE_BYTES,
+  hasNetwork: false,
   parentPid: options.parentPid,
 });
 for (const name of ["ffi", "read", "sys", "env"] as const) Deno.permissions.revokeSync({ name });

@@ -6,6 +6,7 @@
 import { parse as parseYaml, YAMLParseError } from "yaml";
 import type { CorsPolicy, LogLevel } from "@fluxbase/contract";
 import type { Fence } from "../../sandbox_runtime/harden.ts";
+import type { EgressHole } from "../sandbox/egress.ts";
 import type { Secret } from "../core/secret.ts";
 import { StartError } from "../storage/start_error.ts";
 import { databaseOf } from "./database_url.ts";
@@ -36,6 +37,8 @@ export interface Config {
   readonly encryptionKey: Secret | null;
   readonly cors: CorsPolicy;
   readonly functionsEnabled: boolean;
+  readonly egressAllow: readonly EgressHole[];
+  readonly prewarm: "never" | "active" | "always";
   readonly executions: { readonly retentionDays: number; readonly rowsPerSec: number };
   readonly sandbox: { readonly uidBase: number; readonly require: readonly Fence[] };
   readonly log: { readonly level: LogLevel; readonly format: "text" | "json" };
@@ -125,6 +128,8 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     encryptionKey,
     cors,
     functionsEnabled: get(SETTINGS.functionsEnabled),
+    egressAllow: get(SETTINGS.egressAllow) ?? [],
+    prewarm: get(SETTINGS.prewarm),
     executions: { retentionDays: get(SETTINGS.retentionDays), rowsPerSec: get(SETTINGS.rowsPerSec) },
     sandbox: { uidBase: get(SETTINGS.sandboxUidBase), require: get(SETTINGS.sandboxRequire) ?? [] },
     log: { level: get(SETTINGS.logLevel), format: get(SETTINGS.logFormat) },

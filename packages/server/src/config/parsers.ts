@@ -5,6 +5,7 @@
  */
 import type { Limit } from "@fluxbase/contract";
 import { Secret } from "../core/secret.ts";
+import { type EgressHole, parseHole } from "../sandbox/egress.ts";
 
 export interface Parser<T> {
   /** Completes the sentence "it must be …". */
@@ -52,6 +53,14 @@ export function listOf<const T extends string>(...values: readonly T[]): Parser<
     },
   };
 }
+
+export const egressHoles: Parser<readonly EgressHole[]> = {
+  expected: "a list with commas of IPv4 ranges, IPv4 addresses and host names, the last two with a port or without",
+  parse(text) {
+    const holes = list.parse(text)?.map(parseHole);
+    return holes?.every((hole) => hole !== undefined) ? holes : undefined;
+  },
+};
 
 export interface ListenAddress {
   readonly hostname: string;

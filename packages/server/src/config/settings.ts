@@ -9,6 +9,7 @@ import { type LimitKey, LIMITS } from "@fluxbase/contract";
 import {
   anyText,
   boolean,
+  egressHoles,
   encryptionKey,
   httpUrl,
   integer,
@@ -228,6 +229,24 @@ export const SETTINGS = {
     example: "false",
     about: "When false, every route of functions answers 503 FEATURE_DISABLED.",
   }),
+  egressAllow: setting({
+    env: "FLUXBASE_FUNCTIONS_EGRESS_ALLOW",
+    yaml: "functions.egress_allow",
+    parser: egressHoles,
+    default: null,
+    example: "10.1.0.0/16,db.internal:5432",
+    about:
+      "Private addresses that functions may reach after all: ranges, addresses, hosts. A port is only a note: whole addresses are opened. Hosts are looked up again every minute.",
+  }),
+  prewarm: setting({
+    env: "FLUXBASE_FUNCTIONS_PREWARM",
+    yaml: "functions.prewarm",
+    parser: oneOf("never", "active", "always"),
+    default: "active",
+    example: "always",
+    about:
+      "Whether a deployment makes a sandbox ready before the first call: never, for functions whose version before has sandboxes now, or always.",
+  }),
   retentionDays: setting({
     env: "FLUXBASE_EXECUTIONS_RETENTION_DAYS",
     yaml: "executions.retention_days",
@@ -292,15 +311,22 @@ const LIMIT_ABOUT: Readonly<Record<LimitKey, string>> = {
   controlBodyBytes: "Body of one request to the management API.",
   logLineBytes: "One line of a function's log; what is longer is cut.",
   logLinesCount: "Log lines of one execution; what comes after is left out.",
+  logBytesPerSec:
+    "Log of one function in the long run, over all its executions; 64 times as much at once. What is more is left out.",
   eventLoopBlockedMs: "A sandbox whose event loop does not answer for this long while requests run is killed.",
   concurrencyCount: "Requests one sandbox serves at once.",
   sandboxRequestsCount: "A sandbox that has served this many requests is replaced; none is lost.",
   sandboxLifeMs: "A sandbox that has lived this long is replaced; no request is lost.",
   sandboxIdleMs: "A sandbox without requests ends after this.",
   sandboxCount: "Sandboxes of one server process.",
+  sandboxesMemoryMiB:
+    "Memory of all sandboxes of one server process together. 0: three fifths of what the machine or its container has.",
+  functionSharePercent: "Part of the sandboxes, and of the waiting requests, that one function may take.",
   blankSandboxCount: "Sandboxes started ahead, for cold calls.",
   sandboxStartMs: "From the start of a sandbox process to its first sign of life.",
   sandboxLoadMs: "Evaluating the top level of a function.",
+  scratchBytes: "Files that one sandbox keeps in its scratch folder, together.",
+  webSocketLifeMs: "How long one WebSocket may stay open; the function's own time limit ends when it opens.",
   waitingRequestsCount: "Requests that wait for a sandbox, over all functions.",
   waitForSandboxMs: "How long a request waits for a sandbox.",
   drainMs: "How long a stopping server waits for running requests.",

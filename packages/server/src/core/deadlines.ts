@@ -16,7 +16,7 @@ export interface Deadlines {
 }
 
 interface Entry {
-  readonly id: number;
+  id: number;
   readonly untilMs: number;
   readonly ms: number;
   readonly onTimeout: (ms: number) => Error;
@@ -45,7 +45,8 @@ export function createDeadlines(clock: Clock): Deadlines {
     guard(work, ms, onTimeout) {
       return new Promise((resolve, reject) => {
         const untilMs = clock.nowMs() + ms;
-        const { id } = waiting.add((id) => ({ id, untilMs, ms, onTimeout, reject }));
+        const entry: Entry = { id: 0, untilMs, ms, onTimeout, reject };
+        const id = entry.id = waiting.add(entry);
         timer ??= setInterval(sweep, SWEEP_MS);
         work.then(
           (value) => {

@@ -17,10 +17,12 @@ import {
   dropOldExecutions,
   ensurePartitions,
   type ExecutionRecord,
+  type FunctionLineRecord,
   insertExecutions,
+  type LogLineRecord,
 } from "../storage/executions.ts";
 import { createRollupBook } from "./rollup_book.ts";
-import { openSpool } from "./spool.ts";
+import { openSpool, type SpoolEntry } from "./spool.ts";
 
 export interface ExecutionLogOptions {
   readonly db: Database["db"];
@@ -44,6 +46,8 @@ export interface ExecutionLogStats {
 export interface ExecutionLog {
   /** Never waits, never throws: the caller has its answer already. */
   record(record: ExecutionRecord): void;
+  /** For a line that a function wrote outside any request. */
+  recordLine(line: FunctionLineRecord): void;
   /** Resolves when everything recorded before is written, or spooled because Postgres is away. */
   flush(): Promise<void>;
   stats(): ExecutionLogStats;
@@ -54,7 +58,9 @@ const FLUSH_MS = 100;
 const BATCH_COUNT = 1_000;
 /** Rows that may wait in memory; beyond it records are folded, whatever they are. */
 const WAITING_MAX_COUNT = 20_000;
-const WAITING_MAX_LOG_LINES = 200_000;
+/** Log lines that may wait in memory; beyond it those of later executions are left out, with a line that says so. */
+const WAITING_MAX_LOG_BYTES = 64 * 1024 * 1024;
+const LINE_OVERHEAD_BYTES = 200;
 const MAINTENANCE_MS = 3_600_000;
 const PARTITIONS_AHEAD_COUNT = 3;
 const DAY_MS = 86_400_000;
@@ -64,7 +70,8 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
   const rollups = createRollupBook();
   const spool = openSpool(options.spoolDir);
   let waiting: ExecutionRecord[] = [];
-  let waitingLogLines = 0;
+  let waitingLines: FunctionLineRecord[] = [];
+  let waitingLogBytes = 0;
   let recordedCount = 0;
   let foldedCount = 0;
   let budgetSecond = 0;
@@ -89,8 +96,7 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
   function record(entry: ExecutionRecord): void {
     recordedCount += 1;
     if (getsRow(entry)) {
-      waiting.push(entry);
-      waitingLogLines += entry.logs.length;
+      waiting.push(entry.logs.length === 0 ? entry : withLogsThatFit(entry));
     } else {
       foldedCount += 1;
       rollups.add(entry);
@@ -98,8 +104,26 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
     timer ??= setTimeout(() => void flush(), FLUSH_MS);
   }
 
+  function withLogsThatFit(entry: ExecutionRecord): ExecutionRecord {
+    const bytes = entry.logs.reduce((sum, line) => sum + bytesOf(line), 0);
+    if (waitingLogBytes + bytes > WAITING_MAX_LOG_BYTES) {
+      const message = `[log left out: ${entry.logs.length} lines, because too many wait to be written]`;
+      return { ...entry, logs: [{ atMs: entry.startedAtMs, level: "warn", message, fields: null }] };
+    }
+    waitingLogBytes += bytes;
+    return entry;
+  }
+
+  function recordLine(line: FunctionLineRecord): void {
+    const bytes = bytesOf(line);
+    if (waitingLogBytes + bytes > WAITING_MAX_LOG_BYTES) return;
+    waitingLogBytes += bytes;
+    waitingLines.push(line);
+    timer ??= setTimeout(() => void flush(), FLUSH_MS);
+  }
+
   function getsRow(entry: ExecutionRecord): boolean {
-    if (waiting.length >= WAITING_MAX_COUNT || waitingLogLines >= WAITING_MAX_LOG_LINES) return false;
+    if (waiting.length >= WAITING_MAX_COUNT) return false;
     if (entry.status !== "success" || entry.logs.length > 0) return true;
     const second = Math.floor(entry.startedAtMs / 1000);
     if (second !== budgetSecond) {
@@ -118,16 +142,17 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
   }
 
   async function writeAll(): Promise<void> {
-    const records = waiting;
+    const entries: SpoolEntry[] = [...waiting, ...waitingLines];
     const folded = rollups.take(node);
     waiting = [];
-    waitingLogLines = 0;
-    if (records.length === 0 && folded.length === 0 && !isAway) return;
+    waitingLines = [];
+    waitingLogBytes = 0;
+    if (entries.length === 0 && folded.length === 0 && !isAway) return;
     let writtenCount = 0;
     try {
       if (isAway) await spool.drain(writeRows);
-      for (; writtenCount < records.length; writtenCount += BATCH_COUNT) {
-        await writeRows(records.slice(writtenCount, writtenCount + BATCH_COUNT));
+      for (; writtenCount < entries.length; writtenCount += BATCH_COUNT) {
+        await writeRows(entries.slice(writtenCount, writtenCount + BATCH_COUNT));
       }
       await addRollups(db, folded);
       if (isAway) log.info("Executions are written to the database again");
@@ -136,33 +161,40 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
       if (!isAway) log.warn("Cannot write executions: they wait on disk until the database is back", { error });
       isAway = true;
       rollups.restore(folded);
-      await keep(records.slice(writtenCount));
+      await keep(entries.slice(writtenCount));
       timer ??= setTimeout(() => void flush(), 10 * FLUSH_MS);
     }
   }
 
-  async function keep(records: readonly ExecutionRecord[]): Promise<void> {
-    if (records.length === 0 || await spool.append(records)) return;
-    log.warn("Cannot keep executions on disk: they are only counted now", { count: records.length });
+  async function keep(entries: readonly SpoolEntry[]): Promise<void> {
+    if (entries.length === 0 || await spool.append(entries)) return;
+    const { records, lines } = sorted(entries);
+    log.warn("Cannot keep executions on disk: they are only counted now", {
+      count: records.length,
+      lines: lines.length,
+    });
     foldedCount += records.length;
-    for (const entry of records) rollups.add(entry);
+    for (const record of records) rollups.add(record);
   }
 
-  async function writeRows(records: readonly ExecutionRecord[]): Promise<void> {
+  async function writeRows(entries: readonly SpoolEntry[]): Promise<void> {
+    const { records, lines } = sorted(entries);
     try {
-      await insertExecutions(db, records);
+      await insertExecutions(db, records, lines);
     } catch (error) {
       // Spooled records may be of a day whose partition this node has not made.
       if (!isMissingPartition(error)) throw error;
-      for (const day of new Set(records.map(({ startedAtMs }) => Math.floor(startedAtMs / DAY_MS)))) {
+      const instants = [...records.map(({ startedAtMs }) => startedAtMs), ...lines.map(({ atMs }) => atMs)];
+      for (const day of new Set(instants.map((atMs) => Math.floor(atMs / DAY_MS)))) {
         await ensurePartitions(db, new Date(day * DAY_MS), 1);
       }
-      await insertExecutions(db, records);
+      await insertExecutions(db, records, lines);
     }
   }
 
   return {
     record,
+    recordLine,
     flush,
     stats: () => ({ recordedCount, foldedCount, waitingCount: waiting.length }),
     async [Symbol.asyncDispose]() {
@@ -174,6 +206,20 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
       if (lost > 0) log.error("The database is away: folded executions are lost", { count: lost });
     },
   };
+}
+
+function sorted(entries: readonly SpoolEntry[]): { records: ExecutionRecord[]; lines: FunctionLineRecord[] } {
+  const records: ExecutionRecord[] = [];
+  const lines: FunctionLineRecord[] = [];
+  for (const entry of entries) {
+    if ("status" in entry) records.push(entry);
+    else lines.push(entry);
+  }
+  return { records, lines };
+}
+
+function bytesOf({ message }: LogLineRecord): number {
+  return message.length + LINE_OVERHEAD_BYTES;
 }
 
 function isMissingPartition(error: unknown): boolean {

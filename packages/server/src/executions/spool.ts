@@ -4,13 +4,15 @@
  * @module
  */
 import { join } from "node:path";
-import type { ExecutionRecord } from "../storage/executions.ts";
+import type { ExecutionRecord, FunctionLineRecord } from "../storage/executions.ts";
+
+export type SpoolEntry = ExecutionRecord | FunctionLineRecord;
 
 export interface Spool {
   /** Appends; false when the file is full or cannot be written. */
-  append(records: readonly ExecutionRecord[]): Promise<boolean>;
+  append(entries: readonly SpoolEntry[]): Promise<boolean>;
   /** Hands out what is kept, oldest first, in batches; the file goes away when `write` took all of it. */
-  drain(write: (records: readonly ExecutionRecord[]) => Promise<void>): Promise<void>;
+  drain(write: (entries: readonly SpoolEntry[]) => Promise<void>): Promise<void>;
 }
 
 const MAX_BYTES = 256 * 1024 * 1024;
@@ -29,8 +31,8 @@ export function openSpool(dir: string): Spool {
   }
 
   return {
-    async append(records) {
-      const text = records.map((record) => `${JSON.stringify(record)}\n`).join("");
+    async append(entries) {
+      const text = entries.map((entry) => `${JSON.stringify(entry)}\n`).join("");
       bytes ??= await sizeOfFile();
       if (bytes + text.length > MAX_BYTES) return false;
       try {
@@ -45,9 +47,9 @@ export function openSpool(dir: string): Spool {
       bytes ??= await sizeOfFile();
       if (bytes === 0) return;
       const lines = (await Deno.readTextFile(file)).split("\n");
-      const records = lines.flatMap(parseRecord);
-      for (let start = 0; start < records.length; start += BATCH_COUNT) {
-        await write(records.slice(start, start + BATCH_COUNT));
+      const entries = lines.flatMap(parseEntry);
+      for (let start = 0; start < entries.length; start += BATCH_COUNT) {
+        await write(entries.slice(start, start + BATCH_COUNT));
       }
       await Deno.remove(file);
       bytes = 0;
@@ -56,9 +58,9 @@ export function openSpool(dir: string): Spool {
 }
 
 /** A line that was cut short by a crash is skipped. */
-function parseRecord(line: string): ExecutionRecord[] {
+function parseEntry(line: string): SpoolEntry[] {
   try {
-    return line === "" ? [] : [JSON.parse(line) as ExecutionRecord];
+    return line === "" ? [] : [JSON.parse(line) as SpoolEntry];
   } catch {
     return [];
   }

@@ -17,6 +17,7 @@ import { type Invocation, type InvocationBody, invoke, type InvokeParts } from "
 import type { SandboxResponse } from "../sandbox/exchange.ts";
 import { type Cors, createCors, type HeaderPair } from "../core/cors.ts";
 import { type FunctionRoute, functionRoute } from "./route.ts";
+import { socketResponse } from "./socket_response.ts";
 
 export interface GatewayParts extends InvokeParts {
   readonly catalog: Catalog;
@@ -75,6 +76,7 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
         slowBodies,
       });
       const answer = await invoke(call, parts);
+      if (answer.socket !== undefined) return socketResponse(request, answer.socket);
       return functionResponse(answer, cors.headers(origin), requestId);
     } catch (error) {
       return errorResponse(error, cors.headers(origin), requestId);
@@ -132,6 +134,7 @@ class HttpInvocation implements Invocation {
   readonly path: string;
   readonly headers: HeaderList;
   readonly bodyBytes: number | undefined;
+  readonly isUpgrade: boolean;
   readonly #request: Request;
   readonly #slowBodies: Deadlines;
 
@@ -146,6 +149,7 @@ class HttpInvocation implements Invocation {
     this.#slowBodies = slowBodies;
     const announced = this.headers.get("content-length");
     this.bodyBytes = announced === null ? undefined : Number(announced);
+    this.isUpgrade = headers.get("upgrade")?.toLowerCase() === "websocket";
   }
 
   signal(): AbortSignal {

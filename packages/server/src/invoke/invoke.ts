@@ -13,8 +13,7 @@ import type { LiveFunction } from "../catalog/catalog.ts";
 import type { Clock } from "../core/clock.ts";
 import type { HeaderList } from "../core/header_list.ts";
 import type { ExecutionLog } from "../executions/execution_log.ts";
-import type { Client, Exchange, SandboxResponse } from "../sandbox/exchange.ts";
-import { bodyTooLarge, type Sandbox } from "../sandbox/sandbox.ts";
+import { bodyTooLarge, type Client, type SandboxResponse } from "../sandbox/exchange.ts";
 import type { SandboxPool } from "../sandbox/sandbox_pool.ts";
 import { Recording } from "./recording.ts";
 import type { VersionSource } from "./version_source.ts";
@@ -32,6 +31,8 @@ export interface Invocation extends Client {
   readonly headers: HeaderList;
   /** Bytes the client announced; undefined when it did not say. */
   readonly bodyBytes: number | undefined;
+  /** The client asks for a WebSocket. */
+  readonly isUpgrade: boolean;
   /** Called once, after every check: the body, whole when it is small. */
   readBody(): InvocationBody | Promise<InvocationBody>;
 }
@@ -60,51 +61,29 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
 
   const startedMs = clock.nowMs();
   const recording = new Recording(parts.executions, call, { caller, startedAtMs: clock.epochMs(), startedMs });
-  let exchange: Exchange | undefined;
+  let body: InvocationBody;
   try {
     if (fn.liveVersion === null) throw neverBuilt(fn);
     const reading = call.readBody();
-    const body = reading instanceof Promise ? await reading : reading;
-    const borrowed = borrow(fn, parts);
-    const { sandbox, isCold } = borrowed instanceof Promise ? await borrowed : borrowed;
-    exchange = sandbox.send({
-      executionId: call.requestId,
-      method: call.method,
-      url: call.url,
-      callerJson: caller.factsJson,
-      headerPairs: call.headers.pairs,
-      body,
-      timeoutMs: settings.timeoutMs,
-      requestBodyMaxBytes,
-      responseBodyMaxBytes: settings.responseBodyBytes,
-      client: call,
-    }, recording);
-    recording.queueMs = exchange.sentMs - startedMs;
-    recording.isCold = isCold;
-    return await exchange.response;
+    body = reading instanceof Promise ? await reading : reading;
   } catch (error) {
-    // An exchange that has begun is recorded at its end.
-    if (exchange === undefined) recording.failedBeforeStart(error, clock.nowMs());
+    recording.failedBeforeStart(error, clock.nowMs());
     throw error;
   }
-}
-
-/** A sandbox of the live version with room for one request; at once when one is warm. */
-function borrow(fn: LiveFunction, { sandboxes, versions }: InvokeParts): Borrowed | Promise<Borrowed> {
-  const version = versions.of(fn);
-  const found = sandboxes.acquire(version);
-  if (!(found instanceof Promise)) return { sandbox: found, isCold: false };
-  return (async () => {
-    let sandbox = await found;
-    // It may have died between being lent and now.
-    while (sandbox.state !== "ready") sandbox = await sandboxes.acquire(version);
-    return { sandbox, isCold: sandbox.servedCount === 0 };
-  })();
-}
-
-interface Borrowed {
-  readonly sandbox: Sandbox;
-  readonly isCold: boolean;
+  const exchange = parts.sandboxes.run(parts.versions.of(fn), {
+    executionId: call.requestId,
+    method: call.method,
+    url: call.url,
+    callerJson: caller.factsJson,
+    headerPairs: call.headers.pairs,
+    body,
+    isUpgrade: call.isUpgrade,
+    timeoutMs: settings.timeoutMs,
+    requestBodyMaxBytes,
+    responseBodyMaxBytes: settings.responseBodyBytes,
+    client: call,
+  }, recording);
+  return await exchange.response;
 }
 
 function disabled({ name }: LiveFunction): PlatformError {

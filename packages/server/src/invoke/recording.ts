@@ -19,9 +19,6 @@ export interface RecordingStart {
 
 /** A class, because a closure for each request that outlives it cost a quarter of the throughput in collections. */
 export class Recording implements ExchangeObserver {
-  /** Time spent until a sandbox was found. */
-  queueMs = 0;
-  isCold = false;
   readonly #executions: ExecutionLog;
   readonly #call: Invocation;
   readonly #start: RecordingStart;
@@ -32,7 +29,7 @@ export class Recording implements ExchangeObserver {
     this.#start = start;
   }
 
-  finished({ status, error, stack, completedMs }: Outcome, logs: readonly LogLine[]): void {
+  finished({ status, error, stack, sentMs, isCold, completedMs }: Outcome, logs: readonly LogLine[]): void {
     const { fn, requestId, trigger, method, path } = this.#call;
     const { caller, startedAtMs, startedMs } = this.#start;
     this.#executions.record({
@@ -45,8 +42,8 @@ export class Recording implements ExchangeObserver {
       status: statusOf(status, error),
       statusCode: status,
       durationMs: completedMs - startedMs,
-      queueMs: this.queueMs,
-      coldStart: this.isCold,
+      queueMs: (sentMs ?? completedMs) - startedMs,
+      coldStart: isCold,
       method,
       path,
       userId: caller.userId,
@@ -63,14 +60,20 @@ export class Recording implements ExchangeObserver {
     const known = error instanceof PlatformError
       ? error
       : new PlatformError("INTERNAL", "Unexpected failure", { cause: error });
-    const stack = known.code === "BUNDLE_FAILED" && typeof known.cause === "string" ? known.cause : null;
-    this.queueMs = nowMs - this.#start.startedMs;
-    this.finished({ status: known.status, error: known, stack, completedMs: nowMs }, []);
+    const outcome = {
+      status: known.status,
+      error: known,
+      stack: null,
+      sentMs: null,
+      isCold: false,
+      completedMs: nowMs,
+    };
+    this.finished(outcome, []);
   }
 }
 
 /** What ended the sandbox under a request, as opposed to a handler that failed. */
-const KILLED: ReadonlySet<string> = new Set<ErrorCode>(["MEMORY_LIMIT", "CPU_LIMIT", "SANDBOX_DIED"]);
+const KILLED: ReadonlySet<string> = new Set<ErrorCode>(["MEMORY_LIMIT", "CPU_LIMIT", "DISK_LIMIT", "SANDBOX_DIED"]);
 
 function statusOf(status: number | null, error: PlatformError | null): ExecutionStatus {
   if (error === null) return status !== null && status < 500 ? "success" : "error";

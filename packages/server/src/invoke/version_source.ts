@@ -27,6 +27,7 @@ export function createVersionSource({ catalog, envStore, serverEnv, place }: Ver
     const { permissions: { net, read, write, env }, memoryMiB } = fn.settings;
     return {
       key: versionKey(fn),
+      functionId: fn.id,
       functionName: fn.name,
       namespace: fn.namespace,
       version: fn.liveVersion ?? 0,

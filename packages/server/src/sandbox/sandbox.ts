@@ -2,14 +2,16 @@
  * One sandbox, seen from the platform: loads a version into it, sends requests through it, notices its end.
  *
  * Every frame that comes out of a sandbox may have been forged by user code: sizes, ids, order and types are checked,
- * and a violation ends the sandbox.
+ * and a violation ends the sandbox. What it may send that answers no request is limited by the work it makes here.
  *
  * Owns: the platform's end of the socket, the requests under way in this sandbox, the reason of its death.
- * Does not own: starting the process (./sandbox_process.ts), how many there are (./sandbox_pool.ts).
+ * Does not own: starting the process (./sandbox_process.ts), the shape of payloads (./sandbox_frames.ts), how many
+ * sandboxes there are (./sandbox_pool.ts).
  *
  * @module
  */
-import { LOG_LEVELS, type LogLevel, PlatformError } from "@fluxbase/contract";
+import { PlatformError } from "@fluxbase/contract";
+import { BodyOutbox, cancelQuietly } from "../../sandbox_runtime/body.ts";
 import type { LoadMessage } from "../../sandbox_runtime/bootstrap.ts";
 import {
   ABORT_REASON,
@@ -19,17 +21,39 @@ import {
   FRAME,
   FrameError,
   FrameWriter,
-  HEAD_MAX_BYTES,
-  INLINE_BODY_MAX_BYTES,
-  PROTOCOL_VERSION,
+  OF_CALL,
   readFrames,
 } from "../../sandbox_runtime/frames.ts";
 import { SlotTable } from "../../sandbox_runtime/slot_table.ts";
 import type { Fence } from "../../sandbox_runtime/harden.ts";
+import { delay } from "../core/clock.ts";
 import { InvariantError } from "../core/invariant.ts";
-import { Exchange, type ExchangeObserver, type LogLine, responseTooLarge, type SandboxRequest } from "./exchange.ts";
+import { TokenBucket } from "../core/token_bucket.ts";
+import {
+  bodyTooLarge,
+  type Exchange,
+  type ExchangeHolder,
+  type LogLine,
+  responseTooLarge,
+  type SandboxRequest,
+} from "./exchange.ts";
+import { type AnswerCall, OwnCalls } from "./own_calls.ts";
+import {
+  type Failure,
+  parseClose,
+  parseCredit,
+  parseFailure,
+  parseLogLine,
+  parseMessage,
+  parseReady,
+  parseResponse,
+  type ResponseFrame,
+  violation,
+} from "./sandbox_frames.ts";
 import type { ProcessExit, SandboxProcess } from "./sandbox_process.ts";
 import { moveTo, type SandboxState } from "./sandbox_state.ts";
+import { scratchLimit } from "./scratch.ts";
+import { CLOSE_CODE, SocketLink } from "./socket_link.ts";
 
 export interface SandboxLimits {
   readonly memoryMiB: number;
@@ -37,40 +61,53 @@ export interface SandboxLimits {
   readonly eventLoopBlockedMs: number;
   readonly logLineBytes: number;
   readonly logLinesCount: number;
+  readonly scratchBytes: number;
+  readonly webSocketLifeMs: number;
 }
 
 /** What the owner of a sandbox is told. */
 export interface SandboxEvents {
-  /** A request is over: there is room for another. */
+  /** There is room for another request. */
   released(sandbox: Sandbox): void;
-  died(sandbox: Sandbox, reason: PlatformError): void;
+  /** `unstarted`: requests that it had been sent and had not begun with. */
+  died(sandbox: Sandbox, reason: PlatformError, unstarted: readonly Exchange[]): void;
   /** A log line of code that runs outside any request. */
   logged(sandbox: Sandbox, line: LogLine): void;
+  /** Whether its function may log so many bytes more now. */
+  mayLog(sandbox: Sandbox, byteCount: number): boolean;
 }
 
-interface Upload {
-  credit: number;
-  wake: (() => void) | undefined;
-  isWanted: boolean;
+export interface SandboxOptions {
+  readonly limits: SandboxLimits;
+  /** Answers what the function asks of the platform itself; null where it may not ask. */
+  readonly answerCall: AnswerCall | null;
+  now(): number;
 }
 
 /** After its time is over a handler may take this long to settle before its sandbox takes no new requests. */
 const SETTLE_GRACE_MS = 1_000;
 /** A handler whose time is over and whose event loop does not answer is killed after this. */
 const BLOCKED_GRACE_MS = 250;
-const PING_EVERY_MS = 500;
-/** Listening for the client's end costs 2 µs, a seventh of a whole request: quick answers do without. */
+const PING_EVERY_MS = 100;
+/** A sandbox that has not answered a ping for this long gets no new requests where there are others. */
+const STUCK_MS = 100;
 const WATCH_AFTER_MS = 20;
 const LOG_BYTES_PER_LINE_OVERHEAD = 32 * 1024;
 
-const decoder = new TextDecoder();
+/**
+ * Work that frames make here, in microseconds of the server's thread, measured and rounded up. Answers are not counted:
+ * there is one for each request.
+ */
+const FRAME_COST_US = { any: 1, logLine: 5, call: 50, perLogByte: 0.005, perBodyByte: 0.0001 };
+/** A sandbox may take a quarter of the server's thread with frames that answer nothing. */
+const FRAME_BUDGET = { capacity: 100_000, refillPerSec: 250_000 };
+const HELD_UP_MAX_MS = 100;
+
 const encoder = new TextEncoder();
 
-export class Sandbox {
+export class Sandbox implements ExchangeHolder {
   readonly pid: number;
-  readonly uid: number | null;
-  readonly dir: string;
-  readonly fences: readonly Fence[];
+  readonly scratchDir: string;
   readonly limits: SandboxLimits;
   readonly startedMs: number;
   /** When the last request ended, for the choice of whom to end first. */
@@ -84,63 +121,54 @@ export class Sandbox {
   readonly #now: () => number;
   readonly #writer: FrameWriter;
   readonly #exchanges = new SlotTable<Exchange>();
-  readonly #uploads = new Map<number, Upload>();
-  #state: SandboxState = "blank";
+  readonly #uploads = new Map<number, BodyOutbox>();
+  readonly #ownCalls: OwnCalls | undefined;
+  readonly #frameBudget: TokenBucket;
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #gone = Promise.withResolvers<void>();
+  #fences: readonly Fence[] = [];
+  #state: SandboxState = "starting";
   #loading: PromiseWithResolvers<void> | undefined;
   #killReason: PlatformError | undefined;
   #pingSentMs: number | undefined;
   #lastPongMs: number;
   #outsideLineCount = 0;
-  readonly #gone = Promise.withResolvers<void>();
+  #frameCostUs = 0;
 
   /** Resolves when the sandbox has said that it is ready to load a bundle. */
-  static async start(
-    process: SandboxProcess,
-    events: SandboxEvents,
-    options: { limits: SandboxLimits; now: () => number },
-  ): Promise<Sandbox> {
-    const ready = Promise.withResolvers<readonly Fence[]>();
-    let sandbox: Sandbox | undefined = undefined;
-    const reading = readFrames(process.connection, (type, id, payload) => {
-      if (sandbox !== undefined) return sandbox.#onFrame(type, id, payload);
-      ready.resolve(parseReady(type, payload));
-    });
-    const ended = reading.then(() => undefined, (error: unknown) => error);
-    void ended.then(async (error) => {
-      process.kill();
-      const exit = await process.exit;
-      ready.reject(describeExit(exit, options.limits));
-      if (sandbox !== undefined) sandbox.#onExit(exit, error);
-    });
-    const fences = await ready.promise;
-    sandbox = new Sandbox(process, fences, events, options);
+  static async start(process: SandboxProcess, events: SandboxEvents, options: SandboxOptions): Promise<Sandbox> {
+    const sandbox = new Sandbox(process, events, options);
+    void sandbox.#read();
+    await sandbox.#ready.promise;
     return sandbox;
   }
 
-  private constructor(
-    process: SandboxProcess,
-    fences: readonly Fence[],
-    events: SandboxEvents,
-    { limits, now }: { limits: SandboxLimits; now: () => number },
-  ) {
+  private constructor(process: SandboxProcess, events: SandboxEvents, { limits, answerCall, now }: SandboxOptions) {
     this.pid = process.pid;
-    this.uid = process.uid;
-    this.dir = process.dir;
-    this.fences = fences;
+    this.scratchDir = process.scratchDir;
     this.limits = limits;
     this.#process = process;
     this.#events = events;
     this.#now = now;
     this.startedMs = this.idleSinceMs = this.#lastPongMs = now();
+    this.#frameBudget = new TokenBucket(this.startedMs, FRAME_BUDGET);
     this.#writer = new FrameWriter(process.connection, () => process.kill());
+    this.#ownCalls = answerCall === null ? undefined : new OwnCalls(this.#writer, answerCall);
   }
 
   get state(): SandboxState {
     return this.#state;
   }
+  get fences(): readonly Fence[] {
+    return this.#fences;
+  }
   /** Requests under way, background work included. */
   get load(): number {
     return this.#exchanges.size;
+  }
+  /** Its event loop has been busy for a while: a request sent now would wait. */
+  get isStuck(): boolean {
+    return this.#pingSentMs !== undefined && this.#now() - this.#pingSentMs > STUCK_MS;
   }
   /** Resolves when the process is gone. */
   get gone(): Promise<void> {
@@ -158,14 +186,20 @@ export class Sandbox {
     await this.#loading.promise;
   }
 
-  send(request: SandboxRequest, observer: ExchangeObserver): Exchange {
+  send(exchange: Exchange): void {
     if (this.#state !== "ready") {
       throw new InvariantError("send-to-unready-sandbox", `Cannot send a request to a sandbox that is ${this.#state}`);
     }
-    const exchange = this.#exchanges.add((id) => new Exchange(id, request, { now: this.#now, observer }));
-    const { id } = exchange;
-    if (this.#exchanges.size === 1) this.#lastPongMs = exchange.sentMs;
+    const { request } = exchange;
+    const id = this.#exchanges.add(exchange);
     this.servedCount += 1;
+    exchange.holder = this;
+    exchange.id = id;
+    exchange.ordinal = this.servedCount;
+    const sentMs = this.#now();
+    exchange.sentMs = sentMs;
+    exchange.deadlineMs = sentMs + request.timeoutMs;
+    if (this.#exchanges.size === 1) this.#lastPongMs = sentMs;
 
     const { body } = request;
     const flags = body === null ? 0 : body instanceof Uint8Array ? FLAG.inlineBody : FLAG.streamedBody;
@@ -176,33 +210,25 @@ export class Sandbox {
     this.#writer.end();
     if (body instanceof ReadableStream) void this.#upload(exchange, body);
     if (this.servedCount >= this.requestsMaxCount) this.drain();
-    return exchange;
-  }
-
-  /** Once the answer has begun, its stream tells whether the client is still there. */
-  #watchClient(exchange: Exchange): void {
-    exchange.isWatched = true;
-    if (exchange.isAnswered) return;
-    const signal = exchange.request.client.signal();
-    const leave = () => exchange.isAnswered || this.abandon(exchange);
-    if (signal.aborted) leave();
-    else signal.addEventListener("abort", leave, { once: true });
   }
 
   /** The client has gone: tells the handler; the exchange ends when the handler has. */
   abandon(exchange: Exchange): void {
-    if (this.#exchanges.get(exchange.id) === undefined) return;
-    exchange.fail(
-      new PlatformError("CLIENT_CLOSED_REQUEST", "The client closed the connection before the answer was complete"),
-    );
+    if (this.#exchanges.get(exchange.id) !== exchange) return;
+    exchange.fail(clientClosed());
     this.#abort(exchange.id, ABORT_REASON.clientGone);
   }
 
-  /** No new requests; ends the process when those under way are over. */
+  /** No new requests; ends the process when those under way are over. Open WebSockets get their function's time. */
   drain(): void {
     if (this.#state === "dead" || this.#state === "draining") return;
     this.#state = moveTo(this.#state, "draining");
-    if (this.#exchanges.size === 0) this.kill(new PlatformError("SANDBOX_DIED", "The sandbox was replaced"));
+    const nowMs = this.#now();
+    for (const exchange of this.#exchanges.values()) {
+      if (exchange.socket === undefined) continue;
+      exchange.deadlineMs = Math.min(exchange.deadlineMs, nowMs + exchange.request.timeoutMs);
+    }
+    this.#endIfDrained();
   }
 
   kill(reason: PlatformError): void {
@@ -214,7 +240,8 @@ export class Sandbox {
   tick(nowMs: number): void {
     if (this.#exchanges.size === 0) return;
     for (const exchange of this.#exchanges.values()) {
-      if (!exchange.isWatched && nowMs - exchange.sentMs >= WATCH_AFTER_MS) this.#watchClient(exchange);
+      if (!exchange.isWatched && nowMs - (exchange.sentMs ?? nowMs) >= WATCH_AFTER_MS) exchange.watchClient();
+      exchange.socket?.tick();
       if (nowMs < exchange.deadlineMs) continue;
       if (!exchange.isTimedOut) this.#timeOut(exchange);
       else if (nowMs - exchange.deadlineMs > SETTLE_GRACE_MS) this.#giveUp(exchange);
@@ -224,6 +251,10 @@ export class Sandbox {
 
   #timeOut(exchange: Exchange): void {
     exchange.isTimedOut = true;
+    if (exchange.socket !== undefined) {
+      const code = this.#state === "draining" ? CLOSE_CODE.serviceRestart : CLOSE_CODE.goingAway;
+      return exchange.socket.end(code, "The connection has reached its time");
+    }
     const { timeoutMs } = exchange.request;
     exchange.fail(
       new PlatformError("WALL_LIMIT", `The function did not finish within ${timeoutMs} ms, its time limit`, {
@@ -248,19 +279,8 @@ export class Sandbox {
     const silentMs = nowMs - this.#pingSentMs;
     if (silentMs < BLOCKED_GRACE_MS) return;
     const hasTimedOut = [...this.#exchanges.values()].some((exchange) => exchange.isTimedOut);
-    if (!hasTimedOut && silentMs < this.limits.eventLoopBlockedMs) return;
-    this.kill(
-      new PlatformError(
-        "CPU_LIMIT",
-        `The function blocked its event loop for ${Math.round(silentMs)} ms and was killed`,
-        {
-          details: {
-            limit: hasTimedOut ? BLOCKED_GRACE_MS : this.limits.eventLoopBlockedMs,
-            used: Math.round(silentMs),
-          },
-        },
-      ),
-    );
+    const limitMs = hasTimedOut ? BLOCKED_GRACE_MS : this.limits.eventLoopBlockedMs;
+    if (silentMs >= limitMs) this.kill(loopBlocked(limitMs, Math.round(silentMs)));
   }
 
   #ping(nowMs: number): void {
@@ -276,66 +296,71 @@ export class Sandbox {
     this.#writer.end();
   }
 
-  /** Sends a request body in pieces, as far as the sandbox gives credit. */
+  #credit(id: number, byteCount: number): void {
+    this.#writer.begin(FRAME.CREDIT, id);
+    this.#writer.u32(byteCount);
+    this.#writer.end();
+  }
+
+  /** Sends a request body as far as the sandbox gives credit. */
   async #upload(exchange: Exchange, body: ReadableStream<Uint8Array>): Promise<void> {
-    const { id, request } = exchange;
-    const upload: Upload = { credit: BODY_WINDOW_BYTES, wake: undefined, isWanted: true };
-    this.#uploads.set(id, upload);
+    const { id, request: { requestBodyMaxBytes } } = exchange;
+    const outbox = new BodyOutbox((piece) => {
+      this.#writer.begin(FRAME.BODY, id);
+      this.#writer.bytes(piece);
+      this.#writer.end();
+    });
+    this.#uploads.set(id, outbox);
     const reader = body.getReader();
     let sentBytes = 0;
     try {
-      while (upload.isWanted) {
-        const { done, value } = await reader.read();
-        if (done) break;
-        sentBytes += value.length;
-        if (sentBytes > request.requestBodyMaxBytes) {
-          exchange.fail(bodyTooLarge(request.requestBodyMaxBytes));
-          this.#abort(id, ABORT_REASON.bodyFailed);
-          return;
-        }
-        for (let start = 0; start < value.length && upload.isWanted; start += BODY_CHUNK_MAX_BYTES) {
-          const piece = value.subarray(start, start + BODY_CHUNK_MAX_BYTES);
-          while (upload.credit < piece.length && upload.isWanted) {
-            await new Promise<void>((resolve) => upload.wake = resolve);
-          }
-          upload.credit -= piece.length;
-          this.#writer.begin(FRAME.BODY, id);
-          this.#writer.bytes(piece);
-          this.#writer.end();
-        }
-      }
-      if (upload.isWanted) {
-        this.#writer.begin(FRAME.BODY_END, id);
-        this.#writer.end();
-      }
-    } catch {
-      // The client's connection broke while it sent the body.
+      const isComplete = await outbox.pump(reader, (chunk) => {
+        const bytes = chunk as Uint8Array;
+        sentBytes += bytes.length;
+        if (sentBytes > requestBodyMaxBytes) throw bodyTooLarge(requestBodyMaxBytes);
+        return bytes;
+      });
+      if (!isComplete) return;
+      this.#writer.begin(FRAME.BODY_END, id);
+      this.#writer.end();
+    } catch (error) {
+      // Else the client's connection broke while it sent the body.
+      if (error instanceof PlatformError) exchange.fail(error);
       this.#abort(id, ABORT_REASON.bodyFailed);
     } finally {
       this.#uploads.delete(id);
-      if (sentBytes > request.requestBodyMaxBytes || !upload.isWanted) await cancelQuietly(reader);
+      await cancelQuietly(reader);
     }
   }
 
-  #stopUpload(id: number): void {
-    const upload = this.#uploads.get(id);
-    if (upload === undefined) return;
-    upload.isWanted = false;
-    upload.wake?.();
+  async #read(): Promise<void> {
+    const error = await readFrames(
+      this.#process.connection,
+      (type, id, payload) => this.#onFrame(type, id, payload),
+      { pace: () => this.#pace() },
+    ).then(() => undefined, (error: unknown) => error);
+    this.#process.kill();
+    this.#onExit(await this.#process.exit, error);
+  }
+
+  /** Holds up a sandbox whose frames make more work than they may. */
+  #pace(): Promise<void> | undefined {
+    if (this.#frameCostUs === 0) return undefined;
+    const waitMs = this.#frameBudget.charge(this.#frameCostUs, this.#now());
+    this.#frameCostUs = 0;
+    return waitMs > 1 ? delay(Math.min(waitMs, HELD_UP_MAX_MS)) : undefined;
   }
 
   #onFrame(type: number, id: number, payload: Uint8Array): void {
+    if (type === FRAME.RESPONSE) return this.#onResponse(this.#exchangeOf(id), payload);
+    this.#frameCostUs += FRAME_COST_US.any;
     switch (type) {
-      case FRAME.RESPONSE:
-        return this.#onResponse(this.#exchangeOf(id), payload);
       case FRAME.LOG:
         return this.#onLog(id, payload);
       case FRAME.DONE:
         return this.#onDone(this.#exchangeOf(id));
       case FRAME.PONG:
-        this.#pingSentMs = undefined;
-        this.#lastPongMs = this.#now();
-        return;
+        return this.#onPong();
       case FRAME.BODY:
         return this.#onBody(this.#exchangeOf(id), payload);
       case FRAME.BODY_END:
@@ -346,16 +371,52 @@ export class Sandbox {
         return this.#onAbort(id, payload);
       case FRAME.FAILED:
         return this.#onFailed(this.#exchangeOf(id), payload);
+      case FRAME.MESSAGE:
+        return this.#onMessage(this.#exchangeOf(id), payload);
+      case FRAME.CLOSE:
+        return this.#onClose(this.#exchangeOf(id), payload);
+      case FRAME.READY:
+        if (!this.#mayMoveFrom("starting", "READY")) return;
+        this.#fences = parseReady(payload);
+        this.#state = moveTo(this.#state, "blank");
+        return this.#ready.resolve();
       case FRAME.LOADED:
-        if (this.#state !== "loading") throw violation("LOADED twice");
+        if (!this.#mayMoveFrom("loading", "LOADED")) return;
         this.#state = moveTo(this.#state, "ready");
         return this.#loading?.resolve();
       case FRAME.LOAD_FAILED:
-        if (this.#state !== "loading") throw violation("LOAD_FAILED twice");
-        return this.#loading?.reject(loadError(parseFailure(payload)));
+        if (!this.#mayMoveFrom("loading", "LOAD_FAILED")) return;
+        return this.#loading?.reject(this.#loadError(parseFailure(payload)));
+      default:
+        return this.#onCallFrame(type, id, payload);
+    }
+  }
+
+  #onCallFrame(type: number, id: number, payload: Uint8Array): void {
+    if (this.#ownCalls === undefined || this.#state === "starting") throw violation(`a frame of type ${type}`);
+    switch (type) {
+      case FRAME.REQUEST | OF_CALL:
+        this.#frameCostUs += FRAME_COST_US.call;
+        return this.#ownCalls.onRequest(id, payload);
+      case FRAME.BODY | OF_CALL:
+        this.#frameCostUs += payload.length * FRAME_COST_US.perBodyByte;
+        return this.#ownCalls.onBody(id, payload);
+      case FRAME.BODY_END | OF_CALL:
+        return this.#ownCalls.onBodyEnd(id);
+      case FRAME.CREDIT | OF_CALL:
+        return this.#ownCalls.onCredit(id, payload);
+      case FRAME.ABORT | OF_CALL:
+        return this.#ownCalls.onAbort(id);
       default:
         throw violation(`a frame of type ${type}`);
     }
+  }
+
+  #mayMoveFrom(state: SandboxState, frame: string): boolean {
+    // One that was told to end in the meantime may still report.
+    if (this.#state === "draining") return false;
+    if (this.#state !== state) throw violation(`${frame} while it was ${this.#state}`);
+    return true;
   }
 
   /** Undefined for a request that is over: its last frames may cross with ours. */
@@ -365,52 +426,61 @@ export class Sandbox {
   }
 
   #onResponse(exchange: Exchange | undefined, payload: Uint8Array): void {
-    if (exchange === undefined || exchange.isTimedOut) return this.#ignoreLate(exchange, payload);
-    if (exchange.isAnswered && exchange.isStreaming) throw violation("a second RESPONSE");
-    if (payload.length < 11) throw violation("a short RESPONSE");
-    const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-    const flags = view.getUint8(0);
-    const status = view.getUint16(1, true);
-    const sizeBytes = view.getUint32(3, true);
-    const headBytes = view.getUint32(7, true);
-    const bodyStart = 11 + headBytes;
-    if (headBytes > HEAD_MAX_BYTES || bodyStart > payload.length) throw violation("a RESPONSE with a bad head");
-    if (status < 200 || status > 599) throw violation(`a RESPONSE with status ${status}`);
-    const headers = flags & FLAG.jsonHead ? null : parseHead(payload.subarray(11, bodyStart));
-    const limit = exchange.request.responseBodyMaxBytes;
-    if (exchange.isAnswered) return flags & FLAG.done ? this.#finish(exchange) : undefined;
+    if (exchange === undefined) {
+      this.#frameCostUs += FRAME_COST_US.any;
+      return;
+    }
+    if (exchange.isStreaming || exchange.socket !== undefined) throw violation("a second RESPONSE");
+    const response = parseResponse(payload);
+    // The caller was told something else in the meantime: only the end matters.
+    if (!exchange.isAnswered) this.#answer(exchange, response);
+    if (response.flags & FLAG.done) this.#finish(exchange);
+  }
 
+  #answer(exchange: Exchange, { flags, status, headers, sizeBytes, body }: ResponseFrame): void {
+    const { id, request } = exchange;
+    const limit = request.responseBodyMaxBytes;
+    if (flags & FLAG.webSocket) {
+      if (!request.isUpgrade) throw violation("a WebSocket for a request that did not ask for one");
+      exchange.deadlineMs = this.#now() + this.limits.webSocketLifeMs;
+      return exchange.answer({ status, headers: [], body: null, socket: this.#linkSocket(id, headers) });
+    }
     if (flags & FLAG.streamedBody) {
       if (flags & FLAG.knownSize && sizeBytes > limit) {
-        exchange.fail(responseTooLarge(limit));
-        return this.#abort(exchange.id, ABORT_REASON.bodyUnwanted);
+        exchange.fail(responseTooLarge(limit, sizeBytes));
+        return this.#abort(id, ABORT_REASON.bodyUnwanted);
       }
-      const { id } = exchange;
       return exchange.answerWithStream({ status, headers }, BODY_WINDOW_BYTES, {
-        credit: (byteCount) => {
-          this.#writer.begin(FRAME.CREDIT, id);
-          this.#writer.u32(byteCount);
-          this.#writer.end();
-        },
+        credit: (byteCount) => this.#credit(id, byteCount),
         unwanted: () => this.abandon(exchange),
       });
     }
-    const body = payload.slice(bodyStart);
-    if (body.length > INLINE_BODY_MAX_BYTES) throw violation("an inline body that is too large");
-    if (body.length > limit) exchange.fail(responseTooLarge(limit));
+    if (body.length > limit) exchange.fail(responseTooLarge(limit, body.length));
     else exchange.answer({ status, headers, body: body.length === 0 ? null : body });
-    if (flags & FLAG.done) this.#finish(exchange);
   }
 
-  /** An answer after the caller was told that the time is over: only its end matters. */
-  #ignoreLate(exchange: Exchange | undefined, payload: Uint8Array): void {
-    if (exchange !== undefined && (payload[0] ?? 0) & FLAG.done) this.#finish(exchange);
+  #linkSocket(id: number, headers: readonly string[] | null): SocketLink {
+    return new SocketLink(headers?.[1] ?? "", {
+      message: (bytes, isText) => {
+        this.#writer.begin(FRAME.MESSAGE, id);
+        this.#writer.u8(isText ? 1 : 0);
+        this.#writer.bytes(bytes);
+        this.#writer.end();
+      },
+      close: (code, reason) => {
+        this.#writer.begin(FRAME.CLOSE, id);
+        this.#writer.u16(code);
+        this.#writer.text(reason);
+        this.#writer.end();
+      },
+      credit: (byteCount) => this.#credit(id, byteCount),
+    });
   }
 
   #onBody(exchange: Exchange | undefined, payload: Uint8Array): void {
-    if (exchange === undefined) return;
+    this.#frameCostUs += payload.length * FRAME_COST_US.perBodyByte;
     if (payload.length > BODY_CHUNK_MAX_BYTES) throw violation("a BODY that is too large");
-    if (!exchange.isStreaming) return;
+    if (exchange === undefined || !exchange.isStreaming) return;
     const cut = exchange.pushBody(payload.slice());
     if (exchange.isOverWindow) throw violation("more body than it had credit for");
     if (cut === undefined) return;
@@ -420,8 +490,11 @@ export class Sandbox {
 
   #onFailed(exchange: Exchange | undefined, payload: Uint8Array): void {
     if (exchange === undefined) return;
-    const { message, stack } = parseFailure(payload.subarray(1));
-    exchange.fail(new PlatformError("FUNCTION_ERROR", message, { cause: stack }), stack);
+    const { message, stack, isOutOfMemory } = parseFailure(payload.subarray(1));
+    const error = isOutOfMemory
+      ? outOfMemory(this.limits.memoryMiB, message)
+      : new PlatformError("FUNCTION_ERROR", message, { cause: stack });
+    exchange.fail(error, stack);
     if ((payload[0] ?? 0) & FLAG.done) this.#finish(exchange);
   }
 
@@ -431,71 +504,100 @@ export class Sandbox {
     this.#finish(exchange);
   }
 
+  #onPong(): void {
+    if (this.#pingSentMs === undefined) throw violation("a PONG that nobody asked for");
+    const wasStuck = this.isStuck;
+    this.#pingSentMs = undefined;
+    this.#lastPongMs = this.#now();
+    if (wasStuck && this.#state === "ready") this.#events.released(this);
+  }
+
   #onCredit(id: number, payload: Uint8Array): void {
-    const upload = this.#uploads.get(id);
-    if (upload === undefined) return;
-    if (payload.length !== 4) throw violation("a CREDIT of the wrong size");
-    const given = new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
-    // More than the window means that user code forged it; our memory is bounded by what the client sends anyway.
-    upload.credit = Math.min(BODY_WINDOW_BYTES, upload.credit + given);
-    upload.wake?.();
+    const byteCount = parseCredit(payload);
+    this.#uploads.get(id)?.credited(byteCount);
+    this.#exchanges.get(id)?.socket?.taken(byteCount);
+  }
+
+  #onMessage(exchange: Exchange | undefined, payload: Uint8Array): void {
+    this.#frameCostUs += payload.length * FRAME_COST_US.perLogByte;
+    if (exchange?.socket === undefined) return;
+    const { message, byteCount } = parseMessage(payload);
+    if (!exchange.socket.sent(message, byteCount)) throw violation("more messages than it had credit for");
+  }
+
+  #onClose(exchange: Exchange | undefined, payload: Uint8Array): void {
+    const { code, reason } = parseClose(payload);
+    exchange?.socket?.functionClosed(code, reason);
   }
 
   #onAbort(id: number, payload: Uint8Array): void {
-    if (payload[0] === ABORT_REASON.bodyUnwanted) return this.#stopUpload(id);
+    if (payload[0] === ABORT_REASON.bodyUnwanted) return this.#uploads.get(id)?.stop();
     const exchange = this.#exchangeOf(id);
     if (payload[0] !== ABORT_REASON.responseFailed || exchange === undefined) return;
     exchange.fail(new PlatformError("FUNCTION_ERROR", "The function failed while it was sending its response"));
   }
 
   #onLog(id: number, payload: Uint8Array): void {
-    if (payload.length > this.limits.logLineBytes + LOG_BYTES_PER_LINE_OVERHEAD) {
-      throw violation("a LOG that is too large");
-    }
-    const line = parseLogLine(payload);
+    this.#frameCostUs += FRAME_COST_US.logLine + payload.length * FRAME_COST_US.perLogByte;
+    const { logLineBytes, logLinesCount } = this.limits;
+    if (payload.length > logLineBytes + LOG_BYTES_PER_LINE_OVERHEAD) throw violation("a LOG that is too large");
     const exchange = id === 0 ? undefined : this.#exchangeOf(id);
-    if (exchange === undefined) {
-      this.#outsideLineCount += 1;
-      if (this.#outsideLineCount <= this.limits.logLinesCount) this.#events.logged(this, line);
-      return;
-    }
-    const { logs } = exchange;
     // One more than the limit: the last says that lines are missing.
-    if (logs.length <= this.limits.logLinesCount) logs.push(line);
+    const count = exchange === undefined ? this.#outsideLineCount += 1 : exchange.logs.length + 1;
+    if (count > logLinesCount + 1) return;
+    if (!this.#events.mayLog(this, payload.length)) return;
+    const line = parseLogLine(payload);
+    if (exchange === undefined) this.#events.logged(this, line);
+    else exchange.logs.push(line);
   }
 
   #finish(exchange: Exchange): void {
     if (!this.#exchanges.delete(exchange.id)) return;
-    this.#stopUpload(exchange.id);
+    this.#uploads.get(exchange.id)?.stop();
     if (this.#exchanges.size === 0) this.idleSinceMs = this.#now();
     exchange.finish();
-    if (this.#state === "draining") {
-      if (this.#exchanges.size === 0) this.kill(new PlatformError("SANDBOX_DIED", "The sandbox was replaced"));
-    } else if (this.#state === "ready") {
-      this.#events.released(this);
-    }
+    if (this.#state === "ready") this.#events.released(this);
+    else this.#endIfDrained();
+  }
+
+  #endIfDrained(): void {
+    if (this.#state !== "draining" || this.#exchanges.size > 0) return;
+    this.kill(new PlatformError("SANDBOX_DIED", "The sandbox was replaced"));
   }
 
   #onExit(exit: ProcessExit, readError: unknown): void {
     const reason = this.#killReason ??
       (readError instanceof FrameError ? protocolError(readError) : describeExit(exit, this.limits));
     this.#state = moveTo(this.#state, "dead");
+    this.#ready.reject(reason);
+    this.#ready.promise.catch(() => {});
     this.#loading?.reject(reason);
     this.#loading?.promise.catch(() => {});
+    const unstarted: Exchange[] = [];
     for (const exchange of [...this.#exchanges.values()]) {
+      if (isUnstarted(exchange, exit)) {
+        this.#exchanges.delete(exchange.id);
+        unstarted.push(exchange);
+        continue;
+      }
       exchange.fail(reason);
       this.#finish(exchange);
     }
+    this.#ownCalls?.end();
     closeQuietly(this.#process.connection);
-    this.#events.died(this, reason);
+    this.#events.died(this, reason, unstarted);
     this.#gone.resolve();
+  }
+
+  #loadError({ message, stack, isOutOfMemory }: Failure): PlatformError {
+    if (isOutOfMemory) return outOfMemory(this.limits.memoryMiB, message);
+    return new PlatformError("BUNDLE_FAILED", `Cannot load the function: ${message}`, { cause: stack });
   }
 }
 
-export function bodyTooLarge(limitBytes: number): PlatformError {
-  return new PlatformError("BODY_TOO_LARGE", `Cannot accept the request body: it is larger than ${limitBytes} bytes`, {
-    details: { limit: limitBytes },
-  });
+/** No handler has seen it, and all of it is still here. */
+function isUnstarted({ ordinal, isAnswered, request }: Exchange, { startedCount }: ProcessExit): boolean {
+  return startedCount !== null && ordinal > startedCount && !isAnswered && !(request.body instanceof ReadableStream);
 }
 
 /** One text with a line for each part; no part can hold a line end: methods, URLs and header values refuse them. */
@@ -504,84 +606,39 @@ function headOf({ executionId, method, url, callerJson, headerPairs }: SandboxRe
   return headerPairs.length === 0 ? start : `${start}\n${headerPairs.join("\n")}`;
 }
 
-function parseHead(bytes: Uint8Array): readonly string[] {
-  const parts = bytes.length === 0 ? [] : decoder.decode(bytes).split("\n");
-  if (parts.length % 2 !== 0) throw violation("headers without values");
-  return parts;
+export function clientClosed(): PlatformError {
+  return new PlatformError("CLIENT_CLOSED_REQUEST", "The client closed the connection before the answer was complete");
 }
 
-function parseReady(type: number, payload: Uint8Array): readonly Fence[] {
-  if (type !== FRAME.READY) throw violation(`a frame of type ${type} before READY`);
-  const { protocol, fences } = JSON.parse(decoder.decode(payload));
-  if (protocol !== PROTOCOL_VERSION) throw violation(`protocol ${protocol} instead of ${PROTOCOL_VERSION}`);
-  return fences;
+function loopBlocked(limitMs: number, usedMs: number): PlatformError {
+  return new PlatformError(
+    "CPU_LIMIT",
+    `The function blocked its event loop for ${usedMs} ms, and at most ${limitMs} ms are allowed`,
+    { details: { limit: limitMs, used: usedMs } },
+  );
 }
 
-const isLogLevel = (value: unknown): value is LogLevel => LOG_LEVELS.some((level) => level === value);
-
-function parseLogLine(payload: Uint8Array): LogLine {
-  const value = parseObject(payload, "LOG");
-  const { atMs, level, message, fields } = value;
-  return {
-    atMs: typeof atMs === "number" && Number.isFinite(atMs) && Math.abs(atMs) < 8.64e15 ? atMs : 0,
-    level: isLogLevel(level) ? level : "info",
-    message: typeof message === "string" ? message : "",
-    fields: isRecord(fields) ? fields : null,
-  };
-}
-
-interface Failure {
-  readonly message: string;
-  readonly stack: string | null;
-}
-
-const FAILURE_MAX_CHARACTERS = 16 * 1024;
-
-function parseFailure(payload: Uint8Array): Failure {
-  const { message, stack } = parseObject(payload, "FAILED");
-  return {
-    message: typeof message === "string" ? message.slice(0, FAILURE_MAX_CHARACTERS) : "The function failed",
-    stack: typeof stack === "string" ? stack.slice(0, FAILURE_MAX_CHARACTERS) : null,
-  };
-}
-
-function parseObject(payload: Uint8Array, frame: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(decoder.decode(payload));
-    if (isRecord(value)) return value;
-  } catch {
-    // Falls through to the violation.
-  }
-  throw violation(`a ${frame} that is not an object`);
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function violation(what: string): FrameError {
-  return new FrameError(`Refused from the sandbox: ${what}`);
+/** `detail` says how it showed. */
+export function outOfMemory(limitMiB: number, detail: string): PlatformError {
+  return new PlatformError(
+    "MEMORY_LIMIT",
+    `The function used more memory than its limit of ${limitMiB} MB: ${detail}`,
+    {
+      details: { limit: limitMiB },
+    },
+  );
 }
 
 function protocolError(error: Error): PlatformError {
   return new PlatformError("SANDBOX_DIED", "The sandbox broke the protocol and was killed", { cause: error });
 }
 
-function loadError({ message, stack }: Failure): PlatformError {
-  return new PlatformError("BUNDLE_FAILED", `Cannot load the function: ${message}`, { cause: stack });
-}
-
 /** Why a process ended that the platform did not kill. */
 function describeExit({ code, signal, output }: ProcessExit, limits: SandboxLimits): PlatformError {
   if (/heap limit|out of memory|OutOfMemory|memory allocation/i.test(output)) {
-    return new PlatformError(
-      "MEMORY_LIMIT",
-      `The function used more than ${limits.memoryMiB} MB of memory and was stopped`,
-      {
-        details: { limit: limits.memoryMiB },
-      },
-    );
+    return outOfMemory(limits.memoryMiB, "the JavaScript heap is full");
   }
+  if (signal === "SIGXFSZ") return scratchLimit(limits.scratchBytes);
   const how = signal === null ? `exited with code ${code}` : `was ended by ${signal}`;
   return new PlatformError("SANDBOX_DIED", `The sandbox ${how} before the function answered`, { cause: output });
 }
@@ -591,13 +648,5 @@ function closeQuietly(connection: Deno.UnixConn): void {
     connection.close();
   } catch {
     // Closed by the other side.
-  }
-}
-
-async function cancelQuietly(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
-  try {
-    await reader.cancel();
-  } catch {
-    // The client is gone already.
   }
 }

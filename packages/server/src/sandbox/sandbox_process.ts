@@ -10,7 +10,8 @@ import { PlatformError } from "@fluxbase/contract";
 import { withDeadline } from "../core/clock.ts";
 import { V8_FLAGS } from "../core/v8_flags.mjs";
 import type { BootOptions } from "../../sandbox_runtime/bootstrap.ts";
-import { denyNetList } from "./egress.ts";
+import { SHARED_PAGE_BYTES } from "../../sandbox_runtime/harden.ts";
+import { readOutput } from "./process_output.ts";
 
 /** What cannot change in the life of a process: sandboxes of one profile are interchangeable while blank. */
 export interface SandboxProfile {
@@ -27,7 +28,16 @@ export interface SandboxProcessOptions {
   readonly uids: UidRange | null;
   /** Where Deno keeps its compiled modules. */
   readonly denoDir: string;
+  /** The addresses that `--deny-net` names. */
+  denyNet(): string;
+}
+
+export interface ProcessStart {
   readonly startMs: number;
+  readonly scratchBytes: number;
+  now(): number;
+  /** What it writes past the console, line by line. */
+  onLine(text: string): void;
 }
 
 export interface UidRange {
@@ -37,9 +47,9 @@ export interface UidRange {
 
 export interface SandboxProcess {
   readonly pid: number;
-  readonly dir: string;
-  readonly uid: number | null;
   readonly connection: Deno.UnixConn;
+  /** Empty at first, wiped at the end; the function may use it where its permissions say so. */
+  readonly scratchDir: string;
   /** Settles when the process is gone and its output is read. */
   readonly exit: Promise<ProcessExit>;
   kill(): void;
@@ -50,14 +60,16 @@ export interface ProcessExit {
   readonly signal: string | null;
   /** The end of what it wrote to stdout and stderr. */
   readonly output: string;
+  /** How many requests it had begun with; null when that is not known. */
+  readonly startedCount: number | null;
 }
 
 const MiB = 1024 * 1024;
 /** Private writable memory of a Deno process before any user code, measured; the heap and buffers come on top. */
 const RUNTIME_DATA_MIB = 560;
+/** V8's young generation takes up to three times its semi-space, beside the old one that the heap limit counts. */
+const SEMI_SPACE_PART = 16;
 const OPEN_FILES_COUNT = 1024;
-const SCRATCH_FILE_MIB = 64;
-const OUTPUT_TAIL_BYTES = 16 * 1024;
 const BOOTSTRAP = new URL("../../sandbox_runtime/bootstrap.ts", import.meta.url).href;
 
 let nextFolder = 0;
@@ -65,31 +77,37 @@ let nextFolder = 0;
 export async function startSandboxProcess(
   profile: SandboxProfile,
   options: SandboxProcessOptions,
+  { startMs, scratchBytes, now, onLine }: ProcessStart,
 ): Promise<SandboxProcess> {
   const uid = options.uids?.take() ?? null;
   nextFolder += 1;
   const dir = `${options.runDir}/${nextFolder.toString(36)}-${crypto.randomUUID().slice(0, 8)}`;
-  await Deno.mkdir(`${dir}/scratch`, { recursive: true, mode: 0o700 });
-  if (uid !== null) {
-    await Deno.chown(dir, uid, uid);
-    await Deno.chown(`${dir}/scratch`, uid, uid);
-  }
-  const socketPath = `${dir}/s`;
-  const listener = Deno.listen({ transport: "unix", path: socketPath });
-
   const boot: BootOptions = {
-    socketPath,
+    socketPath: `${dir}/s`,
+    startedCountPath: `${dir}/started`,
     uid,
     dataBytes: (RUNTIME_DATA_MIB + 2 * profile.memoryMiB) * MiB,
     openFilesCount: OPEN_FILES_COUNT,
-    fileBytes: SCRATCH_FILE_MIB * MiB,
+    fileBytes: scratchBytes,
+    hasNetwork: profile.net,
     parentPid: Deno.pid,
   };
+  const scratchDir = `${dir}/scratch`;
+  await Deno.mkdir(scratchDir, { recursive: true, mode: 0o700 });
+  await Deno.writeFile(boot.startedCountPath, new Uint8Array(SHARED_PAGE_BYTES).fill(0xff), { mode: 0o600 });
+  if (uid !== null) {
+    for (const path of [dir, scratchDir, boot.startedCountPath]) await Deno.chown(path, uid, uid);
+  }
+  const listener = Deno.listen({ transport: "unix", path: boot.socketPath });
   const child = new Deno.Command(Deno.execPath(), {
-    args: [...denoFlags(profile, dir), BOOTSTRAP, JSON.stringify(boot)],
+    args: [
+      ...denoFlags(profile, { boot, dir, scratchDir, denyNet: options.denyNet() }),
+      BOOTSTRAP,
+      JSON.stringify(boot),
+    ],
     clearEnv: true,
     env: { DENO_DIR: options.denoDir, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1", DENO_CACHE_DB_MODE: "memory" },
-    cwd: "/",
+    cwd: scratchDir,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
@@ -97,13 +115,13 @@ export async function startSandboxProcess(
     detached: true,
   }).spawn();
 
-  const tail = createTail(OUTPUT_TAIL_BYTES);
   const exit = (async (): Promise<ProcessExit> => {
-    await Promise.all([drain(child.stdout, tail), drain(child.stderr, tail)]);
-    const status = await child.status;
+    const output = await readOutput(child, { now, onLine });
+    const { code, signal } = await child.status;
+    const startedCount = await readStartedCount(boot.startedCountPath);
     await removeFolder(dir);
     if (uid !== null) options.uids?.giveBack(uid);
-    return { code: status.code, signal: status.signal, output: tail.text() };
+    return { code, signal, output: output.tail(), startedCount };
   })();
 
   function kill() {
@@ -120,10 +138,10 @@ export async function startSandboxProcess(
     died.catch(() => {});
     const connection = await withDeadline(
       Promise.race([listener.accept(), died]),
-      options.startMs,
-      () => startFailure(`it did not connect within ${options.startMs} ms`),
+      startMs,
+      () => startFailure(`it did not connect within ${startMs} ms`),
     );
-    return { pid: child.pid, dir, uid, connection, exit, kill };
+    return { pid: child.pid, connection, scratchDir, exit, kill };
   } catch (error) {
     kill();
     await exit;
@@ -133,9 +151,22 @@ export async function startSandboxProcess(
   }
 }
 
-function denoFlags(profile: SandboxProfile, dir: string): string[] {
-  const reads = profile.read ? [dir, `${dir}/scratch`] : [dir];
-  const flags = [
+interface Places {
+  readonly boot: BootOptions;
+  readonly dir: string;
+  readonly scratchDir: string;
+  readonly denyNet: string;
+}
+
+function denoFlags(
+  { net, read, write, memoryMiB }: SandboxProfile,
+  { boot, dir, scratchDir, denyNet }: Places,
+): string[] {
+  // Connecting to a unix socket needs read and write on its path.
+  const reads = [dir, ...(read ? [scratchDir] : [])];
+  const writes = [boot.socketPath, ...(write ? [scratchDir] : [])];
+  const semiSpaceMiB = Math.max(1, Math.floor(memoryMiB / SEMI_SPACE_PART));
+  return [
     "run",
     "--quiet",
     "--no-prompt",
@@ -147,13 +178,21 @@ function denoFlags(profile: SandboxProfile, dir: string): string[] {
     "--allow-env",
     "--allow-ffi",
     `--allow-read=${reads.join(",")}`,
-    `--v8-flags=--max-old-space-size=${profile.memoryMiB},${V8_FLAGS}`,
+    `--allow-write=${writes.join(",")}`,
+    ...(net ? ["--allow-net", `--deny-net=${denyNet}`] : [`--allow-net=unix:${boot.socketPath}`]),
+    `--v8-flags=--max-old-space-size=${memoryMiB},--max-semi-space-size=${semiSpaceMiB},${V8_FLAGS}`,
   ];
-  if (profile.net) flags.push("--allow-net", `--deny-net=${denyNetList()}`);
-  else flags.push(`--allow-net=unix:${dir}/s`);
-  // Connecting to a unix socket needs write on its path too when the network is not granted whole.
-  flags.push(`--allow-write=${profile.write ? `${dir}/s,${dir}/scratch` : `${dir}/s`}`);
-  return flags;
+}
+
+/** The sandbox counts in memory that it shares with this file, so the number holds however it died; -1: it could not. */
+async function readStartedCount(path: string): Promise<number | null> {
+  try {
+    const page = await Deno.readFile(path);
+    const count = new DataView(page.buffer).getInt32(0, true);
+    return count < 0 ? null : count;
+  } catch {
+    return null;
+  }
 }
 
 function startFailure(why: string): PlatformError {
@@ -166,29 +205,6 @@ async function removeFolder(dir: string): Promise<void> {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-}
-
-interface Tail {
-  push(chunk: Uint8Array): void;
-  text(): string;
-}
-
-/** Keeps the last bytes of a stream that may be endless. */
-function createTail(maxBytes: number): Tail {
-  let kept: Uint8Array = new Uint8Array(0);
-  return {
-    push(chunk) {
-      const both = new Uint8Array(kept.length + chunk.length);
-      both.set(kept);
-      both.set(chunk, kept.length);
-      kept = both.slice(Math.max(0, both.length - maxBytes));
-    },
-    text: () => new TextDecoder().decode(kept),
-  };
-}
-
-async function drain(stream: ReadableStream<Uint8Array>, tail: Tail): Promise<void> {
-  for await (const chunk of stream) tail.push(chunk);
 }
 
 /** Unprivileged uids, one for each living sandbox, so that neighbours cannot touch each other. */

@@ -41,6 +41,11 @@ export interface ExecutionRecord {
   readonly logs: readonly LogLineRecord[];
 }
 
+/** A line that a function wrote outside any request. */
+export interface FunctionLineRecord extends LogLineRecord {
+  readonly functionId: string;
+}
+
 /** Invocations of one function in one second that have no rows of their own. */
 export interface Rollup {
   readonly functionId: string;
@@ -52,10 +57,20 @@ export interface Rollup {
 }
 
 /** Executions and their log lines together: nobody sees one without the other. */
-export async function insertExecutions(db: Kysely<Schema>, records: readonly ExecutionRecord[]): Promise<void> {
+export async function insertExecutions(
+  db: Kysely<Schema>,
+  records: readonly ExecutionRecord[],
+  functionLines: readonly FunctionLineRecord[],
+): Promise<void> {
   await db.transaction().execute(async (trx) => {
-    await insertRows(trx, records);
-    await insertLogLines(trx, records);
+    if (records.length > 0) await insertRows(trx, records);
+    const lines = [
+      ...records.flatMap(({ id, functionId, startedAtMs, logs }) =>
+        logs.map((line, index) => ({ id, functionId, startedAtMs, lineNumber: index + 1, ...line }))
+      ),
+      ...functionLines.map((line, index) => ({ id: null, startedAtMs: line.atMs, lineNumber: index + 1, ...line })),
+    ];
+    if (lines.length > 0) await insertLogLines(trx, lines);
   });
 }
 
@@ -75,11 +90,14 @@ async function insertRows(db: Db, records: readonly ExecutionRecord[]): Promise<
     .execute(db);
 }
 
-async function insertLogLines(db: Db, records: readonly ExecutionRecord[]): Promise<void> {
-  const lines = records.flatMap(({ id, functionId, startedAtMs, logs }) =>
-    logs.map((line, index) => ({ id, functionId, startedAtMs, lineNumber: index + 1, ...line }))
-  );
-  if (lines.length === 0) return;
+interface LineRow extends LogLineRecord {
+  readonly id: string | null;
+  readonly functionId: string;
+  readonly startedAtMs: number;
+  readonly lineNumber: number;
+}
+
+async function insertLogLines(db: Db, lines: readonly LineRow[]): Promise<void> {
   await sql`
     insert into fluxbase.execution_logs (execution_id, function_id, started_at, line_number, logged_at, level, message, fields)
     select "id", "functionId", to_timestamp("startedAtMs" / 1000), "lineNumber", to_timestamp("atMs" / 1000), "level", "message", "fields"
@@ -175,7 +193,8 @@ export async function findExecution(
 }
 
 export interface StoredLogLine {
-  readonly executionId: string;
+  /** Null for a line that was written outside any request. */
+  readonly executionId: string | null;
   readonly lineNumber: number;
   readonly loggedAt: Date;
   readonly level: LogLevel;

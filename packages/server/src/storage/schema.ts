@@ -70,7 +70,7 @@ export interface Schema {
     completed_at: OptionalInstant;
   };
   "fluxbase.execution_logs": {
-    execution_id: string;
+    execution_id: string | null;
     function_id: string;
     started_at: Instant;
     line_number: number;

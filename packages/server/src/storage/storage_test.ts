@@ -130,7 +130,7 @@ databaseTest("executions keep odd text, are filtered, counted and listed newest 
         fields: null,
       }],
     }),
-  ]);
+  ], [{ functionId, atMs: nowMs, level: "error", message: "outside any request", fields: null }]);
   const listed = await listExecutions(db, { functionId, limit: 10, offset: 0 });
   assert.deepEqual(listed.map(({ id }) => id), ["odd", "old"]);
   const kept = odd.replace("\0", "\ufffd").replace("\ud800", "\ufffd");
@@ -143,4 +143,6 @@ databaseTest("executions keep odd text, are filtered, counted and listed newest 
   );
   const lines = await listLogLines(db, { functionId, level: "warn", limit: 10 });
   assert.deepEqual(lines.map(({ message, fields }) => [message, fields]), [[kept, { key: "\ufffd" }]]);
+  const outside = await listLogLines(db, { functionId, level: "error", limit: 10 });
+  assert.deepEqual(outside.map(({ executionId, message }) => [executionId, message]), [[null, "outside any request"]]);
 });

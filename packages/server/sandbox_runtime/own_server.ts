@@ -1,0 +1,205 @@
+/**
+ * Calls from a function to the platform's own URL: `fetch` sends them in frames over the sandbox's socket, so they never
+ * leave the machine, and they work although loopback addresses are refused and no new unix socket can be made.
+ *
+ * @module
+ */
+import { type BodyInbox, BodyOutbox, cancelQuietly, createBodyInbox } from "./body.ts";
+import {
+  ABORT_REASON,
+  FLAG,
+  FRAME,
+  type FrameWriter,
+  HEAD_MAX_BYTES,
+  OF_CALL,
+  readHeaders,
+  readResponseHead,
+} from "./frames.ts";
+
+const REDIRECTS_MAX_COUNT = 20;
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+const BODILESS: ReadonlySet<number> = new Set([101, 204, 205, 304]);
+
+const NativeRequest = Request;
+const NativeResponse = Response;
+const NativeHeaders = Headers;
+const nativeFetch = fetch;
+const encoder = new TextEncoder();
+
+interface OwnCall {
+  readonly url: string;
+  readonly signal: AbortSignal;
+  readonly resolve: (response: Response) => void;
+  readonly reject: (reason: unknown) => void;
+  readonly leave: () => void;
+  outbox: BodyOutbox | undefined;
+  inbox: BodyInbox | undefined;
+}
+
+export class OwnServer {
+  readonly #writer: () => FrameWriter;
+  readonly #calls = new Map<number, OwnCall>();
+  #origins: readonly string[] = [];
+  #lastId = 0;
+
+  constructor(writer: () => FrameWriter) {
+    this.#writer = writer;
+  }
+
+  /** Replaces `fetch`: what goes to one of `origins` goes to the platform, everything else its usual way. */
+  install(origins: readonly string[]): void {
+    this.#origins = origins;
+    const own = (request: Request) => this.#fetch(request, 0);
+    Object.defineProperty(globalThis, "fetch", {
+      value: function fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+        const url = URL.parse(typeof input === "string" || input instanceof URL ? String(input) : input.url);
+        if (url === null || !origins.includes(url.origin)) return nativeFetch(input, init);
+        return own(new NativeRequest(input, init));
+      },
+      writable: true,
+      configurable: true,
+      enumerable: true,
+    });
+  }
+
+  onResponse(id: number, payload: Uint8Array): void {
+    const call = this.#calls.get(id);
+    if (call === undefined) return;
+    const head = readResponseHead(payload);
+    const { flags, status, bodyStart } = head;
+    const headers = new NativeHeaders();
+    const pairs = readHeaders(payload, head);
+    for (let index = 0; index < pairs.length; index += 2) headers.append(pairs[index] ?? "", pairs[index + 1] ?? "");
+    const isStreamed = (flags & FLAG.streamedBody) !== 0;
+    if (isStreamed) {
+      call.inbox = createBodyInbox({
+        credit: (byteCount) => {
+          const writer = this.#writer();
+          writer.begin(FRAME.CREDIT | OF_CALL, id);
+          writer.u32(byteCount);
+          writer.end();
+        },
+        unwanted: () => this.#giveUp(id),
+      });
+    }
+    const body = call.inbox?.stream ?? (payload.length > bodyStart ? payload.slice(bodyStart) : null);
+    const response = new NativeResponse(BODILESS.has(status) ? null : body, { status, headers });
+    Object.defineProperty(response, "url", { value: call.url, configurable: true });
+    if (!isStreamed) this.#forget(id);
+    call.resolve(response);
+  }
+
+  onBody(id: number, payload: Uint8Array): void {
+    this.#calls.get(id)?.inbox?.push(payload.slice());
+  }
+
+  onBodyEnd(id: number): void {
+    this.#calls.get(id)?.inbox?.end();
+    this.#forget(id);
+  }
+
+  onCredit(id: number, byteCount: number): void {
+    this.#calls.get(id)?.outbox?.credited(byteCount);
+  }
+
+  onAbort(id: number, reason: number): void {
+    const call = this.#calls.get(id);
+    if (call === undefined) return;
+    call.outbox?.stop();
+    if (reason === ABORT_REASON.bodyUnwanted) return;
+    const error = new TypeError("The answer of the platform broke off");
+    call.inbox?.fail(error);
+    call.reject(error);
+    this.#forget(id);
+  }
+
+  async #fetch(request: Request, hops: number): Promise<Response> {
+    const response = await this.#call(request);
+    const location = response.headers.get("location");
+    if (!REDIRECTS.has(response.status) || location === null || request.redirect === "manual") return response;
+    await response.body?.cancel();
+    if (request.redirect === "error" || hops === REDIRECTS_MAX_COUNT) {
+      throw new TypeError(`Cannot follow the redirect from ${request.url}`);
+    }
+    const next = redirected(request, new URL(location, request.url), response.status);
+    return this.#origins.includes(new URL(next.url).origin)
+      ? await this.#fetch(next, hops + 1)
+      : await nativeFetch(next);
+  }
+
+  async #call(request: Request): Promise<Response> {
+    request.signal.throwIfAborted();
+    const { url, signal, method } = request;
+    const head = encoder.encode([method, url, ...[...request.headers].flat()].join("\n"));
+    if (head.length > HEAD_MAX_BYTES) throw new TypeError(`Cannot call ${url}: its headers are too large`);
+    const { promise, resolve, reject } = Promise.withResolvers<Response>();
+    this.#lastId = this.#lastId % 0xffff_fffe + 1;
+    const id = this.#lastId;
+    const leave = () => {
+      reject(signal.reason);
+      this.#calls.get(id)?.inbox?.fail(signal.reason);
+      this.#giveUp(id);
+    };
+    signal.addEventListener("abort", leave, { once: true });
+    const call: OwnCall = { url, signal, resolve, reject, leave, outbox: undefined, inbox: undefined };
+    this.#calls.set(id, call);
+    this.#begin(id, head, request.body === null ? 0 : FLAG.streamedBody);
+    if (request.body !== null) void this.#sendBody(id, call, request.body.getReader());
+    return await promise;
+  }
+
+  #begin(id: number, head: Uint8Array, flags: number): void {
+    const writer = this.#writer();
+    writer.begin(FRAME.REQUEST | OF_CALL, id);
+    writer.u8(flags);
+    writer.u32(head.length);
+    writer.bytes(head);
+    writer.end();
+  }
+
+  async #sendBody(id: number, call: OwnCall, reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+    const outbox = call.outbox = new BodyOutbox((piece) => {
+      const writer = this.#writer();
+      writer.begin(FRAME.BODY | OF_CALL, id);
+      writer.bytes(piece);
+      writer.end();
+    });
+    try {
+      if (!await outbox.pump(reader, (chunk) => chunk as Uint8Array)) return await cancelQuietly(reader);
+      this.#writer().begin(FRAME.BODY_END | OF_CALL, id);
+      this.#writer().end();
+    } catch (error) {
+      call.reject(error);
+      this.#giveUp(id);
+    }
+  }
+
+  #giveUp(id: number): void {
+    if (!this.#calls.has(id)) return;
+    this.#calls.get(id)?.outbox?.stop();
+    this.#forget(id);
+    const writer = this.#writer();
+    writer.begin(FRAME.ABORT | OF_CALL, id);
+    writer.u8(ABORT_REASON.clientGone);
+    writer.end();
+  }
+
+  #forget(id: number): void {
+    const call = this.#calls.get(id);
+    call?.signal.removeEventListener("abort", call.leave);
+    this.#calls.delete(id);
+  }
+}
+
+/** The next request, as the fetch standard has it. */
+function redirected(request: Request, to: URL, status: number): Request {
+  const isNowGet = status === 303 ? request.method !== "HEAD" : status < 303 && request.method === "POST";
+  if (!isNowGet && request.body !== null) {
+    throw new TypeError(`Cannot follow the redirect from ${request.url}: the body was already sent`);
+  }
+  const headers = new NativeHeaders(request.headers);
+  if (to.origin !== new URL(request.url).origin) {
+    for (const name of ["authorization", "cookie", "apikey"]) headers.delete(name);
+  }
+  return new NativeRequest(to, { method: isNowGet ? "GET" : request.method, headers, signal: request.signal });
+}

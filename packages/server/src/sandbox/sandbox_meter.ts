@@ -1,0 +1,115 @@
+/**
+ * Looks at what each sandbox uses of the machine, and acts on it: too much memory ends it, memory that stays high
+ * replaces it, processor time that others want lowers its priority.
+ *
+ * A few sandboxes are looked at in each tick of the pool, so that no tick takes long.
+ *
+ * @module
+ */
+import { hogsAmong, setHog } from "./fair_share.ts";
+import { readUsage } from "./process_usage.ts";
+import { outOfMemory, type Sandbox } from "./sandbox.ts";
+
+export interface SandboxMeter {
+  add(sandbox: Sandbox): void;
+  remove(sandbox: Sandbox): void;
+  /** Called every `tickMs`. */
+  tick(nowMs: number, tickMs: number): void;
+  /** Of all sandboxes, as it was seen last. */
+  memoryMiB(): number;
+  /** `functionIdOf` is undefined for a blank sandbox. */
+  shareProcessors(functionIdOf: (sandbox: Sandbox) => string | undefined): void;
+}
+
+interface Reading {
+  /** Private memory of the process before any user code. */
+  readonly baselineMiB: number;
+  privateMiB: number;
+  cpuMs: number;
+  /** Processors it kept busy between the last two looks. */
+  cpus: number;
+  lookedAtMs: number;
+  memoryHighSinceMs: number | undefined;
+  isHog: boolean;
+}
+
+/** Every sandbox is looked at within this time. */
+const LOOK_EVERY_MS = 500;
+/**
+ * Memory beside the heap and the buffers: V8's young generation, compiled code, stacks. Above limit and this the
+ * sandbox is ended.
+ */
+const MEMORY_SLACK_MIB = 32;
+/** A sandbox that has used this part of its memory for a while is replaced before it hits the limit. */
+const MEMORY_HIGH_PART = 0.9;
+const MEMORY_HIGH_MS = 5_000;
+
+export function createSandboxMeter(now: () => number): SandboxMeter {
+  const readings = new Map<Sandbox, Reading>();
+  let next: Iterator<Sandbox> = readings.keys();
+
+  function look(sandbox: Sandbox, nowMs: number): void {
+    const reading = readings.get(sandbox);
+    const usage = readUsage(sandbox.pid);
+    if (reading === undefined || usage === undefined) return;
+    reading.cpus = (usage.cpuMs - reading.cpuMs) / Math.max(1, nowMs - reading.lookedAtMs);
+    reading.cpuMs = usage.cpuMs;
+    reading.privateMiB = usage.privateMiB;
+    reading.lookedAtMs = nowMs;
+    checkMemory(sandbox, reading, nowMs);
+  }
+
+  function checkMemory(sandbox: Sandbox, reading: Reading, nowMs: number): void {
+    const limitMiB = sandbox.limits.memoryMiB;
+    const usedMiB = reading.privateMiB - reading.baselineMiB;
+    if (usedMiB > limitMiB + MEMORY_SLACK_MIB) {
+      return sandbox.kill(outOfMemory(limitMiB, `heap and buffers have ${Math.round(usedMiB)} MB`));
+    }
+    if (usedMiB < limitMiB * MEMORY_HIGH_PART) reading.memoryHighSinceMs = undefined;
+    else reading.memoryHighSinceMs ??= nowMs;
+    const highMs = nowMs - (reading.memoryHighSinceMs ?? nowMs);
+    if (highMs > MEMORY_HIGH_MS && sandbox.state === "ready") sandbox.drain();
+  }
+
+  return {
+    add(sandbox) {
+      const { privateMiB, cpuMs } = readUsage(sandbox.pid) ?? { privateMiB: 0, cpuMs: 0 };
+      readings.set(sandbox, {
+        baselineMiB: privateMiB,
+        privateMiB,
+        cpuMs,
+        cpus: 0,
+        lookedAtMs: now(),
+        memoryHighSinceMs: undefined,
+        isHog: false,
+      });
+    },
+    remove: (sandbox) => void readings.delete(sandbox),
+    tick(nowMs, tickMs) {
+      for (let left = Math.ceil(readings.size * tickMs / LOOK_EVERY_MS); left > 0; left -= 1) {
+        const { done, value } = next.next();
+        if (!done) look(value, nowMs);
+        else next = readings.keys();
+      }
+    },
+    memoryMiB() {
+      let sum = 0;
+      for (const { privateMiB } of readings.values()) sum += privateMiB;
+      return sum;
+    },
+    shareProcessors(functionIdOf) {
+      const cpus = new Map<string, number>();
+      for (const [sandbox, reading] of readings) {
+        const id = functionIdOf(sandbox);
+        if (id !== undefined) cpus.set(id, (cpus.get(id) ?? 0) + reading.cpus);
+      }
+      const usages = [...cpus].map(([functionId, sum]) => ({ functionId, cpus: sum }));
+      const hogs = hogsAmong(usages, navigator.hardwareConcurrency);
+      for (const [sandbox, reading] of readings) {
+        const isHog = hogs.has(functionIdOf(sandbox) ?? "");
+        if (isHog !== reading.isHog) setHog(sandbox.pid, isHog);
+        reading.isHog = isHog;
+      }
+    },
+  };
+}

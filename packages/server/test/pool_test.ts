@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { platformTest, type TestPlatform } from "./support/platform.ts";
+import { eventually, platformTest, type TestPlatform } from "./support/platform.ts";
 
 const WHO = `let count = 0; async function handler(req) {
   if (req.params.ms) await new Promise((resolve) => setTimeout(resolve, Number(req.params.ms)));
@@ -85,3 +85,179 @@ platformTest("many functions called at the same instant on an empty pool are all
   const answers = await Promise.all(names.map(async (name) => await (await platform.call(name)).text()));
   assert.deepEqual(answers, names.map((name) => `"${name}"`));
 }, { FLUXBASE_LIMITS_BLANK_SANDBOX_COUNT: "0" });
+
+/** Blocks its event loop for as long as it is told; says which process it is. */
+const SPIN = `async function handler(req) {
+  const until = Date.now() + Number(req.params.spin ?? 0);
+  while (Date.now() < until);
+  if (req.params.exit) Deno.exit(1);
+  return Deno.pid;
+}`;
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+platformTest("requests that a dead sandbox had not begun with are answered by another one", async (platform, step) => {
+  await platform.deploy("spins", SPIN);
+  const pidOf = async (path: string) => {
+    const response = await platform.call(path);
+    return response.status === 200 ? Number(await response.text()) : (await response.json()).code;
+  };
+
+  for (
+    const [how, query, code] of [["blocked", "spin=20000", "CPU_LIMIT"], ["ended", "spin=300&exit=1", "SANDBOX_DIED"]]
+  ) {
+    await step(`because it was ${how}`, async () => {
+      const first = await pidOf("spins");
+      const fatal = pidOf(`spins/invoke?${query}`);
+      await pause(30);
+      const answers = await Promise.all(Array.from({ length: 10 }, () => pidOf("spins")));
+      assert.equal(await fatal, code);
+      for (const pid of answers) assert.ok(typeof pid === "number" && pid !== first, String(pid));
+    });
+  }
+}, { FLUXBASE_LIMITS_EVENT_LOOP_BLOCKED_MS: "500" });
+
+platformTest("a sandbox whose event loop is busy gets no new requests where there can be another", async (platform) => {
+  await platform.deploy("spins", SPIN, { timeout: 20 });
+  const first = await (await platform.call("spins")).text();
+  let hasSpun = false;
+  const spinning = platform.call("spins/invoke?spin=3000").then(async (response) => {
+    hasSpun = true;
+    return await response.text();
+  });
+  await pause(500);
+  const other = await (await platform.call("spins")).text();
+  assert.equal(hasSpun, false);
+  assert.notEqual(other, first);
+  assert.equal(await spinning, first);
+});
+
+platformTest("one function cannot take every sandbox nor the whole queue", async (platform) => {
+  const sleeps = `async function handler() { await new Promise((r) => setTimeout(r, 1500)); return 1; }`;
+  await platform.deploy("greedy", sleeps, { isolation: "request" });
+  await platform.deploy("modest", `function handler() { return "served"; }`);
+  let greedyCount = 0;
+  const greedy = Array.from({ length: 14 }, async () => {
+    const { status } = await platform.call("greedy");
+    greedyCount += 1;
+    return status;
+  });
+  await pause(300);
+  assert.equal(await (await platform.call("modest")).json(), "served");
+  assert.ok(greedyCount < greedy.length - 4, `${greedyCount} of the greedy calls were over`);
+  const statuses = (await Promise.all(greedy)).toSorted();
+  // At most two run and five of the ten places in the queue are theirs.
+  assert.deepEqual([...new Set(statuses)], [200, 503]);
+  assert.ok(statuses.filter((status) => status === 503).length >= 7);
+}, {
+  FLUXBASE_LIMITS_SANDBOX_COUNT: "4",
+  FLUXBASE_LIMITS_WAITING_REQUESTS_COUNT: "10",
+  FLUXBASE_LIMITS_BLANK_SANDBOX_COUNT: "0",
+});
+
+platformTest("a client that leaves while it waits for a sandbox is never run", async (platform) => {
+  await platform.deploy(
+    "slow",
+    `async function handler() { console.log("ran"); await new Promise((r) => setTimeout(r, 1000)); return 1; }`,
+    { isolation: "request" },
+  );
+  const running = platform.call("slow");
+  await pause(300);
+  const leaving = new AbortController();
+  const waiting = platform.call("slow", { signal: leaving.signal });
+  await pause(200);
+  leaving.abort();
+  await assert.rejects(waiting);
+  assert.equal(await (await running).text(), "1");
+  const executions = await platform.executions("slow", 2);
+  const outcomes = executions.map((one: { error_code: string; logs: string }) => [one.error_code, one.logs]);
+  assert.deepEqual(outcomes.toSorted(), [["CLIENT_CLOSED_REQUEST", ""], [null, "ran"]].toSorted());
+}, { FLUXBASE_LIMITS_SANDBOX_COUNT: "1", FLUXBASE_LIMITS_BLANK_SANDBOX_COUNT: "0" });
+
+async function sandboxesOf(platform: TestPlatform): Promise<{ count: number; blank: number; memory_mib: number }> {
+  return (await platform.api("GET", "/health/ready")).body.sandboxes;
+}
+
+platformTest("a function that is in use is made ready again when it is deployed", async (platform) => {
+  await platform.deploy("used", WHO);
+  await who(platform, "used");
+  await platform.api("PUT", "/functions/used", { code: `${WHO} // 2` });
+  await eventually(async () => {
+    const { count, blank } = await sandboxesOf(platform);
+    return count - blank === 1 && blank === 2;
+  });
+  assert.equal((await who(platform, "used")).version, "2");
+  const [last, first] = await platform.executions("used", 2);
+  assert.deepEqual([last.cold_start, first.cold_start], [false, true]);
+});
+
+platformTest("every function is made ready when it is deployed, if the operator wants that", async (platform) => {
+  await platform.deploy("ready", WHO);
+  await eventually(async () => {
+    const { count, blank } = await sandboxesOf(platform);
+    return count - blank === 1;
+  });
+  await who(platform, "ready");
+  assert.equal((await platform.executions("ready"))[0].cold_start, false);
+}, { FLUXBASE_FUNCTIONS_PREWARM: "always" });
+
+platformTest("a sandbox whose memory stays high is replaced before it hits the limit", async (platform) => {
+  await platform.deploy(
+    "grows",
+    `const kept = [];
+    async function handler(req) {
+      for (let i = 0; i < (req.params.mb ?? 0); i++) kept.push(new Uint8Array(1024 * 1024).fill(1));
+      return Deno.pid;
+    }`,
+    { memory: 64 },
+  );
+  const first = await (await platform.call("grows/invoke?mb=62")).text();
+  await eventually(async () => {
+    const response = await platform.call("grows");
+    assert.equal(response.status, 200);
+    return await response.text() !== first;
+  });
+});
+
+platformTest("all sandboxes together keep to their memory: those idle longest give way", async (platform) => {
+  const names = Array.from({ length: 12 }, (_, index) => `one-${index}`);
+  for (const name of names) {
+    await platform.deploy(
+      name,
+      `const kept = new Uint8Array(30_000_000).fill(1); function handler() { return kept.length; }`,
+    );
+  }
+  for (const name of [...names, ...names]) {
+    assert.equal(await (await platform.call(name)).text(), "30000000");
+    await pause(100);
+  }
+  await eventually(async () => (await sandboxesOf(platform)).memory_mib <= 300);
+  assert.ok((await sandboxesOf(platform)).count < 12);
+}, { FLUXBASE_LIMITS_SANDBOXES_MEMORY_MIB: "300" });
+
+platformTest("lines that no request wrote are in the function's log, and belong to no execution", async (platform) => {
+  await platform.deploy(
+    "outside",
+    `console.warn("at the top", { a: 1 });
+    async function handler() {
+      Deno.stdout.writeSync(new TextEncoder().encode("past the console\\n"));
+      setTimeout(() => { throw new Error("after the answer"); }, 20);
+      return 1;
+    }`,
+  );
+  assert.equal(await (await platform.call("outside")).text(), "1");
+  type Line = { level: string; message: string; execution_id: string | null; fields: unknown };
+  let lines: Line[] = [];
+  await eventually(async () => {
+    lines = (await platform.api("GET", "/functions/outside/logs?limit=100")).body;
+    return lines.length >= 3;
+  });
+  const byText = (text: string) => lines.find(({ message }) => message.includes(text));
+  const top = byText("at the top");
+  assert.deepEqual([top?.level, top?.execution_id, top?.fields], ["warn", null, { a: 1 }]);
+  assert.deepEqual([byText("past the console")?.level, byText("past the console")?.execution_id], ["info", null]);
+  assert.match(
+    byText("after the answer")?.message ?? "",
+    /Uncaught error: Error: after the answer\n {4}at .*outside\.ts:4:\d+/,
+  );
+});

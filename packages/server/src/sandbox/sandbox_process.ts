@@ -70,6 +70,8 @@ const RUNTIME_DATA_MIB = 560;
 /** V8's young generation takes up to three times its semi-space, beside the old one that the heap limit counts. */
 const SEMI_SPACE_PART = 16;
 const OPEN_FILES_COUNT = 1024;
+/** Deno keeps caches of compiled code in files, which it has open before it gives up its rights. */
+const CACHE_FILE_BYTES = 64 * MiB;
 const BOOTSTRAP = new URL("../../sandbox_runtime/bootstrap.ts", import.meta.url).href;
 
 let nextFolder = 0;
@@ -88,7 +90,7 @@ export async function startSandboxProcess(
     uid,
     dataBytes: (RUNTIME_DATA_MIB + 2 * profile.memoryMiB) * MiB,
     openFilesCount: OPEN_FILES_COUNT,
-    fileBytes: scratchBytes,
+    fileBytes: Math.max(CACHE_FILE_BYTES, scratchBytes),
     hasNetwork: profile.net,
     parentPid: Deno.pid,
   };

@@ -17,13 +17,13 @@ import { type CatalogChange, startCatalog } from "./catalog/catalog.ts";
 import type { Config } from "./config/config.ts";
 import { type LocalSecrets, readLocalSecrets } from "./config/local_secrets.ts";
 import { systemClock, withDeadline } from "./core/clock.ts";
-import { errorAnswer } from "./core/error_response.ts";
 import { InvariantError } from "./core/invariant.ts";
 import type { Log } from "./core/log.ts";
 import type { Secret } from "./core/secret.ts";
 import { createDeployer } from "./deploy/deploy.ts";
 import { startExecutionLog } from "./executions/execution_log.ts";
 import { createGateway } from "./gateway/gateway.ts";
+import { type HttpServer, type RequestHandler, startHttpServer } from "./gateway/http_server.ts";
 import { createVersionSource, versionKey, type VersionSource } from "./invoke/version_source.ts";
 import type { Fence } from "../sandbox_runtime/harden.ts";
 import { startEgress } from "./sandbox/egress.ts";
@@ -167,7 +167,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
 
   place.handle = (request) => gateway.handle(request) ?? api.handle(request);
   const server = listen(config, log, place.handle);
-  const { port } = server.addr;
+  const { port } = server;
   place.baseUrl ||= `http://localhost:${port}`;
   place.origins = [new URL(place.baseUrl).origin, `http://localhost:${port}`, `http://127.0.0.1:${port}`];
   const started = parts.move();
@@ -178,7 +178,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     failed: embedded?.gaveUp ?? new Promise(() => {}),
     async [Symbol.asyncDispose]() {
       const deadlineMs = clock.nowMs() + limits.drainMs;
-      await stopListening(server, limits.drainMs, log);
+      await server.stop(limits.drainMs);
       await sandboxes.settle(deadlineMs);
       await executions.flush();
       await started.disposeAsync();
@@ -293,30 +293,20 @@ function followChange({ before, after }: CatalogChange, { sandboxes, versions, p
   }
 }
 
-type Handler = (request: Request) => Promise<Response>;
-
 /** Where the server is and how it answers, for parts that are made before it listens. */
 interface Place {
   baseUrl: string;
   origins: readonly string[];
-  handle: Handler;
+  handle: RequestHandler;
 }
 
 function notYet(): never {
   throw new PlatformError("SHUTTING_DOWN", "The server is starting: try again");
 }
 
-function listen({ listen: { hostname, port } }: Config, log: Log, handle: Handler): Deno.HttpServer<Deno.NetAddr> {
+function listen({ listen: { hostname, port } }: Config, log: Log, handle: RequestHandler): HttpServer {
   try {
-    return Deno.serve({
-      hostname,
-      port,
-      onListen: () => {},
-      onError(error) {
-        const { status, body } = errorAnswer(error, crypto.randomUUID(), log);
-        return Response.json(body, { status });
-      },
-    }, handle);
+    return startHttpServer({ hostname, port }, { log, handle });
   } catch (error) {
     const why = error instanceof Deno.errors.AddrInUse
       ? "another program listens there already; stop it, or set FLUXBASE_SERVER_ADDRESS to another port, such as :8081"
@@ -324,13 +314,5 @@ function listen({ listen: { hostname, port } }: Config, log: Log, handle: Handle
       ? error.message
       : error;
     throw new StartError(`Cannot listen on ${hostname}:${port}: ${why}`);
-  }
-}
-
-async function stopListening(server: Deno.HttpServer, drainMs: number, log: Log): Promise<void> {
-  try {
-    await withDeadline(server.shutdown(), drainMs, () => new Error("overdue"));
-  } catch {
-    log.warn("Some requests did not finish in time and were cut", { limitMs: drainMs });
   }
 }

@@ -4,7 +4,8 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { platformTest, type TestPlatform } from "./support/platform.ts";
+import { eventually, platformTest, type TestPlatform } from "./support/platform.ts";
+import { childrenOf } from "./support/processes.ts";
 
 /** The body of an async handler that returns what it got, as text; a thrown error's message counts as an answer. */
 interface Attack {
@@ -452,6 +453,249 @@ platformTest("a function ruins only itself", async (platform, step) => {
   });
 });
 
+/**
+ * Forges what the sandbox writes to its socket, by way of a built-in that the harness uses. `pieces` gives the bytes that
+ * leave instead of the first batch after a request has begun; `frame(type, id, payload)` makes one.
+ */
+const FORGER = `
+const subarray = Uint8Array.prototype.subarray;
+let forged;
+Uint8Array.prototype.subarray = function (...args) {
+  if (forged === undefined || this.length < 262144 || args.length !== 2 || args[0] !== 0) return Reflect.apply(subarray, this, args);
+  const bytes = forged;
+  forged = undefined;
+  return bytes;
+};
+function frame(type, id, payload = []) {
+  const bytes = new Uint8Array(9 + payload.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, 5 + payload.length, true);
+  view.setUint8(4, type);
+  view.setUint32(5, id, true);
+  bytes.set(payload, 9);
+  return [...bytes];
+}
+const text = (value) => [...new TextEncoder().encode(JSON.stringify(value))];
+const pieces = {
+  unknown: () => frame(200, 1),
+  huge: () => [255, 255, 255, 255, 19, 0, 0, 0, 0],
+  tiny: () => [1, 0, 0, 0, 19],
+  zero: () => frame(19, 0, new Array(20).fill(0)),
+  ready: () => frame(16, 0, text({ protocol: 2, fences: ["uid"] })),
+  loaded: () => frame(17, 0),
+  pong: () => frame(23, 0),
+  short: () => allIds().flatMap((id) => frame(19, id, [1, 200])),
+  status: () => allIds().flatMap((id) => frame(19, id, [9, 231, 3, 0, 0, 0, 0, 0, 0, 0, 0])),
+  socket: () => allIds().flatMap((id) => frame(19, id, [32, 101, 0, 0, 0, 0, 0, 0, 0, 0, 0])),
+  done: () => allIds().flatMap((id) => frame(22, id)),
+  log: () => frame(21, 0, [123]),
+  call: () => frame(66, 1, [0, 255, 255, 255, 255]),
+};
+/** The ids that requests of a young sandbox can have. */
+function allIds() { const ids = []; for (let uses = 1; uses < 40; uses++) for (let slot = 0; slot < 4; slot++) ids.push(uses << 12 | slot); return ids; }
+export default (req) => { const kind = new URL(req.url).searchParams.get("kind"); if (kind) forged = new Uint8Array(pieces[kind]()); return "mine"; };
+`;
+
+platformTest("forged frames end the sandbox that sent them, and the operator is told", async (platform, step) => {
+  await platform.deploy("victim", `function handler(req) { return { got: req.body }; }`, { namespace: "team-b" });
+  await platform.deploy("forger", FORGER);
+  const victim = async () => {
+    const response = await platform.call("team-b/victim", { method: "POST", body: "x" });
+    assert.deepEqual(await response.json(), { got: "x" });
+  };
+  const kinds = [
+    "unknown",
+    "huge",
+    "tiny",
+    "zero",
+    "ready",
+    "loaded",
+    "pong",
+    "short",
+    "status",
+    "socket",
+    "done",
+    "log",
+    "call",
+  ];
+  for (const kind of kinds) {
+    await step(kind, async () => {
+      await victim();
+      assert.equal(await (await platform.call("forger")).json(), "mine");
+      const warningsBefore = platform.logLines.filter((line) => line.includes("broke the protocol")).length;
+      const [response] = await Promise.all([platform.call(`forger/invoke?kind=${kind}`), victim(), victim()]);
+      const body = await response.json();
+      assert.deepEqual([response.status, body.code], [502, "SANDBOX_DIED"], kind);
+      assert.match(body.error, /broke the protocol/);
+      const warnings = platform.logLines.filter((line) => line.includes("broke the protocol"));
+      assert.ok(warnings.length > warningsBefore);
+      assert.match(warnings.at(-1) ?? "", /function=forger .*(Refused from the sandbox|Cannot read)/);
+      await victim();
+    });
+  }
+});
+
+platformTest("a function with a scratch folder does not get out of it", async (platform, step) => {
+  const out = (name: string, code: string): Attack => ({
+    name,
+    code: `const tmp = Deno.env.get("TMPDIR"); ${code}`,
+    gets: DENIED,
+    fields: { allow_read: true, allow_write: true },
+  });
+  await attack(platform, step, [
+    out("the socket of its own sandbox", `return await Deno.stat(tmp + "/../s");`),
+    out("the folder of its sandbox", `return [...Deno.readDirSync(tmp + "/..")].length;`),
+    out("the folders of all sandboxes", `return [...Deno.readDirSync(tmp + "/../..")].length;`),
+    out("another sandbox's socket", `return await Deno.connect({ transport: "unix", path: tmp + "/../s" });`),
+    out(
+      "a link to a file of the machine",
+      `await Deno.symlink("/etc/passwd", "link"); return await Deno.readTextFile("link");`,
+    ),
+    out("a hard link", `await Deno.link("/etc/hostname", "link"); return await Deno.readTextFile("link");`),
+    out("moving something in", `await Deno.rename("/etc/hostname", "moved");`),
+    out("moving something out", `await Deno.writeTextFile("a", "x"); await Deno.rename("a", "/tmp/fluxbase-moved");`),
+    out("copying from outside", `await Deno.copyFile("/etc/passwd", "copy");`),
+    out("a temporary file elsewhere", `await Deno.makeTempFile({ dir: "/var/tmp" });`),
+    out("changing folders", `Deno.chdir("/etc"); return await Deno.readTextFile("passwd");`),
+    out(
+      "node:fs",
+      `const fs = await import("node:" + "fs"); return fs.readFileSync(tmp + "/../../../../etc/passwd", "utf8");`,
+    ),
+  ]);
+});
+
+/** A connection that speaks HTTP by hand. */
+async function rawConnection(platform: TestPlatform): Promise<Deno.TcpConn> {
+  return await Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(platform.url).port) });
+}
+
+const encoder = new TextEncoder();
+const HOLD_CONNECTIONS = new URL("./support/hold_connections.ts", import.meta.url).href;
+
+platformTest("clients that dawdle do not slow others", async (platform, step) => {
+  await platform.deploy("victim", `function handler(req) { return { got: req.body }; }`, { namespace: "team-b" });
+  const victim = async () => {
+    const response = await platform.call("team-b/victim", { method: "POST", body: "x" });
+    assert.deepEqual(await response.json(), { got: "x" });
+  };
+
+  await step("a reader that does not read: the function is held up, not kept in memory", async () => {
+    await platform.deploy(
+      "gushes",
+      `export default (req) => { let sent = 0; const log = setInterval(() => console.log(sent), 100);
+        return new Response(new ReadableStream({
+          pull(controller) { sent += 65536; controller.enqueue(new Uint8Array(65536)); },
+          cancel() { console.log("cancelled after", sent); clearInterval(log); },
+        })); };`,
+      { max_response_bytes: 1_000_000_000 },
+    );
+    const connection = await rawConnection(platform);
+    await connection.write(
+      encoder.encode(`GET /api/v1/functions/gushes/invoke HTTP/1.1\r\nhost: x\r\napikey: ${platform.anonKey}\r\n\r\n`),
+    );
+    for (let count = 0; count < 10; count += 1) {
+      await victim();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    connection.close();
+    const [execution] = await platform.executions("gushes");
+    assert.equal(execution.error_code, "CLIENT_CLOSED_REQUEST");
+    const sentBytes = Number(/cancelled after (\d+)/.exec(execution.logs)?.[1]);
+    // What the kernel buffers on the way, and half a megabyte of ours.
+    assert.ok(sentBytes > 0 && sentBytes < 32_000_000, execution.logs);
+  });
+
+  await step("a body that trickles in: 504 at the function's time", async () => {
+    await platform.deploy("waits", `async function handler(req) { return req.body.length; }`, { timeout: 1 });
+    const connection = await rawConnection(platform);
+    await connection.write(
+      encoder.encode(
+        `POST /api/v1/functions/waits/invoke HTTP/1.1\r\nhost: x\r\napikey: ${platform.anonKey}\r\ncontent-length: 1000\r\n\r\nab`,
+      ),
+    );
+    await victim();
+    const buffer = new Uint8Array(4_096);
+    const count = await connection.read(buffer);
+    const answer = new TextDecoder().decode(buffer.subarray(0, count ?? 0));
+    assert.match(answer, /^HTTP\/1.1 504 .*WALL_LIMIT/s);
+    connection.close();
+  });
+
+  await step("300 connections that never finish their headers", async () => {
+    const connections = await Promise.all(Array.from({ length: 300 }, () => rawConnection(platform)));
+    for (const connection of connections) {
+      await connection.write(encoder.encode("GET /api/v1/functions/waits/invoke HTTP/1.1\r\nx-slow: "));
+    }
+    for (let count = 0; count < 20; count += 1) await victim();
+    for (const connection of connections) connection.close();
+  });
+
+  await step("10,000 open connections", async () => {
+    const port = new URL(platform.url).port;
+    const holder = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--allow-net", "--no-config", HOLD_CONNECTIONS, port, "10000"],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const output = holder.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    assert.equal((await output.read()).value, "10000 open\n");
+    for (let count = 0; count < 20; count += 1) await victim();
+    await holder.stdin.close();
+    // Each of them still works: the holder asks all of them when its input ends.
+    assert.equal((await output.read()).value, "10000 answered\n");
+    await output.cancel();
+    assert.equal((await holder.status).code, 0);
+  });
+});
+
+platformTest("a function that burns the processors yields to others", async (platform) => {
+  await platform.deploy(
+    "hog",
+    `async function handler(req) {
+      const until = Date.now() + 6_000;
+      while (Date.now() < until) {
+        for (let i = 0, pause = Date.now() + 20; Date.now() < pause; i++);
+        await new Promise((resolve) => setTimeout(resolve, 0));
+      }
+      return Deno.pid;
+    }`,
+    { isolation: "request" },
+  );
+  await platform.deploy(
+    "victim",
+    `function handler(req) { let n = 0; for (let i = 0; i < 3e6; i++) n += i; return { got: req.body }; }`,
+    {
+      namespace: "team-b",
+    },
+  );
+  const hogCount = 2 * navigator.hardwareConcurrency;
+  const hogs = Array.from({ length: hogCount }, async () => await (await platform.call("hog")).text());
+  let hasYielded = false;
+  let isOver = false;
+  const victims = (async () => {
+    while (!isOver) {
+      const response = await platform.call("team-b/victim", { method: "POST", body: "x" });
+      assert.deepEqual(await response.json(), { got: "x" });
+    }
+  })();
+  await eventually(() => {
+    const nice = childrenOf(Deno.pid).filter(({ command }) => command.includes("bootstrap.ts")).map(({ pid }) =>
+      niceOf(pid)
+    );
+    hasYielded = nice.filter((value) => value > 0).length === hogCount && nice.includes(0);
+    return hasYielded;
+  });
+  isOver = true;
+  await victims;
+  assert.ok(hasYielded);
+  assert.equal(new Set(await Promise.all(hogs)).size, hogCount);
+});
+
+function niceOf(pid: number): number {
+  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[16]);
+}
+
 platformTest("changed built-ins confuse only who changed them", async (platform, step) => {
   const poisons: [string, string][] = [
     ["JSON", `JSON.stringify = () => "poison"; JSON.parse = () => { throw new Error("poison"); };`],
@@ -476,6 +720,7 @@ platformTest("changed built-ins confuse only who changed them", async (platform,
       "TextEncoder",
       `TextEncoder.prototype.encodeInto = () => ({ read: 9e9, written: 9e9 }); TextDecoder.prototype.decode = () => "poison";`,
     ],
+    ["Date", `globalThis.Date = class { static now() { return "poison"; } };`],
     ["time", `Date.now = () => NaN; performance.now = () => -1; globalThis.setTimeout = () => {};`],
     ["console", `globalThis.console = null;`],
   ];

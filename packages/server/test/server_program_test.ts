@@ -23,9 +23,10 @@ interface Program {
   kill(signal: Deno.Signal): void;
 }
 
-function startProgram(dataDir: string, env: Record<string, string> = {}): Program {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", MAIN],
+function startProgram(dataDir: string, env: Record<string, string> = {}, openFilesCount = 0): Program {
+  const limit = openFilesCount === 0 ? "" : `ulimit -n ${openFilesCount} && `;
+  const child = new Deno.Command("/bin/sh", {
+    args: ["-c", `${limit}exec "$0" "$@"`, Deno.execPath(), "run", "-A", "--no-check", MAIN],
     env: { FLUXBASE_DATA_DIR: dataDir, FLUXBASE_SERVER_ADDRESS: "127.0.0.1:0", ...env },
     cwd: dataDir,
     stdout: "piped",
@@ -129,6 +130,24 @@ programTest(
     await stop(second);
   },
 );
+
+programTest("more connections than it may open files: it serves again when they are gone", async (dataDir) => {
+  const program = startProgram(dataDir, {}, 400);
+  await ready(program);
+  const url = exported(program, "FLUXBASE_URL");
+  const connections: Deno.TcpConn[] = [];
+  const port = Number(new URL(url).port);
+  await eventually(async () => {
+    // A refused connection is one of the answers that a full server may give.
+    const opened = await Deno.connect({ hostname: "127.0.0.1", port }).catch(() => undefined);
+    if (opened !== undefined) connections.push(opened);
+    return program.output().includes("Cannot accept one more connection");
+  });
+  for (const connection of connections) connection.close();
+  await eventually(() => fetch(`${url}/health`).then((response) => response.ok, () => false));
+  assert.equal(await pasteCurl(program), `{"message":"Hello Alice!"}`);
+  await stop(program);
+});
 
 programTest("kill -9 leaves no Postgres and no sandbox behind, and the next start recovers", async (dataDir) => {
   const first = startProgram(dataDir);

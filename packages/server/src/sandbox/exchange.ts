@@ -226,6 +226,8 @@ export class Exchange {
   finish(): void {
     if (this.#isFinished) return;
     this.#isFinished = true;
+    // A sandbox may say that it is done with what it has only begun.
+    if (!this.#isAnswered || this.isStreaming) this.fail(brokenOff());
     this.#socket?.lost();
     const { body } = this.request;
     if (body instanceof ReadableStream && !body.locked) void body.cancel().catch(() => {});
@@ -246,6 +248,10 @@ export function responseTooLarge(limitBytes: number, usedBytes: number): Platfor
     `Cannot send the response: it has ${usedBytes} bytes or more, and the limit of this function is ${limitBytes}`,
     { details: { limit: limitBytes, used: usedBytes } },
   );
+}
+
+function brokenOff(): PlatformError {
+  return new PlatformError("SANDBOX_DIED", "The sandbox ended the request before its answer was complete");
 }
 
 export function bodyTooLarge(limitBytes: number): PlatformError {

@@ -11,6 +11,7 @@
 import { type LimitKey, LIMITS, PlatformError } from "@fluxbase/contract";
 import { type Clock, delay } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
+import { FrameError } from "../../sandbox_runtime/frames.ts";
 import { type Fence, FENCES } from "../../sandbox_runtime/harden.ts";
 import { createBlankSandboxes } from "./blank_sandboxes.ts";
 import { Exchange, type ExchangeObserver, type LogLine, type SandboxRequest } from "./exchange.ts";
@@ -333,7 +334,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
       ? error
       : new PlatformError("SANDBOX_DIED", "Cannot start a sandbox", { cause: error });
     if (reason.code !== "BUNDLE_FAILED") {
-      log.warn("Sandbox did not start", { function: fleet.version.functionName, error });
+      log.warn("Sandbox did not start", { ...nameOf(fleet), error });
     }
     sandbox?.kill(reason);
     // Those who come later may get a better answer; these have waited for this start.
@@ -405,12 +406,10 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     all.delete(sandbox);
     meter.remove(sandbox);
     blanks.remove(sandbox);
-    log.debug("Sandbox ended", {
-      pid: sandbox.pid,
-      function: fleet?.version.functionName,
-      reason: reason.message,
-      cause: reason.cause,
-    });
+    const facts = { pid: sandbox.pid, ...nameOf(fleet), reason: reason.message, cause: reason.cause };
+    if (reason.cause instanceof FrameError) {
+      log.warn("A sandbox broke the protocol: its function may be hostile", facts);
+    } else log.debug("Sandbox ended", facts);
     if (fleet === undefined) return;
     removeFrom(fleet.sandboxes, sandbox);
     for (const exchange of unstarted.toReversed()) putBack(fleet, exchange, reason);
@@ -546,6 +545,12 @@ function machineMemoryMiB(): number {
     }
   });
   return Math.min(Deno.systemMemoryInfo().total, ...bytes) / 1024 / 1024;
+}
+
+function nameOf(fleet: Fleet | undefined): { namespace?: string; function?: string; version?: number } {
+  if (fleet === undefined) return {};
+  const { namespace, functionName, version } = fleet.version;
+  return { namespace, function: functionName, version };
 }
 
 function exhausted(why: string): PlatformError {

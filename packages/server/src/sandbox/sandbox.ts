@@ -186,7 +186,7 @@ export class Sandbox implements ExchangeHolder {
     await this.#loading.promise;
   }
 
-  send(exchange: Exchange): void {
+  send(exchange: Exchange, sentMs: number): void {
     if (this.#state !== "ready") {
       throw new InvariantError("send-to-unready-sandbox", `Cannot send a request to a sandbox that is ${this.#state}`);
     }
@@ -196,7 +196,6 @@ export class Sandbox implements ExchangeHolder {
     exchange.holder = this;
     exchange.id = id;
     exchange.ordinal = this.servedCount;
-    const sentMs = this.#now();
     exchange.sentMs = sentMs;
     exchange.deadlineMs = sentMs + request.timeoutMs;
     if (this.#exchanges.size === 1) this.#lastPongMs = sentMs;

@@ -173,7 +173,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     const exchange = new Exchange(request, { now, observer, holder: queue });
     const fleet = fleetFor(version);
     const sandbox = leastBusy(fleet);
-    if (sandbox !== undefined) sandbox.send(exchange);
+    if (sandbox !== undefined) sandbox.send(exchange, exchange.madeMs);
     else wait(fleet, exchange);
     return exchange;
   }
@@ -252,7 +252,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     if (sandbox.state !== "ready" || sandbox.isStuck) return;
     for (const exchange of takeWaiting(fleet, roomIn(sandbox))) {
       exchange.isCold = isCold;
-      sandbox.send(exchange);
+      sandbox.send(exchange, now());
     }
   }
 

@@ -217,7 +217,7 @@ Deno.test("a sandbox may send anything: every request ends once and properly, an
           observer,
           holder: sandbox,
         });
-        sandbox.send(exchange);
+        sandbox.send(exchange, performance.now());
         bodies.push(consume(exchange));
         return exchange;
       });

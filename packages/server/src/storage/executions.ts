@@ -7,9 +7,8 @@
  * @module
  */
 import type { ErrorCode, ExecutionStatus, LogLevel, TriggerType } from "@fluxbase/contract";
-import { type Kysely, type RawBuilder, sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import type { Db } from "./db.ts";
-import type { Schema } from "./schema.ts";
 
 export interface LogLineRecord {
   readonly atMs: number;
@@ -56,27 +55,29 @@ export interface Rollup {
   readonly latencyBuckets: readonly number[];
 }
 
-/** Executions and their log lines together: nobody sees one without the other. */
+/**
+ * Executions and their log lines together, in one statement: nobody sees one without the other, and a batch is one round
+ * trip instead of three or four.
+ */
 export async function insertExecutions(
-  db: Kysely<Schema>,
+  db: Db,
   records: readonly ExecutionRecord[],
   functionLines: readonly FunctionLineRecord[],
 ): Promise<void> {
-  await db.transaction().execute(async (trx) => {
-    if (records.length > 0) await insertRows(trx, records);
-    const lines = [
-      ...records.flatMap(({ id, functionId, startedAtMs, logs }) =>
-        logs.map((line, index) => ({ id, functionId, startedAtMs, lineNumber: index + 1, ...line }))
-      ),
-      ...functionLines.map((line, index) => ({ id: null, startedAtMs: line.atMs, lineNumber: index + 1, ...line })),
-    ];
-    if (lines.length > 0) await insertLogLines(trx, lines);
-  });
+  const lines: LineRow[] = [
+    ...records.flatMap(({ id, functionId, startedAtMs, logs }) =>
+      logs.map((line, index) => ({ id, functionId, startedAtMs, lineNumber: index + 1, ...line }))
+    ),
+    ...functionLines.map((line, index) => ({ id: null, startedAtMs: line.atMs, lineNumber: index + 1, ...line })),
+  ];
+  if (lines.length === 0) await rowsInsert(records).execute(db);
+  else if (records.length === 0) await linesInsert(lines).execute(db);
+  else await sql`with executions as (${rowsInsert(records)}) ${linesInsert(lines)}`.execute(db);
 }
 
-async function insertRows(db: Db, records: readonly ExecutionRecord[]): Promise<void> {
+function rowsInsert(records: readonly ExecutionRecord[]): RawBuilder<unknown> {
   const rows = records.map(({ logs: _, ...record }) => record);
-  await sql`
+  return sql`
     insert into fluxbase.executions
       (id, function_id, function_name, namespace, version, trigger_type, status, status_code, duration_ms, queue_ms,
        cold_start, method, path, user_id, error_message, error_code, error_stack, started_at, completed_at)
@@ -86,8 +87,7 @@ async function insertRows(db: Db, records: readonly ExecutionRecord[]): Promise<
       from json_to_recordset(${asJson(rows)}::json) as row (
         "id" text, "functionId" uuid, "functionName" text, "namespace" text, "version" int4, "triggerType" text,
         "status" text, "statusCode" int4, "durationMs" float8, "queueMs" float8, "coldStart" bool, "method" text,
-        "path" text, "userId" text, "errorMessage" text, "errorCode" text, "errorStack" text, "startedAtMs" float8)`
-    .execute(db);
+        "path" text, "userId" text, "errorMessage" text, "errorCode" text, "errorStack" text, "startedAtMs" float8)`;
 }
 
 interface LineRow extends LogLineRecord {
@@ -97,13 +97,13 @@ interface LineRow extends LogLineRecord {
   readonly lineNumber: number;
 }
 
-async function insertLogLines(db: Db, lines: readonly LineRow[]): Promise<void> {
-  await sql`
+function linesInsert(lines: readonly LineRow[]): RawBuilder<unknown> {
+  return sql`
     insert into fluxbase.execution_logs (execution_id, function_id, started_at, line_number, logged_at, level, message, fields)
     select "id", "functionId", to_timestamp("startedAtMs" / 1000), "lineNumber", to_timestamp("atMs" / 1000), "level", "message", "fields"
       from json_to_recordset(${asJson(lines)}::json) as row (
         "id" text, "functionId" uuid, "startedAtMs" float8, "lineNumber" int4, "atMs" float8, "level" text,
-        "message" text, "fields" jsonb)`.execute(db);
+        "message" text, "fields" jsonb)`;
 }
 
 /** Postgres' text refuses NUL and its JSON half characters, however they are spelt. */

@@ -1,112 +1,136 @@
 /**
- * `npm run bench:cold`: first calls of functions that have no sandbox yet, what a sandbox costs in memory, and a process
- * for each call as the comparison.
+ * First calls of functions that have no sandbox yet, over HTTP, and what sandboxes and calls cost in memory.
  *
  * @module
  */
 import { join } from "node:path";
-import { deploy, median, percentile, print, type RunningPlatform, startPlatform } from "./server.ts";
+import { deploy, invoke, type RunningPlatform, sandboxPidsOf, startPlatform } from "./server.ts";
+import { median, memoryMiB, percentile, type Row, type Suite, timeOf } from "./suite.ts";
+import { load } from "./wrk.ts";
 
-const COUNT = Number(Deno.args[0] ?? 100);
+const COUNT = 200;
+const AT_ONCE_COUNT = 100;
+/** Calls come one after the other, far enough apart for a blank sandbox to take the place of the one before. */
+const PAUSE_MS = 200;
 const HELLO = `async function handler(req) { return { status: 200, body: "hello" }; }`;
+
 /** Fills a source up to a size with functions that are never called. */
-const padded = (bytes: number) => {
+function padded(bytes: number): string {
   let code = HELLO;
   for (let index = 0; code.length < bytes; index += 1) {
     code += `\nfunction unused${index}(a, b) { return a * ${index} + b + "some text that stands here ${index}"; }`;
   }
   return code;
-};
-
-async function timeOf(work: () => Promise<unknown>): Promise<number> {
-  const started = performance.now();
-  await work();
-  return performance.now() - started;
 }
 
-async function call({ url, anonKey }: RunningPlatform, name: string): Promise<void> {
-  const response = await fetch(`${url}/api/v1/functions/${name}/invoke`, { headers: { apikey: anonKey } });
+async function call(platform: RunningPlatform, name: string): Promise<void> {
+  const response = await invoke(platform, name);
   const text = await response.text();
   if (text !== "hello") throw new Error(`${name} answered ${response.status} ${text}`);
 }
 
-function report(what: string, times: readonly number[], failedCount = 0): void {
-  print(
-    [
-      what.padEnd(58),
-      String(times.length).padStart(5),
-      median(times).toFixed(1).padStart(8),
-      percentile(times, 99).toFixed(1).padStart(8),
-      String(failedCount).padStart(7),
-    ].join(" "),
-  );
-}
-
-/** Proportional set size of a process, in MiB. */
-async function pssMiB(pid: number): Promise<number> {
-  const text = await Deno.readTextFile(`/proc/${pid}/smaps_rollup`);
-  return Number(/^Pss: +(\d+)/m.exec(text)?.[1] ?? NaN) / 1024;
-}
-
-async function sandboxesOf(pid: number): Promise<number[]> {
-  const children = (await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`)).trim().split(" ").map(Number);
-  const commands = await Promise.all(children.map((child) => Deno.readTextFile(`/proc/${child}/cmdline`)));
-  return children.filter((_, index) => commands[index]?.includes("bootstrap.ts"));
-}
-
-async function coldCalls(dir: string, what: string, code: string, pauseMs: number): Promise<void> {
-  await using platform = await startPlatform(join(dir, crypto.randomUUID()));
-  const names = Array.from({ length: COUNT }, (_, index) => `cold-${index}`);
+async function deployMany(platform: RunningPlatform, count: number, code: string): Promise<string[]> {
+  const names = Array.from({ length: count }, (_, index) => `cold-${index}`);
   for (const name of names) await deploy(platform, name, code);
+  return names;
+}
+
+async function oneByOne(dir: string, code: string): Promise<number[]> {
+  await using platform = await startPlatform(join(dir, crypto.randomUUID()));
+  const names = await deployMany(platform, COUNT, code);
   await deploy(platform, "warm-up", HELLO);
   await call(platform, "warm-up");
   const times: number[] = [];
   for (const name of names) {
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     times.push(await timeOf(() => call(platform, name)));
   }
-  report(what, times);
+  return times;
 }
 
-async function allAtOnce(dir: string): Promise<void> {
+export const cold: Suite = {
+  name: "cold",
+  async run(dir) {
+    const small = await oneByOne(dir, padded(2_000));
+    const large = await oneByOne(dir, padded(300_000));
+    return [
+      {
+        what: `cold call, 2 KB, ${COUNT} functions each called once: p50`,
+        target: "≤ 4 ms",
+        measured: `${median(small).toFixed(1)} ms`,
+        isMet: median(small) <= 4,
+      },
+      {
+        what: "the same: p99",
+        target: "≤ 15 ms",
+        measured: `${percentile(small, 99).toFixed(1)} ms`,
+        isMet: percentile(small, 99) <= 15,
+      },
+      {
+        what: `cold call, 300 KB, ${COUNT} functions each called once: p50`,
+        target: "≤ 20 ms",
+        measured: `${median(large).toFixed(1)} ms (p99 ${percentile(large, 99).toFixed(1)} ms)`,
+        isMet: median(large) <= 20,
+      },
+      ...await allAtOnce(dir),
+    ];
+  },
+};
+
+async function allAtOnce(dir: string): Promise<Row[]> {
   await using platform = await startPlatform(join(dir, crypto.randomUUID()), {
     FLUXBASE_LIMITS_BLANK_SANDBOX_COUNT: "0",
-    FLUXBASE_LIMITS_WAIT_FOR_SANDBOX_MS: "60000",
+    FLUXBASE_LIMITS_FUNCTION_SHARE_PERCENT: "100",
   });
-  const names = Array.from({ length: COUNT }, (_, index) => `cold-${index}`);
-  for (const name of names) await deploy(platform, name, HELLO);
+  const names = await deployMany(platform, AT_ONCE_COUNT, HELLO);
   const outcomes = await Promise.allSettled(names.map((name) => timeOf(() => call(platform, name))));
   const times = outcomes.flatMap((outcome) => outcome.status === "fulfilled" ? [outcome.value] : []);
-  report("empty pool, all functions called at the same instant", times, outcomes.length - times.length);
-  const sizes = await Promise.all((await sandboxesOf(platform.pid)).map(pssMiB));
-  print(`\nmemory of an idle sandbox: ${median(sizes).toFixed(1)} MiB PSS (median of ${sizes.length})`);
+  const failedCount = outcomes.length - times.length;
+  const sizes = await Promise.all((await sandboxPidsOf(platform)).map((pid) => memoryMiB(pid, "Pss")));
+  return [
+    {
+      what: `empty pool, ${AT_ONCE_COUNT} functions called at the same instant`,
+      target: "0 failed",
+      measured: `${failedCount} failed, p50 ${median(times).toFixed(0)} ms, p99 ${percentile(times, 99).toFixed(0)} ms`,
+      isMet: failedCount === 0,
+    },
+    {
+      what: `memory of an idle sandbox (median of ${sizes.length})`,
+      target: "≤ 16 MiB PSS",
+      measured: `${median(sizes).toFixed(1)} MiB`,
+      isMet: median(sizes) <= 16,
+    },
+  ];
 }
 
-/** What a platform that starts a process for each call pays. */
-async function processForEachCall(dir: string): Promise<void> {
-  const script = join(dir, "hello.ts");
-  await Deno.writeTextFile(
-    script,
-    `const handler = async () => ({ body: "hello" }); console.log((await handler()).body);`,
-  );
-  const run = () =>
-    new Deno.Command(Deno.execPath(), { args: ["run", "--no-config", script], stderr: "null" }).output();
-  await run();
-  const times: number[] = [];
-  for (let index = 0; index < COUNT; index += 1) times.push(await timeOf(run));
-  report("`deno run` for each call, without any platform", times);
-}
-
-const dir = await Deno.makeTempDir({ prefix: "fluxbase-bench-" });
-await Deno.chmod(dir, 0o755);
-try {
-  print(
-    `${"".padEnd(58)} ${"calls".padStart(5)} ${"p50 ms".padStart(8)} ${"p99 ms".padStart(8)} ${"failed".padStart(7)}`,
-  );
-  await processForEachCall(dir);
-  await coldCalls(dir, "cold call over HTTP, 2 KB of source", padded(2_000), 100);
-  await coldCalls(dir, "cold call over HTTP, 300 KB of source", padded(300_000), 100);
-  await allAtOnce(dir);
-} finally {
-  await Deno.remove(dir, { recursive: true });
-}
+export const memory: Suite = {
+  name: "memory",
+  async run(dir) {
+    await using platform = await startPlatform(join(dir, "data"));
+    await deploy(
+      platform,
+      "hello",
+      `async function handler(req) { return { body: JSON.parse(req.body), status: 200 }; }`,
+    );
+    const target = {
+      url: `${platform.url}/api/v1/functions/hello/invoke`,
+      authorization: `Bearer ${platform.anonKey}`,
+    };
+    let callCount = 0;
+    const callUntil = async (count: number) => {
+      while (callCount < count) {
+        const { perSec } = await load(target, { connectionCount: 16, seconds: 1, dir });
+        callCount += perSec;
+      }
+      return await memoryMiB(platform.pid, "Rss");
+    };
+    const early = await callUntil(1_000);
+    const late = await callUntil(100_000);
+    return [{
+      what: "memory of the server after 100,000 calls, against that after the first thousands",
+      target: "within 20 %",
+      measured: `${late.toFixed(0)} MiB of ${early.toFixed(0)} MiB`,
+      isMet: Math.abs(late / early - 1) <= 0.2,
+    }];
+  },
+};

@@ -8,8 +8,8 @@ import { delay } from "../packages/server/src/core/clock.ts";
 import { V8_FLAGS } from "../packages/server/src/core/v8_flags.mjs";
 
 const MAIN = fileURLToPath(new URL("../packages/server/src/main.ts", import.meta.url));
+const DENO_ARGS = ["run", "-A", "--no-check", `--v8-flags=${V8_FLAGS}`];
 const decoder = new TextDecoder();
-const encoder = new TextEncoder();
 
 export interface RunningServer {
   readonly pid: number;
@@ -17,32 +17,37 @@ export interface RunningServer {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Resolves when what it printed matches `isReady`. */
-export async function startServer(
-  script: string,
-  env: Record<string, string>,
-  isReady: RegExp,
+/** Resolves when what the program printed matches `isReady`. */
+export async function startProgram(
+  command: string,
+  args: readonly string[],
+  { env = {}, isReady }: { env?: Record<string, string>; isReady: RegExp },
 ): Promise<RunningServer> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--no-check", `--v8-flags=${V8_FLAGS}`, script],
-    env,
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
+  const child = new Deno.Command(command, { args: [...args], env, stdout: "piped", stderr: "piped" }).spawn();
   let output = "";
-  const reading = (async () => {
-    for await (const chunk of child.stdout) output += decoder.decode(chunk);
-  })();
-  while (!isReady.test(output)) await delay(20);
+  const reading = [child.stdout, child.stderr].map(async (stream) => {
+    for await (const chunk of stream) output += decoder.decode(chunk);
+  });
+  let hasEnded = false;
+  void child.status.then(() => hasEnded = true);
+  while (!isReady.test(output)) {
+    if (hasEnded) throw new Error(`${command} ${args.join(" ")} ended: ${output}`);
+    await delay(10);
+  }
   return {
     pid: child.pid,
     output: () => output,
     async [Symbol.asyncDispose]() {
-      child.kill("SIGTERM");
+      if (!hasEnded) child.kill("SIGTERM");
       await child.status;
-      await reading;
+      await Promise.all(reading);
     },
   };
+}
+
+export function startScript(script: string): Promise<RunningServer> {
+  const path = fileURLToPath(new URL(script, import.meta.url));
+  return startProgram(Deno.execPath(), [...DENO_ARGS, path], { isReady: /^http/m });
 }
 
 export interface RunningPlatform extends RunningServer {
@@ -52,11 +57,10 @@ export interface RunningPlatform extends RunningServer {
 }
 
 export async function startPlatform(dataDir: string, env: Record<string, string> = {}): Promise<RunningPlatform> {
-  const server = await startServer(MAIN, {
-    FLUXBASE_DATA_DIR: dataDir,
-    FLUXBASE_SERVER_ADDRESS: "127.0.0.1:0",
-    ...env,
-  }, /^curl /m);
+  const server = await startProgram(Deno.execPath(), [...DENO_ARGS, MAIN], {
+    env: { FLUXBASE_DATA_DIR: dataDir, FLUXBASE_SERVER_ADDRESS: "127.0.0.1:0", ...env },
+    isReady: /^curl /m,
+  });
   const exported = (name: string) => new RegExp(`^export ${name}=(.*)$`, "m").exec(server.output())?.[1] ?? "";
   return {
     ...server,
@@ -66,25 +70,41 @@ export async function startPlatform(dataDir: string, env: Record<string, string>
   };
 }
 
-export async function deploy({ url, serviceRoleKey }: RunningPlatform, name: string, code: string): Promise<void> {
-  const response = await fetch(`${url}/api/v1/functions?strict=true`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${serviceRoleKey}` },
-    body: JSON.stringify({ name, code }),
-  });
+/** Creates a function, or makes another version of it. */
+export async function deploy(
+  { url, serviceRoleKey }: RunningPlatform,
+  name: string,
+  code: string,
+  fields: Record<string, unknown> = {},
+): Promise<void> {
+  const send = (method: string, path: string) =>
+    fetch(`${url}/api/v1/functions${path}?strict=true`, {
+      method,
+      headers: { authorization: `Bearer ${serviceRoleKey}` },
+      body: JSON.stringify({ name, code, ...fields }),
+    });
+  let response = await send("POST", "");
+  if (response.status === 409) {
+    await response.body?.cancel();
+    response = await send("PUT", `/${name}`);
+  }
   const text = await response.text();
-  if (response.status !== 201) throw new Error(`Cannot deploy ${name}: ${text}`);
+  if (!response.ok) throw new Error(`Cannot deploy ${name}: ${text}`);
 }
 
-export function print(text: string): void {
-  Deno.stdout.writeSync(encoder.encode(`${text}\n`));
+export function invoke(
+  { url, anonKey }: RunningPlatform,
+  name: string,
+  init: RequestInit = {},
+): Promise<Response> {
+  return fetch(`${url}/api/v1/functions/${name}/invoke`, { ...init, headers: { apikey: anonKey } });
 }
 
-export function median(values: readonly number[]): number {
-  return percentile(values, 50);
-}
-
-export function percentile(values: readonly number[], percent: number): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * percent / 100))] ?? NaN;
+/** Processes of the sandboxes that a platform has now. */
+export async function sandboxPidsOf({ pid }: RunningPlatform): Promise<number[]> {
+  const tasks = [...Deno.readDirSync(`/proc/${pid}/task`)].map(({ name }) => name);
+  const lists = await Promise.all(tasks.map((task) => Deno.readTextFile(`/proc/${pid}/task/${task}/children`)));
+  const children = lists.flatMap((text) => text.trim().split(" ").filter((word) => word !== "").map(Number));
+  const commands = await Promise.all(children.map((child) => Deno.readTextFile(`/proc/${child}/cmdline`)));
+  return children.filter((_, index) => commands[index]?.includes("bootstrap.ts"));
 }

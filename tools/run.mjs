@@ -18,8 +18,7 @@ const SCRIPTS = {
   ok: [["run", "-A", "tools/test.ts"]],
   fmt: [["fmt", "--quiet"]],
   docs: [["run", "-A", "tools/settings_reference.ts"]],
-  bench: [["run", "-A", "bench/hello.ts"]],
-  "bench:cold": [["run", "-A", "bench/cold.ts"]],
+  bench: [["run", "-A", "bench/main.ts"]],
 };
 
 function fail(message) {

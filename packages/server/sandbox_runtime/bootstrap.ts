@@ -236,14 +236,22 @@ function runHandler(call: Call): unknown {
 function sendAnswer(call: Call, answer: Answer): Promise<void> | undefined {
   const { body } = answer;
   if (body instanceof ReadableStream) return sendStream(call, answer, body.getReader());
-  return sendWhole(call, answer, typeof body === "string" ? encoder.encode(body) : body);
+  return sendWhole(call, answer, body);
 }
 
-function sendWhole(call: Call, answer: Answer, bytes: Uint8Array | null): Promise<void> | undefined {
-  if (bytes !== null && bytes.length > INLINE_BODY_MAX_BYTES) return sendInChunks(call, answer, bytes);
+function sendWhole(call: Call, answer: Answer, body: string | Uint8Array | null): Promise<void> | undefined {
+  // A character is at most three bytes.
+  if (typeof body === "string" && body.length * 3 > INLINE_BODY_MAX_BYTES) body = encoder.encode(body);
+  if (body instanceof Uint8Array && body.length > INLINE_BODY_MAX_BYTES) return sendInChunks(call, answer, body);
   const done = call.backgroundCount === 0;
-  sendHead(call, answer, FLAG.inlineBody | (done ? FLAG.done : 0));
-  if (bytes !== null) writer.bytes(bytes);
+  const flags = FLAG.inlineBody | (done ? FLAG.done : 0);
+  if (typeof body === "string") {
+    sendHead(call, answer, flags | FLAG.textBody);
+    writer.text(body);
+  } else {
+    sendHead(call, answer, flags);
+    if (body !== null) writer.bytes(body);
+  }
   writer.end();
   call.answered = true;
   if (done) forget(call);

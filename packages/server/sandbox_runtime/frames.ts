@@ -62,6 +62,8 @@ export const FLAG = {
   done: 8,
   /** RESPONSE only: the size field holds the length of the body that follows in BODY frames. */
   knownSize: 16,
+  /** RESPONSE only: the inline body is text, so nothing is lost when it becomes a string. */
+  textBody: 64,
   /** RESPONSE only: the request becomes a WebSocket; the head has its protocol, if any. */
   webSocket: 32,
 } as const;

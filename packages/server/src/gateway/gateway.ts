@@ -193,21 +193,26 @@ const DROPPED: ReadonlySet<string> = new Set([
 ]);
 const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
 
+/** For a text without a type, the constructor of Response would make up another one. */
+const JSON_TYPE = { "content-type": "application/json" };
+
 function functionResponse(answer: SandboxResponse, cors: readonly HeaderPair[], requestId: string): Response {
   const { status, headers: own } = answer;
-  const response = new Response(BODILESS.has(status) ? dropBody(answer.body) : answer.body, { status });
+  const body = BODILESS.has(status) ? dropBody(answer.body) : answer.body;
+  const response = new Response(body, own === null ? { status, headers: JSON_TYPE } : { status });
   // Appended one by one: a list handed to the constructor is converted twice, 0.6 µs more when measured.
   const { headers } = response;
   headers.append("x-request-id", requestId);
   let decidesOnCors = false;
   try {
-    if (own === null) headers.append("content-type", "application/json");
     for (let index = 0; own !== null && index < own.length; index += 2) {
       const name = (own[index] ?? "").toLowerCase();
+      const value = own[index + 1] ?? "";
       if (DROPPED.has(name)) continue;
       // A function that speaks of origins itself is taken at its word.
       if (name === "access-control-allow-origin") decidesOnCors = true;
-      headers.append(name, own[index + 1] ?? "");
+      if (name === "content-type") headers.set(name, value);
+      else headers.append(name, value);
     }
   } catch (error) {
     void dropBody(answer.body);

@@ -43,7 +43,7 @@ export interface SandboxResponse {
   readonly status: number;
   /** Names and values in turn, or null for `content-type: application/json` alone. */
   readonly headers: readonly string[] | null;
-  readonly body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array<ArrayBuffer>> | null;
+  readonly body: Uint8Array<ArrayBuffer> | string | ReadableStream<Uint8Array<ArrayBuffer>> | null;
   /** The function's end of a WebSocket; its status is 101. */
   readonly socket?: SocketLink;
 }

@@ -436,7 +436,7 @@ export class Sandbox implements ExchangeHolder {
     if (response.flags & FLAG.done) this.#finish(exchange);
   }
 
-  #answer(exchange: Exchange, { flags, status, headers, sizeBytes, body }: ResponseFrame): void {
+  #answer(exchange: Exchange, { flags, status, headers, sizeBytes, body, bodyBytes }: ResponseFrame): void {
     const { id, request } = exchange;
     const limit = request.responseBodyMaxBytes;
     if (flags & FLAG.webSocket) {
@@ -454,8 +454,8 @@ export class Sandbox implements ExchangeHolder {
         unwanted: () => this.abandon(exchange),
       });
     }
-    if (body.length > limit) exchange.fail(responseTooLarge(limit, body.length));
-    else exchange.answer({ status, headers, body: body.length === 0 ? null : body });
+    if (bodyBytes > limit) exchange.fail(responseTooLarge(limit, bodyBytes));
+    else exchange.answer({ status, headers, body: bodyBytes === 0 ? null : body });
   }
 
   #linkSocket(id: number, headers: readonly string[] | null): SocketLink {

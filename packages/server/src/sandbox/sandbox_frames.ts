@@ -40,8 +40,13 @@ export interface ResponseFrame {
   readonly headers: readonly string[] | null;
   /** Of a body that follows in BODY frames, if known. */
   readonly sizeBytes: number;
-  readonly body: Uint8Array<ArrayBuffer>;
+  /** A string where the sandbox says that it is text. */
+  readonly body: Uint8Array<ArrayBuffer> | string;
+  readonly bodyBytes: number;
 }
+
+/** A body that begins with a byte order mark keeps it. */
+const exactDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 export function parseResponse(payload: Uint8Array): ResponseFrame {
   const head = readResponseHead(payload);
@@ -49,9 +54,12 @@ export function parseResponse(payload: Uint8Array): ResponseFrame {
   if (flags & FLAG.webSocket ? status !== 101 : status < 200 || status > 599) {
     throw violation(`a RESPONSE with status ${status}`);
   }
-  if (payload.length - bodyStart > INLINE_BODY_MAX_BYTES) throw violation("an inline body that is too large");
+  const bodyBytes = payload.length - bodyStart;
+  if (bodyBytes > INLINE_BODY_MAX_BYTES) throw violation("an inline body that is too large");
   const headers = flags & FLAG.jsonHead ? null : readHeaders(payload, head);
-  return { flags, status, headers, sizeBytes, body: payload.slice(bodyStart) };
+  // As a string it is two copies less on its way to the client.
+  const body = flags & FLAG.textBody ? exactDecoder.decode(payload.subarray(bodyStart)) : payload.slice(bodyStart);
+  return { flags, status, headers, sizeBytes, body, bodyBytes };
 }
 
 const isLogLevel = (value: unknown): value is LogLevel => LOG_LEVELS.some((level) => level === value);

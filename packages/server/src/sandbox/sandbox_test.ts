@@ -94,7 +94,10 @@ const owner = fc.oneof(
 );
 const bytes = fc.uint8Array({ maxLength: 200 });
 const response = fc.record({
-  flags: fc.oneof(fc.constantFrom(1, 2, 5, 9, 13, 18, 32, FLAG.jsonHead | FLAG.inlineBody | FLAG.done), fc.nat(255)),
+  flags: fc.oneof(
+    fc.constantFrom(1, 2, 5, 9, 13, 18, 32, 65, 77, FLAG.jsonHead | FLAG.inlineBody | FLAG.done),
+    fc.nat(255),
+  ),
   status: fc.oneof({ weight: 6, arbitrary: fc.integer({ min: 200, max: 599 }) }, fc.constant(101), fc.nat(65_535)),
   sizeBytes: fc.oneof(fc.constant(0), fc.nat(0xffff_ffff)),
   head: fc.constantFrom(

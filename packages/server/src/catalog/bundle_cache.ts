@@ -6,6 +6,7 @@
 export interface BundleCache {
   /** Reads once, however many ask at the same time; what cannot be read is not kept. */
   get(key: string, read: () => Promise<string | undefined>): Promise<string | undefined>;
+  keep(key: string, bundle: string): void;
 }
 
 export function createBundleCache(maxBytes: number): BundleCache {
@@ -25,6 +26,7 @@ export function createBundleCache(maxBytes: number): BundleCache {
   }
 
   function keep(key: string, bundle: string): void {
+    bytes -= kept.get(key)?.length ?? 0;
     kept.set(key, bundle);
     bytes += bundle.length;
     for (const [oldKey, old] of kept) {
@@ -35,6 +37,7 @@ export function createBundleCache(maxBytes: number): BundleCache {
   }
 
   return {
+    keep,
     get(key, read) {
       const bundle = kept.get(key);
       if (bundle !== undefined) {

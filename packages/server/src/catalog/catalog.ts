@@ -26,6 +26,8 @@ export interface Catalog {
   all(): LiveFunction[];
   /** The bundle of the live version; from memory when it was read lately. */
   bundleOf(fn: LiveFunction): Promise<string>;
+  /** Whoever has just deployed calls first. */
+  keepBundle(version: { functionId: string; number: number; bundle: string }): void;
   /** After a local change, so that whoever made it sees it at once. */
   refresh(functionId: string): Promise<void>;
   /** Tells of every change; returns the way to stop. */
@@ -97,12 +99,13 @@ export async function startCatalog({ db, listener, log }: CatalogOptions): Promi
     find: (namespace, name) => byName.get(namespace)?.get(name),
     all: () => [...byId.values()],
     async bundleOf({ id, liveVersion, name }) {
-      const bundle = await bundles.get(`${id}:${liveVersion}`, () => readBundle(db, id, liveVersion ?? 0));
+      const bundle = await bundles.get(bundleKey(id, liveVersion), () => readBundle(db, id, liveVersion ?? 0));
       if (bundle === undefined) {
         throw new Error(`Cannot find the bundle of version ${liveVersion} of function "${name}"`);
       }
       return bundle;
     },
+    keepBundle: ({ functionId, number, bundle }) => bundles.keep(bundleKey(functionId, number), bundle),
     refresh,
     subscribe(subscriber) {
       subscribers.add(subscriber);
@@ -113,6 +116,10 @@ export async function startCatalog({ db, listener, log }: CatalogOptions): Promi
       await reading;
     },
   };
+}
+
+function bundleKey(functionId: string, version: number | null): string {
+  return `${functionId}:${version}`;
 }
 
 /** A version is immutable, so its number stands for its settings and env. */

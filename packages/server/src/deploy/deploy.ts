@@ -102,7 +102,7 @@ export function createDeployer(parts: DeployParts): Deployer {
         source: options.source,
         createdBy: options.createdBy,
       }, version);
-      await catalog.refresh(id);
+      await publish(id, 1, version);
     } catch (error) {
       throw isUniqueViolation(error) ? alreadyExists(namespace, name) : error;
     }
@@ -136,13 +136,21 @@ export function createDeployer(parts: DeployParts): Deployer {
       unlessHash: before.contentHash,
     }, options);
     if (version !== undefined && !await addVersion(db, fn.id, version, fn.latestVersion)) return false;
+    const number = fn.latestVersion + 1;
     const change = {
       ...(input.description === undefined ? {} : { description: input.description }),
       ...(input.enabled === undefined ? {} : { enabled: input.enabled }),
     };
     if (Object.keys(change).length > 0) await updateFunction(db, fn.id, change);
-    await catalog.refresh(fn.id);
+    await publish(fn.id, number, version);
     return true;
+  }
+
+  async function publish(functionId: string, number: number, version: NewVersion | undefined): Promise<void> {
+    if (version !== undefined && version.bundle !== null) {
+      catalog.keepBundle({ functionId, number, bundle: version.bundle });
+    }
+    await catalog.refresh(functionId);
   }
 
   interface Ingredients {

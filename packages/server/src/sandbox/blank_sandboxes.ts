@@ -31,7 +31,8 @@ export interface BlankOptions {
   /** Kept ahead for each of the profiles used last. */
   readonly perProfileCount: number;
   start(profile: SandboxProfile): Promise<Sandbox>;
-  hasRoom(): boolean;
+  /** Whether one more may exist; another one may be ended for it. */
+  makeRoom(): boolean;
 }
 
 /** Started again a moment after one was taken, so that the cold call has the processor to itself. */
@@ -49,7 +50,7 @@ interface Shelf {
   comingCount: number;
 }
 
-export function createBlankSandboxes({ log, perProfileCount, start, hasRoom }: BlankOptions): BlankSandboxes {
+export function createBlankSandboxes({ log, perProfileCount, start, makeRoom }: BlankOptions): BlankSandboxes {
   // A Map keeps the order of insertion: the profile asked for last is the last one.
   const shelves = new Map<string, Shelf>();
   const timers = new Set<ReturnType<typeof setTimeout>>();
@@ -106,7 +107,7 @@ export function createBlankSandboxes({ log, perProfileCount, start, hasRoom }: B
   function refill(shelf: Shelf): void {
     const isKept = [...shelves.values()].slice(-PROFILES_MAX_COUNT).includes(shelf);
     const wantedCount = isKept && !isStopping ? perProfileCount + shelf.waiting.length : 0;
-    while (shelf.ready.length + shelf.comingCount < wantedCount && hasRoom()) plan(shelf);
+    while (shelf.ready.length + shelf.comingCount < wantedCount && makeRoom()) plan(shelf);
   }
 
   return {

@@ -20,6 +20,7 @@ import type { AnswerCall } from "./own_calls.ts";
 import { clientClosed, Sandbox } from "./sandbox.ts";
 import { createSandboxMeter } from "./sandbox_meter.ts";
 import { type SandboxProcessOptions, type SandboxProfile, startSandboxProcess } from "./sandbox_process.ts";
+import type { SandboxState } from "./sandbox_state.ts";
 import { scratchIsOver, scratchLimit } from "./scratch.ts";
 
 /** One version of one function, as far as a sandbox needs to know it. */
@@ -126,6 +127,8 @@ const MOVES_MAX_COUNT = 3;
 const BLANK_MIB = 16;
 /** Of the machine's memory for all sandboxes, where no number is set. */
 const MEMORY_PART = 0.6;
+/** A sandbox that was idle for so long may be ended for the sake of a blank one. */
+const YIELDS_AFTER_MS = 2_000;
 const DEFAULT_PROFILE: SandboxProfile = { net: true, read: false, write: false, memoryMiB: LIMITS.memoryMiB.default };
 
 export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
@@ -145,7 +148,12 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   let startedCount = 0;
   let isStopping = false;
 
-  const blanks = createBlankSandboxes({ log, perProfileCount: limits.blankSandboxCount, start: startBlank, hasRoom });
+  const blanks = createBlankSandboxes({
+    log,
+    perProfileCount: limits.blankSandboxCount,
+    start: startBlank,
+    makeRoom: makeRoomForBlank,
+  });
   const ticker = setInterval(tick, TICK_MS);
   const housekeeper = setInterval(keepHouse, HOUSEKEEPING_MS);
 
@@ -376,14 +384,19 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
 
   /** True when one more sandbox may exist; ends the one that was idle longest if that is what it takes. */
   function makeRoom(): boolean {
-    return hasRoom() || endOldestIdle();
+    return hasRoom() || endOldestIdle(["ready", "blank"]);
   }
 
-  function endOldestIdle(): boolean {
+  /** A function that nobody calls gives way to the next cold call, unless it was called just now. */
+  function makeRoomForBlank(): boolean {
+    return hasRoom() || endOldestIdle(["ready"], YIELDS_AFTER_MS);
+  }
+
+  function endOldestIdle(states: readonly SandboxState[], idleMs = 0): boolean {
     let oldest: Sandbox | undefined;
     for (const sandbox of all.keys()) {
-      const isIdle = sandbox.load === 0 && (sandbox.state === "ready" || sandbox.state === "blank");
-      if (isIdle && (oldest === undefined || sandbox.idleSinceMs < oldest.idleSinceMs)) oldest = sandbox;
+      if (sandbox.load > 0 || !states.includes(sandbox.state) || now() - sandbox.idleSinceMs < idleMs) continue;
+      if (oldest === undefined || sandbox.idleSinceMs < oldest.idleSinceMs) oldest = sandbox;
     }
     if (oldest === undefined) return false;
     blanks.remove(oldest);
@@ -473,7 +486,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
       if (fleet.waiting.length > 0) growFor(fleet);
       else forgetIfEmpty(fleet);
     }
-    if (meter.memoryMiB() > memoryMaxMiB) endOldestIdle();
+    if (meter.memoryMiB() > memoryMaxMiB) endOldestIdle(["ready", "blank"]);
     meter.shareProcessors(functionIdOf);
   }
 

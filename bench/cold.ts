@@ -24,7 +24,7 @@ function padded(bytes: number): string {
 }
 
 async function call(platform: RunningPlatform, name: string): Promise<void> {
-  const response = await invoke(platform, name);
+  const response = await invoke(platform, `${name}/invoke`);
   const text = await response.text();
   if (text !== "hello") throw new Error(`${name} answered ${response.status} ${text}`);
 }

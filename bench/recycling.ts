@@ -26,7 +26,7 @@ export const recycling: Suite = {
     let newest = 0;
     const sides = Array.from({ length: SIDES_COUNT }, async () => {
       while (!isOver) {
-        const response = await invoke(platform, "changes");
+        const response = await invoke(platform, "changes/invoke");
         const text = await response.text();
         callCount += 1;
         if (response.status !== 200) failures.push(`${response.status} ${text}`);

@@ -5,10 +5,10 @@
  */
 import { fileURLToPath } from "node:url";
 import { delay } from "../packages/server/src/core/clock.ts";
-import { V8_FLAGS } from "../packages/server/src/core/v8_flags.mjs";
+import { SERVER_V8_FLAGS } from "../packages/server/src/core/v8_flags.mjs";
 
 const MAIN = fileURLToPath(new URL("../packages/server/src/main.ts", import.meta.url));
-const DENO_ARGS = ["run", "-A", "--no-check", `--v8-flags=${V8_FLAGS}`];
+const DENO_ARGS = ["run", "-A", "--no-check", `--v8-flags=${SERVER_V8_FLAGS}`];
 const decoder = new TextDecoder();
 
 export interface RunningServer {
@@ -92,12 +92,13 @@ export async function deploy(
   if (!response.ok) throw new Error(`Cannot deploy ${name}: ${text}`);
 }
 
+/** `path` is that below `/functions/`, such as `hello/invoke?a=b`. */
 export function invoke(
   { url, anonKey }: RunningPlatform,
-  name: string,
+  path: string,
   init: RequestInit = {},
 ): Promise<Response> {
-  return fetch(`${url}/api/v1/functions/${name}/invoke`, { ...init, headers: { apikey: anonKey } });
+  return fetch(`${url}/api/v1/functions/${path}`, { ...init, headers: { apikey: anonKey } });
 }
 
 /** Processes of the sandboxes that a platform has now. */

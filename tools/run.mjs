@@ -6,14 +6,14 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { V8_FLAGS } from "../packages/server/src/core/v8_flags.mjs";
+import { SERVER_V8_FLAGS } from "../packages/server/src/core/v8_flags.mjs";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const SECOND_SIGNAL_EXIT = 130;
 
 /** Arguments of Deno for each script; what the user adds goes to the end. */
 const SCRIPTS = {
-  start: [["run", "-A", `--v8-flags=${V8_FLAGS}`, "packages/server/src/main.ts"]],
+  start: [["run", "-A", `--v8-flags=${SERVER_V8_FLAGS}`, "packages/server/src/main.ts"]],
   test: [["run", "-A", "tools/test.ts"]],
   ok: [["run", "-A", "tools/test.ts"]],
   fmt: [["fmt", "--quiet"]],

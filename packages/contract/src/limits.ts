@@ -58,7 +58,7 @@ export const LIMITS = {
   /** How long one WebSocket may stay open. */
   webSocketLifeMs: { min: 1_000, default: 3_600_000, max: 86_400_000 },
   /** Requests that wait for a free sandbox, over all functions. */
-  waitingRequestsCount: { min: 0, default: 1_000, max: 100_000 },
+  waitingRequestsCount: { min: 0, default: 2_000, max: 100_000 },
   waitForSandboxMs: { min: 0, default: 10_000, max: 60_000 },
   /** How long a stopping server waits for running requests. */
   drainMs: { min: 0, default: 10_000, max: 600_000 },

@@ -93,6 +93,8 @@ export interface ByteConnection {
 }
 
 const BATCH_BYTES = 256 * 1024;
+/** A buffer that had to grow for streamed bodies is kept up to this size: making it anew is garbage of its size. */
+const BATCH_KEPT_MAX_BYTES = 1024 * 1024;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -195,7 +197,7 @@ export class FrameWriter {
     this.#connection.write(batch).then((written) => {
       if (written < batch.length) return this.#send(batch.subarray(written));
       this.#writing = false;
-      if (this.#spare.length > BATCH_BYTES) this.#spare = new Uint8Array(BATCH_BYTES);
+      if (this.#spare.length > BATCH_KEPT_MAX_BYTES) this.#spare = new Uint8Array(BATCH_BYTES);
       this.flush();
     }, this.#onError);
   }

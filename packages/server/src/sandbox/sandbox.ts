@@ -26,6 +26,7 @@ import {
 } from "../../sandbox_runtime/frames.ts";
 import { SlotTable } from "../../sandbox_runtime/slot_table.ts";
 import type { Fence } from "../../sandbox_runtime/harden.ts";
+import type { ChunkGarbage } from "../core/chunk_garbage.ts";
 import { delay } from "../core/clock.ts";
 import { InvariantError } from "../core/invariant.ts";
 import { TokenBucket } from "../core/token_bucket.ts";
@@ -81,6 +82,7 @@ export interface SandboxOptions {
   readonly limits: SandboxLimits;
   /** Answers what the function asks of the platform itself; null where it may not ask. */
   readonly answerCall: AnswerCall | null;
+  readonly garbage: ChunkGarbage;
   now(): number;
 }
 
@@ -123,6 +125,7 @@ export class Sandbox implements ExchangeHolder {
   readonly #exchanges = new SlotTable<Exchange>();
   readonly #uploads = new Map<number, BodyOutbox>();
   readonly #ownCalls: OwnCalls | undefined;
+  readonly #garbage: ChunkGarbage;
   readonly #frameBudget: TokenBucket;
   readonly #ready = Promise.withResolvers<void>();
   readonly #gone = Promise.withResolvers<void>();
@@ -143,12 +146,17 @@ export class Sandbox implements ExchangeHolder {
     return sandbox;
   }
 
-  private constructor(process: SandboxProcess, events: SandboxEvents, { limits, answerCall, now }: SandboxOptions) {
+  private constructor(
+    process: SandboxProcess,
+    events: SandboxEvents,
+    { limits, answerCall, garbage, now }: SandboxOptions,
+  ) {
     this.pid = process.pid;
     this.scratchDir = process.scratchDir;
     this.limits = limits;
     this.#process = process;
     this.#events = events;
+    this.#garbage = garbage;
     this.#now = now;
     this.startedMs = this.idleSinceMs = this.#lastPongMs = now();
     this.#frameBudget = new TokenBucket(this.startedMs, FRAME_BUDGET);
@@ -316,6 +324,7 @@ export class Sandbox implements ExchangeHolder {
       const isComplete = await outbox.pump(reader, (chunk) => {
         const bytes = chunk as Uint8Array;
         sentBytes += bytes.length;
+        this.#garbage.passed(bytes.length);
         if (sentBytes > requestBodyMaxBytes) throw bodyTooLarge(requestBodyMaxBytes);
         return bytes;
       });
@@ -480,6 +489,7 @@ export class Sandbox implements ExchangeHolder {
     this.#frameCostUs += payload.length * FRAME_COST_US.perBodyByte;
     if (payload.length > BODY_CHUNK_MAX_BYTES) throw violation("a BODY that is too large");
     if (exchange === undefined || !exchange.isStreaming) return;
+    this.#garbage.passed(payload.length);
     const cut = exchange.pushBody(payload.slice());
     if (exchange.isOverWindow) throw violation("more body than it had credit for");
     if (cut === undefined) return;

@@ -9,6 +9,7 @@
  * @module
  */
 import { type LimitKey, LIMITS, PlatformError } from "@fluxbase/contract";
+import { ChunkGarbage } from "../core/chunk_garbage.ts";
 import { type Clock, delay } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { FrameError } from "../../sandbox_runtime/frames.ts";
@@ -141,6 +142,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   const functionMaxCount = shareOf(limits.sandboxCount);
   const functionWaitingMaxCount = shareOf(limits.waitingRequestsCount);
   const now = () => clock.nowMs();
+  const garbage = new ChunkGarbage();
   const meter = createSandboxMeter(now);
   const logBudgets = createLogBudgets(limits.logBytesPerSec, now);
   const queue = { abandon: leaveQueue };
@@ -366,6 +368,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     const sandbox = started = await Sandbox.start(process, events, {
       limits: { ...limits, memoryMiB: profile.memoryMiB },
       answerCall: profile.net ? options.answerOwnCall : null,
+      garbage,
       now,
     });
     all.set(sandbox, undefined);

@@ -11,6 +11,7 @@ import { PlatformError } from "@fluxbase/contract";
 import fc from "fast-check";
 import { FLAG, FRAME, FrameWriter, OF_CALL, PROTOCOL_VERSION, readFrames } from "../../sandbox_runtime/frames.ts";
 import { FENCES } from "../../sandbox_runtime/harden.ts";
+import { ChunkGarbage } from "../core/chunk_garbage.ts";
 import { Exchange, type Outcome, type SandboxRequest } from "./exchange.ts";
 import { Sandbox, type SandboxEvents } from "./sandbox.ts";
 import type { ProcessExit, SandboxProcess } from "./sandbox_process.ts";
@@ -192,6 +193,7 @@ Deno.test("a sandbox may send anything: every request ends once and properly, an
           webSocketLifeMs: 60_000,
         },
         answerCall: () => Promise.resolve(new Response("own")),
+        garbage: new ChunkGarbage(),
         now: () => performance.now(),
       });
       await sandbox.loadBundle("", {
@@ -290,6 +292,7 @@ Deno.test("frames that answer nothing are held up, those of others are not", asy
       webSocketLifeMs: 60_000,
     },
     answerCall: null,
+    garbage: new ChunkGarbage(),
     now: () => performance.now(),
   });
   // Ids that mean nothing: late frames look like this, so none of them is a violation.

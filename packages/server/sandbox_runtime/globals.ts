@@ -90,13 +90,36 @@ export function defineGlobals(identity: FunctionIdentity, track: Track): void {
   define(globalThis, "EdgeRuntime", Object.freeze({ waitUntil: (work: Promise<unknown>) => fluxbase.waitUntil(work) }));
 }
 
-/** Shared between processes or leading to the harness; none of it needs a permission, so it is taken away. */
-const REMOVED_GLOBALS = ["localStorage", "sessionStorage", "caches", "Worker"];
+/**
+ * Shared between processes, leading to the harness or to drivers of the machine; none of it needs a permission, so it is
+ * taken away. With each object go the classes whose methods would work on a forged one.
+ */
+const REMOVED_GLOBALS =
+  /^(localStorage|sessionStorage|Storage|StorageEvent|caches|Cache|CacheStorage|Worker|nodeBootstrap|OffscreenCanvas|ImageBitmapRenderingContext|GPU.*)$/;
 
 export function removeUnsafeGlobals(): void {
-  for (const name of REMOVED_GLOBALS) Reflect.deleteProperty(globalThis, name);
+  const workers = [globalThis.Worker, process.getBuiltinModule("node:worker_threads").Worker];
+  for (const worker of workers) forbidConstruction(worker);
+  for (const name of Object.getOwnPropertyNames(globalThis)) {
+    if (REMOVED_GLOBALS.test(name)) Reflect.deleteProperty(globalThis, name);
+  }
+  Reflect.deleteProperty(Navigator.prototype, "gpu");
   const key = Reflect.get(Deno, "internal");
   if (typeof key === "symbol") Reflect.deleteProperty(Deno, key);
+  // How this process was started is nobody's business.
+  Object.defineProperty(Deno, "args", { value: [], writable: true, enumerable: true, configurable: true });
+  process.argv.length = 2;
+}
+
+/**
+ * A worker is a second isolate: with Deno's internals, with a heap of its own, and with a loop that nobody watches. The
+ * modules that hand out its class cannot be changed, but a class whose parent throws constructs nothing.
+ */
+function forbidConstruction(worker: object): void {
+  Object.setPrototypeOf(worker, function () {
+    throw new TypeError("Cannot start a worker: a function runs on one thread; call another function instead");
+  });
+  Object.freeze(worker);
 }
 
 function define(target: object, name: string, value: unknown): void {

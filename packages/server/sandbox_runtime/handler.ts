@@ -38,12 +38,15 @@ export function findHandler(exports: Readonly<Record<string, unknown>>, served: 
 /** Stands in for `Deno.serve` while a bundle loads: keeps the handler, binds nothing. */
 export function captureServe(onServe: (handler: UserHandler) => void): typeof Deno.serve {
   function serve(...values: unknown[]): unknown {
-    const handler = values.find(isHandler) ?? values.map(handlerOfOptions).find(isHandler);
+    const handler = values.find(isHandler) ?? values.map((value) => partOf(value, "handler")).find(isHandler);
     if (handler === undefined) throw new TypeError("Cannot serve without a handler: call Deno.serve(handler)");
     onServe(handler);
+    const addr = { transport: "tcp", hostname: "127.0.0.1", port: 0 };
+    const onListen: unknown = values.map((value) => partOf(value, "onListen")).find(isHandler);
+    if (isHandler(onListen)) onListen(addr, undefined);
     return {
       finished: new Promise<void>(() => {}),
-      addr: { transport: "tcp", hostname: "127.0.0.1", port: 0 },
+      addr,
       ref() {},
       unref() {},
       shutdown: () => Promise.resolve(),
@@ -53,8 +56,8 @@ export function captureServe(onServe: (handler: UserHandler) => void): typeof De
   return serve as typeof Deno.serve;
 }
 
-function handlerOfOptions(value: unknown): unknown {
-  return typeof value === "object" && value !== null ? Reflect.get(value, "handler") : undefined;
+function partOf(options: unknown, name: string): unknown {
+  return typeof options === "object" && options !== null ? Reflect.get(options, name) : undefined;
 }
 
 function isHandler(value: unknown): value is UserHandler {

@@ -16,11 +16,15 @@ const NativeHeaders = Headers;
 const NO_HEADERS: Answer["headers"] = [];
 const JSON_HEADERS: Answer["headers"] = [["content-type", "application/json"]];
 
-/** Accepts a Response, the guide's `{status, headers?, body?}`, any other value (JSON), undefined or null (204). */
+/**
+ * Accepts a Response, the guide's `{status, headers?, body?}`, what a Response takes as body (bytes, a stream, a Blob, a
+ * form), any other value (JSON), undefined or null (204).
+ */
 export function toAnswer(result: unknown): Answer {
   if (result === undefined || result === null) return { status: 204, headers: NO_HEADERS, body: null };
   if (result instanceof NativeResponse) return fromResponse(result);
   if (isGuideResult(result)) return fromGuideResult(result);
+  if (isBody(result)) return fromGuideResult({ body: result });
   return { status: 200, headers: JSON_HEADERS, body: toJson(result) };
 }
 
@@ -52,12 +56,14 @@ function fromGuideResult(result: GuideResult): Answer {
   const headers = pairsOf(result.headers);
   if (body === undefined || body === null) return { status, headers, body: null };
   if (typeof body === "string") return { status, headers: withType(headers, "text/plain;charset=UTF-8"), body };
-  if (body instanceof Uint8Array || body instanceof ReadableStream) return { status, headers, body };
-  if (body instanceof ArrayBuffer) return { status, headers, body: new Uint8Array(body) };
-  if (body instanceof Blob || body instanceof FormData || body instanceof URLSearchParams) {
-    return fromResponse(new NativeResponse(body, { status, headers }));
-  }
+  if (isBody(body)) return fromResponse(new NativeResponse(body, { status, headers }));
   return { status, headers: withType(headers, "application/json"), body: toJson(body) };
+}
+
+const BODY_CLASSES = [Uint8Array, ReadableStream, ArrayBuffer, DataView, Blob, FormData, URLSearchParams];
+
+function isBody(value: unknown): value is BodyInit {
+  return BODY_CLASSES.some((bodyClass) => value instanceof bodyClass);
 }
 
 function withType(headers: [string, string][], type: string): [string, string][] {

@@ -87,44 +87,6 @@ platformTest("calls", async (platform, step) => {
     await response.body?.cancel();
   });
 
-  await step("results: value, nothing, text, object, Response", async () => {
-    const results: [string, string, number, string | null, string][] = [
-      ["value", `() => [1, 2]`, 200, "application/json", "[1,2]"],
-      ["nothing", `() => undefined`, 204, null, ""],
-      ["text", `() => ({ status: 201, body: "made" })`, 201, "text/plain;charset=UTF-8", "made"],
-      ["object", `() => ({ status: 404, body: { a: 1 } })`, 404, "application/json", `{"a":1}`],
-      ["answer", `() => new Response("x", { status: 418, headers: { "content-type": "a/b" } })`, 418, "a/b", "x"],
-    ];
-    for (const [name, handler, status, type, text] of results) {
-      await platform.deploy(name, `const handler = ${handler};`);
-      const response = await platform.call(name);
-      assert.deepEqual([response.status, response.headers.get("content-type"), await response.text()], [
-        status,
-        type,
-        text,
-      ]);
-    }
-  });
-
-  await step("handler forms: declared, exported, const, default, main", async () => {
-    const forms: [string, string][] = [
-      ["declared", `async function handler(req) { return req.body + "!"; }`],
-      ["exported", `export async function handler(req) { return req.body + "!"; }`],
-      ["constant", `const handler = (req) => req.body + "!";`],
-      ["default-function", `export default async function (req) { return req.body + "!"; }`],
-      ["fallback", `function main(req) { return req.body + "!"; }`],
-      [
-        "typed",
-        `type T = string; async function handler(req: Request): Promise<T> { return req.body as unknown as T + "!"; }`,
-      ],
-    ];
-    for (const [name, code] of forms) {
-      await platform.deploy(name, code);
-      const response = await platform.call(name, { method: "POST", body: "hi" });
-      assert.equal(await response.text(), `"hi!"`, name);
-    }
-  });
-
   await step("a streamed answer arrives as it is made", async () => {
     await platform.deploy(
       "sse",
@@ -255,3 +217,38 @@ platformTest("calls", async (platform, step) => {
     assert.deepEqual(await (await platform.call("no-env")).json(), {});
   });
 });
+
+platformTest("a handler that answers early is done, whatever the client still sends", async (platform) => {
+  await platform.deploy(
+    "early",
+    `export default { fetch: async (req) => {
+      const { value } = await req.body.getReader().read();
+      return new Response("enough after " + value.length, { status: 403 });
+    } }`,
+  );
+  const sizeBytes = 100_000_000;
+  const connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(platform.url).port) });
+  const send = (text: string) => connection.write(new TextEncoder().encode(text));
+  const head = `POST /api/v1/functions/early/invoke HTTP/1.1\r\nhost: x\r\napikey: ${platform.anonKey}\r\n`;
+  const read = async () => {
+    const buffer = new Uint8Array(4_096);
+    return new TextDecoder().decode(buffer.subarray(0, await connection.read(buffer) ?? 0));
+  };
+  await send(`${head}content-length: ${sizeBytes}\r\n\r\n`);
+  const chunk = new Uint8Array(100_000);
+  for (let sent = 0; sent < 1_000_000; sent += chunk.length) await writeAll(connection, chunk);
+  // The answer and its record are there with most of the body still to come.
+  assert.match(await read(), /^HTTP\/1.1 403 [\s\S]*enough after \d+/);
+  const [execution] = await platform.executions("early");
+  assert.deepEqual([execution.status_code, execution.error_code], [403, null]);
+
+  // A client that first sends everything and then reads must not get stuck: what comes is taken and thrown away.
+  for (let sent = 1_000_000; sent < sizeBytes; sent += chunk.length) await writeAll(connection, chunk);
+  await send(`${head}content-length: 4\r\n\r\nnext`);
+  assert.match(await read(), /^HTTP\/1.1 403 [\s\S]*enough after 4/);
+  connection.close();
+}, { FLUXBASE_LIMITS_REQUEST_BODY_BYTES: "1000000000" });
+
+async function writeAll(connection: Deno.Conn, bytes: Uint8Array): Promise<void> {
+  for (let written = 0; written < bytes.length;) written += await connection.write(bytes.subarray(written));
+}

@@ -47,6 +47,13 @@ async function attack(
       assert.match(text, one.gets);
       assert.equal(response.status, one.status ?? 200, text);
       await victim();
+      const [execution] = await platform.executions(name);
+      const told = response.status >= 500 ? JSON.parse(text) : { code: null, error: null };
+      assert.deepEqual(
+        [execution.error_code, execution.error_message],
+        [told.code, told.error],
+        "what the record says",
+      );
     });
   }
 }
@@ -136,9 +143,35 @@ platformTest("a function cannot reach the machine", async (platform, step) => {
     },
     { name: "Deno[Deno.internal]", code: `return typeof Deno[Deno.internal];`, gets: /undefined/ },
     {
-      name: "shared storage",
-      code: `return [typeof localStorage, typeof sessionStorage, typeof caches, typeof Worker].join();`,
-      gets: /^undefined,undefined,undefined,undefined$/,
+      name: "what is shared between processes, or a driver of the machine",
+      code:
+        `const names = ["localStorage", "sessionStorage", "Storage", "caches", "Cache", "CacheStorage", "Worker", "GPU", "GPUDevice", "OffscreenCanvas"];
+        return [...names.filter((name) => name in globalThis), typeof navigator.gpu].join();`,
+      gets: /^undefined$/,
+    },
+    {
+      name: "a worker of node:worker_threads, by every way to its class",
+      code: `const direct = await import("node:" + "worker_threads");
+        const others = [process.getBuiltinModule("worker_threads"), await import("data:text/javascript," + encodeURIComponent('export * from "node:worker_threads"'))];
+        const text = "require('node:worker_threads').parentPort.postMessage(typeof Deno[Deno.internal])";
+        class Mine extends direct.Worker {}
+        const tries = [...[direct, ...others].map((module) => () => new module.Worker(text, { eval: true })), () => new Mine(text, { eval: true }),
+          () => Reflect.construct(direct.Worker, [text, { eval: true }], Map),
+          () => { Object.setPrototypeOf(direct.Worker, EventTarget); return new direct.Worker(text, { eval: true }); }];
+        const outcomes = tries.map((make) => { try { make(); return "a worker"; } catch (error) { return error.message; } });
+        return [...new Set(outcomes)].join(" | ");`,
+      gets: /^Cannot start a worker: [^|]*( \| [^|]*not extensible)?$/,
+    },
+    {
+      name: "how its process was started",
+      code: `return JSON.stringify([Deno.args, process.argv.slice(2), process.execArgv]);`,
+      gets: /^\[\[\],\[\],\[\]\]$/,
+    },
+    {
+      name: "flags of V8",
+      code:
+        `const v8 = await import("node:" + "v8"); v8.setFlagsFromString("--allow-natives-syntax"); return eval("%GetOptimizationStatus(() => 1)");`,
+      gets: /SyntaxError/,
     },
     {
       name: "Deno.openKv",

@@ -211,7 +211,7 @@ function rounded(ms: number): number {
 
 function logView(line: StoredLogLine): LogEntry {
   return {
-    id: `${line.executionId}-${line.lineNumber}`,
+    id: `${line.executionId ?? line.loggedAt.getTime()}-${line.lineNumber}`,
     timestamp: line.loggedAt.toISOString(),
     level: line.level,
     message: line.message,

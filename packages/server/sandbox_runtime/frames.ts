@@ -124,11 +124,6 @@ export class FrameWriter {
     this.#onError = onError;
   }
 
-  /** Bytes that wait for the socket. */
-  get pendingBytes(): number {
-    return this.#length;
-  }
-
   begin(type: number, id: number): void {
     this.#reserve(HEADER_BYTES);
     this.#frameStart = this.#length;

@@ -22,7 +22,7 @@ async function watchStatements({ db, databaseUrl }: TestPlatform): Promise<() =>
   await sql`select pg_terminate_backend(pid) from pg_stat_activity
              where datname = current_database() and pid <> pg_backend_pid()`.execute(db);
   const logFile = join(Deno.env.get("FLUXBASE_TEST_DATABASE_DIR") ?? "", "..", "postgres.log");
-  return async () => {
+  const read = async () => {
     const { rows } = await sql<{ pid: number }>`
       select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`.execute(db);
     const pids = new Set(rows.map(({ pid }) => String(pid)));
@@ -32,6 +32,14 @@ async function watchStatements({ db, databaseUrl }: TestPlatform): Promise<() =>
       return pid !== undefined && pids.has(pid) ? [(statement ?? "").trim()] : [];
     });
   };
+  // Whoever lost the connection for changes reads everything again.
+  await eventually(async () => {
+    const statements = await read();
+    return ["functions", "keys"].every((table) =>
+      statements.some((text) => text.startsWith("select") && text.includes(`"fluxbase"."${table}"`))
+    );
+  });
+  return read;
 }
 
 platformTest("a warm call asks the database nothing", async (platform, step) => {

@@ -9,6 +9,7 @@ export {
   DEFAULT_NAMESPACE,
   type FunctionName,
   functionNameProblem,
+  modulePathProblem,
   type Namespace,
   namespaceProblem,
   parseFunctionName,
@@ -32,4 +33,16 @@ export {
   type LogLevel,
   type TriggerType,
 } from "./src/executions.ts";
-export { type BuildProblem, type FunctionDetails, type FunctionSource, type FunctionSummary } from "./src/functions.ts";
+export {
+  type BuildProblem,
+  type FunctionDetails,
+  type FunctionSource,
+  type FunctionSummary,
+  type FunctionVersion,
+  type FunctionVersionDetails,
+  type ReloadAnswer,
+  type SettingOrigin,
+  type SharedModule,
+  type SyncAnswer,
+  type SyncFailure,
+} from "./src/functions.ts";

@@ -17,6 +17,8 @@ export interface BuildProblem {
   readonly snippet: string | null;
 }
 
+export type SettingOrigin = "api" | "annotation" | "default";
+
 export interface FunctionSummary {
   readonly id: string;
   readonly name: string;
@@ -70,4 +72,82 @@ export interface FunctionDetails extends FunctionSummary {
   /** Names only: values are write-only. */
   readonly env: readonly string[];
   readonly bundle_problems: readonly BuildProblem[];
+  /** Sentences for the author, such as a mistyped annotation. */
+  readonly warnings: readonly string[];
+  /** Where each setting comes from. */
+  readonly settings_origins: Readonly<Record<string, SettingOrigin>>;
+  /** Shared modules that are part of the bundle. */
+  readonly shared_modules: readonly string[];
+}
+
+/** One version of a function, as it was deployed. */
+export interface FunctionVersion {
+  readonly version: number;
+  readonly is_live: boolean;
+  readonly is_bundled: boolean;
+  readonly bundle_error: string | null;
+  readonly bundle_size: number | null;
+  readonly content_hash: string;
+  readonly timeout: number;
+  readonly memory: number;
+  readonly warnings: readonly string[];
+  readonly shared_modules: readonly string[];
+  readonly created_at: string;
+  readonly created_by: string | null;
+}
+
+export interface FunctionVersionDetails extends FunctionVersion {
+  readonly code: string;
+  readonly files: Readonly<Record<string, string>>;
+  readonly env: readonly string[];
+  readonly bundle_problems: readonly BuildProblem[];
+  readonly settings_origins: Readonly<Record<string, SettingOrigin>>;
+}
+
+export interface SharedModule {
+  readonly id: string;
+  readonly namespace: string;
+  readonly module_path: string;
+  readonly content: string;
+  readonly description: string | null;
+  readonly version: number;
+  readonly source: FunctionSource;
+  readonly created_at: string;
+  readonly updated_at: string;
+  readonly created_by: string | null;
+  /** Functions that are being built again because of this change, as `namespace/name`. */
+  readonly rebuilding?: readonly string[];
+}
+
+export interface SyncFailure {
+  readonly function: string;
+  readonly name: string;
+  readonly error: string;
+  readonly action: "create" | "update" | "delete" | "check";
+  readonly problems: readonly BuildProblem[];
+}
+
+interface SyncDetails {
+  readonly created: readonly string[];
+  readonly updated: readonly string[];
+  readonly deleted: readonly string[];
+  readonly unchanged: readonly string[];
+}
+
+export interface SyncAnswer {
+  readonly message: string;
+  readonly namespace: string;
+  readonly summary: { readonly [Key in keyof SyncDetails | "errors"]: number };
+  readonly details: SyncDetails;
+  readonly errors: readonly SyncFailure[];
+  readonly warnings: readonly string[];
+  readonly dry_run: boolean;
+}
+
+export interface ReloadAnswer extends SyncDetails {
+  readonly message: string;
+  readonly errors: readonly SyncFailure[];
+  readonly warnings: readonly string[];
+  readonly total: number;
+  readonly dry_run: boolean;
 }

@@ -25,6 +25,8 @@ export const LIMITS = {
   memoryMiB: { min: 32, default: 128, max: 1024 },
   requestBodyBytes: { min: 0, default: 6 * MiB, max: 1024 * MiB },
   responseBodyBytes: { min: 0, default: 6 * MiB, max: 1024 * MiB },
+  /** Fetching packages and putting a function's modules together. */
+  bundlingMs: { min: 1_000, default: 60_000, max: 600_000 },
   bundleBytes: { min: 1 * KiB, default: 5 * MiB, max: 50 * MiB },
   sourceFileBytes: { min: 1 * KiB, default: 1 * MiB, max: 10 * MiB },
   sourceBytes: { min: 1 * KiB, default: 5 * MiB, max: 50 * MiB },

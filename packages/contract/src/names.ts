@@ -38,7 +38,19 @@ export function functionNameProblem(text: string): string | undefined {
 
 /** What is wrong with `text` as a namespace, or undefined if nothing is. */
 export function namespaceProblem(text: string): string | undefined {
-  return NAME.test(text) ? undefined : `${quoted(text)} is no namespace: it must be ${NAME_RULE}`;
+  if (!NAME.test(text)) return `${quoted(text)} is no namespace: it must be ${NAME_RULE}`;
+  // `/functions/shared/…` are the shared modules.
+  return text === "shared" ? `"shared" is no namespace: it is reserved` : undefined;
+}
+
+const MODULE_PATH = /^_shared\/[A-Za-z0-9_/-]+\.(ts|js|mts|mjs|json)$/;
+
+/** What is wrong with `text` as the path of a shared module, or undefined if nothing is. */
+export function modulePathProblem(text: string): string | undefined {
+  if (MODULE_PATH.test(text) && !text.includes("//") && text.length <= 200) return undefined;
+  return `${
+    quoted(text)
+  } is no path of a shared module: it must look like _shared/utils/date.ts, of letters, digits, hyphens and underscores, and end in .ts, .js, .mts, .mjs or .json`;
 }
 
 /** The only maker of a FunctionName. */

@@ -21,10 +21,10 @@ Deno.test("anything else is refused with the name and the rule", () => {
   }
 });
 
-Deno.test("reserved names are refused for functions only, and a long name is shown cut", () => {
+Deno.test("reserved names are refused for functions, one for namespaces, and a long name is shown cut", () => {
   for (const name of RESERVED_NAMES.filter((reserved) => reserved !== "_shared")) {
     assert.match(functionNameProblem(name) ?? "", /reserved/);
-    assert.equal(namespaceProblem(name), undefined);
+    assert.equal(namespaceProblem(name), name === "shared" ? '"shared" is no namespace: it is reserved' : undefined);
   }
   assert.throws(
     () => parseFunctionName("x".repeat(10_000)),

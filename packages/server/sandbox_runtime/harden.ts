@@ -15,6 +15,8 @@ export interface HardenOptions {
   readonly openFilesCount: number;
   readonly fileBytes: number;
   readonly hasNetwork: boolean;
+  /** Stands without the kernel filter, for a process that runs no user code and has to start a program. */
+  readonly mayStartPrograms?: true;
   /** The platform's process: the sandbox dies with it. */
   readonly parentPid: number;
 }
@@ -106,6 +108,7 @@ export function hardenProcess(options: HardenOptions): Fence[] {
   call.prctl(PR_SET_DUMPABLE, 0n, 0n, 0n, 0n);
   if (call.prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n) === 0) fences.push("no-new-privileges");
 
+  if (options.mayStartPrograms) return fences;
   const architecture: Architecture = Deno.build.arch;
   const filter = seccompProgram(architecture, { pid: Deno.pid, hasNetwork: options.hasNetwork });
   const program = new BigUint64Array(2);

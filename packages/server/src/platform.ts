@@ -8,6 +8,8 @@ import { PlatformError } from "@fluxbase/contract";
 import { createApi } from "./api/api.ts";
 import { executionRoutes } from "./api/execution_routes.ts";
 import { functionRoutes } from "./api/function_routes.ts";
+import { sharedModuleRoutes } from "./api/shared_module_routes.ts";
+import { syncRoutes } from "./api/sync_routes.ts";
 import { type Readiness, systemRoutes } from "./api/system_routes.ts";
 import { createAuthenticator } from "./auth/authenticator.ts";
 import { generateKey, hashKey, keyPrefixOf, startKeyStore } from "./auth/keys.ts";
@@ -21,7 +23,12 @@ import { InvariantError } from "./core/invariant.ts";
 import type { Log } from "./core/log.ts";
 import type { Secret } from "./core/secret.ts";
 import { createDeployer } from "./deploy/deploy.ts";
+import { createRebuilder } from "./deploy/rebuild.ts";
+import { createSharedModules } from "./deploy/shared_modules.ts";
 import { startExecutionLog } from "./executions/execution_log.ts";
+import { createLoader, type Loader } from "./files/load.ts";
+import { watchFunctionsDir } from "./files/watch.ts";
+import { createWriteBack } from "./files/write_back.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { type HttpServer, type RequestHandler, startHttpServer } from "./gateway/http_server.ts";
 import { createVersionSource, versionKey, type VersionSource } from "./invoke/version_source.ts";
@@ -61,6 +68,8 @@ export const VERSION = "0.1.0";
 const LOCAL_KEY_SCOPES = ["functions:*"];
 const ROLE_KEY_VALID_SEC = 10 * 365 * 86_400;
 const READY_PING_MS = 2_000;
+const DEFAULT_FUNCTIONS_DIR = "functions";
+const BOOT_LOAD_MS = 2_000;
 
 /** @throws {StartError} with a sentence for the operator */
 export async function startPlatform(config: Config, log: Log): Promise<Platform> {
@@ -101,10 +110,16 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
 
   const isRoot = Deno.uid() === 0;
   const denoDir = await makeCacheDir(dataDir);
+  const functionsDir = await findFunctionsDir(config);
   const bundler = parts.use(startBundler({
     uid: isRoot ? config.sandbox.uidBase : null,
     denoDir,
+    workDir: join(dataDir, "builds"),
     bundleMaxBytes: limits.bundleBytes,
+    bundlingMs: limits.bundlingMs,
+    importHosts: config.importHosts,
+    networkEnv: config.networkEnv,
+    npmrc: await readNpmrc(config, functionsDir),
   }));
   const runDir = parts.use(await makeRunDir());
   const egress = parts.use(await startEgress(config.egressAllow, log));
@@ -145,7 +160,13 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     },
     { place, cors: config.cors, functionsEnabled: config.functionsEnabled, development: config.development },
   ));
-  const deployer = createDeployer({ db, catalog, bundler, envStore, limits });
+  const sharedModules = createSharedModules({ db });
+  const deployer = createDeployer({ db, catalog, bundler, envStore, sharedModules, limits });
+  const rebuilder = parts.use(createRebuilder({ deployer, sharedModules, log }));
+  const loader = functionsDir === null
+    ? undefined
+    : parts.use(createLoader({ dir: functionsDir, db, deployer, sharedModules, rebuilder, log }));
+  const writeBack = functionsDir === null ? undefined : createWriteBack({ dir: functionsDir, log });
   const api = createApi({
     authenticator,
     log,
@@ -161,11 +182,34 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
         readiness: () => readinessOf({ database, sandboxes, fences }),
       }),
       ...executionRoutes({ db, catalog, executions }),
-      ...functionRoutes({ db, deployer }),
+      ...sharedModuleRoutes({
+        sharedModules,
+        rebuilder,
+        onSaved: async (module, content) => await writeBack?.module(module, content),
+      }),
+      ...syncRoutes({
+        db,
+        deployer,
+        reload: ({ dryRun, createdBy }) => {
+          if (loader === undefined) throw noFunctionsDir();
+          return loader.load({ deletes: "missing", dryRun, createdBy });
+        },
+      }),
+      ...functionRoutes({
+        db,
+        deployer,
+        onSaved: async (place, saved) => await writeBack?.function(place, saved),
+      }),
     ],
   });
 
   place.handle = (request) => gateway.handle(request) ?? api.handle(request);
+  if (loader !== undefined && config.autoLoadOnBoot) await loadOnBoot(loader, log);
+  // What a server left behind that ended in the middle of it.
+  await rebuilder.start();
+  if (loader !== undefined && functionsDir !== null && config.watch) {
+    parts.use(watchFunctionsDir(functionsDir, { loader, log }));
+  }
   const server = listen(config, log, place.handle);
   const { port } = server;
   place.baseUrl ||= `http://localhost:${port}`;
@@ -184,6 +228,60 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       await started.disposeAsync();
     },
   };
+}
+
+/** Absolute; null where functions are not kept as files. */
+async function findFunctionsDir({ functionsDir, watch }: Config): Promise<string | null> {
+  const dir = resolve(functionsDir ?? DEFAULT_FUNCTIONS_DIR);
+  try {
+    if (functionsDir !== null || watch) await Deno.mkdir(dir, { recursive: true });
+    return (await Deno.stat(dir)).isDirectory ? dir : null;
+  } catch (error) {
+    if (functionsDir === null) return null;
+    const reason = error instanceof Error ? error.message : error;
+    throw new StartError(
+      `Cannot use "${dir}" as functions folder: ${reason}; set FLUXBASE_FUNCTIONS_FUNCTIONS_DIR to a folder`,
+    );
+  }
+}
+
+async function readNpmrc({ npmrc }: Config, functionsDir: string | null): Promise<string | null> {
+  try {
+    return npmrc === null && functionsDir === null
+      ? null
+      : await Deno.readTextFile(npmrc ?? join(functionsDir ?? "", ".npmrc"));
+  } catch (error) {
+    if (npmrc === null) return null;
+    throw new StartError(
+      `Cannot read "${npmrc}" (FLUXBASE_FUNCTIONS_NPMRC): ${error instanceof Error ? error.message : error}`,
+    );
+  }
+}
+
+/** A small folder is loaded before the first request; a large one goes on in the background. */
+async function loadOnBoot(loader: Loader, log: Log): Promise<void> {
+  const loading = (async () => {
+    try {
+      const { message, errors, warnings, total } = await loader.load({
+        deletes: "nothing",
+        dryRun: false,
+        createdBy: "boot",
+      });
+      for (const { name, error } of errors) log.warn(`Functions folder: ${name}: ${error}`);
+      for (const warning of warnings) log.warn(`Functions folder: ${warning}`);
+      if (total > 0) log.info(message);
+    } catch {
+      // The loader has said it; what the database has goes on being served.
+    }
+  })();
+  await withDeadline(loading, BOOT_LOAD_MS, () => new Error("goes on in the background")).catch(() => {});
+}
+
+function noFunctionsDir(): PlatformError {
+  return new PlatformError(
+    "INVALID_ARGUMENT",
+    "Cannot reload: this server keeps no functions as files; set FLUXBASE_FUNCTIONS_FUNCTIONS_DIR to a folder",
+  );
 }
 
 function chosen(given: Secret | null, made: Secret | undefined): Secret {

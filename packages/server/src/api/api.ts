@@ -165,5 +165,5 @@ function featureDisabled(): PlatformError {
 }
 
 function toHono(path: string): string {
-  return path.replaceAll(/\{(\w+)\}/g, ":$1");
+  return path.replaceAll(/\{(\w+)\*\}/g, ":$1{.+}").replaceAll(/\{(\w+)\}/g, ":$1");
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { DEFAULT_NAMESPACE, parseNamespace } from "@fluxbase/contract";
+import { DEFAULT_NAMESPACE, parseNamespace, PlatformError } from "@fluxbase/contract";
 import { z } from "zod";
 import type { Caller } from "../auth/caller.ts";
 import { assertMay, may } from "../auth/permissions.ts";
@@ -16,10 +16,15 @@ import {
 } from "../deploy/function_input.ts";
 import type { Database } from "../storage/db.ts";
 import { type FunctionWithVersion, listFunctions } from "../storage/functions.ts";
-import { detailsOf, summaryOf } from "./function_view.ts";
+import { detailsOf, summaryOf, versionDetailsOf, versionOf } from "./function_view.ts";
 import { choiceParam, parseQuery, textParam } from "./query.ts";
-import type { ApiCall, Route } from "./route.ts";
-import { functionDetailsSchema, functionSummarySchema } from "./schemas.ts";
+import { type ApiCall, authorOf, type Route } from "./route.ts";
+import {
+  functionDetailsSchema,
+  functionSummarySchema,
+  functionVersionDetailsSchema,
+  functionVersionSchema,
+} from "./schemas.ts";
 
 const namespaceQuery = z.object({ namespace: textParam });
 const writeQuery = z.object({
@@ -27,7 +32,16 @@ const writeQuery = z.object({
   strict: choiceParam(["true", "false"]),
 });
 
-export function functionRoutes({ db, deployer }: { db: Database["db"]; deployer: Deployer }): Route[] {
+const rollbackSchema = z.strictObject({ version: z.int().min(1) });
+
+export interface FunctionRouteParts {
+  readonly db: Database["db"];
+  readonly deployer: Deployer;
+  /** Keeps the functions folder in step; null: deleted. */
+  readonly onSaved: (place: { namespace: string; name: string }, saved: FunctionWithVersion | null) => Promise<void>;
+}
+
+export function functionRoutes({ db, deployer, onSaved }: FunctionRouteParts): Route[] {
   async function list({ caller, query }: ApiCall) {
     const { namespace } = parseQuery(namespaceQuery, query);
     if (namespace !== undefined) parseNamespace(namespace);
@@ -38,8 +52,11 @@ export function functionRoutes({ db, deployer }: { db: Database["db"]; deployer:
   async function create(call: ApiCall) {
     const { strict } = parseQuery(writeQuery, call.query);
     const input = parseNewFunction(await call.body());
-    assertMay(call.caller, "functions:write", input.namespace ?? DEFAULT_NAMESPACE);
-    return { status: 201, body: detailsOf(await deployer.create(input, optionsOf(call, strict))) };
+    const namespace = await deployer.namespaceOf(input);
+    assertMay(call.caller, "functions:write", namespace);
+    const created = await deployer.create({ ...input, namespace }, optionsOf(call, strict));
+    await onSaved(created.function, created);
+    return { status: 201, body: detailsOf(created) };
   }
 
   async function read(call: ApiCall) {
@@ -56,14 +73,49 @@ export function functionRoutes({ db, deployer }: { db: Database["db"]; deployer:
     const { namespace, name } = functionOf(call);
     assertMay(call.caller, "functions:write", namespace);
     const input = parseFunctionUpdate(await call.body());
-    return { status: 200, body: detailsOf(await deployer.update(namespace, name, input, optionsOf(call, strict))) };
+    const updated = await deployer.update(namespace, name, input, optionsOf(call, strict));
+    await onSaved(updated.function, updated);
+    return { status: 200, body: detailsOf(updated) };
   }
 
   async function remove(call: ApiCall) {
     const { namespace, name } = functionOf(call);
     assertMay(call.caller, "functions:write", namespace);
     await deployer.remove(namespace, name);
+    await onSaved({ namespace, name }, null);
     return { status: 204 };
+  }
+
+  async function versions(call: ApiCall) {
+    const { function: fn } = await readable(call);
+    return { status: 200, body: (await deployer.versions(fn)).map((version) => versionOf(version, fn)) };
+  }
+
+  async function version(call: ApiCall) {
+    const { function: fn } = await readable(call);
+    const number = Number(/^[1-9]\d{0,8}$/.exec(call.params["version"] ?? "")?.[0] ?? NaN);
+    if (Number.isNaN(number)) {
+      throw new PlatformError("INVALID_ARGUMENT", "Cannot use this path: a version is a number, such as 3");
+    }
+    return { status: 200, body: versionDetailsOf(await deployer.version(fn, number), fn) };
+  }
+
+  async function readable(call: ApiCall): Promise<FunctionWithVersion> {
+    const { namespace, name } = functionOf(call);
+    assertMay(call.caller, "functions:read", namespace);
+    return await deployer.read(namespace, name);
+  }
+
+  async function rollback(call: ApiCall) {
+    const { namespace, name } = functionOf(call);
+    assertMay(call.caller, "functions:write", namespace);
+    const { data } = rollbackSchema.safeParse(await call.body());
+    if (data === undefined) {
+      throw new PlatformError("INVALID_ARGUMENT", 'Cannot roll back: the body must be such as {"version": 3}');
+    }
+    const rolledBack = await deployer.rollback(namespace, name, data.version);
+    await onSaved(rolledBack.function, rolledBack);
+    return { status: 200, body: detailsOf(rolledBack) };
   }
 
   const routes: Route[] = [
@@ -118,6 +170,34 @@ export function functionRoutes({ db, deployer }: { db: Database["db"]; deployer:
         answer: { status: 204 },
         handle: remove,
       },
+      {
+        method: "GET",
+        path: `${path}/versions`,
+        summary: "Lists the versions of a function that are kept, newest first",
+        access: "functions:read",
+        query: namespaceQuery,
+        answer: { status: 200, schema: z.array(functionVersionSchema) },
+        handle: versions,
+      },
+      {
+        method: "GET",
+        path: `${path}/versions/{version}`,
+        summary: "Reads one version of a function with its source",
+        access: "functions:read",
+        query: namespaceQuery,
+        answer: { status: 200, schema: functionVersionDetailsSchema },
+        handle: version,
+      },
+      {
+        method: "POST",
+        path: `${path}/rollback`,
+        summary: "Makes an earlier version live at once, as it was built",
+        access: "functions:write",
+        query: namespaceQuery,
+        body: rollbackSchema,
+        answer: { status: 200, schema: functionDetailsSchema },
+        handle: rollback,
+      },
     );
   }
   return routes;
@@ -137,10 +217,6 @@ function isVisible(caller: Caller, { function: fn, version }: FunctionWithVersio
   return version.settings.isPublic && isInside;
 }
 
-function optionsOf({ caller }: ApiCall, strict: "true" | "false" | undefined) {
-  return {
-    strict: strict === "true",
-    source: "api" as const,
-    createdBy: caller.userId ?? caller.keyId ?? caller.role,
-  };
+function optionsOf(call: ApiCall, strict: "true" | "false" | undefined) {
+  return { strict: strict === "true", source: "api" as const, createdBy: authorOf(call) };
 }

@@ -3,24 +3,33 @@
  *
  * @module
  */
-import type { FunctionDetails, FunctionSettings, FunctionSummary } from "@fluxbase/contract";
-import { describeProblems } from "../deploy/deploy.ts";
-import type { FunctionWithVersion } from "../storage/functions.ts";
+import type {
+  FunctionDetails,
+  FunctionSettings,
+  FunctionSummary,
+  FunctionVersion,
+  FunctionVersionDetails,
+  SharedModule,
+} from "@fluxbase/contract";
+import { describeProblems, ORIGINAL } from "../deploy/deploy.ts";
+import { originsOf } from "../deploy/given_settings.ts";
+import { WHOLE } from "../deploy/shared_modules.ts";
+import type { FunctionWithVersion, StoredFunction } from "../storage/functions.ts";
+import type { StoredModule } from "../storage/shared_modules.ts";
+import type { StoredVersion } from "../storage/versions.ts";
 
 export function summaryOf({ function: fn, version }: FunctionWithVersion): FunctionSummary {
-  const { settings, problems, bundleBytes } = version;
+  const { description } = version.annotations;
   return {
     id: fn.id,
     name: fn.name,
     namespace: fn.namespace,
-    description: fn.description,
+    description: fn.description ?? (typeof description === "string" ? description : null),
     enabled: fn.enabled,
     version: version.number,
     live_version: fn.liveVersion,
-    ...settingsView(settings),
-    is_bundled: problems.length === 0,
-    bundle_error: problems.length === 0 ? null : describeProblems(problems),
-    bundle_size: bundleBytes,
+    ...settingsView(version.settings),
+    ...bundleView(version),
     source: fn.source,
     created_at: fn.createdAt.toISOString(),
     updated_at: fn.updatedAt.toISOString(),
@@ -29,16 +38,73 @@ export function summaryOf({ function: fn, version }: FunctionWithVersion): Funct
 }
 
 export function detailsOf(found: FunctionWithVersion): FunctionDetails {
-  const { entry, files, envNames, problems } = found.version;
-  const code = files[entry] ?? "";
+  const { version } = found;
+  const { code } = sourceView(version);
   return {
     ...summaryOf(found),
-    code,
+    ...sourceView(version),
     original_code: code,
+    warnings: version.warnings,
+    shared_modules: sharedModulesOf(version),
+  };
+}
+
+export function versionOf(version: StoredVersion, fn: StoredFunction): FunctionVersion {
+  const { timeout, memory } = settingsView(version.settings);
+  return {
+    version: version.number,
+    is_live: version.number === fn.liveVersion,
+    ...bundleView(version),
+    content_hash: version.contentHash,
+    timeout,
+    memory,
+    warnings: version.warnings,
+    shared_modules: sharedModulesOf(version),
+    created_at: version.createdAt.toISOString(),
+    created_by: version.createdBy,
+  };
+}
+
+export function versionDetailsOf(version: StoredVersion, fn: StoredFunction): FunctionVersionDetails {
+  return { ...versionOf(version, fn), ...sourceView(version) };
+}
+
+export function moduleOf(module: StoredModule): SharedModule {
+  return {
+    id: module.id,
+    namespace: module.namespace,
+    module_path: module.modulePath,
+    content: module.content,
+    description: module.description,
+    version: module.version,
+    source: module.source,
+    created_at: module.createdAt.toISOString(),
+    updated_at: module.updatedAt.toISOString(),
+    created_by: module.createdBy,
+  };
+}
+
+function bundleView({ problems, bundleBytes }: StoredVersion) {
+  return {
+    is_bundled: problems.length === 0,
+    bundle_error: problems.length === 0 ? null : describeProblems(problems),
+    bundle_size: bundleBytes,
+  };
+}
+
+function sourceView({ entry, files: stored, envNames, problems, given, annotations }: StoredVersion) {
+  const { [ORIGINAL]: original, ...files } = stored;
+  return {
+    code: original ?? files[entry] ?? "",
     files,
     env: envNames,
     bundle_problems: problems,
+    settings_origins: originsOf(given ?? {}, annotations),
   };
+}
+
+function sharedModulesOf({ dependencies }: StoredVersion): string[] {
+  return Object.keys(dependencies).filter((path) => path.startsWith(WHOLE) && path !== WHOLE).sort();
 }
 
 function settingsView(settings: FunctionSettings) {

@@ -14,7 +14,7 @@ export type Access = "public" | "credential" | "admin" | Scope;
 
 export interface Route {
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
-  /** Below `/api/v1`, parameters as `{name}`. */
+  /** Below `/api/v1`, parameters as `{name}`, and `{name*}` for one that may hold slashes. */
   readonly path: string;
   readonly summary: string;
   readonly access: Access;
@@ -35,6 +35,11 @@ export interface ApiCall {
   readonly query: URLSearchParams;
   /** The parsed JSON body. */
   body(): Promise<unknown>;
+}
+
+/** Who is written down as the author of a change. */
+export function authorOf({ caller }: ApiCall): string | null {
+  return caller.userId ?? caller.keyId ?? caller.role;
 }
 
 /** The body is sent as JSON; undefined sends none. */

@@ -10,8 +10,14 @@ import {
   EXECUTION_STATUSES,
   type FunctionDetails,
   type FunctionSummary,
+  type FunctionVersion,
+  type FunctionVersionDetails,
   LOG_LEVELS,
   type LogEntry,
+  type ReloadAnswer,
+  type SharedModule,
+  type SyncAnswer,
+  type SyncFailure,
 } from "@fluxbase/contract";
 import { z } from "zod";
 
@@ -71,14 +77,91 @@ const buildProblem = z.object({
 
 export const functionSummarySchema = z.object(summaryFields) satisfies z.ZodType<FunctionSummary>;
 
+const texts = z.array(z.string());
+const sourceFields = {
+  code: z.string(),
+  files: z.record(z.string(), z.string()),
+  env: texts,
+  bundle_problems: z.array(buildProblem),
+  settings_origins: z.record(z.string(), z.enum(["api", "annotation", "default"])),
+};
+
 export const functionDetailsSchema = z.object({
   ...summaryFields,
-  code: z.string(),
+  ...sourceFields,
   original_code: z.string(),
-  files: z.record(z.string(), z.string()),
-  env: z.array(z.string()),
-  bundle_problems: z.array(buildProblem),
+  warnings: texts,
+  shared_modules: texts,
 }) satisfies z.ZodType<FunctionDetails>;
+
+export const functionVersionSchema = z.object({
+  version: z.int(),
+  is_live: z.boolean(),
+  is_bundled: z.boolean(),
+  bundle_error: textOrNull,
+  bundle_size: numberOrNull,
+  content_hash: z.string(),
+  timeout: z.number(),
+  memory: z.int(),
+  warnings: texts,
+  shared_modules: texts,
+  created_at: z.iso.datetime(),
+  created_by: textOrNull,
+}) satisfies z.ZodType<FunctionVersion>;
+
+export const functionVersionDetailsSchema = z.object({
+  ...functionVersionSchema.shape,
+  ...sourceFields,
+}) satisfies z.ZodType<FunctionVersionDetails>;
+
+export const sharedModuleSchema = z.object({
+  id: z.uuid(),
+  namespace: z.string(),
+  module_path: z.string(),
+  content: z.string(),
+  description: textOrNull,
+  version: z.int(),
+  source: z.enum(["api", "filesystem", "dashboard"]),
+  created_at: z.iso.datetime(),
+  updated_at: z.iso.datetime(),
+  created_by: textOrNull,
+  rebuilding: texts.exactOptional(),
+}) satisfies z.ZodType<SharedModule>;
+
+const syncFailure = z.object({
+  function: z.string(),
+  name: z.string(),
+  error: z.string(),
+  action: z.enum(["create", "update", "delete", "check"]),
+  problems: z.array(buildProblem),
+}) satisfies z.ZodType<SyncFailure>;
+const syncDetails = { created: texts, updated: texts, deleted: texts, unchanged: texts };
+const counts = z.object({
+  created: z.int(),
+  updated: z.int(),
+  deleted: z.int(),
+  unchanged: z.int(),
+  errors: z.int(),
+});
+
+export const syncAnswerSchema = z.object({
+  message: z.string(),
+  namespace: z.string(),
+  summary: counts,
+  details: z.object(syncDetails),
+  errors: z.array(syncFailure),
+  warnings: texts,
+  dry_run: z.boolean(),
+}) satisfies z.ZodType<SyncAnswer>;
+
+export const reloadAnswerSchema = z.object({
+  message: z.string(),
+  ...syncDetails,
+  errors: z.array(syncFailure),
+  warnings: texts,
+  total: z.int(),
+  dry_run: z.boolean(),
+}) satisfies z.ZodType<ReloadAnswer>;
 
 const errorCode = z.enum(Object.keys(ERRORS) as [keyof typeof ERRORS]);
 

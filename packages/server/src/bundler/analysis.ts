@@ -7,6 +7,7 @@
  */
 import type { BuildProblem } from "@fluxbase/contract";
 import { type ParseResult, parseSync, type Program } from "oxc-parser";
+import { problemAt } from "./problem_at.ts";
 
 export interface ImportUse {
   readonly specifier: string;
@@ -17,27 +18,67 @@ export interface ImportUse {
 export interface Analysis {
   readonly problems: readonly BuildProblem[];
   readonly imports: readonly ImportUse[];
+  readonly requires: readonly ImportUse[];
+  readonly annotations: readonly Annotation[];
   /** Top-level binding that must be exported for the runtime, if the source does not make its handler reachable itself. */
   readonly handlerBinding: "handler" | "main" | undefined;
   readonly hasHandler: boolean;
 }
 
 const PROBLEMS_MAX_COUNT = 20;
-const SNIPPET_MAX_CHARACTERS = 200;
 const NO_HANDLER =
   "Cannot find a handler: declare `async function handler(req) { … }`, or export a function or an object with fetch as default";
+
+/** `@fluxbase:name value` in a comment. */
+export interface Annotation {
+  readonly name: string;
+  /** Empty when nothing stands behind the name. */
+  readonly value: string;
+  /** What is wrong with it starts here. */
+  readonly place: BuildProblem;
+}
+
+const ANNOTATIONS_MAX_COUNT = 100;
+const ANNOTATION_VALUE_MAX_CHARACTERS = 1_000;
 
 export function analyse(file: string, code: string): Analysis {
   const parsed = parseSync(file, code, { sourceType: "module" });
   const syntax = parsed.errors.filter(({ severity }) => severity === "Error").slice(0, PROBLEMS_MAX_COUNT);
   if (syntax.length > 0) {
     const problems = syntax.map(({ message, labels }) => problemAt(file, code, message, labels[0]?.start));
-    return { problems, imports: [], handlerBinding: undefined, hasHandler: false };
+    return {
+      problems,
+      imports: [],
+      requires: [],
+      annotations: [],
+      handlerBinding: undefined,
+      hasHandler: false,
+    };
   }
   const bindings = topLevelBindings(parsed.program);
   const handlerBinding = bindings.has("handler") ? "handler" : bindings.has("main") ? "main" : undefined;
   const hasHandler = handlerBinding !== undefined || exportsHandler(parsed) || callsServe(parsed.program);
-  return { problems: [], imports: importsOf(parsed, code), handlerBinding, hasHandler };
+  const annotations = annotationsOf(file, code, parsed);
+  const requires = /\brequire\b|getBuiltinModule/.test(code) ? requiresOf(parsed.program) : [];
+  return { problems: [], imports: importsOf(parsed, code), requires, annotations, handlerBinding, hasHandler };
+}
+
+/** Every line of every comment may hold one; only looked for where the text occurs at all. */
+function annotationsOf(file: string, code: string, { comments }: ParseResult): Annotation[] {
+  const found: Annotation[] = [];
+  for (const { value, end, type } of comments) {
+    if (!value.includes("@fluxbase:")) continue;
+    let offset = end - value.length - (type === "Block" ? 2 : 0);
+    for (const line of value.split("\n")) {
+      const [, before = "", name = "", text = ""] = /^([\s*]*)@fluxbase:([^\s]*)(.*)$/.exec(line.trimEnd()) ?? [];
+      if (name !== "" && found.length < ANNOTATIONS_MAX_COUNT) {
+        const place = problemAt(file, code, "", offset + before.length);
+        found.push({ name, value: text.trim().slice(0, ANNOTATION_VALUE_MAX_CHARACTERS), place });
+      }
+      offset += line.length + 1;
+    }
+  }
+  return found;
 }
 
 /** Of JavaScript that we made: without its tree, which is the costly part. */
@@ -49,17 +90,24 @@ export function noHandlerProblem(file: string): BuildProblem {
   return { message: NO_HANDLER, file, line: null, column: null, snippet: null };
 }
 
-/** Lines and columns count from 1. */
-export function problemAt(file: string, code: string, message: string, offset: number | undefined): BuildProblem {
-  if (offset === undefined) return { message, file, line: null, column: null, snippet: null };
-  const before = code.slice(0, offset);
-  const line = before.split("\n").length;
-  const lineStart = before.lastIndexOf("\n") + 1;
-  const lineEnd = code.indexOf("\n", offset);
-  const text = code.slice(lineStart, lineEnd < 0 ? undefined : lineEnd).trimEnd();
-  const column = offset - lineStart + 1;
-  const from = Math.max(0, column - SNIPPET_MAX_CHARACTERS / 2);
-  return { message, file, line, column, snippet: text.slice(from, from + SNIPPET_MAX_CHARACTERS) };
+/** What is asked for by name at run time: `require("x")`, `process.getBuiltinModule("x")`. */
+function requiresOf(node: unknown, found: ImportUse[] = []): ImportUse[] {
+  if (Array.isArray(node)) { for (const one of node) requiresOf(one, found); }
+  if (!isNode(node)) return found;
+  if (node.type === "CallExpression" && isRequire(node["callee"])) {
+    const [first] = Array.isArray(node["arguments"]) ? node["arguments"] : [];
+    if (isNode(first) && typeof first["value"] === "string") {
+      found.push({ specifier: first["value"], start: Number(first["start"]) });
+    }
+  }
+  for (const child of Object.values(node)) if (typeof child === "object" && child !== null) requiresOf(child, found);
+  return found;
+}
+
+function isRequire(callee: unknown): boolean {
+  if (!isNode(callee)) return false;
+  const { name, property } = callee;
+  return name === "require" || (isNode(property) && property["name"] === "getBuiltinModule");
 }
 
 function importsOf({ module }: ParseResult, code: string): ImportUse[] {

@@ -1,5 +1,7 @@
 /**
- * The main module of a builder: turns one source after another into one JavaScript module, on behalf of the server.
+ * The main module of a builder: reads one source after another on behalf of the server. A source that stands alone
+ * becomes its bundle here; of others it says which files belong together, and the bundling itself is for
+ * ./bundle_process.ts.
  *
  * A process of its own, because the parser is native code that ends its process on hostile input (100,000 open
  * parentheses overflow its stack), and because nothing that reads user code should hold the server's rights.
@@ -8,20 +10,35 @@
  * @module
  */
 import type { BuildProblem } from "@fluxbase/contract";
-import { TextLineStream } from "./text_lines.ts";
 import { transformSync } from "oxc-transform";
 import { hardenProcess } from "../../sandbox_runtime/harden.ts";
-import { analyse, importsIn, type ImportUse, noHandlerProblem, problemAt } from "./analysis.ts";
-import { blockedModuleOf } from "./blocked_modules.ts";
+import { analyse, type Annotation, importsIn, noHandlerProblem } from "./analysis.ts";
+import { followImports, type GraphSource } from "./module_graph.ts";
+import { problemAt } from "./problem_at.ts";
+import { TextLineStream } from "./text_lines.ts";
 
-export interface BuildRequest {
-  readonly entry: string;
-  readonly files: Readonly<Record<string, string>>;
-}
+export type BuildRequest = GraphSource & {
+  /** Already one file: no import but built-in modules. */
+  readonly isPreBundled: boolean;
+};
 
 export type BuildReply =
-  | { readonly ok: true; readonly code: string; /** As a comment to put after the code. */ readonly sourceMap: string }
-  | { readonly ok: false; readonly problems: readonly BuildProblem[] };
+  & { readonly annotations: readonly Annotation[] }
+  & (
+    | { readonly kind: "failed"; readonly problems: readonly BuildProblem[] }
+    | {
+      readonly kind: "built";
+      readonly code: string; /** As a comment to put after the code. */
+      readonly sourceMap: string;
+    }
+    | {
+      readonly kind: "parts";
+      /** What the bundle starts with: the entry, and an export of its handler. */
+      readonly entryCode: string;
+      readonly files: readonly string[];
+      readonly usesImportMap: boolean;
+    }
+  );
 
 /** The one command line argument, as JSON. */
 export interface BuilderOptions {
@@ -33,12 +50,14 @@ export interface BuilderOptions {
 /** The extra export under which the runtime finds a handler that the source does not export. */
 const HANDLER_EXPORT = "$fluxbaseHandler";
 
-function build({ entry, files }: BuildRequest): BuildReply {
+function build({ isPreBundled, ...graphSource }: BuildRequest): BuildReply {
+  const { entry, files } = graphSource;
   // A byte order mark is no part of the program.
   const source = (files[entry] ?? "").replace(/^\uFEFF/, "");
-  const analysis = analyse(entry, source);
-  if (analysis.problems.length > 0) return { ok: false, problems: analysis.problems };
-  if (!analysis.hasHandler) return { ok: false, problems: [noHandlerProblem(entry)] };
+  const { annotations, ...analysis } = analyse(entry, source);
+  const failed = (problems: readonly BuildProblem[]): BuildReply => ({ kind: "failed", annotations, problems });
+  if (analysis.problems.length > 0) return failed(analysis.problems);
+  if (!analysis.hasHandler) return failed([noHandlerProblem(entry)]);
 
   // Before the transformation, which drops imports that nothing uses.
   const { handlerBinding } = analysis;
@@ -48,65 +67,36 @@ function build({ entry, files }: BuildRequest): BuildReply {
   const output = transformSync(entry, exported, { sourceType: "module", sourcemap: true, target: "esnext" });
   const errors = output.errors.filter(({ severity }) => severity === "Error");
   if (errors.length > 0) {
-    return {
-      ok: false,
-      problems: errors.map(({ message, labels }) => problemAt(entry, source, message, labels[0]?.start)),
-    };
+    return failed(errors.map(({ message, labels }) => problemAt(entry, source, message, labels[0]?.start)));
   }
-  const refused = refuseImports(
-    entry,
-    source,
-    analysis.imports,
-    importsIn(entry.replace(/\.tsx?$/, ".js"), output.code),
-  );
-  if (refused.length > 0) return { ok: false, problems: refused };
-
+  const left = importsIn(entry.replace(/\.tsx?$/, ".js"), output.code);
+  const graph = followImports(graphSource, left);
+  if (graph.problems.length > 0) return failed(graph.problems);
+  if (graph.needsBundling) {
+    if (isPreBundled) return failed([notOneFile(entry)]);
+    const { usesImportMap } = graph;
+    return { kind: "parts", annotations, entryCode: exported, files: [...graph.files], usesImportMap };
+  }
   const { version, mappings, names } = output.map ?? { version: 3, mappings: "", names: [] };
   const map = new TextEncoder().encode(JSON.stringify({ version, sources: [entry], names, mappings }))
     .toBase64();
-  return { ok: true, code: output.code, sourceMap: `//# sourceMappingURL=data:application/json;base64,${map}\n` };
+  const sourceMap = `//# sourceMappingURL=data:application/json;base64,${map}\n`;
+  return { kind: "built", annotations, code: output.code, sourceMap };
 }
 
-/** Only what is left after the transformation counts: imports of types are gone by then. */
-function refuseImports(
-  file: string,
-  source: string,
-  written: readonly ImportUse[],
-  left: readonly ImportUse[],
-): BuildProblem[] {
-  const remaining = new Set(left.map(({ specifier }) => specifier));
-  const problems: BuildProblem[] = [];
-  for (const { specifier, start } of written) {
-    const blocked = blockedModuleOf(specifier);
-    if (blocked !== undefined) {
-      problems.push(
-        problemAt(
-          file,
-          source,
-          `Cannot import "${specifier}": module ${blocked} is blocked for security; use the APIs of Deno or the web platform instead`,
-          start,
-        ),
-      );
-    } else if (remaining.has(specifier) && !specifier.startsWith("node:")) {
-      problems.push(
-        problemAt(
-          file,
-          source,
-          `Cannot import "${specifier}": this version of the platform runs functions of one file and built-in node: modules only; put the code into the function itself`,
-          start,
-        ),
-      );
-    }
-  }
-  return problems;
+function notOneFile(file: string): BuildProblem {
+  const message =
+    "Cannot use the code as it is: it was sent as already bundled and still has imports; bundle it, or leave out is_pre_bundled";
+  return { message, file, line: null, column: null, snippet: null };
 }
 
 /** Deno itself keeps small caches in files; nothing else here writes any. */
 const FILE_BYTES = 16 * 1024 * 1024;
 
 const options: BuilderOptions = JSON.parse(Deno.args[0] ?? "{}");
+const NOTHING = { shared: {}, imports: {}, hosts: [], isPreBundled: false };
 // Loads the native code and compiles the path before the process gives up the right to do so.
-build({ entry: "warm.ts", files: { "warm.ts": "async function handler(req: Request) {}" } });
+build({ entry: "warm.ts", files: { "warm.ts": "async function handler(req: Request) {}" }, ...NOTHING });
 hardenProcess({
   uid: options.uid,
   dataBytes: options.memoryBytes,

@@ -1,23 +1,44 @@
 /**
  * From a function's source to the one JavaScript module that a sandbox loads.
  *
- * Owns: how many builders run, limits of size and time, what a failed build says.
- * Does not own: parsing and transforming (./build_process.ts), storing (../deploy/).
+ * Owns: how many builders and bundlings run, limits of size and time, what a failed build says.
+ * Does not own: parsing (./build_process.ts), putting modules together (./bundling.ts), storing (../deploy/).
  *
  * @module
  */
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { type BuildProblem, LIMITS } from "@fluxbase/contract";
+import type { Annotation } from "./analysis.ts";
 import { type Builder, startBuilder } from "./builder.ts";
+import { type BundlingSettings, type DenoJson, runBundling } from "./bundling.ts";
+
+export type { Annotation, DenoJson };
 
 export interface BuildSource {
   /** A key of `files`. */
   readonly entry: string;
+  /** The function's own files; those whose name ends in `.wasm` are base64. */
   readonly files: Readonly<Record<string, string>>;
+  /** Shared modules in reach, by path, which begins with `_shared/`. */
+  readonly shared: Readonly<Record<string, string>>;
+  readonly denoJson: DenoJson;
+  /** Already one file, to be used as it is. */
+  readonly isPreBundled: boolean;
 }
 
 export type BuildResult =
-  | { readonly ok: true; readonly code: string }
-  | { readonly ok: false; readonly problems: readonly BuildProblem[] };
+  & { readonly annotations: readonly Annotation[] }
+  & (
+    | {
+      readonly ok: true;
+      readonly code: string;
+      /** Paths of the shared modules in the bundle. */
+      readonly shared: readonly string[];
+      readonly usesDenoJson: boolean;
+    }
+    | { readonly ok: false; readonly problems: readonly BuildProblem[] }
+  );
 
 export interface Bundler {
   /** Never throws for what is wrong with the source: that is a result. */
@@ -26,79 +47,195 @@ export interface Bundler {
 }
 
 export interface BundlerOptions {
-  /** The builder's uid when the server runs as root. */
+  /** The uid of what builds, when the server runs as root. */
   readonly uid: number | null;
   readonly denoDir: string;
+  /** For the folders of bundlings and the cache of packages. */
+  readonly workDir: string;
   readonly bundleMaxBytes?: number;
+  readonly importHosts?: readonly string[];
+  readonly networkEnv?: Readonly<Record<string, string>>;
+  readonly npmrc?: string | null;
+  readonly bundlingMs?: number;
 }
 
 const BUILDERS_MAX_COUNT = 2;
 const BUILD_MS = 10_000;
+const BUNDLINGS_MAX_COUNT = Math.max(2, navigator.hardwareConcurrency);
+/** The program that Deno bundles with, in the version that it asks for. */
+const ESBUILD_FOLDER = "esbuild-0.25.5-1";
+const SHARED_PREFIX = "_shared/";
+const MODULES = fileURLToPath(new URL("../../../../node_modules/", import.meta.url));
+/** Where the modules of a bundling's process lie. */
+const BUNDLER_DIR = fileURLToPath(new URL(".", import.meta.url));
+const RUNTIME_DIR = fileURLToPath(new URL("../../sandbox_runtime/", import.meta.url));
 
-export function startBundler({ uid, denoDir, bundleMaxBytes = LIMITS.bundleBytes.default }: BundlerOptions): Bundler {
-  const idle: Builder[] = [];
-  const all = new Set<Builder>();
-  const waiting: ((builder: Builder) => void)[] = [];
+export function startBundler(options: BundlerOptions): Bundler {
+  const { uid, denoDir, workDir, bundleMaxBytes = LIMITS.bundleBytes.default, importHosts = [] } = options;
+  const builders = createPool<Builder>(BUILDERS_MAX_COUNT, {
+    make: () => startBuilder({ uid, denoDir }),
+    isUsable: ({ isAlive }) => isAlive,
+  });
+  const bundlings = createPool(BUNDLINGS_MAX_COUNT, { make: () => ({}), isUsable: () => true });
+  const settings: BundlingSettings = {
+    uid,
+    workDir: join(workDir, "builds"),
+    cacheDir: join(workDir, "packages"),
+    hosts: importHosts,
+    networkEnv: options.networkEnv ?? {},
+    npmrc: options.npmrc ?? null,
+    deadlineMs: options.bundlingMs ?? LIMITS.bundlingMs.default,
+  };
+  let isReady: Promise<void> | undefined;
 
   async function build(source: BuildSource): Promise<BuildResult> {
-    const builder = await take();
-    try {
-      const reply = await builder.build(source, BUILD_MS);
-      if (reply === "too-slow") {
-        return failed(
-          source,
-          `Cannot build the function: it took longer than ${BUILD_MS / 1000} s; make the source smaller or simpler`,
-        );
-      }
-      if (reply === "died") {
-        return failed(
-          source,
-          "Cannot build the function: the source is nested too deeply or needs too much memory to parse",
-        );
-      }
-      if (!reply.ok) return reply;
-      const bytes = new TextEncoder().encode(reply.code).length;
-      if (bytes > bundleMaxBytes) {
-        return failed(
-          source,
-          `Cannot use the bundle: it has ${bytes} bytes, and at most ${bundleMaxBytes} are allowed`,
-        );
-      }
-      return { ok: true, code: `${reply.code}\n${reply.sourceMap}` };
-    } finally {
-      giveBack(builder);
+    const { entry, denoJson, ...rest } = source;
+    const request = { ...rest, entry, imports: denoJson.imports ?? {}, hosts: importHosts };
+    const reply = await builders.use((builder) => builder.build(request, BUILD_MS));
+    if (reply === "too-slow") {
+      return failed(
+        entry,
+        `Cannot build the function: it took longer than ${BUILD_MS / 1000} s; make the source smaller or simpler`,
+      );
     }
+    if (reply === "died") {
+      return failed(
+        entry,
+        "Cannot build the function: the source is nested too deeply or needs too much memory to parse",
+      );
+    }
+    const { annotations } = reply;
+    if (reply.kind === "failed") return { ok: false, annotations, problems: reply.problems };
+    if (reply.kind === "built") {
+      const code = `${reply.code}\n${reply.sourceMap}`;
+      return fits(reply.code, entry, annotations) ?? { ok: true, annotations, code, shared: [], usesDenoJson: false };
+    }
+    const files = Object.fromEntries(
+      reply.files.filter((path) => path !== entry)
+        .map((path) => [path, (path.startsWith(SHARED_PREFIX) ? source.shared[path] : source.files[path]) ?? ""]),
+    );
+    await (isReady ??= prepare(settings));
+    const bundled = await bundlings.use(() =>
+      runBundling({ entry, entryCode: reply.entryCode, files, denoJson }, settings)
+    );
+    if (!bundled.ok) return { ok: false, annotations, problems: bundled.problems };
+    const map = new TextEncoder().encode(JSON.stringify(bundled.sourceMap)).toBase64();
+    return fits(bundled.code, entry, annotations) ?? {
+      ok: true,
+      annotations,
+      code: `${bundled.code}\n//# sourceMappingURL=data:application/json;base64,${map}\n`,
+      shared: reply.files.filter((path) => path.startsWith(SHARED_PREFIX)),
+      usesDenoJson: reply.usesImportMap,
+    };
   }
 
-  function take(): Builder | Promise<Builder> {
-    const builder = idle.pop();
-    if (builder?.isAlive) return builder;
-    if (builder !== undefined) all.delete(builder);
-    if (all.size < BUILDERS_MAX_COUNT) return start();
-    return new Promise((resolve) => waiting.push(resolve));
-  }
-
-  function start(): Builder {
-    const builder = startBuilder({ uid, denoDir });
-    all.add(builder);
-    return builder;
-  }
-
-  function giveBack(builder: Builder): void {
-    if (!builder.isAlive) all.delete(builder);
-    const next = waiting.shift();
-    if (next !== undefined) next(builder.isAlive ? builder : start());
-    else if (builder.isAlive) idle.push(builder);
+  function fits(code: string, entry: string, annotations: readonly Annotation[]): BuildResult | undefined {
+    const bytes = new TextEncoder().encode(code).length;
+    if (bytes <= bundleMaxBytes) return undefined;
+    const message = `Cannot use the bundle: it has ${bytes} bytes, and at most ${bundleMaxBytes} are allowed`;
+    return { ...failed(entry, message), annotations };
   }
 
   return {
     build,
     async [Symbol.asyncDispose]() {
-      await Promise.all([...all].map((builder) => builder.stop()));
+      await Promise.all(builders.all().map((builder) => builder.stop()));
     },
   };
 }
 
-function failed({ entry }: BuildSource, message: string): BuildResult {
-  return { ok: false, problems: [{ message, file: entry, line: null, column: null, snippet: null }] };
+/** Folders, and the program that bundles, which npm has brought: nothing of it is fetched at the first use. */
+async function prepare({ uid, workDir, cacheDir }: BundlingSettings): Promise<void> {
+  const system = `${Deno.build.os}-${Deno.build.arch === "x86_64" ? "x64" : "arm64"}`;
+  const programDir = join(cacheDir, "dl", ESBUILD_FOLDER);
+  // Deno makes these while it still has the server's rights, and writes to them when it has lost them; where it cannot,
+  // it tries for 150 ms.
+  const caches = ["dl", "npm", "remote", "gen", "gen/file"].map((name) => join(cacheDir, name));
+  const compiled = [BUNDLER_DIR, RUNTIME_DIR].flatMap(foldersTo).map((dir) => join(cacheDir, "gen/file", dir));
+  for (const dir of [workDir, cacheDir, ...caches, ...compiled, programDir]) {
+    await Deno.mkdir(dir, { recursive: true, mode: 0o711 });
+    if (uid !== null) await Deno.chown(dir, uid, uid);
+  }
+  const program = join(programDir, `esbuild-${system}`);
+  const brought = join(MODULES, "@esbuild", system, "bin/esbuild");
+  try {
+    if (await sizeOf(program) === await sizeOf(brought)) return;
+    // Renamed into its place, so that no other server ever finds half of it.
+    const copy = `${program}.${crypto.randomUUID()}`;
+    await Deno.copyFile(brought, copy);
+    await Deno.chmod(copy, 0o755);
+    await Deno.rename(copy, program);
+  } catch {
+    // Deno fetches the program from the registry then.
+  }
+}
+
+/** `/a`, `/a/b`, `/a/b/c` of `/a/b/c`. */
+function foldersTo(dir: string): string[] {
+  const parts = dir.split("/").filter((part) => part !== "");
+  return parts.map((_, index) => `/${parts.slice(0, index + 1).join("/")}`);
+}
+
+async function sizeOf(path: string): Promise<number | undefined> {
+  try {
+    return (await Deno.stat(path)).size;
+  } catch {
+    return undefined;
+  }
+}
+
+interface Pool<T> {
+  use<Result>(work: (one: T) => Promise<Result>): Promise<Result>;
+  all(): T[];
+}
+
+/** At most `maxCount` things, made when needed; work waits for one that is free. */
+function createPool<T>(
+  maxCount: number,
+  { make, isUsable }: { make: () => T; isUsable: (one: T) => boolean },
+): Pool<T> {
+  const idle: T[] = [];
+  const all = new Set<T>();
+  const waiting: ((one: T) => void)[] = [];
+
+  function start(): T {
+    const one = make();
+    all.add(one);
+    return one;
+  }
+
+  function take(): T | Promise<T> {
+    const one = idle.pop();
+    if (one !== undefined && isUsable(one)) return one;
+    if (one !== undefined) all.delete(one);
+    if (all.size < maxCount) return start();
+    return new Promise((resolve) => waiting.push(resolve));
+  }
+
+  function giveBack(one: T): void {
+    if (!isUsable(one)) all.delete(one);
+    const next = waiting.shift();
+    if (next !== undefined) next(isUsable(one) ? one : start());
+    else if (isUsable(one)) idle.push(one);
+  }
+
+  return {
+    async use(work) {
+      const one = await take();
+      try {
+        return await work(one);
+      } finally {
+        giveBack(one);
+      }
+    },
+    all: () => [...all],
+  };
+}
+
+function failed(entry: string, message: string): BuildResult & { readonly ok: false } {
+  return {
+    ok: false,
+    annotations: [],
+    problems: [{ message, file: entry, line: null, column: null, snippet: null }],
+  };
 }

@@ -10,7 +10,7 @@ import type { EgressHole } from "../sandbox/egress.ts";
 import type { Secret } from "../core/secret.ts";
 import { StartError } from "../storage/start_error.ts";
 import { databaseOf } from "./database_url.ts";
-import { functionEnvironment } from "./function_environment.ts";
+import { functionEnvironment, networkEnvironment } from "./function_environment.ts";
 import type { ListenAddress } from "./parsers.ts";
 import {
   ALL_SETTINGS,
@@ -37,6 +37,13 @@ export interface Config {
   readonly encryptionKey: Secret | null;
   readonly cors: CorsPolicy;
   readonly functionsEnabled: boolean;
+  readonly functionsDir: string | null;
+  readonly autoLoadOnBoot: boolean;
+  readonly watch: boolean;
+  readonly importHosts: readonly string[];
+  readonly npmrc: string | null;
+  /** Registry, proxy and certificates, for builds. */
+  readonly networkEnv: Readonly<Record<string, string>>;
   readonly egressAllow: readonly EgressHole[];
   readonly prewarm: "never" | "active" | "always";
   readonly executions: { readonly retentionDays: number; readonly rowsPerSec: number };
@@ -128,6 +135,12 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     encryptionKey,
     cors,
     functionsEnabled: get(SETTINGS.functionsEnabled),
+    functionsDir: get(SETTINGS.functionsDir),
+    autoLoadOnBoot: get(SETTINGS.autoLoadOnBoot),
+    watch: get(SETTINGS.watch),
+    importHosts: get(SETTINGS.importHosts),
+    npmrc: get(SETTINGS.npmrc),
+    networkEnv: networkEnvironment(env),
     egressAllow: get(SETTINGS.egressAllow) ?? [],
     prewarm: get(SETTINGS.prewarm),
     executions: { retentionDays: get(SETTINGS.retentionDays), rowsPerSec: get(SETTINGS.rowsPerSec) },

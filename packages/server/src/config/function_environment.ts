@@ -31,3 +31,19 @@ export function functionEnvironment(env: Environment): Readonly<Record<string, s
 function isVisible(name: string): boolean {
   return name.startsWith("FLUXBASE_") && !BLOCKED.has(name) && !LOOKS_LIKE_CREDENTIAL.test(name);
 }
+
+/** In either case, as programs that use the network know them. */
+const NETWORK_NAMES =
+  /^(https?_proxy|no_proxy|all_proxy|npm_config_registry|node_extra_ca_certs|ssl_cert_(file|dir)|deno_(cert|tls_ca_store|auth_tokens)|path)$/i;
+
+/** What a build needs of the server's environment to reach registries. */
+export function networkEnvironment(
+  env: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, string>> {
+  const found: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) {
+    if (value !== undefined && NETWORK_NAMES.test(name)) found[name] = value;
+  }
+  // Certificates that the machine's administrator trusts count for builds too.
+  return { DENO_TLS_CA_STORE: "mozilla,system", ...found };
+}

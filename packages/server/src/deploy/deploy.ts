@@ -1,9 +1,9 @@
 /**
  * One deployment from source to live: check, build, store, make live, tell this node.
  *
- * A build that fails is stored with its source and does not replace a version that works. The same source and settings
- * make no new version. Two deployments of one function at once are put in an order by the database: the one that lost
- * starts again from what the other stored, so no change is lost.
+ * A build that fails is stored with its source and does not replace a version that works. The same source, settings and
+ * shared modules make no new version. Two deployments of one function at once are put in an order by the database: the
+ * one that lost starts again from what the other stored, so no change is lost.
  *
  * @module
  */
@@ -27,18 +27,25 @@ import {
   createFunction,
   deleteFunction,
   findFunction,
+  type FunctionChange,
   type FunctionWithVersion,
+  makeLive,
+  type StoredFunction,
   updateFunction,
 } from "../storage/functions.ts";
-import type { NewVersion } from "../storage/versions.ts";
+import { findVersion, listVersions, type NewVersion, type StoredVersion } from "../storage/versions.ts";
+import { type Annotated, readAnnotations } from "./annotations.ts";
 import { type FunctionInput, invalidFunction, type NewFunctionInput } from "./function_input.ts";
-import { mergeSettings } from "./merge_settings.ts";
+import { addGiven, type GivenSettings } from "./given_settings.ts";
+import { mergeSettings, settingsAsGiven } from "./merge_settings.ts";
+import { hashesOf, type SharedModules, WHOLE } from "./shared_modules.ts";
 
 export interface DeployParts {
   readonly db: Database["db"];
   readonly catalog: Catalog;
   readonly bundler: Bundler;
   readonly envStore: EnvStore;
+  readonly sharedModules: SharedModules;
   readonly limits: DeployLimits;
 }
 
@@ -56,17 +63,42 @@ export interface DeployOptions {
   readonly strict: boolean;
   readonly source: FunctionSource;
   readonly createdBy: string | null;
+  /** Do everything but store. */
+  readonly dryRun?: boolean;
+}
+
+export type Outcome = "created" | "updated" | "unchanged";
+
+export interface Applied {
+  readonly outcome: Outcome;
+  /** Why the function did not build; the version before goes on serving calls. */
+  readonly problems: readonly BuildProblem[];
+  readonly warnings: readonly string[];
 }
 
 export interface Deployer {
+  /** The namespace of a function to be created: from the input, else from its annotation. */
+  namespaceOf(input: NewFunctionInput): Promise<string>;
   create(input: NewFunctionInput, options: DeployOptions): Promise<FunctionWithVersion>;
   update(namespace: string, name: string, input: FunctionInput, options: DeployOptions): Promise<FunctionWithVersion>;
+  /** Creates, or updates what `before` tells; says what it came to. */
+  apply(input: NewFunctionInput, before: FunctionWithVersion | undefined, options: DeployOptions): Promise<Applied>;
+  /** Builds a function again whose shared modules have changed. */
+  rebuild(namespace: string, name: string): Promise<Applied>;
   /** @throws {PlatformError} FUNCTION_NOT_FOUND */
   read(namespace: string, name: string): Promise<FunctionWithVersion>;
+  /** Newest first, without sources. */
+  versions(fn: StoredFunction): Promise<StoredVersion[]>;
+  /** @throws {PlatformError} VERSION_NOT_FOUND */
+  version(fn: StoredFunction, number: number): Promise<StoredVersion>;
+  /** Makes an earlier version live, as it was built. */
+  rollback(namespace: string, name: string, number: number): Promise<FunctionWithVersion>;
   remove(namespace: string, name: string): Promise<void>;
 }
 
 const CONFLICTS_MAX_COUNT = 10;
+/** Who made a version that no caller asked for. */
+const REBUILT_BY = "system";
 
 interface Sources {
   readonly entry: string;
@@ -74,7 +106,7 @@ interface Sources {
 }
 
 export function createDeployer(parts: DeployParts): Deployer {
-  const { db, catalog, envStore, limits } = parts;
+  const { db, catalog, envStore, sharedModules, limits } = parts;
   const defaults: FunctionSettings = {
     ...DEFAULT_SETTINGS,
     timeoutMs: limits.wallMs,
@@ -83,16 +115,26 @@ export function createDeployer(parts: DeployParts): Deployer {
   };
 
   async function create(input: NewFunctionInput, options: DeployOptions): Promise<FunctionWithVersion> {
-    const namespace = input.namespace ?? DEFAULT_NAMESPACE;
+    const namespace = await namespaceOf(input);
+    await store(namespace, input, options);
+    return read(namespace, input.name);
+  }
+
+  async function store(
+    namespace: string,
+    input: NewFunctionInput,
+    options: DeployOptions,
+  ): Promise<NewVersion> {
     const { name } = input;
     if (catalog.find(namespace, name) !== undefined) throw alreadyExists(namespace, name);
-    const settings = mergeSettings(defaults, input, limits);
     const version = await buildVersion({
       owner: { namespace, name },
       sources: sourcesOf(input, undefined, name),
-      settings,
+      input,
+      before: undefined,
       env: input.env ?? {},
     }, options);
+    if (options.dryRun) return version;
     try {
       const id = await createFunction(db, {
         namespace,
@@ -103,10 +145,10 @@ export function createDeployer(parts: DeployParts): Deployer {
         createdBy: options.createdBy,
       }, version);
       await publish(id, 1, version);
+      return version;
     } catch (error) {
       throw isUniqueViolation(error) ? alreadyExists(namespace, name) : error;
     }
-    return read(namespace, name);
   }
 
   async function update(
@@ -115,35 +157,49 @@ export function createDeployer(parts: DeployParts): Deployer {
     input: FunctionInput,
     options: DeployOptions,
   ): Promise<FunctionWithVersion> {
+    await change(await read(namespace, name), input, options);
+    return read(namespace, name);
+  }
+
+  /** As often as another deployment comes first. */
+  async function change(
+    before: FunctionWithVersion,
+    input: FunctionInput,
+    options: DeployOptions,
+  ): Promise<Applied> {
+    const { namespace, name } = before.function;
     assertSameName(namespace, name, input);
     for (let conflicts = 0; conflicts < CONFLICTS_MAX_COUNT; conflicts += 1) {
-      if (await tryUpdate(await read(namespace, name), input, options)) return read(namespace, name);
+      const applied = await tryChange(conflicts === 0 ? before : await read(namespace, name), input, options);
+      if (applied !== undefined) return applied;
     }
     throw new PlatformError("ALREADY_EXISTS", `Cannot update function "${name}": too many others update it; try again`);
   }
 
-  /** False: another deployment came first. */
-  async function tryUpdate(
+  /** Undefined: another deployment came first. */
+  async function tryChange(
     { function: fn, version: before }: FunctionWithVersion,
     input: FunctionInput,
     options: DeployOptions,
-  ): Promise<boolean> {
+  ): Promise<Applied | undefined> {
     const version = await buildVersion({
       owner: fn,
       sources: sourcesOf(input, before, fn.name),
-      settings: mergeSettings(before.settings, input, limits),
+      input,
+      before,
       env: input.env ?? await envStore.open(before.envSealed, fn),
-      unlessHash: before.contentHash,
     }, options);
-    if (version !== undefined && !await addVersion(db, fn.id, version, fn.latestVersion)) return false;
-    const number = fn.latestVersion + 1;
-    const change = {
-      ...(input.description === undefined ? {} : { description: input.description }),
-      ...(input.enabled === undefined ? {} : { enabled: input.enabled }),
+    const changed = changeOf(fn, input, options, version !== undefined);
+    const applied: Applied = {
+      outcome: version === undefined && Object.keys(changed).length === 0 ? "unchanged" : "updated",
+      problems: (version ?? before).problems,
+      warnings: (version ?? before).warnings,
     };
-    if (Object.keys(change).length > 0) await updateFunction(db, fn.id, change);
-    await publish(fn.id, number, version);
-    return true;
+    if (options.dryRun || applied.outcome === "unchanged") return applied;
+    if (version !== undefined && !await addVersion(db, fn, version)) return undefined;
+    if (Object.keys(changed).length > 0) await updateFunction(db, fn.id, changed);
+    await publish(fn.id, fn.latestVersion + 1, version);
+    return applied;
   }
 
   async function publish(functionId: string, number: number, version: NewVersion | undefined): Promise<void> {
@@ -156,34 +212,93 @@ export function createDeployer(parts: DeployParts): Deployer {
   interface Ingredients {
     readonly owner: { readonly namespace: string; readonly name: string };
     readonly sources: Sources;
-    readonly settings: FunctionSettings;
+    readonly input: FunctionInput;
+    readonly before: StoredVersion | undefined;
     readonly env: Env;
   }
 
-  async function buildVersion(made: Ingredients, options: DeployOptions): Promise<NewVersion>;
+  /** Undefined when nothing differs from the version before. */
   async function buildVersion(
-    made: Ingredients & { readonly unlessHash: string },
-    options: DeployOptions,
-  ): Promise<NewVersion | undefined>;
+    made: Ingredients & { readonly before: undefined },
+    o: DeployOptions,
+  ): Promise<NewVersion>;
+  async function buildVersion(made: Ingredients, options: DeployOptions): Promise<NewVersion | undefined>;
   async function buildVersion(
-    { owner, sources, settings, env, unlessHash }: Ingredients & { readonly unlessHash?: string },
+    { owner, sources, input, before, env }: Ingredients,
     { strict, createdBy }: DeployOptions,
   ): Promise<NewVersion | undefined> {
     assertSourceFits(sources, limits);
-    const contentHash = hashOf({ ...sources, settings, env: await envStore.fingerprint(env) });
-    if (contentHash === unlessHash) return undefined;
-    const built = await parts.bundler.build(sources);
-    if (!built.ok && strict) throw rejected(owner.name, built.problems);
+    // Names what is wrong with the input itself; annotations come in below it.
+    mergeSettings(defaults, input, limits);
+    const given = addGiven(givenOf(before), input);
+    const isPreBundled = Object.hasOwn(sources.files, ORIGINAL);
+    const around = await sharedModules.around(owner.namespace, sources.files);
+    const fingerprint = await envStore.fingerprint(env);
+    const hashWith = (dependencies: Readonly<Record<string, string>>) =>
+      hashOf({ ...sources, given, defaults, env: fingerprint, dependencies });
+    const isSame = before !== undefined &&
+      hashWith(hashesOf(Object.keys(before.dependencies), around)) === before.contentHash;
+    // What did not build is tried again: a registry may answer now.
+    if (isSame && before.problems.length === 0) return undefined;
+
+    const { shared, denoJson } = around;
+    const built = await parts.bundler.build({ ...sources, shared, denoJson, isPreBundled });
+    const annotated = readAnnotations(built.annotations);
+    const { settings, problems: settingProblems } = settingsOf(annotated, given);
+    const problems = [...built.ok ? [] : built.problems, ...settingProblems];
+    if (problems.length > 0 && strict) throw rejected(owner.name, problems);
+    if (isSame && canonicalJson(problems) === canonicalJson(before.problems)) return undefined;
+    const used = built.ok
+      ? [...built.shared, ...(built.usesDenoJson ? ["deno.json"] : [])]
+      : Object.values(sources.files).some((code) => code.includes("_shared/") || code.includes("import"))
+      ? [WHOLE]
+      : [];
+    const dependencies = hashesOf(used, around);
     return {
       ...sources,
       settings,
+      given,
+      annotations: Object.assign({}, ...annotated.inputs.map(({ input: one }) => one)),
+      warnings: [...annotated.warnings, ...namespaceWarnings(annotated, owner)],
+      dependencies,
       envNames: Object.keys(env).sort(),
       envSealed: await envStore.seal(env, owner),
-      bundle: built.ok ? built.code : null,
-      problems: built.ok ? [] : built.problems,
-      contentHash,
+      bundle: built.ok && problems.length === 0 ? built.code : null,
+      problems,
+      contentHash: hashWith(dependencies),
       createdBy,
     };
+  }
+
+  /** Defaults, then annotations, then what the API has set. */
+  function settingsOf(
+    { inputs, problems: unreadable }: Annotated,
+    given: GivenSettings,
+  ): { settings: FunctionSettings; problems: BuildProblem[] } {
+    const problems = [...unreadable];
+    let settings = defaults;
+    for (const { input, place } of inputs) {
+      try {
+        settings = mergeSettings(settings, input, limits);
+      } catch (error) {
+        if (!(error instanceof PlatformError)) throw error;
+        problems.push({ ...place, message: error.message.replace("Cannot accept the function: ", "") });
+      }
+    }
+    return { settings: mergeSettings(settings, given, limits), problems };
+  }
+
+  async function namespaceOf({ namespace, ...input }: NewFunctionInput): Promise<string> {
+    if (namespace !== undefined) return namespace;
+    const sources = sourcesOf(input, undefined, input.name);
+    if (!(sources.files[sources.entry] ?? "").includes("@fluxbase:namespace")) return DEFAULT_NAMESPACE;
+    assertSourceFits(sources, limits);
+    const { annotations } = await parts.bundler.build({ ...sources, shared: {}, denoJson: {}, isPreBundled: true });
+    const named = readAnnotations(annotations).inputs.find(({ input: one }) => one.namespace !== undefined);
+    const found = named?.input.namespace ?? DEFAULT_NAMESPACE;
+    const problem = namespaceProblem(found);
+    if (problem !== undefined) throw invalidFunction([`@fluxbase:namespace: ${problem}`]);
+    return found;
   }
 
   async function read(namespace: string, name: string): Promise<FunctionWithVersion> {
@@ -194,15 +309,79 @@ export function createDeployer(parts: DeployParts): Deployer {
   }
 
   return {
+    namespaceOf,
     create,
     update,
     read,
+    async apply(input, before, options) {
+      if (before !== undefined) return change(before, input, options);
+      const { problems, warnings } = await store(await namespaceOf(input), input, options);
+      return { outcome: "created", problems, warnings };
+    },
+    async rebuild(namespace, name) {
+      const before = await read(namespace, name);
+      return change(before, {}, { strict: false, source: before.function.source, createdBy: REBUILT_BY });
+    },
+    versions: ({ id }) => listVersions(db, id),
+    async version(fn, number) {
+      const found = await findVersion(db, fn.id, number);
+      if (found === undefined) throw versionNotFound(fn, number);
+      return found;
+    },
+    async rollback(namespace, name, number) {
+      const { function: fn } = await read(namespace, name);
+      const version = await findVersion(db, fn.id, number);
+      if (version === undefined) throw versionNotFound(fn, number);
+      if (!await makeLive(db, fn.id, number)) {
+        throw new PlatformError(
+          "VERSION_NOT_BUILT",
+          `Cannot roll function "${name}" back to version ${number}: that version never built; choose one with is_bundled`,
+        );
+      }
+      await catalog.refresh(fn.id);
+      return read(namespace, name);
+    },
     async remove(namespace, name) {
       const { function: { id } } = await read(namespace, name);
       if (!await deleteFunction(db, id)) throw functionNotFound(namespace, name);
       await catalog.refresh(id);
     },
   };
+}
+
+function givenOf(version: StoredVersion | undefined): GivenSettings {
+  if (version === undefined) return {};
+  return version.given ?? settingsAsGiven(version.settings);
+}
+
+/** What belongs to the function and not to a version. */
+function changeOf(
+  fn: StoredFunction,
+  { description, enabled }: FunctionInput,
+  { source }: DeployOptions,
+  hasNewVersion: boolean,
+): FunctionChange {
+  return {
+    ...(description === undefined || description === fn.description ? {} : { description }),
+    ...(enabled === undefined || enabled === fn.enabled ? {} : { enabled }),
+    ...(source === fn.source || !hasNewVersion ? {} : { source }),
+  };
+}
+
+function namespaceWarnings({ inputs }: Annotated, { namespace }: { readonly namespace: string }): string[] {
+  const named = inputs.find(({ input }) => input.namespace !== undefined && input.namespace !== namespace);
+  if (named === undefined) return [];
+  const { place, input } = named;
+  return [
+    `${place.file}:${place.line}: @fluxbase:namespace ${input.namespace} was ignored: the function is in namespace ${namespace}`,
+  ];
+}
+
+function versionNotFound({ name }: StoredFunction, number: number): PlatformError {
+  return new PlatformError(
+    "VERSION_NOT_FOUND",
+    `Version ${number} of function "${name}" not found: GET /api/v1/functions/${name}/versions lists those that are kept`,
+  );
 }
 
 export function functionNotFound(namespace: string, name: string): PlatformError {
@@ -213,16 +392,35 @@ export function functionNotFound(namespace: string, name: string): PlatformError
   );
 }
 
+/** Stands for the source of a version that came as a bundle; no path of a file looks like it. */
+export const ORIGINAL = "#original";
+const ENTRIES = ["index.ts", "index.js", "index.tsx", "index.jsx", "index.mts", "index.mjs"];
+
 /** What was sent, on top of the sources of the version before. */
 function sourcesOf(input: FunctionInput, before: Sources | undefined, name: string): Sources {
-  for (const field of ["files", "original_code"] as const) {
-    if (input[field] === undefined) continue;
+  const { code, files, original_code } = input;
+  const isPreBundled = input.is_pre_bundled ?? input.is_bundled ?? false;
+  if (isPreBundled ? code === undefined || files !== undefined : original_code !== undefined) {
     throw invalidFunction([
-      `"${field}" is not supported by this version of the server yet: put all of the function into "code"`,
+      '"is_pre_bundled" goes with "code", the bundle, and may go with "original_code", what it was made of; with nothing else',
     ]);
   }
-  const entry = before?.entry ?? `${name}.ts`;
-  return input.code === undefined ? before ?? { entry, files: {} } : { entry, files: { [entry]: input.code } };
+  if (files === undefined) {
+    const entry = before?.entry ?? `${name}.ts`;
+    if (code === undefined && before === undefined) throw invalidFunction(['"code" is missing']);
+    if (code === undefined) return { entry, files: before?.files ?? {} };
+    if (isPreBundled) return { entry, files: { [entry]: code, [ORIGINAL]: original_code ?? code } };
+    // With `code` alone a function of several files gets a new entry; the others stay.
+    const { [ORIGINAL]: _, ...others } = before?.files ?? {};
+    return { entry, files: { ...others, [entry]: code } };
+  }
+  const named = [...ENTRIES, `${name}.ts`, `${name}.js`].find((path) => Object.hasOwn(files, path));
+  const only = Object.keys(files).length === 1 ? Object.keys(files)[0] : undefined;
+  const entry = named ?? (code === undefined ? only : "index.ts");
+  if (entry === undefined) {
+    throw invalidFunction([`"files" has no entry: one of them must be named ${ENTRIES[0]}, or be sent as "code"`]);
+  }
+  return { entry, files: code === undefined ? files : { ...files, [entry]: code } };
 }
 
 function assertSameName(namespace: string, name: string, input: FunctionInput): void {

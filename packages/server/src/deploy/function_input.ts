@@ -61,7 +61,7 @@ const FIELDS = {
 } as const;
 
 export const functionUpdateSchema = z.strictObject({ name: text, ...FIELDS }).partial();
-export const functionCreateSchema = functionUpdateSchema.required({ name: true, code: true });
+export const functionCreateSchema = functionUpdateSchema.required({ name: true });
 
 export type FunctionInput = z.output<typeof functionUpdateSchema>;
 export type NewFunctionInput = z.output<typeof functionCreateSchema>;
@@ -70,6 +70,9 @@ export type NewFunctionInput = z.output<typeof functionCreateSchema>;
 export function parseNewFunction(value: unknown): NewFunctionInput {
   const { data, error } = functionCreateSchema.safeParse(value);
   const problems = [...problemsOf(error, value), ...(isRecord(value) ? ownProblems(value) : [])];
+  if (isRecord(value) && value["code"] === undefined && value["files"] === undefined) {
+    problems.push('"code" is missing');
+  }
   if (data === undefined || problems.length > 0) throw invalidFunction(problems);
   return data;
 }

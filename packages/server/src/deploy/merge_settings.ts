@@ -123,3 +123,27 @@ function listOf(value: string | readonly string[] | null | undefined): readonly 
   const items = typeof value === "string" ? value.split(",") : value;
   return items.map((item) => item.trim()).filter((item) => item !== "");
 }
+
+/** The other way round, for versions of which it is not known what was sent. */
+export function settingsAsGiven(settings: FunctionSettings): FunctionInput {
+  const { permissions, cors } = settings;
+  const fields: FunctionInput = {
+    timeout: settings.timeoutMs / MS_PER_SEC,
+    memory: settings.memoryMiB,
+    max_response_bytes: settings.responseBodyBytes,
+    allow_net: permissions.net,
+    allow_env: permissions.env,
+    allow_read: permissions.read,
+    allow_write: permissions.write,
+    allow_unauthenticated: settings.allowUnauthenticated,
+    is_public: settings.isPublic,
+    cors_origins: cors.origins === null ? null : [...cors.origins],
+    cors_methods: cors.methods === null ? null : [...cors.methods],
+    cors_headers: cors.headers === null ? null : [...cors.headers],
+    cors_credentials: cors.credentials,
+    cors_max_age: cors.maxAgeSec,
+    isolation: settings.isolation,
+    disable_execution_logs: settings.disableExecutionLogs,
+  };
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
+}

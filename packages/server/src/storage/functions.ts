@@ -7,7 +7,15 @@ import type { BuildProblem, FunctionSettings, FunctionSource } from "@fluxbase/c
 import { type Kysely, sql } from "kysely";
 import type { Db } from "./db.ts";
 import type { Schema } from "./schema.ts";
-import { insertVersion, type NewVersion, pruneVersions, type StoredVersion, VERSION_COLUMNS } from "./versions.ts";
+import {
+  insertVersion,
+  type NewVersion,
+  pruneVersions,
+  type StoredVersion,
+  toVersion,
+  VERSION_COLUMNS,
+  type VersionRow,
+} from "./versions.ts";
 
 export interface StoredFunction {
   readonly id: string;
@@ -18,12 +26,14 @@ export interface StoredFunction {
   readonly source: FunctionSource;
   readonly liveVersion: number | null;
   readonly latestVersion: number;
+  /** The version that is shown and changed: the latest one, or the one that was rolled back to. */
+  readonly currentVersion: number;
   readonly createdAt: Date;
   readonly updatedAt: Date;
   readonly createdBy: string | null;
 }
 
-/** A function with its latest version. */
+/** A function with its current version. */
 export interface FunctionWithVersion {
   readonly function: StoredFunction;
   readonly version: StoredVersion;
@@ -40,7 +50,7 @@ export interface LiveFunctionRow {
   /** Of the live version, else of the latest. */
   readonly settings: FunctionSettings;
   readonly envSealed: Uint8Array | null;
-  /** Why the latest version did not build. */
+  /** Why it did not build, when none ever did. */
   readonly problems: readonly BuildProblem[];
 }
 
@@ -53,6 +63,7 @@ const FUNCTION_COLUMNS = [
   "f.source",
   "f.live_version as liveVersion",
   "f.latest_version as latestVersion",
+  "f.current_version as currentVersion",
   "f.created_at as createdAt",
   "f.updated_at as updatedAt",
   "f.created_by as createdBy",
@@ -87,20 +98,21 @@ export function createFunction(db: Kysely<Schema>, fn: NewFunction, version: New
 /**
  * Stores the next version; makes it live if it built.
  *
- * @returns false when `expectedLatest` is not the latest version any more, or the function has been deleted
+ * @returns false when another deployment or a rollback came first, or the function has been deleted
  */
 export function addVersion(
   db: Kysely<Schema>,
-  functionId: string,
+  before: Pick<StoredFunction, "id" | "latestVersion" | "currentVersion">,
   version: NewVersion,
-  expectedLatest: number,
 ): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
     // The lock puts two deployments at once in an order; the second finds a number that it did not build upon.
-    const locked = await trx.selectFrom("fluxbase.functions as f").select("f.latest_version as latestVersion")
-      .where("f.id", "=", functionId).where("f.deleted_at", "is", null).forUpdate().executeTakeFirst();
-    if (locked?.latestVersion !== expectedLatest) return false;
-    await storeVersion(trx, functionId, version, expectedLatest + 1);
+    const locked = await trx.selectFrom("fluxbase.functions as f")
+      .select(["f.latest_version as latestVersion", "f.current_version as currentVersion"])
+      .where("f.id", "=", before.id).where("f.deleted_at", "is", null).forUpdate().executeTakeFirst();
+    if (locked?.latestVersion !== before.latestVersion) return false;
+    if (locked.currentVersion !== before.currentVersion) return false;
+    await storeVersion(trx, before.id, version, before.latestVersion + 1);
     return true;
   });
 }
@@ -109,6 +121,7 @@ async function storeVersion(trx: Db, functionId: string, version: NewVersion, nu
   await insertVersion(trx, functionId, version, number);
   await trx.updateTable("fluxbase.functions").set({
     latest_version: number,
+    current_version: number,
     updated_at: sql<Date>`now()`,
     ...(version.bundle === null ? {} : { live_version: number }),
   }).where("id", "=", functionId).execute();
@@ -116,7 +129,7 @@ async function storeVersion(trx: Db, functionId: string, version: NewVersion, nu
 }
 
 export async function findFunction(db: Db, namespace: string, name: string): Promise<FunctionWithVersion | undefined> {
-  const row = await functionsWithLatest(db).select("v.files").where("f.namespace", "=", namespace).where(
+  const row = await functionsWithCurrent(db).select("v.files").where("f.namespace", "=", namespace).where(
     "f.name",
     "=",
     name,
@@ -127,63 +140,34 @@ export async function findFunction(db: Db, namespace: string, name: string): Pro
 
 /** All functions, or those of one namespace, by name. Without sources: `files` is empty. */
 export async function listFunctions(db: Db, namespace: string | undefined): Promise<FunctionWithVersion[]> {
-  let query = functionsWithLatest(db).select(sql<Record<string, string>>`'{}'::jsonb`.as("files"))
+  let query = functionsWithCurrent(db).select(sql<Record<string, string>>`'{}'::jsonb`.as("files"))
     .orderBy("f.namespace").orderBy("f.name");
   if (namespace !== undefined) query = query.where("f.namespace", "=", namespace);
   return (await query.execute()).map(split);
 }
 
-function functionsWithLatest(db: Db) {
+function functionsWithCurrent(db: Db) {
   return db.selectFrom("fluxbase.functions as f")
     .innerJoin(
       "fluxbase.versions as v",
-      (join) => join.onRef("v.function_id", "=", "f.id").onRef("v.number", "=", "f.latest_version"),
+      (join) => join.onRef("v.function_id", "=", "f.id").onRef("v.number", "=", "f.current_version"),
     )
     .select([...FUNCTION_COLUMNS, ...VERSION_COLUMNS])
     .where("f.deleted_at", "is", null);
 }
 
-type JoinedRow = StoredFunction & Omit<StoredVersion, "createdAt" | "createdBy"> & {
-  versionCreatedAt: Date;
-  versionCreatedBy: string | null;
-};
-
-function split(row: JoinedRow): FunctionWithVersion {
-  const {
-    number,
-    entry,
-    files,
-    settings,
-    envNames,
-    envSealed,
-    bundleBytes,
-    problems,
-    contentHash,
-    versionCreatedAt,
-    versionCreatedBy,
-    ...fn
-  } = row;
-  return {
-    function: fn,
-    version: {
-      number,
-      entry,
-      files,
-      settings,
-      envNames,
-      envSealed,
-      bundleBytes,
-      problems,
-      contentHash,
-      createdAt: versionCreatedAt,
-      createdBy: versionCreatedBy,
-    },
-  };
+function split(row: StoredFunction & VersionRow): FunctionWithVersion {
+  const { id, namespace, name, description, enabled, source, liveVersion, latestVersion, currentVersion, ...rest } =
+    row;
+  const { createdAt, updatedAt, createdBy, ...version } = rest;
+  const fn = { id, namespace, name, description, enabled, source, liveVersion, latestVersion, currentVersion };
+  return { function: { ...fn, createdAt, updatedAt, createdBy }, version: toVersion(version) };
 }
 
 export interface FunctionChange {
   readonly description?: string | null;
   readonly enabled?: boolean;
+  readonly source?: FunctionSource;
 }
 
 export async function updateFunction(db: Db, functionId: string, change: FunctionChange): Promise<void> {
@@ -191,10 +175,11 @@ export async function updateFunction(db: Db, functionId: string, change: Functio
     .where("id", "=", functionId).where("deleted_at", "is", null).execute();
 }
 
-/** Makes an earlier version live; false when it does not exist or never built. */
+/** Makes an earlier version live and current; false when it does not exist or never built. */
 export async function makeLive(db: Db, functionId: string, version: number): Promise<boolean> {
   const { numUpdatedRows } = await db.updateTable("fluxbase.functions").set({
     live_version: version,
+    current_version: version,
     updated_at: sql<Date>`now()`,
   })
     .where("id", "=", functionId).where("deleted_at", "is", null)

@@ -28,6 +28,7 @@ export interface Schema {
     source: FunctionSource;
     live_version: number | null;
     latest_version: Generated<number>;
+    current_version: Generated<number>;
     created_at: GeneratedInstant;
     updated_at: GeneratedInstant;
     created_by: string | null;
@@ -45,6 +46,30 @@ export interface Schema {
     bundle_bytes: number | null;
     problems: JSONColumnType<readonly BuildProblem[]>;
     content_hash: string;
+    given: JSONColumnType<Record<string, unknown>> | null;
+    annotations: JSONColumnType<Record<string, unknown>>;
+    warnings: JSONColumnType<readonly string[]>;
+    dependencies: JSONColumnType<Record<string, string>>;
+    created_at: GeneratedInstant;
+    created_by: string | null;
+  };
+  "fluxbase.shared_modules": {
+    id: Generated<string>;
+    namespace: string;
+    module_path: string;
+    description: string | null;
+    source: FunctionSource;
+    content: string;
+    content_hash: string;
+    version: Generated<number>;
+    created_at: GeneratedInstant;
+    updated_at: GeneratedInstant;
+    created_by: string | null;
+  };
+  "fluxbase.shared_module_versions": {
+    module_id: string;
+    version: number;
+    content: string;
     created_at: GeneratedInstant;
     created_by: string | null;
   };

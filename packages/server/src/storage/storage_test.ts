@@ -40,6 +40,10 @@ const version = (bundle: string | null): NewVersion => ({
   entry: "a.ts",
   files: { "a.ts": "source" },
   settings: DEFAULT_SETTINGS,
+  given: {},
+  annotations: {},
+  warnings: [],
+  dependencies: {},
   envNames: [],
   envSealed: null,
   bundle,
@@ -47,6 +51,8 @@ const version = (bundle: string | null): NewVersion => ({
   contentHash: bundle ?? "none",
   createdBy: null,
 });
+
+const at = (id: string, number: number) => ({ id, latestVersion: number, currentVersion: number });
 
 Deno.test("several servers that start at once on an empty database all find the schema ready", async () => {
   await using test = await createTestDatabase({ template: "template1" });
@@ -60,8 +66,8 @@ Deno.test("several servers that start at once on an empty database all find the 
 
 databaseTest("a failed build leaves the live version alone; an outdated deployment is told so", async (db) => {
   const id = await createFunction(db, FUNCTION, version("one"));
-  assert.equal(await addVersion(db, id, version(null), 1), true);
-  assert.equal(await addVersion(db, id, version("late"), 1), false);
+  assert.equal(await addVersion(db, at(id, 1), version(null)), true);
+  assert.equal(await addVersion(db, at(id, 1), version("late")), false);
   const found = await findFunction(db, "default", "a");
   assert.deepEqual([found?.function.liveVersion, found?.function.latestVersion], [1, 2]);
   assert.equal(await readBundle(db, id, 1), "one");
@@ -76,7 +82,7 @@ databaseTest("versions are immutable, and the last 20 and the live one are kept"
     db.updateTable("fluxbase.versions").set({ bundle: "other" }).where("function_id", "=", id).execute(),
     /versions are immutable/,
   );
-  for (let number = 1; number < 30; number += 1) assert.ok(await addVersion(db, id, version(null), number));
+  for (let number = 1; number < 30; number += 1) assert.ok(await addVersion(db, at(id, number), version(null)));
   const kept = await db.selectFrom("fluxbase.versions").select("number").orderBy("number").execute();
   assert.deepEqual(kept.map(({ number }) => number), [1, ...Array.from({ length: 20 }, (_, index) => index + 11)]);
 });

@@ -4,12 +4,25 @@
  * @module
  */
 import type { BuildProblem, FunctionSettings } from "@fluxbase/contract";
+import { sql } from "kysely";
 import type { Db } from "./db.ts";
 
-export interface NewVersion {
+/** What a version was made of, beside its environment. */
+interface Ingredients {
   readonly entry: string;
   readonly files: Readonly<Record<string, string>>;
   readonly settings: FunctionSettings;
+  /** What annotations in the source say, in the words of the API. */
+  readonly annotations: Readonly<Record<string, unknown>>;
+  /** Sentences for the author. */
+  readonly warnings: readonly string[];
+  /** Shared modules in the bundle and the import map, by path, with the hash of what was built. */
+  readonly dependencies: Readonly<Record<string, string>>;
+}
+
+export interface NewVersion extends Ingredients {
+  /** What the API has set, as it was sent. */
+  readonly given: Readonly<Record<string, unknown>>;
   readonly envNames: readonly string[];
   readonly envSealed: Uint8Array | null;
   /** Null when the build failed. */
@@ -19,11 +32,10 @@ export interface NewVersion {
   readonly createdBy: string | null;
 }
 
-export interface StoredVersion {
+export interface StoredVersion extends Ingredients {
   readonly number: number;
-  readonly entry: string;
-  readonly files: Readonly<Record<string, string>>;
-  readonly settings: FunctionSettings;
+  /** Null for a version that was stored before this was kept. */
+  readonly given: Readonly<Record<string, unknown>> | null;
   readonly envNames: readonly string[];
   readonly envSealed: Uint8Array | null;
   readonly bundleBytes: number | null;
@@ -38,6 +50,10 @@ export const VERSION_COLUMNS = [
   "v.number",
   "v.entry",
   "v.settings",
+  "v.given",
+  "v.annotations",
+  "v.warnings",
+  "v.dependencies",
   "v.env_names as envNames",
   "v.env_sealed as envSealed",
   "v.bundle_bytes as bundleBytes",
@@ -57,6 +73,10 @@ export async function insertVersion(db: Db, functionId: string, version: NewVers
     entry: version.entry,
     files: JSON.stringify(version.files),
     settings: JSON.stringify(version.settings),
+    given: JSON.stringify(version.given),
+    annotations: JSON.stringify(version.annotations),
+    warnings: JSON.stringify(version.warnings),
+    dependencies: JSON.stringify(version.dependencies),
     env_names: [...version.envNames],
     env_sealed: version.envSealed,
     bundle: version.bundle,
@@ -73,6 +93,32 @@ export async function pruneVersions(db: Db, functionId: string): Promise<void> {
     .where(({ eb, ref }) => eb("v.number", "<=", eb(ref("f.latest_version"), "-", KEPT_VERSIONS_COUNT)))
     .where(({ eb, ref, or }) => or([eb("f.live_version", "is", null), eb("v.number", "!=", ref("f.live_version"))]))
     .execute();
+}
+
+/** Newest first, without sources: `files` is empty. */
+export async function listVersions(db: Db, functionId: string): Promise<StoredVersion[]> {
+  const rows = await versionsOf(db, functionId).select(sql<Record<string, string>>`'{}'::jsonb`.as("files"))
+    .orderBy("v.number", "desc").execute();
+  return rows.map(toVersion);
+}
+
+export async function findVersion(db: Db, functionId: string, number: number): Promise<StoredVersion | undefined> {
+  const row = await versionsOf(db, functionId).select("v.files").where("v.number", "=", number).executeTakeFirst();
+  return row && toVersion(row);
+}
+
+function versionsOf(db: Db, functionId: string) {
+  return db.selectFrom("fluxbase.versions as v").select(VERSION_COLUMNS).where("v.function_id", "=", functionId);
+}
+
+/** A row of VERSION_COLUMNS and `files`. */
+export type VersionRow = Omit<StoredVersion, "createdAt" | "createdBy"> & {
+  readonly versionCreatedAt: Date;
+  readonly versionCreatedBy: string | null;
+};
+
+export function toVersion({ versionCreatedAt, versionCreatedBy, ...version }: VersionRow): StoredVersion {
+  return { ...version, createdAt: versionCreatedAt, createdBy: versionCreatedBy };
 }
 
 /** Undefined when the version does not exist or did not build. */

@@ -1,0 +1,173 @@
+/**
+ * Routes that manage shared modules.
+ *
+ * @module
+ */
+import { DEFAULT_NAMESPACE, modulePathProblem, parseNamespace, PlatformError } from "@fluxbase/contract";
+import { z } from "zod";
+import { assertMay, may } from "../auth/permissions.ts";
+import type { Rebuilder } from "../deploy/rebuild.ts";
+import type { SharedModules } from "../deploy/shared_modules.ts";
+import type { StoredModule } from "../storage/shared_modules.ts";
+import { moduleOf } from "./function_view.ts";
+import { choiceParam, integerParam, parseQuery, textParam } from "./query.ts";
+import { type ApiCall, authorOf, type Route } from "./route.ts";
+import { sharedModuleSchema } from "./schemas.ts";
+
+export interface SharedModuleRouteParts {
+  readonly sharedModules: SharedModules;
+  readonly rebuilder: Rebuilder;
+  /** Keeps the functions folder in step. */
+  readonly onSaved: (module: Pick<StoredModule, "namespace" | "modulePath">, content: string | null) => Promise<void>;
+}
+
+const namespaceQuery = z.object({ namespace: textParam });
+const readQuery = z.object({ namespace: textParam, version: integerParam({ min: 0, max: 2 ** 31 - 1, otherwise: 0 }) });
+const deleteQuery = z.object({ namespace: textParam, force: choiceParam(["true", "false"]) });
+
+const text = z.string().refine((value) => !value.includes("\0") && value.isWellFormed(), "must not contain NUL");
+const fields = {
+  content: text,
+  description: text.max(1_000, "must have at most 1,000 characters").nullable(),
+};
+const createSchema = z.strictObject({ module_path: text, ...fields, namespace: text }).partial({
+  description: true,
+  namespace: true,
+});
+const updateSchema = z.strictObject({ module_path: text, ...fields, namespace: text }).partial();
+
+export function sharedModuleRoutes({ sharedModules, rebuilder, onSaved }: SharedModuleRouteParts): Route[] {
+  async function list({ caller, query }: ApiCall) {
+    const { namespace } = parseQuery(namespaceQuery, query);
+    const found = await sharedModules.list(namespace === undefined ? undefined : [parseNamespace(namespace)]);
+    return { status: 200, body: found.filter((one) => may(caller, "functions:read", one.namespace)).map(moduleOf) };
+  }
+
+  async function create(call: ApiCall) {
+    const input = parseBody(createSchema, await call.body());
+    const namespace = parseNamespace(input.namespace ?? (call.query.get("namespace") || DEFAULT_NAMESPACE));
+    assertMay(call.caller, "functions:write", namespace);
+    const path = checked(input.module_path);
+    const stored = await sharedModules.create(namespace, path, input, { source: "api", createdBy: authorOf(call) });
+    return { status: 201, body: await saved(stored) };
+  }
+
+  async function read(call: ApiCall) {
+    const { version } = parseQuery(readQuery, call.query);
+    const { namespace, path } = moduleIn(call);
+    assertMay(call.caller, "functions:read", namespace);
+    const found = await sharedModules.read(namespace, path, version === 0 ? undefined : version);
+    return { status: 200, body: moduleOf(found) };
+  }
+
+  async function update(call: ApiCall) {
+    const input = parseBody(updateSchema, await call.body());
+    const { namespace, path } = moduleIn(call);
+    assertMay(call.caller, "functions:write", namespace);
+    if (input.module_path !== undefined && checked(input.module_path) !== path) {
+      throw invalid([`"module_path" cannot change: this is "${path}"; create another module and delete this one`]);
+    }
+    const stored = await sharedModules.update(namespace, path, input, { source: "api", createdBy: authorOf(call) });
+    return { status: 200, body: await saved(stored) };
+  }
+
+  async function remove(call: ApiCall) {
+    const { force } = parseQuery(deleteQuery, call.query);
+    const { namespace, path } = moduleIn(call);
+    assertMay(call.caller, "functions:write", namespace);
+    await sharedModules.remove(namespace, path, { force: force === "true" });
+    await onSaved({ namespace, modulePath: path }, null);
+    const rebuilding = await rebuilder.start();
+    return { status: 200, body: { message: `Deleted shared module "${path}"`, rebuilding } };
+  }
+
+  async function saved(stored: StoredModule) {
+    await onSaved(stored, stored.content);
+    return { ...moduleOf(stored), rebuilding: await rebuilder.start() };
+  }
+
+  const one = "/functions/shared/{path*}";
+  return [
+    {
+      method: "GET",
+      path: "/functions/shared",
+      summary: "Lists shared modules",
+      access: "functions:read",
+      query: namespaceQuery,
+      answer: { status: 200, schema: z.array(sharedModuleSchema) },
+      handle: list,
+    },
+    {
+      method: "POST",
+      path: "/functions/shared",
+      summary: "Creates a shared module, which functions import by its path",
+      access: "functions:write",
+      body: createSchema,
+      answer: { status: 201, schema: sharedModuleSchema },
+      handle: create,
+    },
+    {
+      method: "GET",
+      path: one,
+      summary: "Reads a shared module, as it is or as it was in an earlier version",
+      access: "functions:read",
+      query: readQuery,
+      answer: { status: 200, schema: sharedModuleSchema },
+      handle: read,
+    },
+    ...(["PUT", "PATCH"] as const).map((method): Route => ({
+      method,
+      path: one,
+      summary: "Updates a shared module; functions that import it are built again in the background",
+      access: "functions:write",
+      query: namespaceQuery,
+      body: updateSchema,
+      answer: { status: 200, schema: sharedModuleSchema },
+      handle: update,
+    })),
+    {
+      method: "DELETE",
+      path: one,
+      summary: "Deletes a shared module; 409 while functions use it, unless force=true",
+      access: "functions:write",
+      query: deleteQuery,
+      answer: { status: 200, schema: z.object({ message: z.string(), rebuilding: z.array(z.string()) }) },
+      handle: remove,
+    },
+  ];
+}
+
+/** With or without the `_shared/` in front. */
+function moduleIn({ params, query }: ApiCall): { namespace: string; path: string } {
+  const text = params["path"] ?? "";
+  return {
+    namespace: parseNamespace(query.get("namespace") || DEFAULT_NAMESPACE),
+    path: checked(text.startsWith("_shared/") ? text : `_shared/${text}`),
+  };
+}
+
+function checked(path: string): string {
+  const problem = modulePathProblem(path);
+  if (problem !== undefined) throw invalid([problem]);
+  return path;
+}
+
+function parseBody<Schema extends z.ZodObject>(schema: Schema, value: unknown): z.output<Schema> {
+  const { data, error } = schema.safeParse(value);
+  if (data !== undefined) return data;
+  throw invalid(
+    (error?.issues ?? []).map((issue) =>
+      issue.code === "unrecognized_keys"
+        ? issue.keys.map((key) => `${JSON.stringify(key.slice(0, 80))} is no field of a shared module`).join("; ")
+        : issue.path.length === 0
+        ? 'the body must be a JSON object, such as {"module_path": "_shared/cors.ts", "content": "…"}'
+        : `"${issue.path.join(".")}" ${issue.code === "invalid_type" ? `must be a ${issue.expected}` : issue.message}`
+    ),
+  );
+}
+
+function invalid(problems: readonly string[]): PlatformError {
+  return new PlatformError("INVALID_ARGUMENT", `Cannot accept the shared module: ${problems.join("; ")}`, {
+    details: { problems },
+  });
+}

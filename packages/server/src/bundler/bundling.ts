@@ -1,0 +1,259 @@
+/**
+ * One bundling, seen from the server: makes the folder, runs the process, reads what it says.
+ *
+ * Owns: the folder and its `deno.json`, the process and its bounds, errors in words that help.
+ * Does not own: which files belong to the function (./module_graph.ts), how many run at once (./bundler.ts).
+ *
+ * @module
+ */
+import { dirname, join, relative } from "node:path";
+import type { BuildProblem } from "@fluxbase/contract";
+import { delay } from "../core/clock.ts";
+import type { ImportUse } from "./analysis.ts";
+import type { BundlingMessage, BundlingOptions, BundlingReply } from "./bundle_process.ts";
+import { problemAt } from "./problem_at.ts";
+
+export interface BundlingSettings {
+  /** The process's uid when the server runs as root. */
+  readonly uid: number | null;
+  /** Folders of bundlings are made in it. */
+  readonly workDir: string;
+  /** Where packages are kept, and the program that bundles; writable by `uid`. */
+  readonly cacheDir: string;
+  /** Hosts from which modules may come. */
+  readonly hosts: readonly string[];
+  /** Registry, proxy and certificates, as the server has them. */
+  readonly networkEnv: Readonly<Record<string, string>>;
+  /** The text of an .npmrc, or null. */
+  readonly npmrc: string | null;
+  readonly deadlineMs: number;
+}
+
+export interface BundlingInput {
+  readonly entry: string;
+  readonly entryCode: string;
+  /** Without the entry, by path. */
+  readonly files: Readonly<Record<string, string>>;
+  /** The parts of `deno.json` that count for a build. */
+  readonly denoJson: DenoJson;
+}
+
+export interface DenoJson {
+  readonly imports?: Readonly<Record<string, string>>;
+  readonly compilerOptions?: Readonly<Record<string, unknown>>;
+}
+
+export type BundlingResult =
+  | { readonly ok: true; readonly code: string; readonly sourceMap: SourceMap }
+  | { readonly ok: false; readonly problems: readonly BuildProblem[] };
+
+interface SourceMap {
+  readonly version: number;
+  readonly sources: readonly string[];
+  readonly names: readonly string[];
+  readonly mappings: string;
+}
+
+const SHARED_FOLDER = "_shared";
+/** Own files of a function: beside the shared ones, and with a link to them, so that both ways to them work. */
+const OWN_FOLDER = "function";
+const MEMORY_BYTES = 2 * 1024 * 1024 * 1024;
+const MAIN = new URL("./bundle_process.ts", import.meta.url).href;
+const OUTPUT_MAX_BYTES = 256 * 1024 * 1024;
+
+export async function runBundling(input: BundlingInput, settings: BundlingSettings): Promise<BundlingResult> {
+  const dir = join(settings.workDir, crypto.randomUUID());
+  try {
+    await writeFolder(dir, input, settings);
+    const reply = await runProcess(dir, input, settings);
+    if (typeof reply === "string") return { ok: false, problems: [problem(input.entry, reply)] };
+    if (!reply.ok) return { ok: false, problems: reply.messages.map((message) => explain(message, dir, input)) };
+    return { ok: true, ...splitMap(reply.code, dir, settings) };
+  } finally {
+    await Deno.remove(dir, { recursive: true }).catch(() => {});
+  }
+}
+
+function placeOf(path: string): string {
+  return path.startsWith(`${SHARED_FOLDER}/`) ? path : `${OWN_FOLDER}/${path}`;
+}
+
+async function writeFolder(dir: string, input: BundlingInput, { uid, npmrc }: BundlingSettings): Promise<void> {
+  const { imports = {}, compilerOptions } = input.denoJson;
+  const denoJson = {
+    imports: { ...imports, [`${SHARED_FOLDER}/`]: `./${SHARED_FOLDER}/` },
+    nodeModulesDir: "none",
+    lock: false,
+    unstable: ["bare-node-builtins", "raw-imports"],
+    ...(compilerOptions === undefined ? {} : { compilerOptions }),
+  };
+  const made = new Set<string>();
+  const write = async (path: string, text: string) => {
+    const full = join(dir, path);
+    for (let parent = dirname(full); !made.has(parent) && parent.length >= dir.length; parent = dirname(parent)) {
+      await Deno.mkdir(parent, { recursive: true, mode: 0o700 });
+      made.add(parent);
+    }
+    await Deno.writeFile(full, path.endsWith(".wasm") ? Uint8Array.fromBase64(text) : new TextEncoder().encode(text));
+    if (uid !== null) await Deno.chown(full, uid, uid);
+  };
+  await write("code/deno.json", JSON.stringify(denoJson));
+  await write(`code/${placeOf(input.entry)}`, input.entryCode);
+  for (const [path, text] of Object.entries(input.files)) await write(`code/${placeOf(path)}`, text);
+  await Deno.symlink(`../${SHARED_FOLDER}`, join(dir, `code/${OWN_FOLDER}/${SHARED_FOLDER}`));
+  // Its tokens must not lie where an import can reach.
+  await write("home/.npmrc", npmrc ?? "");
+  if (uid !== null) { for (const folder of made) await Deno.chown(folder, uid, uid); }
+}
+
+/** A text is a sentence about why there is no reply. */
+async function runProcess(
+  dir: string,
+  { entry }: BundlingInput,
+  { uid, cacheDir, hosts, networkEnv, deadlineMs }: BundlingSettings,
+): Promise<BundlingReply | string> {
+  const code = join(dir, "code");
+  const options: BundlingOptions = {
+    uid,
+    parentPid: Deno.pid,
+    memoryBytes: MEMORY_BYTES,
+    entryPath: `./${placeOf(entry)}`,
+  };
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--quiet",
+      "--no-prompt",
+      "--no-lock",
+      "--config",
+      join(code, "deno.json"),
+      "--unstable-bundle",
+      "--unstable-raw-imports",
+      "--unstable-bare-node-builtins",
+      `--allow-read=${code},${cacheDir}`,
+      hosts.length === 0
+        ? "--deny-import"
+        : `--allow-import=${hosts.map((host) => /:\d+$/.test(host) ? host : `${host}:443`).join(",")}`,
+      "--allow-ffi",
+      "--allow-env",
+      MAIN,
+      JSON.stringify(options),
+    ],
+    clearEnv: true,
+    env: {
+      ...networkEnv,
+      HOME: join(dir, "home"),
+      DENO_DIR: cacheDir,
+      DENO_NO_UPDATE_CHECK: "1",
+      NO_COLOR: "1",
+    },
+    cwd: code,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    detached: true,
+  }).spawn();
+  const timeout = new AbortController();
+  let isTooSlow = false;
+  void delay(deadlineMs, timeout.signal).then(() => {
+    isTooSlow = true;
+    child.kill("SIGKILL");
+  }, () => {});
+  const { stdout, stderr, code: exitCode } = await child.output();
+  timeout.abort();
+  if (isTooSlow) {
+    return `Cannot bundle the function within ${
+      deadlineMs / 1000
+    } s: a registry or host may be slow or unreachable; try again, or import less`;
+  }
+  if (stdout.length > OUTPUT_MAX_BYTES) return "Cannot bundle the function: the result is far too large";
+  const text = new TextDecoder().decode(stdout);
+  if (text.endsWith("\n")) return JSON.parse(text);
+  const last = new TextDecoder().decode(stderr).trim().split("\n").at(-1) ?? "";
+  return `Cannot bundle the function: ${cleaned(last, dir) || `its process ended with code ${exitCode}`}`;
+}
+
+function splitMap(
+  code: string,
+  dir: string,
+  { cacheDir }: BundlingSettings,
+): { code: string; sourceMap: SourceMap } {
+  const marker = "//# sourceMappingURL=data:application/json;base64,";
+  const start = code.lastIndexOf(marker);
+  const map: SourceMap = JSON.parse(
+    new TextDecoder().decode(Uint8Array.fromBase64(code.slice(start + marker.length).trim())),
+  );
+  const packages = relative(join(dir, "code"), cacheDir);
+  const sources = map.sources.map((source) => {
+    if (source.startsWith(`${packages}/npm/`)) {
+      return source.slice(packages.length + 1).replace(/^npm\/[^/]+\/((?:@[^/]+\/)?[^/]+)\/([^/]+)\//, "npm:$1@$2/");
+    }
+    return ownPath(source);
+  });
+  const { version, names, mappings } = map;
+  return {
+    // Comments of the tool name folders of this machine.
+    code: code.slice(0, start).replaceAll(`${packages}/npm/`, "npm/"),
+    sourceMap: { version, sources, names, mappings },
+  };
+}
+
+/** What the tool says, and what an author can do about it. */
+const EXPLANATIONS: readonly [pattern: RegExp, explain: (groups: readonly string[]) => string][] = [
+  [
+    /Could not find constraint '(.+)' in the list of packages/,
+    ([name]) => `there is no npm package "${name}", or the registry does not answer; check name and version`,
+  ],
+  [
+    /Could not find npm package '(.+)' matching '(.+)'/,
+    ([name, version]) => `npm package "${name}" has no version ${version}; check the version`,
+  ],
+  [/npm package '(.+)' does not exist/, ([name]) => `there is no npm package "${name}"; check the name`],
+  [
+    /Requires import access to "(.+?)"/,
+    ([host]) => `it leads to ${host}, and modules from there are not allowed here (FLUXBASE_FUNCTIONS_IMPORT_HOSTS)`,
+  ],
+  [/Requires read access/, () => "it leads to a file outside the function"],
+  [/JSR package not found: (.+)/, ([name]) => `there is no JSR package ${name}; check the name`],
+  [/Module not found "(.+?)"/, ([url]) => `there is nothing at ${url}; check the address`],
+  [
+    /(?:error sending request|client error|tcp connect error|dns error|Connection refused|timed out)/i,
+    () => "the host or the registry does not answer; try again, and check the network of the server",
+  ],
+];
+
+function explain({ text, file, length }: BundlingMessage, dir: string, input: BundlingInput): BuildProblem {
+  const path = file === null ? input.entry : ownPath(file);
+  const source = path === input.entry ? input.entryCode : input.files[path];
+  const why = EXPLANATIONS.flatMap(([pattern, say]) => {
+    const match = pattern.exec(text);
+    return match === null ? [] : [say(match.slice(1))];
+  })[0] ?? cleaned(text, dir);
+  if (source === undefined) return problem(path, `Cannot bundle the function: ${why}`);
+  const use = likelyImport(source, text, length);
+  if (use === undefined) return problem(path, `Cannot bundle the function: ${why}`);
+  return problemAt(path, source, `Cannot import ${JSON.stringify(use.specifier)}: ${why}`, use.start);
+}
+
+/** The tool's positions are those of the transformed file, so only the length of the specifier is of use. */
+function likelyImport(source: string, text: string, length: number): ImportUse | undefined {
+  const quoted = [...source.matchAll(/(["'])((?:npm|jsr|https?|data):[^"'\n]+|\.{0,2}[^"'\n]*)\1/g)]
+    .map((match) => ({ specifier: match[2] ?? "", start: match.index }));
+  const fitting = quoted.filter(({ specifier }) => specifier.length + 2 === length);
+  const bare = (specifier: string) => specifier.replace(/^(npm|jsr):\/?/, "").replace(/^https?:\/\/([^/]+).*$/, "$1");
+  return fitting.find(({ specifier }) => text.includes(bare(specifier))) ?? fitting[0];
+}
+
+function ownPath(placed: string): string {
+  const file = placed.replace(/^deno:/, "");
+  return file.startsWith(`${OWN_FOLDER}/`) ? file.slice(OWN_FOLDER.length + 1) : file;
+}
+
+function cleaned(text: string, dir: string): string {
+  return text.replaceAll(`file://${dir}/code/`, "").replaceAll(`${dir}/code/`, "").replaceAll(`${OWN_FOLDER}/`, "")
+    .replace(/^error: /, "").replace(/, run again with .*$/s, "").slice(0, 500);
+}
+
+function problem(file: string, message: string): BuildProblem {
+  return { message, file, line: null, column: null, snippet: null };
+}

@@ -1,0 +1,166 @@
+/**
+ * What `@fluxbase:` annotations in a function's comments say, in the words of the API.
+ *
+ * @module
+ */
+import type { BuildProblem } from "@fluxbase/contract";
+import type { Annotation } from "../bundler/bundler.ts";
+import type { FunctionInput } from "./function_input.ts";
+
+export interface Annotated {
+  /** One for each annotation that counts, in their order. */
+  readonly inputs: readonly { readonly input: FunctionInput; readonly place: BuildProblem }[];
+  readonly problems: readonly BuildProblem[];
+  readonly warnings: readonly string[];
+}
+
+/** From the text behind a name to fields of the API; undefined when the text makes no sense. */
+type Reader = (text: string) => FunctionInput | undefined;
+
+interface Known {
+  readonly read: Reader;
+  /** Completes the sentence "it must be …". */
+  readonly expected: string;
+  /** May stand more than once. */
+  readonly isList?: true;
+  /** Kept, and not acted on by this version of the server. */
+  readonly isLater?: true;
+}
+
+function flag(name: keyof FunctionInput): Known {
+  const values: Readonly<Record<string, boolean>> = { "": true, "true": true, "false": false };
+  return {
+    expected: "true, false or nothing",
+    read: (text) => {
+      const value = values[text.toLowerCase()];
+      return value === undefined ? undefined : { [name]: value };
+    },
+  };
+}
+
+function texts(name: keyof FunctionInput): Known {
+  return { expected: "a list with commas", read: (text) => text === "" ? undefined : { [name]: text } };
+}
+
+function units(pattern: RegExp, factors: Readonly<Record<string, number>>, toInput: (value: number) => FunctionInput) {
+  return (text: string): FunctionInput | undefined => {
+    const [, number, unit = ""] = pattern.exec(text) ?? [];
+    const factor = factors[unit.toLowerCase()];
+    return number === undefined || factor === undefined ? undefined : toInput(Number(number) * factor);
+  };
+}
+
+const NUMBER_WITH_UNIT = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/i;
+
+const KNOWN: Readonly<Record<string, Known>> = {
+  "allow-unauthenticated": flag("allow_unauthenticated"),
+  "public": flag("is_public"),
+  "cors-origins": texts("cors_origins"),
+  "cors-methods": texts("cors_methods"),
+  "cors-headers": texts("cors_headers"),
+  "cors-credentials": flag("cors_credentials"),
+  "cors-max-age": {
+    expected: "seconds, such as 3600",
+    read: units(/^(\d+)()$/, { "": 1 }, (value) => ({ cors_max_age: value })),
+  },
+  "timeout": {
+    expected: "a time, such as 30s or 500ms",
+    read: units(NUMBER_WITH_UNIT, { "": 1, "s": 1, "ms": 0.001, "m": 60, "min": 60 }, (value) => ({ timeout: value })),
+  },
+  "memory": {
+    expected: "megabytes, such as 256",
+    read: units(NUMBER_WITH_UNIT, { "": 1, "mb": 1, "mib": 1 }, (value) => ({ memory: value })),
+  },
+  "max-response": {
+    expected: "a size, such as 100MB",
+    read: units(
+      NUMBER_WITH_UNIT,
+      { "": 1, "b": 1, "kb": 1024, "mb": 1024 ** 2, "gb": 1024 ** 3 },
+      (value) => ({ max_response_bytes: Math.round(value) }),
+    ),
+  },
+  "isolation": {
+    expected: "shared or request",
+    read: (text) => text === "shared" || text === "request" ? { isolation: text } : undefined,
+  },
+  "allow-net": flag("allow_net"),
+  "allow-env": flag("allow_env"),
+  "allow-read": flag("allow_read"),
+  "allow-write": flag("allow_write"),
+  "disable-execution-logs": flag("disable_execution_logs"),
+  "description": { expected: "a text", read: (text) => text === "" ? undefined : { description: text } },
+  "namespace": { expected: "a name", read: (text) => text === "" ? undefined : { namespace: text } },
+  "rate-limit": {
+    expected: "a number and a unit of time, such as 100/min, 1000/hour or 10000/day",
+    read: (text) => /^[1-9]\d{0,8}\/(min|minute|hour|day)$/.test(text) ? {} : undefined,
+    isList: true,
+    isLater: true,
+  },
+  "schedule": {
+    expected: "a cron expression of five fields, such as 0 * * * *",
+    read: (text) => text.split(/\s+/).length === 5 ? {} : undefined,
+    isLater: true,
+  },
+};
+
+export function readAnnotations(annotations: readonly Annotation[]): Annotated {
+  const inputs = new Map<string, { input: FunctionInput; place: BuildProblem }>();
+  const problems: BuildProblem[] = [];
+  const warnings: string[] = [];
+  const seen = new Set<string>();
+  for (const { name, value, place } of annotations) {
+    const at = `${place.file}:${place.line}`;
+    const known = Object.hasOwn(KNOWN, name) ? KNOWN[name] : undefined;
+    if (known === undefined) {
+      const near = nearestName(name);
+      warnings.push(
+        `${at}: @fluxbase:${name.slice(0, 60)} is no annotation and was ignored${
+          near === undefined ? "" : `; did you mean @fluxbase:${near}?`
+        }`,
+      );
+      continue;
+    }
+    const input = known.read(value);
+    if (input === undefined) {
+      const shown = value === "" ? "has no value" : `is ${JSON.stringify(value.slice(0, 100))}`;
+      problems.push({ ...place, message: `@fluxbase:${name} ${shown}: it must be ${known.expected}` });
+      continue;
+    }
+    if (known.isLater) warnings.push(`${at}: @fluxbase:${name} is not acted on by this version of the server yet`);
+    if (seen.has(name) && !known.isList) {
+      warnings.push(`${at}: @fluxbase:${name} stands more than once; the last one counts`);
+    }
+    seen.add(name);
+    inputs.set(name, { input, place });
+  }
+  return { inputs: [...inputs.values()], problems, warnings };
+}
+
+const ALIKE_MAX_DISTANCE = 3;
+
+/** By the number of letters that differ. */
+function nearestName(name: string): string | undefined {
+  const text = name.toLowerCase().replaceAll("_", "-").slice(0, 40);
+  let best: { readonly name: string; readonly distance: number } | undefined;
+  for (const known of Object.keys(KNOWN)) {
+    const distance = distanceOf(text, known);
+    if (distance <= Math.min(ALIKE_MAX_DISTANCE, known.length / 2) && distance < (best?.distance ?? Infinity)) {
+      best = { name: known, distance };
+    }
+  }
+  return best?.name;
+}
+
+/** Levenshtein's distance. */
+function distanceOf(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
+  for (let i = 1; i <= a.length; i += 1) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j += 1) {
+      const substituted = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, substituted));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

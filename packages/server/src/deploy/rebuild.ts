@@ -1,0 +1,64 @@
+/**
+ * Builds functions again when a shared module that they import has changed, in the background.
+ *
+ * What is stale is read from the database, so nothing is forgotten when a server ends in the middle: the next start
+ * goes on, and two servers at once do no harm.
+ *
+ * @module
+ */
+import { PlatformError } from "@fluxbase/contract";
+import type { Log } from "../core/log.ts";
+import type { Deployer } from "./deploy.ts";
+import { inParallel } from "./in_parallel.ts";
+import type { SharedModules } from "./shared_modules.ts";
+
+export interface Rebuilder {
+  /** Looks for stale functions and builds them in the background; returns their names, as `namespace/name`. */
+  start(): Promise<string[]>;
+  /** Resolves when nothing is being built. */
+  settle(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface RebuilderParts {
+  readonly deployer: Deployer;
+  readonly sharedModules: SharedModules;
+  readonly log: Log;
+}
+
+const REBUILDS_AT_ONCE_COUNT = 4;
+
+export function createRebuilder({ deployer, sharedModules, log }: RebuilderParts): Rebuilder {
+  let running: Promise<void> = Promise.resolve();
+  let isStopping = false;
+
+  async function rebuild({ namespace, name }: { readonly namespace: string; readonly name: string }): Promise<void> {
+    if (isStopping) return;
+    try {
+      const { problems, outcome } = await deployer.rebuild(namespace, name);
+      if (problems.length === 0) log.info("Built again after a shared module changed", { namespace, name, outcome });
+      else {log.warn("Does not build with the changed shared module", {
+          namespace,
+          name,
+          problem: problems[0]?.message,
+        });}
+    } catch (error) {
+      // Deleted meanwhile.
+      if (error instanceof PlatformError && error.code === "FUNCTION_NOT_FOUND") return;
+      log.warn("Cannot build a function again", { namespace, name, error });
+    }
+  }
+
+  return {
+    async start() {
+      const found = await sharedModules.stale();
+      running = running.then(() => inParallel(found, REBUILDS_AT_ONCE_COUNT, rebuild)).then(() => {});
+      return found.map(({ namespace, name }) => `${namespace}/${name}`);
+    },
+    settle: () => running,
+    async [Symbol.asyncDispose]() {
+      isStopping = true;
+      await running;
+    },
+  };
+}

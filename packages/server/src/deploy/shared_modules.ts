@@ -1,0 +1,214 @@
+/**
+ * Shared modules: what functions may import from `_shared/`, and the `deno.json` beside them.
+ *
+ * A module belongs to a namespace. Functions of a namespace see its modules and those of the default namespace; where
+ * both have one path, the nearer one counts.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { DEFAULT_NAMESPACE, type FunctionSource, modulePathProblem, PlatformError } from "@fluxbase/contract";
+import type { DenoJson } from "../bundler/bundler.ts";
+import { type Database, isUniqueViolation } from "../storage/db.ts";
+import {
+  createModule,
+  deleteModule,
+  findModule,
+  findModuleContent,
+  listDependents,
+  listModules,
+  moduleStamp,
+  type StoredModule,
+  updateModule,
+} from "../storage/shared_modules.ts";
+
+/** Everything that a function of one namespace may be built with. */
+export interface Around {
+  /** Sources by path. */
+  readonly shared: Readonly<Record<string, string>>;
+  readonly denoJson: DenoJson;
+  readonly hashes: Readonly<Record<string, string>>;
+  readonly wholeHash: string;
+}
+
+export interface ModuleInput {
+  readonly content?: string | undefined;
+  readonly description?: string | null | undefined;
+}
+
+export interface ModuleOptions {
+  readonly source: FunctionSource;
+  readonly createdBy: string | null;
+}
+
+export interface SharedModules {
+  /** For functions with these files; empty for files that import nothing. */
+  around(namespace: string, files: Readonly<Record<string, string>>): Promise<Around>;
+  list(namespaces?: readonly string[]): Promise<StoredModule[]>;
+  /** As it was in an earlier version, if one is named. */
+  read(namespace: string, path: string, version?: number): Promise<StoredModule>;
+  create(namespace: string, path: string, input: ModuleInput, options: ModuleOptions): Promise<StoredModule>;
+  update(namespace: string, path: string, input: ModuleInput, options: ModuleOptions): Promise<StoredModule>;
+  remove(namespace: string, path: string, options: { readonly force: boolean }): Promise<void>;
+  /** Functions that were built with something else than what there is now, as `namespace/name`. */
+  stale(): Promise<{ readonly namespace: string; readonly name: string }[]>;
+}
+
+/** A dependency on everything there is: of a function that did not build, since anything may mend it. */
+export const WHOLE = "_shared/";
+/** Kept like a module, and never listed as one. */
+export const DENO_JSON = "deno.json";
+const NOTHING: Around = { shared: {}, denoJson: {}, hashes: {}, wholeHash: "" };
+const MODULE_MAX_BYTES = 1024 * 1024;
+
+export function createSharedModules({ db }: { readonly db: Database["db"] }): SharedModules {
+  const known = new Map<string, { readonly stamp: string; readonly around: Around }>();
+
+  async function aroundOf(namespace: string): Promise<Around> {
+    const stamp = await moduleStamp(db, [namespace, DEFAULT_NAMESPACE]);
+    const before = known.get(namespace);
+    if (before?.stamp === stamp) return before.around;
+    const rows = await listModules(db, [namespace, DEFAULT_NAMESPACE]);
+    // The nearer namespace last, so that it wins.
+    rows.sort((a, b) => Number(a.namespace === namespace) - Number(b.namespace === namespace));
+    const shared: Record<string, string> = {};
+    const hashes: Record<string, string> = {};
+    let denoJson: DenoJson = {};
+    for (const { modulePath, content, contentHash } of rows) {
+      hashes[modulePath] = contentHash;
+      if (modulePath === DENO_JSON) denoJson = parseDenoJson(content);
+      else shared[modulePath] = content;
+    }
+    const around = { shared, denoJson, hashes, wholeHash: hashText(JSON.stringify(Object.entries(hashes).sort())) };
+    known.set(namespace, { stamp, around });
+    return around;
+  }
+
+  async function read(namespace: string, path: string): Promise<StoredModule> {
+    const found = modulePathProblem(path) === undefined ? await findModule(db, namespace, path) : undefined;
+    if (found === undefined) throw notFound(namespace, path);
+    return found;
+  }
+
+  return {
+    around: (namespace, files) =>
+      Object.values(files).some((code) => /\b(import|from)\b/.test(code))
+        ? aroundOf(namespace)
+        : Promise.resolve(NOTHING),
+    async list(namespaces) {
+      const found = await listModules(db, namespaces);
+      return found.filter(({ modulePath }) => modulePath !== DENO_JSON);
+    },
+    async read(namespace, path, version) {
+      const found = await read(namespace, path);
+      if (version === undefined || version === found.version) return found;
+      const content = await findModuleContent(db, found.id, version);
+      if (content === undefined) {
+        throw new PlatformError("VERSION_NOT_FOUND", `Version ${version} of shared module "${path}" not found`);
+      }
+      return { ...found, content, contentHash: hashText(content), version };
+    },
+    async create(namespace, path, { content = "", description = null }, { source, createdBy }) {
+      assertContentFits(path, content);
+      try {
+        return await createModule(db, {
+          namespace,
+          modulePath: path,
+          description,
+          source,
+          content,
+          contentHash: hashText(content),
+          createdBy,
+        });
+      } catch (error) {
+        if (!isUniqueViolation(error)) throw error;
+        throw new PlatformError(
+          "ALREADY_EXISTS",
+          `Shared module "${path}" already exists: update it with PUT /api/v1/functions/shared/${path}`,
+        );
+      }
+    },
+    async update(namespace, path, input, { source, createdBy }) {
+      const before = path === DENO_JSON ? await findModule(db, namespace, path) : await read(namespace, path);
+      const content = input.content ?? before?.content ?? "";
+      assertContentFits(path, content);
+      const change = {
+        content,
+        contentHash: hashText(content),
+        description: input.description === undefined ? before?.description ?? null : input.description,
+        source,
+        createdBy,
+      };
+      const after = before && await updateModule(db, before.id, change);
+      if (after === undefined) throw notFound(namespace, path);
+      return after;
+    },
+    async remove(namespace, path, { force }) {
+      const { id } = path === DENO_JSON
+        ? await findModule(db, namespace, path) ?? { id: "" }
+        : await read(namespace, path);
+      if (!force) {
+        const users = (await listDependents(db)).filter(({ namespace: theirs, dependencies }) =>
+          Object.hasOwn(dependencies, path) && (theirs === namespace || namespace === DEFAULT_NAMESPACE)
+        ).map((user) => `${user.namespace}/${user.name}`);
+        if (users.length > 0) throw inUse(path, users);
+      }
+      if (!await deleteModule(db, id)) throw notFound(namespace, path);
+    },
+    async stale() {
+      const found = [];
+      for (const { namespace, name, dependencies } of await listDependents(db)) {
+        const now = hashesOf(Object.keys(dependencies), await aroundOf(namespace));
+        if (JSON.stringify(sorted(now)) !== JSON.stringify(sorted(dependencies))) found.push({ namespace, name });
+      }
+      return found;
+    },
+  };
+}
+
+/** What dependencies are now; one that is gone has an empty hash. */
+export function hashesOf(paths: readonly string[], { hashes, wholeHash }: Around): Record<string, string> {
+  return Object.fromEntries(paths.map((path) => [path, path === WHOLE ? wholeHash : hashes[path] ?? ""]));
+}
+
+function sorted(hashes: Readonly<Record<string, string>>): [string, string][] {
+  return Object.entries(hashes).sort(([a], [b]) => a < b ? -1 : 1);
+}
+
+export function hashText(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
+/** Only what counts for a build. It was checked when it was stored. */
+export function parseDenoJson(text: string): DenoJson {
+  const { imports, compilerOptions } = JSON.parse(text) as DenoJson;
+  return {
+    ...(imports === undefined ? {} : { imports }),
+    ...(compilerOptions === undefined ? {} : { compilerOptions }),
+  };
+}
+
+function assertContentFits(path: string, content: string): void {
+  const used = new TextEncoder().encode(content).length;
+  if (used <= MODULE_MAX_BYTES) return;
+  throw new PlatformError(
+    "BODY_TOO_LARGE",
+    `Cannot accept shared module "${path}": it has ${used} bytes, and at most ${MODULE_MAX_BYTES} are allowed`,
+    { details: { limit: MODULE_MAX_BYTES, used } },
+  );
+}
+
+function notFound(namespace: string, path: string): PlatformError {
+  const place = namespace === DEFAULT_NAMESPACE ? "" : ` in namespace "${namespace.slice(0, 80)}"`;
+  return new PlatformError("MODULE_NOT_FOUND", `Shared module "${path.slice(0, 200)}" not found${place}`);
+}
+
+function inUse(path: string, users: readonly string[]): PlatformError {
+  return new PlatformError(
+    "MODULE_IN_USE",
+    `Cannot delete shared module "${path}": it is used by ${users.slice(0, 10).join(", ")}${
+      users.length > 10 ? ` and ${users.length - 10} more` : ""
+    }; change them first, or send force=true`,
+    { details: { used_by: users } },
+  );
+}

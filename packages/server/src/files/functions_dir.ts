@@ -1,0 +1,205 @@
+/**
+ * Reads a folder of functions: `name.ts`, `name/index.ts` with the files beside it, `_shared/`, `deno.json`.
+ *
+ * Owns: which files make a function, and what is wrong with the others.
+ * Does not own: what becomes of them (./load.ts).
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { parseEnv } from "node:util";
+import { functionNameProblem, modulePathProblem, type SyncFailure } from "@fluxbase/contract";
+
+export interface FunctionOnDisk {
+  readonly name: string;
+  /** By path from the function's folder, the entry among them; those whose name ends in `.wasm` are base64. */
+  readonly files: Readonly<Record<string, string>>;
+  /** Of its own `.env`; undefined without one. */
+  readonly env: Readonly<Record<string, string>> | undefined;
+}
+
+export interface Scan {
+  readonly functions: readonly FunctionOnDisk[];
+  /** Content by path, which begins with `_shared/`. */
+  readonly modules: Readonly<Record<string, string>>;
+  readonly denoJson: string | null;
+  readonly errors: readonly SyncFailure[];
+  readonly warnings: readonly string[];
+}
+
+/** First in this list wins. */
+const ENDINGS = [".ts", ".js", ".tsx", ".jsx"] as const;
+/** What a function may import of its own files. */
+const SOURCE_FILE = /^[A-Za-z0-9_@.-]+\.([cm]?[jt]sx?|json|txt|md|html|css|sql|graphql|csv|svg|xml|ya?ml|wasm)$/;
+const NO_SOURCE = /^\.|\.d\.ts$|[._]test\.[cm]?[jt]sx?$|~$|\.tmp$/;
+const SKIPPED_FOLDERS: ReadonlySet<string> = new Set(["node_modules", "_shared"]);
+const DEPTH_MAX = 8;
+const FILE_MAX_BYTES = 10 * 1024 * 1024;
+
+export async function scanFunctionsDir(dir: string): Promise<Scan> {
+  const root = await Deno.realPath(dir);
+  const scan = new Scanner(root);
+  const entries = await scan.list("");
+  const flat = new Map<string, string>();
+  for (const ending of ENDINGS) {
+    for (const { name: file, isDirectory } of entries) {
+      if (isDirectory || !file.endsWith(ending) || NO_SOURCE.test(file)) continue;
+      const name = file.slice(0, -ending.length);
+      const other = flat.get(name);
+      if (other === undefined) flat.set(name, file);
+      else scan.warnings.push(`${file} was left out: ${other} has the same name`);
+    }
+  }
+  for (const [name, file] of [...flat].sort()) {
+    await scan.function(name, async () => ({ [file]: await scan.read(file) }), `${name}.env`);
+  }
+  for (const { name, isDirectory } of entries) {
+    if (!isDirectory || SKIPPED_FOLDERS.has(name) || name.startsWith(".") || name.startsWith("_")) continue;
+    const inside = await scan.list(name);
+    if (!inside.some(({ name: file }) => ENDINGS.some((ending) => file === `index${ending}`))) {
+      if (inside.some(({ name: file }) => SOURCE_FILE.test(file))) {
+        scan.warnings.push(`${name}/ was left out: it has no index.ts`);
+      }
+      continue;
+    }
+    if (flat.has(name)) scan.warnings.push(`${name}/ was left out: ${flat.get(name)} has the same name`);
+    else await scan.function(name, () => scan.tree(name), `${name}/.env`);
+  }
+  return {
+    functions: scan.functions,
+    modules: await scan.modules(),
+    denoJson: entries.some(({ name }) => name === "deno.json") ? await scan.denoJson() : null,
+    errors: scan.errors,
+    warnings: scan.warnings,
+  };
+}
+
+interface Entry {
+  readonly name: string;
+  readonly isDirectory: boolean;
+}
+
+class Scanner {
+  readonly functions: FunctionOnDisk[] = [];
+  readonly errors: SyncFailure[] = [];
+  readonly warnings: string[] = [];
+  readonly #root: string;
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** Links count as what they lead to, if that lies in the folder. */
+  async list(path: string): Promise<Entry[]> {
+    const entries: Entry[] = [];
+    for await (const entry of Deno.readDir(join(this.#root, path))) {
+      const inside = path === "" ? entry.name : `${path}/${entry.name}`;
+      if (!entry.isSymlink) entries.push(entry);
+      else if (await this.#staysInside(inside)) {
+        const { isDirectory } = await Deno.stat(join(this.#root, inside));
+        entries.push({ name: entry.name, isDirectory });
+      } else {this.#fail(
+          inside,
+          `Cannot use ${inside}: it is a link that leads out of the functions folder, or nowhere`,
+        );}
+    }
+    return entries.sort((a, b) => a.name < b.name ? -1 : 1);
+  }
+
+  async #staysInside(path: string): Promise<boolean> {
+    try {
+      return (await Deno.realPath(join(this.#root, path))).startsWith(`${this.#root}/`);
+    } catch {
+      return false;
+    }
+  }
+
+  /** @throws {Error} with a sentence */
+  async read(path: string): Promise<string> {
+    const full = join(this.#root, path);
+    const { size, isFile } = await Deno.stat(full);
+    if (!isFile) throw new Error(`Cannot use ${path}: it is no file`);
+    if (size > FILE_MAX_BYTES) throw new Error(`Cannot use ${path}: it has ${size} bytes`);
+    const bytes = await Deno.readFile(full);
+    if (path.endsWith(".wasm")) return bytes.toBase64();
+    try {
+      return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    } catch {
+      throw new Error(`Cannot use ${path}: it is not UTF-8 text`);
+    }
+  }
+
+  async function(name: string, files: () => Promise<Record<string, string>>, envPath: string): Promise<void> {
+    const problem = functionNameProblem(name);
+    if (problem !== undefined) return this.#fail(name, `Cannot load a function: ${problem}`);
+    try {
+      this.functions.push({ name, files: await files(), env: await this.#env(envPath) });
+    } catch (error) {
+      this.#fail(name, error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  /** Every source file below a function's folder. */
+  async tree(folder: string, below = "", depth = 0): Promise<Record<string, string>> {
+    const files: Record<string, string> = {};
+    for (const { name, isDirectory } of await this.list(`${folder}${below}`)) {
+      if (name.startsWith(".")) continue;
+      const path = `${below}/${name}`;
+      if (isDirectory && !SKIPPED_FOLDERS.has(name) && depth < DEPTH_MAX) {
+        Object.assign(files, await this.tree(folder, path, depth + 1));
+      } else if (!isDirectory && SOURCE_FILE.test(name) && !NO_SOURCE.test(name)) {
+        files[path.slice(1)] = await this.read(`${folder}${path}`);
+      }
+    }
+    return files;
+  }
+
+  async modules(below = "_shared", depth = 0): Promise<Record<string, string>> {
+    const modules: Record<string, string> = {};
+    const entries = await this.list(below).catch(() => []);
+    for (const { name, isDirectory } of entries) {
+      const path = `${below}/${name}`;
+      if (NO_SOURCE.test(name)) continue;
+      if (isDirectory) {
+        if (depth < DEPTH_MAX) Object.assign(modules, await this.modules(path, depth + 1));
+      } else if (modulePathProblem(path) === undefined) {
+        await this.read(path).then((content) => modules[path] = content, (error) => this.#fail(path, error.message));
+      } else if (SOURCE_FILE.test(name)) {
+        this.#fail(path, `Cannot load a shared module: ${modulePathProblem(path)}`);
+      }
+    }
+    return modules;
+  }
+
+  async denoJson(): Promise<string | null> {
+    try {
+      const text = await this.read("deno.json");
+      const value: unknown = JSON.parse(text);
+      const imports: unknown = typeof value === "object" && value !== null ? Reflect.get(value, "imports") ?? {} : null;
+      if (
+        typeof imports === "object" && imports !== null && Object.values(imports).every((to) => typeof to === "string")
+      ) {
+        return text;
+      }
+      this.#fail("deno.json", 'Cannot use deno.json: "imports" must be an object of strings');
+    } catch (error) {
+      this.#fail("deno.json", `Cannot use deno.json: ${error instanceof Error ? error.message : error}`);
+    }
+    return null;
+  }
+
+  async #env(path: string): Promise<Record<string, string> | undefined> {
+    try {
+      return Object.fromEntries(
+        Object.entries(parseEnv(await this.read(path))).map(([name, value]) => [name, value ?? ""]),
+      );
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return undefined;
+      throw error;
+    }
+  }
+
+  #fail(name: string, error: string): void {
+    this.errors.push({ function: name, name, error, action: "check", problems: [] });
+  }
+}

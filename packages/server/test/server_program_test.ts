@@ -251,6 +251,54 @@ programTest("two servers on one data directory: the second says so", async (data
   await stop(first);
 });
 
+programTest("kill -9 in the middle of a sync: every function is as it was or as it should be", async (dataDir) => {
+  const source = (text: string) =>
+    `import { mark } from "_shared/mark.ts"; export default () => ({ status: 200, body: ${
+      JSON.stringify(text)
+    } + mark });`;
+  const functions = (text: string) =>
+    Array.from({ length: 60 }, (_, index) => ({ name: `fn-${index}`, code: source(`${text} ${index}`) }));
+  const first = startProgram(dataDir);
+  await ready(first);
+  const send = async (program: Program, method: string, path: string, body?: unknown) =>
+    await fetch(`${exported(program, "FLUXBASE_URL")}/api/v1${path}`, {
+      method,
+      headers: { authorization: `Bearer ${exported(program, "FLUXBASE_SERVICE_ROLE_KEY")}` },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+  const post = async (path: string, body: unknown) => await (await send(first, "POST", path, body)).json();
+  await post("/functions/shared", { module_path: "_shared/mark.ts", content: `export const mark = "!";` });
+  const created = await post("/admin/functions/sync", { functions: functions("old") });
+  assert.equal(created.summary.created, 60, JSON.stringify(created.errors[0]));
+
+  // Some are new and some are not when it dies, and a shared module has changed under all of them.
+  void post("/admin/functions/sync", { functions: functions("new") }).catch(() => {});
+  await eventually(async () => {
+    const list: { version: number }[] = await (await send(first, "GET", "/functions")).json();
+    return list.some(({ version }) => version === 2);
+  });
+  void send(first, "PUT", "/functions/shared/mark.ts", { content: `export const mark = "?";` }).catch(() => {});
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  first.kill("SIGKILL");
+  await first.status;
+
+  const second = startProgram(dataDir);
+  await ready(second);
+  const call = async (index: number) => await (await send(second, "POST", `/functions/fn-${index}/invoke`)).text();
+  const { content } = await (await send(second, "GET", "/functions/shared/mark.ts")).json();
+  const mark = content.includes("?") ? "?" : "!";
+  // What the shared module means is made up for by the start itself.
+  await eventually(async () => {
+    const texts = await Promise.all(Array.from({ length: 60 }, (_, index) => call(index)));
+    return texts.every((text, index) => text === `old ${index}${mark}` || text === `new ${index}${mark}`);
+  });
+  const again = await (await send(second, "POST", "/admin/functions/sync", { functions: functions("new") })).json();
+  assert.equal(again.summary.updated + again.summary.unchanged, 60);
+  assert.deepEqual(again.errors, []);
+  assert.equal(await call(59), `new 59${mark}`);
+  await stop(second);
+});
+
 /** A small disk of its own: needs the right to mount one. */
 async function withSmallDisk(dir: string, megabytes: number, run: () => Promise<void>): Promise<void> {
   const command = async (name: string, ...args: string[]) => {

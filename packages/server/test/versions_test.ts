@@ -1,0 +1,192 @@
+/**
+ * Versions: what makes one, what is kept of each, going back, and deployments under load.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { eventually, platformTest } from "./support/platform.ts";
+
+const answering = (text: string) => `export default () => ({ status: 200, body: ${JSON.stringify(text)} });`;
+const BROKEN = `export default () => { const = 1; };`;
+
+platformTest("versions are listed, read and rolled back to", async (platform, step) => {
+  const say = async () => await (await platform.call("fn")).text();
+  await platform.deploy("fn", answering("one"), { timeout: 5 });
+  await platform.api("PATCH", "/functions/fn", { code: answering("two"), timeout: 6 });
+  await platform.api("PATCH", "/functions/fn", { code: BROKEN });
+
+  await step("a failed build is kept as a version and does not go live", async () => {
+    const { body } = await platform.api("GET", "/functions/fn");
+    assert.deepEqual([body.version, body.live_version, body.is_bundled], [3, 2, false]);
+    assert.match(body.bundle_error, /^fn\.ts:1:30: Unexpected token/);
+    assert.equal(body.code, BROKEN);
+    assert.equal(await say(), "two");
+  });
+
+  await step("the list has no sources, one version has", async () => {
+    const { status, body } = await platform.api("GET", "/functions/fn/versions");
+    assert.equal(status, 200);
+    assert.deepEqual(
+      body.map((one: Record<string, unknown>) => [one["version"], one["is_live"], one["is_bundled"], one["timeout"]]),
+      [[3, false, false, 6], [2, true, true, 6], [1, false, true, 5]],
+    );
+    assert.ok(body.every((one: Record<string, unknown>) => !("code" in one)));
+    const first = await platform.api("GET", "/functions/default/fn/versions/1");
+    assert.deepEqual([first.body.code, first.body.timeout, first.body.files], [answering("one"), 5, {
+      "fn.ts": answering("one"),
+    }]);
+  });
+
+  await step("rollback makes a version live at once, with its settings", async () => {
+    const { status, body } = await platform.api("POST", "/functions/fn/rollback", { version: 1 });
+    assert.equal(status, 200);
+    assert.deepEqual([body.version, body.live_version, body.timeout, body.code], [1, 1, 5, answering("one")]);
+    assert.equal(await say(), "one");
+  });
+
+  await step("what comes next starts from there", async () => {
+    const { body } = await platform.api("PATCH", "/functions/fn", { memory: 64 });
+    assert.deepEqual([body.version, body.live_version, body.code, body.timeout], [4, 4, answering("one"), 5]);
+    assert.equal(await say(), "one");
+  });
+
+  await step("what cannot be gone back to is told", async () => {
+    const answers = await Promise.all([
+      platform.api("POST", "/functions/fn/rollback", { version: 3 }),
+      platform.api("POST", "/functions/fn/rollback", { version: 99 }),
+      platform.api("POST", "/functions/fn/rollback", { version: "1" }),
+      platform.api("POST", "/functions/fn/rollback", {}),
+      platform.api("POST", "/functions/nothing/rollback", { version: 1 }),
+      platform.api("GET", "/functions/fn/versions/99"),
+      platform.api("GET", "/functions/fn/versions/x"),
+    ]);
+    assert.deepEqual(answers.map(({ status, body }) => [status, body.code]), [
+      [409, "VERSION_NOT_BUILT"],
+      [404, "VERSION_NOT_FOUND"],
+      [400, "INVALID_ARGUMENT"],
+      [400, "INVALID_ARGUMENT"],
+      [404, "FUNCTION_NOT_FOUND"],
+      [404, "VERSION_NOT_FOUND"],
+      [400, "INVALID_ARGUMENT"],
+    ]);
+  });
+
+  await step("the same source and settings make no new version", async () => {
+    const { body } = await platform.api("PUT", "/functions/fn", { code: answering("one"), memory: 64 });
+    assert.equal(body.version, 4);
+    const { body: other } = await platform.api("PUT", "/functions/fn", { description: "words", enabled: true });
+    assert.deepEqual([other.version, other.description], [4, "words"]);
+  });
+});
+
+platformTest("new versions, broken ones and rollbacks under load: no request fails", async (platform) => {
+  await platform.deploy("fn", answering("v1"), { allow_unauthenticated: true });
+  let isOver = false;
+  let count = 0;
+  const seen = new Set<string>();
+  const load = Array.from({ length: 8 }, async () => {
+    while (!isOver) {
+      const response = await platform.call("fn");
+      const text = await response.text();
+      assert.equal(response.status, 200, text);
+      seen.add(text);
+      count += 1;
+    }
+  });
+  for (let round = 2; round <= 8; round += 1) {
+    const { body } = await platform.api("PATCH", "/functions/fn", {
+      code: round % 2 === 0 ? BROKEN : answering(`v${round}`),
+    });
+    assert.equal(body.version, round);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.equal((await platform.api("POST", "/functions/fn/rollback", { version: 1 })).status, 200);
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  isOver = true;
+  await Promise.all(load);
+  assert.ok(count > 50);
+  assert.deepEqual([...seen].sort(), ["v1", "v3", "v5", "v7"]);
+});
+
+platformTest("two deployments of one function at once are both stored, the later one is live", async (platform) => {
+  await platform.deploy("fn", answering("start"));
+  const texts = Array.from({ length: 6 }, (_, index) => `at once ${index}`);
+  const answers = await Promise.all(
+    texts.map((text) => platform.api("PATCH", "/functions/fn", { code: answering(text) })),
+  );
+  assert.ok(answers.every(({ status }) => status === 200));
+  const { body } = await platform.api("GET", "/functions/fn/versions");
+  assert.deepEqual(body.map(({ version }: { version: number }) => version), [7, 6, 5, 4, 3, 2, 1]);
+  const { body: live } = await platform.api("GET", "/functions/fn");
+  assert.equal(live.live_version, 7);
+  await eventually(async () =>
+    `export default () => ({ status: 200, body: ${JSON.stringify(await (await platform.call("fn")).text())} });` ===
+      live.code
+  );
+});
+
+platformTest("functions of several files, and those that come bundled", async (platform, step) => {
+  await step("files beside the entry", async () => {
+    const files = {
+      "index.ts":
+        `import { greet } from "./greet.ts"; import { names } from "./lib/names.ts"; async function handler(req) { return { body: greet(names[0]), status: 200 }; }`,
+      "greet.ts": `export const greet = (name: string): string => "Hello " + name;`,
+      "lib/names.ts": `export const names: string[] = ["Zoë"];`,
+    };
+    const { status, body } = await platform.api("POST", "/functions?strict=true", { name: "many", files });
+    assert.equal(status, 201, JSON.stringify(body));
+    assert.deepEqual([body.files, body.code], [files, files["index.ts"]]);
+    assert.equal(await (await platform.call("many")).text(), "Hello Zoë");
+    // A change of the entry alone keeps the others.
+    await platform.api("PATCH", "/functions/many?strict=true", {
+      code: `import { greet } from "./greet.ts"; export default () => ({ status: 200, body: greet("again") });`,
+    });
+    assert.equal(await (await platform.call("many")).text(), "Hello again");
+  });
+
+  await step("stacks name the file and the line", async () => {
+    const { body } = await platform.api("POST", "/functions?strict=true", {
+      name: "throws",
+      files: {
+        "index.ts": `import { fail } from "./lib/fail.ts";\n\nexport default () => fail("x");`,
+        "lib/fail.ts": `// line one\nexport function fail(text: string): never {\n  throw new Error(text);\n}`,
+      },
+    });
+    assert.equal(body.bundle_error, null);
+    await (await platform.call("throws")).body?.cancel();
+    const [execution] = await platform.executions("throws");
+    assert.match(execution.error_stack, /at fail \(lib\/fail\.ts:3:\d+\)\n.*index\.ts:3:\d+/);
+  });
+
+  await step("an entry that is missing is told", async () => {
+    const { status, body } = await platform.api("POST", "/functions", {
+      name: "lost",
+      files: { "a.ts": "", "b.ts": "" },
+    });
+    assert.equal(status, 400);
+    assert.match(body.error, /"files" has no entry/);
+  });
+
+  await step("a bundle that was made elsewhere is used as it is, and shown with its source", async () => {
+    const original_code = `import { z } from "npm:zod"; export default () => "source";`;
+    const { status, body } = await platform.api("POST", "/functions?strict=true", {
+      name: "bundled",
+      code: `export default () => "bundle";`,
+      original_code,
+      is_pre_bundled: true,
+    });
+    assert.equal(status, 201, JSON.stringify(body));
+    assert.deepEqual([body.code, body.original_code, body.is_bundled], [original_code, original_code, true]);
+    assert.equal(await (await platform.call("bundled")).json(), "bundle");
+    const { body: changed } = await platform.api("PATCH", "/functions/bundled?strict=true", { timeout: 3 });
+    assert.deepEqual([changed.version, changed.code], [2, original_code]);
+    assert.equal(await (await platform.call("bundled")).json(), "bundle");
+    const refused = await platform.api("POST", "/functions?strict=true", {
+      name: "unbundled",
+      code: `import { z } from "npm:zod@3.22.4"; export default () => z;`,
+      is_pre_bundled: true,
+    });
+    assert.equal(refused.status, 422);
+    assert.match(refused.body.error, /already bundled and still has imports/);
+  });
+});

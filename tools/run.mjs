@@ -14,12 +14,16 @@ const SECOND_SIGNAL_EXIT = 130;
 /** Arguments of Deno for each script; what the user adds goes to the end. */
 const SCRIPTS = {
   start: [["run", "-A", `--v8-flags=${SERVER_V8_FLAGS}`, "packages/server/src/main.ts"]],
+  dev: [["run", "-A", `--v8-flags=${SERVER_V8_FLAGS}`, "packages/server/src/main.ts"]],
   test: [["run", "-A", "tools/test.ts"]],
   ok: [["run", "-A", "tools/test.ts"]],
   fmt: [["fmt", "--quiet"]],
   docs: [["run", "-A", "tools/settings_reference.ts"]],
   bench: [["run", "-A", "bench/main.ts"]],
 };
+
+/** Settings of the server that a script brings; the user's own win. */
+const SCRIPT_ENV = { dev: { FLUXBASE_DEVELOPMENT: "true", FLUXBASE_FUNCTIONS_WATCH: "true" } };
 
 function fail(message) {
   process.stderr.write(`${message}\n`);
@@ -70,7 +74,7 @@ function runDeno(args) {
     const child = spawn(denoPath(), args, {
       cwd: ROOT,
       stdio: "inherit",
-      env: { ...process.env, DENO_NO_UPDATE_CHECK: "1" },
+      env: { ...SCRIPT_ENV[script], ...process.env, DENO_NO_UPDATE_CHECK: "1" },
     });
     // The child decides when to end: it has requests to finish.
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {

@@ -9,6 +9,7 @@
  *
  * @module
  */
+import { SourceTextModule } from "node:vm";
 import type { BuildProblem } from "@fluxbase/contract";
 import { transformSync } from "oxc-transform";
 import { hardenProcess } from "../../sandbox_runtime/harden.ts";
@@ -21,6 +22,16 @@ export type BuildRequest = GraphSource & {
   /** Already one file: no import but built-in modules. */
   readonly isPreBundled: boolean;
 };
+
+/** Whether V8 reads a module; it is not run. */
+export interface CheckRequest {
+  readonly moduleCode: string;
+}
+
+export interface CheckReply {
+  /** Null: it does. */
+  readonly syntaxError: string | null;
+}
 
 export type BuildReply =
   & { readonly annotations: readonly Annotation[] }
@@ -72,7 +83,8 @@ function build({ isPreBundled, ...graphSource }: BuildRequest): BuildReply {
   const left = importsIn(entry.replace(/\.tsx?$/, ".js"), output.code);
   const graph = followImports(graphSource, left);
   if (graph.problems.length > 0) return failed(graph.problems);
-  if (graph.needsBundling) {
+  // What is left for V8 to stumble over, such as decorators, the bundling takes away.
+  if (graph.needsBundling || (!isPreBundled && syntaxErrorOf(output.code) !== null)) {
     if (isPreBundled) return failed([notOneFile(entry)]);
     const { usesImportMap } = graph;
     return { kind: "parts", annotations, entryCode: exported, files: [...graph.files], usesImportMap };
@@ -82,6 +94,15 @@ function build({ isPreBundled, ...graphSource }: BuildRequest): BuildReply {
     .toBase64();
   const sourceMap = `//# sourceMappingURL=data:application/json;base64,${map}\n`;
   return { kind: "built", annotations, code: output.code, sourceMap };
+}
+
+function syntaxErrorOf(moduleCode: string): string | null {
+  try {
+    new SourceTextModule(moduleCode, { identifier: "bundle.js" });
+    return null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
 }
 
 function notOneFile(file: string): BuildProblem {
@@ -94,7 +115,7 @@ function notOneFile(file: string): BuildProblem {
 const FILE_BYTES = 16 * 1024 * 1024;
 
 const options: BuilderOptions = JSON.parse(Deno.args[0] ?? "{}");
-const NOTHING = { shared: {}, imports: {}, hosts: [], isPreBundled: false };
+const NOTHING = { shared: {}, imports: {}, hosts: [], hasJsxSettings: false, isPreBundled: false };
 // Loads the native code and compiles the path before the process gives up the right to do so.
 build({ entry: "warm.ts", files: { "warm.ts": "async function handler(req: Request) {}" }, ...NOTHING });
 hardenProcess({
@@ -110,6 +131,10 @@ for (const name of ["ffi", "read", "sys", "env"] as const) Deno.permissions.revo
 const encoder = new TextEncoder();
 const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
 for await (const line of lines) {
-  const reply = encoder.encode(`${JSON.stringify(build(JSON.parse(line)))}\n`);
+  const request: BuildRequest | CheckRequest = JSON.parse(line);
+  const answer = "moduleCode" in request
+    ? { syntaxError: syntaxErrorOf(request.moduleCode) } satisfies CheckReply
+    : build(request);
+  const reply = encoder.encode(`${JSON.stringify(answer)}\n`);
   for (let written = 0; written < reply.length;) written += Deno.stdout.writeSync(reply.subarray(written));
 }

@@ -4,13 +4,14 @@
  * @module
  */
 import { fileURLToPath } from "node:url";
-import type { BuilderOptions, BuildReply, BuildRequest } from "./build_process.ts";
+import type { BuilderOptions, BuildReply, BuildRequest, CheckReply, CheckRequest } from "./build_process.ts";
 import { TextLineStream } from "./text_lines.ts";
 
 export interface Builder {
   readonly isAlive: boolean;
   /** Resolves with undefined when the process ended instead of answering. */
   build(request: BuildRequest, deadlineMs: number): Promise<BuildReply | "died" | "too-slow">;
+  check(request: CheckRequest, deadlineMs: number): Promise<CheckReply | "died" | "too-slow">;
   stop(): Promise<void>;
 }
 
@@ -63,28 +64,31 @@ export function startBuilder({ uid, denoDir }: { uid: number | null; denoDir: st
     }
   }
 
+  async function ask<Reply>(request: object, deadlineMs: number): Promise<Reply | "died" | "too-slow"> {
+    let isTooSlow = false;
+    const timer = setTimeout(() => {
+      isTooSlow = true;
+      kill();
+    }, deadlineMs);
+    try {
+      await input.write(new TextEncoder().encode(`${JSON.stringify(request)}\n`));
+      const { done, value } = await output.read();
+      if (!done) return JSON.parse(value) as Reply;
+    } catch {
+      // A broken pipe: the process is gone.
+    } finally {
+      clearTimeout(timer);
+    }
+    kill();
+    return isTooSlow ? "too-slow" : "died";
+  }
+
   return {
     get isAlive() {
       return isAlive;
     },
-    async build(request, deadlineMs) {
-      let isTooSlow = false;
-      const timer = setTimeout(() => {
-        isTooSlow = true;
-        kill();
-      }, deadlineMs);
-      try {
-        await input.write(new TextEncoder().encode(`${JSON.stringify(request)}\n`));
-        const { done, value } = await output.read();
-        if (!done) return JSON.parse(value) as BuildReply;
-      } catch {
-        // A broken pipe: the process is gone.
-      } finally {
-        clearTimeout(timer);
-      }
-      kill();
-      return isTooSlow ? "too-slow" : "died";
-    },
+    build: (request, deadlineMs) => ask<BuildReply>(request, deadlineMs),
+    check: (request, deadlineMs) => ask<CheckReply>(request, deadlineMs),
     async stop() {
       kill();
       await ended;

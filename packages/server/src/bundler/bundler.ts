@@ -90,7 +90,13 @@ export function startBundler(options: BundlerOptions): Bundler {
 
   async function build(source: BuildSource): Promise<BuildResult> {
     const { entry, denoJson, ...rest } = source;
-    const request = { ...rest, entry, imports: denoJson.imports ?? {}, hosts: importHosts };
+    const request = {
+      ...rest,
+      entry,
+      imports: denoJson.imports ?? {},
+      hosts: importHosts,
+      hasJsxSettings: denoJson.compilerOptions?.["jsx"] !== undefined,
+    };
     const reply = await builders.use((builder) => builder.build(request, BUILD_MS));
     if (reply === "too-slow") {
       return failed(
@@ -119,6 +125,11 @@ export function startBundler(options: BundlerOptions): Bundler {
       runBundling({ entry, entryCode: reply.entryCode, files, denoJson }, settings)
     );
     if (!bundled.ok) return { ok: false, annotations, problems: bundled.problems };
+    const checked = await builders.use((builder) => builder.check({ moduleCode: bundled.code }, BUILD_MS));
+    if (typeof checked === "string" || checked.syntaxError !== null) {
+      const why = typeof checked === "string" ? "it is too large to read" : checked.syntaxError;
+      return { ...failed(entry, `Cannot use the bundle: it is no JavaScript that runs here: ${why}`), annotations };
+    }
     const map = new TextEncoder().encode(JSON.stringify(bundled.sourceMap)).toBase64();
     return fits(bundled.code, entry, annotations) ?? {
       ok: true,

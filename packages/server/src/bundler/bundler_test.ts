@@ -34,36 +34,6 @@ async function problemOf(result: Promise<BuildResult>) {
   return problem;
 }
 
-bundlerTest("source in many shapes is accepted", async (build) => {
-  const shapes = [
-    HANDLER,
-    `\uFEFF${HANDLER}`,
-    `#!/usr/bin/env deno\n${HANDLER}`,
-    HANDLER.replaceAll(" ", "\r\n"),
-    `${HANDLER} // import fs from "fs"`,
-    `/* import "node:vm" */ const text = \`import "fs" from \${1}\`; ${HANDLER}`,
-    `const handler = async () => 1;`,
-    `export const { handler } = { handler() {} };`,
-    `export { f as handler }; function f() {}`,
-    `export { f as default }; function f() {}`,
-    `export default { fetch() {} };`,
-    `export default class { static fetch() {} }`,
-    `Deno.serve(() => new Response());`,
-    `if (true) { Deno["serve"]({ port: 1 }, () => new Response()); }`,
-    `const wait = await Promise.resolve(1); function main() { return wait; }`,
-    `import { Buffer } from "node:buffer"; export default () => Buffer.from("x");`,
-    `import type { T } from "./types.ts"; ${HANDLER} let t: T;`,
-    `import { type T } from "npm:zod"; ${HANDLER} let t: T;`,
-    `enum A { X = 1 } namespace N { export const y = 2 } ${HANDLER}`,
-    `async function* handler() { yield 1; }`,
-    `class A { @d x = 1 } function d() {} ${HANDLER}`,
-  ];
-  for (const code of shapes) {
-    const built = await build(code);
-    assert.ok(built.ok, `${code}: ${JSON.stringify(built)}`);
-  }
-});
-
 bundlerTest("what is wrong is named with file, line, column and the line itself", async (build) => {
   assert.deepEqual(await problemOf(build(`// a\nconst a = ;\n`)), {
     message: "Unexpected token",

@@ -200,6 +200,7 @@ function splitMap(
 
 /** What the tool says, and what an author can do about it. */
 const EXPLANATIONS: readonly [pattern: RegExp, explain: (groups: readonly string[]) => string][] = [
+  [/react\/jsx-(?:dev-)?runtime/, () => "JSX needs a library; set jsxImportSource in compilerOptions of deno.json"],
   [
     /Could not find constraint '(.+)' in the list of packages/,
     ([name]) => `there is no npm package "${name}", or the registry does not answer; check name and version`,

@@ -25,6 +25,8 @@ export interface GraphSource {
   readonly imports: Readonly<Record<string, string>>;
   /** Host, or host and port, from which modules may come. */
   readonly hosts: readonly string[];
+  /** Whether `deno.json` says how JSX is compiled. */
+  readonly hasJsxSettings: boolean;
 }
 
 export interface Graph {
@@ -42,6 +44,10 @@ const SCRIPT = /\.[cm]?[jt]sx?$/;
 const SCHEME = /^([a-z][a-z0-9+.-]*):/i;
 const PROBLEMS_MAX_COUNT = 20;
 const SDK = "@fluxbase/sdk";
+/** What JSX imports where nothing says otherwise. */
+const JSX_DEFAULT = "react/jsx-runtime";
+const NO_JSX_LIBRARY =
+  "JSX needs a library; write /** @jsxImportSource npm:preact@10 */ at the top of the file, or set jsx and jsxImportSource in compilerOptions of functions/deno.json";
 
 type Target =
   | { readonly kind: "file"; readonly path: string }
@@ -63,6 +69,10 @@ export function followImports(source: GraphSource, entryLeft: readonly ImportUse
     for (const { specifier, start } of requires) {
       const blocked = blockedModuleOf(throughImportMap(specifier, source.imports));
       if (blocked !== undefined) problems.push(problemAt(path, code, refusal(specifier, blocked), start));
+    }
+    const isImplicit = ({ specifier }: ImportUse) => specifier === JSX_DEFAULT;
+    if (left.some(isImplicit) && !written.some(isImplicit) && !source.hasJsxSettings && !/\bReact\b/.test(code)) {
+      problems.push({ message: NO_JSX_LIBRARY, file: path, line: null, column: null, snippet: null });
     }
     const remaining = new Set(left.map(({ specifier }) => specifier));
     for (const { specifier } of left) if (!written.some((use) => use.specifier === specifier)) needsBundling = true;

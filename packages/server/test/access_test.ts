@@ -31,7 +31,7 @@ platformTest("access", async (platform, step) => {
       if (path.includes("/invoke")) continue;
       for (const [method, { description }] of Object.entries(methods)) {
         const target = path.replace("/api/v1", "").replace("{name}", "private").replace("{namespace}", "default")
-          .replace("{id}", "x");
+          .replace("{id}", "x").replace("{path}", "x.ts").replace("{version}", "1");
         const status = async (key: string | null) =>
           (await api(method.toUpperCase(), target, method === "get" || method === "delete" ? undefined : {}, key))
             .status;

@@ -18,8 +18,10 @@ export interface DocumentInfo {
 export function openApiDocument(routes: readonly Route[], { version, serverUrl, apiPrefix }: DocumentInfo): unknown {
   const paths: Record<string, Record<string, unknown>> = {};
   for (const route of routes) {
-    const methods = paths[`${apiPrefix}${route.path}`] ??= {};
-    methods[route.method.toLowerCase()] = operationOf(route);
+    // The document has no way to say that a parameter may hold slashes.
+    const path = route.path.replaceAll("*}", "}");
+    const methods = paths[`${apiPrefix}${path}`] ??= {};
+    methods[route.method.toLowerCase()] = operationOf({ ...route, path });
   }
   for (const path of ["/functions/{name}/invoke", "/functions/{namespace}/{name}/invoke"]) {
     paths[`${apiPrefix}${path}`] = Object.fromEntries(INVOKE_METHODS.map((method) => [method, invokeOperation(path)]));

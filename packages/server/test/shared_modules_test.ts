@@ -233,6 +233,21 @@ platformTest(
     await eventually(async () => await say("team-a") === "team-a");
     assert.deepEqual([await say("default"), await say("team-b")], ["default", "default"]);
 
+    // Who may change the default one's modules only learns of no function elsewhere that uses them.
+    const keeper = await platform.mintKey(["functions:*"], ["default"]);
+    const inUse = await platform.api("DELETE", "/functions/shared/name.ts", undefined, keeper);
+    assert.deepEqual([inUse.status, inUse.body.used_by], [409, ["default/who"]]);
+    assert.match(inUse.body.error, /used by default\/who, 1 more;/);
+    const changed = await platform.api(
+      "PUT",
+      "/functions/shared/name.ts",
+      { content: `export const name = "new";` },
+      keeper,
+    );
+    assert.deepEqual(changed.body.rebuilding, ["default/who"]);
+    await eventually(async () => await say("default") === "new" && await say("team-b") === "new");
+    assert.equal(await say("team-a"), "team-a");
+
     // A key of one namespace sees and changes that one only.
     const key = await platform.mintKey(["functions:read", "functions:write"], ["team-b"]);
     const list = await platform.api("GET", "/functions/shared", undefined, key);
@@ -253,7 +268,7 @@ platformTest(
     }, key);
     assert.equal(own.status, 201);
     await eventually(async () => await say("team-b") === "team-b");
-    assert.equal(await say("default"), "default");
+    assert.equal(await say("default"), "new");
   },
 );
 

@@ -7,7 +7,7 @@ import { DEFAULT_NAMESPACE, modulePathProblem, parseNamespace, PlatformError } f
 import { z } from "zod";
 import { assertMay, may } from "../auth/permissions.ts";
 import type { Rebuilder } from "../deploy/rebuild.ts";
-import type { SharedModules } from "../deploy/shared_modules.ts";
+import type { FunctionPlace, SharedModules } from "../deploy/shared_modules.ts";
 import type { StoredModule } from "../storage/shared_modules.ts";
 import { moduleOf } from "./function_view.ts";
 import { choiceParam, integerParam, parseQuery, textParam } from "./query.ts";
@@ -49,7 +49,7 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, onSaved }: Shared
     assertMay(call.caller, "functions:write", namespace);
     const path = checked(input.module_path);
     const stored = await sharedModules.create(namespace, path, input, { source: "api", createdBy: authorOf(call) });
-    return { status: 201, body: await saved(stored) };
+    return { status: 201, body: await saved(call, stored) };
   }
 
   async function read(call: ApiCall) {
@@ -68,22 +68,27 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, onSaved }: Shared
       throw invalid([`"module_path" cannot change: this is "${path}"; create another module and delete this one`]);
     }
     const stored = await sharedModules.update(namespace, path, input, { source: "api", createdBy: authorOf(call) });
-    return { status: 200, body: await saved(stored) };
+    return { status: 200, body: await saved(call, stored) };
   }
 
   async function remove(call: ApiCall) {
     const { force } = parseQuery(deleteQuery, call.query);
     const { namespace, path } = moduleIn(call);
     assertMay(call.caller, "functions:write", namespace);
-    await sharedModules.remove(namespace, path, { force: force === "true" });
+    await sharedModules.read(namespace, path);
+    if (force !== "true") {
+      const users = await sharedModules.usersOf(namespace, path);
+      if (users.length > 0) throw inUse(path, users.length, visible(call, users));
+    }
+    await sharedModules.remove(namespace, path);
     await onSaved({ namespace, modulePath: path }, null);
-    const rebuilding = await rebuilder.start();
+    const rebuilding = visible(call, await rebuilder.start());
     return { status: 200, body: { message: `Deleted shared module "${path}"`, rebuilding } };
   }
 
-  async function saved(stored: StoredModule) {
+  async function saved(call: ApiCall, stored: StoredModule) {
     await onSaved(stored, stored.content);
-    return { ...moduleOf(stored), rebuilding: await rebuilder.start() };
+    return { ...moduleOf(stored), rebuilding: visible(call, await rebuilder.start()) };
   }
 
   const one = "/functions/shared/{path*}";
@@ -135,6 +140,23 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, onSaved }: Shared
       handle: remove,
     },
   ];
+}
+
+/** As `namespace/name`; of other namespaces a key does not even learn that they exist. */
+function visible({ caller }: ApiCall, places: readonly FunctionPlace[]): string[] {
+  return places.filter(({ namespace }) => may(caller, "functions:write", namespace))
+    .map(({ namespace, name }) => `${namespace}/${name}`);
+}
+
+function inUse(path: string, count: number, names: readonly string[]): PlatformError {
+  const shown = names.slice(0, 10);
+  const rest = count - shown.length;
+  const users = [...shown, ...(rest === 0 ? [] : [`${rest} ${shown.length === 0 ? "functions" : "more"}`])].join(", ");
+  return new PlatformError(
+    "MODULE_IN_USE",
+    `Cannot delete shared module "${path}": it is used by ${users}; change them first, or send force=true`,
+    { details: { used_by: names } },
+  );
 }
 
 /** With or without the `_shared/` in front. */

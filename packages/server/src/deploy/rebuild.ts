@@ -10,11 +10,11 @@ import { PlatformError } from "@fluxbase/contract";
 import type { Log } from "../core/log.ts";
 import type { Deployer } from "./deploy.ts";
 import { inParallel } from "./in_parallel.ts";
-import type { SharedModules } from "./shared_modules.ts";
+import type { FunctionPlace, SharedModules } from "./shared_modules.ts";
 
 export interface Rebuilder {
-  /** Looks for stale functions and builds them in the background; returns their names, as `namespace/name`. */
-  start(): Promise<string[]>;
+  /** Looks for stale functions, and builds them in the background. */
+  start(): Promise<FunctionPlace[]>;
   /** Resolves when nothing is being built. */
   settle(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -32,7 +32,7 @@ export function createRebuilder({ deployer, sharedModules, log }: RebuilderParts
   let running: Promise<void> = Promise.resolve();
   let isStopping = false;
 
-  async function rebuild({ namespace, name }: { readonly namespace: string; readonly name: string }): Promise<void> {
+  async function rebuild({ namespace, name }: FunctionPlace): Promise<void> {
     if (isStopping) return;
     try {
       const { problems, outcome } = await deployer.rebuild(namespace, name);
@@ -53,7 +53,7 @@ export function createRebuilder({ deployer, sharedModules, log }: RebuilderParts
     async start() {
       const found = await sharedModules.stale();
       running = running.then(() => inParallel(found, REBUILDS_AT_ONCE_COUNT, rebuild)).then(() => {});
-      return found.map(({ namespace, name }) => `${namespace}/${name}`);
+      return found;
     },
     settle: () => running,
     async [Symbol.asyncDispose]() {

@@ -49,9 +49,16 @@ export interface SharedModules {
   read(namespace: string, path: string, version?: number): Promise<StoredModule>;
   create(namespace: string, path: string, input: ModuleInput, options: ModuleOptions): Promise<StoredModule>;
   update(namespace: string, path: string, input: ModuleInput, options: ModuleOptions): Promise<StoredModule>;
-  remove(namespace: string, path: string, options: { readonly force: boolean }): Promise<void>;
-  /** Functions that were built with something else than what there is now, as `namespace/name`. */
-  stale(): Promise<{ readonly namespace: string; readonly name: string }[]>;
+  remove(namespace: string, path: string): Promise<void>;
+  /** Functions that import a module, directly or through others. */
+  usersOf(namespace: string, path: string): Promise<FunctionPlace[]>;
+  /** Functions that were built with something else than what there is now. */
+  stale(): Promise<FunctionPlace[]>;
+}
+
+export interface FunctionPlace {
+  readonly namespace: string;
+  readonly name: string;
 }
 
 /** A dependency on everything there is: of a function that did not build, since anything may mend it. */
@@ -143,17 +150,19 @@ export function createSharedModules({ db }: { readonly db: Database["db"] }): Sh
       if (after === undefined) throw notFound(namespace, path);
       return after;
     },
-    async remove(namespace, path, { force }) {
-      const { id } = path === DENO_JSON
-        ? await findModule(db, namespace, path) ?? { id: "" }
-        : await read(namespace, path);
-      if (!force) {
-        const users = (await listDependents(db)).filter(({ namespace: theirs, dependencies }) =>
-          Object.hasOwn(dependencies, path) && (theirs === namespace || namespace === DEFAULT_NAMESPACE)
-        ).map((user) => `${user.namespace}/${user.name}`);
-        if (users.length > 0) throw inUse(path, users);
-      }
-      if (!await deleteModule(db, id)) throw notFound(namespace, path);
+    async remove(namespace, path) {
+      const found = path === DENO_JSON ? await findModule(db, namespace, path) : await read(namespace, path);
+      if (found === undefined || !await deleteModule(db, found.id)) throw notFound(namespace, path);
+    },
+    async usersOf(namespace, path) {
+      const modules = await listModules(db);
+      const withOwn = new Set(
+        modules.filter(({ modulePath }) => modulePath === path).map((module) => module.namespace),
+      );
+      return (await listDependents(db)).filter((user) =>
+        Object.hasOwn(user.dependencies, path) &&
+        (user.namespace === namespace || (namespace === DEFAULT_NAMESPACE && !withOwn.has(user.namespace)))
+      ).map(({ namespace: theirs, name }) => ({ namespace: theirs, name }));
     },
     async stale() {
       const found = [];
@@ -201,14 +210,4 @@ function assertContentFits(path: string, content: string): void {
 function notFound(namespace: string, path: string): PlatformError {
   const place = namespace === DEFAULT_NAMESPACE ? "" : ` in namespace "${namespace.slice(0, 80)}"`;
   return new PlatformError("MODULE_NOT_FOUND", `Shared module "${path.slice(0, 200)}" not found${place}`);
-}
-
-function inUse(path: string, users: readonly string[]): PlatformError {
-  return new PlatformError(
-    "MODULE_IN_USE",
-    `Cannot delete shared module "${path}": it is used by ${users.slice(0, 10).join(", ")}${
-      users.length > 10 ? ` and ${users.length - 10} more` : ""
-    }; change them first, or send force=true`,
-    { details: { used_by: users } },
-  );
 }

@@ -171,7 +171,7 @@ export function createLoader({ dir, db, deployer, sharedModules, rebuilder, log 
     for (const { modulePath, source } of await listModules(db, [DEFAULT_NAMESPACE])) {
       if (source !== "filesystem" || Object.hasOwn(files, modulePath) || unreadable.has(modulePath)) continue;
       isChanged = true;
-      await sharedModules.remove(DEFAULT_NAMESPACE, modulePath, { force: true });
+      await sharedModules.remove(DEFAULT_NAMESPACE, modulePath);
       warnings.push(`${modulePath}: deleted, because its file is gone`);
     }
     return isChanged;

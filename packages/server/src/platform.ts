@@ -33,6 +33,9 @@ import { createGateway } from "./gateway/gateway.ts";
 import { type HttpServer, type RequestHandler, startHttpServer } from "./gateway/http_server.ts";
 import { createVersionSource, versionKey, type VersionSource } from "./invoke/version_source.ts";
 import type { Fence } from "../sandbox_runtime/harden.ts";
+import { createClientAddresses } from "./ratelimit/client_address.ts";
+import { startPostgresCounters } from "./ratelimit/postgres_counters.ts";
+import { createRateLimiter } from "./ratelimit/rate_limiter.ts";
 import { startEgress } from "./sandbox/egress.ts";
 import { makeRunDir } from "./sandbox/run_dir.ts";
 import { type SandboxPool, startSandboxPool } from "./sandbox/sandbox_pool.ts";
@@ -147,6 +150,11 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const fences = await checkFences(sandboxes, config, log);
   const versions = createVersionSource({ catalog, envStore, serverEnv: config.functionEnv, place });
   catalog.subscribe((change) => followChange(change, { sandboxes, versions, prewarm: config.prewarm }));
+  const rateLimiter = createRateLimiter({
+    clock,
+    log,
+    ...(config.rateLimitStore === "memory" ? {} : { shared: parts.use(startPostgresCounters(db)) }),
+  });
   const gateway = parts.use(createGateway(
     {
       clock,
@@ -156,6 +164,8 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       sandboxes,
       versions,
       executions,
+      rateLimiter,
+      clientAddresses: createClientAddresses(config.trustedProxies),
       requestBodyMaxBytes: limits.requestBodyBytes,
     },
     { place, cors: config.cors, functionsEnabled: config.functionsEnabled, development: config.development },
@@ -203,7 +213,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     ],
   });
 
-  place.handle = (request) => gateway.handle(request) ?? api.handle(request);
+  place.handle = (request, connection) => gateway.handle(request, connection) ?? api.handle(request);
   if (loader !== undefined && config.autoLoadOnBoot) await loadOnBoot(loader, log);
   // What a server left behind that ended in the middle of it.
   await rebuilder.start();

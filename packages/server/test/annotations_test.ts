@@ -182,16 +182,6 @@ platformTest("the guide's annotations", async (platform, step) => {
     assert.equal(called.headers.get("access-control-allow-origin"), "https://api.github.com");
     assert.deepEqual(await called.json(), { received: true });
   });
-
-  await step("rate limits are read and said not to act yet", async () => {
-    for (const limit of ["100/min", "1000/hour", "10000/day"]) {
-      const { body } = await platform.deploy(
-        `limit-${limit.replace("/", "-")}`,
-        `/**\n* @fluxbase:rate-limit ${limit}\n*/\n${HANDLER}`,
-      );
-      assert.match(body.warnings[0], /:2: @fluxbase:rate-limit is not acted on by this version/);
-    }
-  });
 });
 
 platformTest("styles, places and values of annotations", async (platform, step) => {

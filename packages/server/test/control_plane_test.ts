@@ -161,10 +161,10 @@ platformTest("bad input to the control plane", async (platform, step) => {
     },
     {
       name: "what is not enforced yet",
-      send: create({ rate_limit: "1/min" }),
+      send: create({ cron_schedule: "* * * * *" }),
       status: 400,
       code: "INVALID_ARGUMENT",
-      says: /"rate_limit" is not supported/,
+      says: /"cron_schedule" is not supported/,
     },
     {
       name: "name taken",

@@ -111,7 +111,6 @@ function settingsView(settings: FunctionSettings) {
   const { permissions, cors, rateLimits } = settings;
   const timeout = settings.timeoutMs / 1000;
   const limitPer = (unit: "min" | "hour" | "day") => rateLimits.find(({ per }) => per === unit)?.limit ?? null;
-  const [rateLimit] = rateLimits;
   return {
     timeout,
     timeout_seconds: timeout,
@@ -130,7 +129,7 @@ function settingsView(settings: FunctionSettings) {
     cors_headers: cors.headers,
     cors_credentials: cors.credentials,
     cors_max_age: cors.maxAgeSec,
-    rate_limit: rateLimit === undefined ? null : `${rateLimit.limit}/${rateLimit.per}`,
+    rate_limit: rateLimits.length === 0 ? null : rateLimits.map(({ limit, per }) => `${limit}/${per}`).join(","),
     rate_limit_per_minute: limitPer("min"),
     rate_limit_per_hour: limitPer("hour"),
     rate_limit_per_day: limitPer("day"),

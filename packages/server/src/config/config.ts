@@ -6,6 +6,7 @@
 import { parse as parseYaml, YAMLParseError } from "yaml";
 import type { CorsPolicy, LogLevel } from "@fluxbase/contract";
 import type { Fence } from "../../sandbox_runtime/harden.ts";
+import type { AddressRange } from "../ratelimit/client_address.ts";
 import type { EgressHole } from "../sandbox/egress.ts";
 import type { Secret } from "../core/secret.ts";
 import { StartError } from "../storage/start_error.ts";
@@ -37,6 +38,8 @@ export interface Config {
   readonly encryptionKey: Secret | null;
   readonly cors: CorsPolicy;
   readonly functionsEnabled: boolean;
+  readonly trustedProxies: readonly AddressRange[];
+  readonly rateLimitStore: "memory" | "postgres";
   readonly functionsDir: string | null;
   readonly autoLoadOnBoot: boolean;
   readonly watch: boolean;
@@ -135,6 +138,8 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     encryptionKey,
     cors,
     functionsEnabled: get(SETTINGS.functionsEnabled),
+    trustedProxies: get(SETTINGS.trustedProxies) ?? [],
+    rateLimitStore: get(SETTINGS.rateLimitStore) ?? (database === null ? "memory" : "postgres"),
     functionsDir: get(SETTINGS.functionsDir),
     autoLoadOnBoot: get(SETTINGS.autoLoadOnBoot),
     watch: get(SETTINGS.watch),

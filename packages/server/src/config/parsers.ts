@@ -5,6 +5,7 @@
  */
 import type { Limit } from "@fluxbase/contract";
 import { Secret } from "../core/secret.ts";
+import { type AddressRange, parseRange } from "../ratelimit/client_address.ts";
 import { type EgressHole, parseHole } from "../sandbox/egress.ts";
 
 export interface Parser<T> {
@@ -59,6 +60,14 @@ export const egressHoles: Parser<readonly EgressHole[]> = {
   parse(text) {
     const holes = list.parse(text)?.map(parseHole);
     return holes?.every((hole) => hole !== undefined) ? holes : undefined;
+  },
+};
+
+export const addressRanges: Parser<readonly AddressRange[]> = {
+  expected: "a list with commas of addresses and ranges, such as 10.0.0.0/8 or 2001:db8::1",
+  parse(text) {
+    const ranges = list.parse(text)?.map(parseRange);
+    return ranges?.every((range) => range !== undefined) ? ranges : undefined;
   },
 };
 

@@ -7,6 +7,7 @@
  */
 import { type LimitKey, LIMITS } from "@fluxbase/contract";
 import {
+  addressRanges,
   anyText,
   boolean,
   egressHoles,
@@ -263,6 +264,24 @@ export const SETTINGS = {
     example: "5000",
     about:
       "Executions a second that one server process writes one by one; above it, successes without logs are counted together.",
+  }),
+  trustedProxies: setting({
+    env: "FLUXBASE_SERVER_TRUSTED_PROXIES",
+    yaml: "server.trusted_proxies",
+    parser: addressRanges,
+    default: null,
+    example: "10.0.0.0/8,127.0.0.1",
+    about:
+      "Proxies whose X-Forwarded-For says where a request comes from. Without: the address of the connection counts.",
+  }),
+  rateLimitStore: setting({
+    env: "FLUXBASE_RATE_LIMIT_STORE",
+    yaml: "rate_limit.store",
+    parser: oneOf("memory", "postgres"),
+    default: null,
+    example: "postgres",
+    about:
+      "Where calls of functions with rate limits are counted: in each server, or in the database for all together. Default: postgres with an external database, else memory.",
   }),
   sandboxUidBase: setting({
     env: "FLUXBASE_SANDBOX_UID_BASE",

@@ -21,9 +21,31 @@ export function errorAnswer(error: unknown, requestId: string, log: Log): ErrorA
   if (status === 401) headers.push(["www-authenticate", "Bearer"]);
   const allowed = details["allowed"];
   if (Array.isArray(allowed)) headers.push(["allow", allowed.join(", ")]);
+  const { rate_limit: rateLimit, ...shown } = details;
+  if (isStanding(rateLimit)) headers.push(...rateLimitHeaders(rateLimit));
   const retryAfter = details["retry_after"];
   if (typeof retryAfter === "number") headers.push(["retry-after", String(Math.ceil(retryAfter))]);
-  return { status, headers, body: { error: message, code, request_id: requestId, ...details } };
+  return { status, headers, body: { error: message, code, request_id: requestId, ...shown } };
+}
+
+/** How often a caller may still call, in the window that has the least left. */
+export interface Standing {
+  readonly limit: number;
+  readonly remaining: number;
+  /** Unix time in seconds at which it begins anew. */
+  readonly reset: number;
+}
+
+function isStanding(value: unknown): value is Standing {
+  return typeof value === "object" && value !== null && "remaining" in value && "reset" in value;
+}
+
+export function rateLimitHeaders({ limit, remaining, reset }: Standing): [string, string][] {
+  return [
+    ["x-ratelimit-limit", String(limit)],
+    ["x-ratelimit-remaining", String(remaining)],
+    ["x-ratelimit-reset", String(reset)],
+  ];
 }
 
 function unexpected(cause: unknown): PlatformError {

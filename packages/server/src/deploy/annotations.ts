@@ -92,9 +92,13 @@ const KNOWN: Readonly<Record<string, Known>> = {
   "namespace": { expected: "a name", read: (text) => text === "" ? undefined : { namespace: text } },
   "rate-limit": {
     expected: "a number and a unit of time, such as 100/min, 1000/hour or 10000/day",
-    read: (text) => /^[1-9]\d{0,8}\/(min|minute|hour|day)$/.test(text) ? {} : undefined,
+    read: (text) => {
+      const [, number, unit] = /^([1-9]\d{0,8})\/(min|minute|hour|day)$/.exec(text) ?? [];
+      if (number === undefined || unit === undefined) return undefined;
+      const per = unit === "min" ? "minute" : unit;
+      return { [`rate_limit_per_${per}`]: Number(number) };
+    },
     isList: true,
-    isLater: true,
   },
   "schedule": {
     expected: "a cron expression of five fields, such as 0 * * * *",
@@ -131,7 +135,8 @@ export function readAnnotations(annotations: readonly Annotation[]): Annotated {
       warnings.push(`${at}: @fluxbase:${name} stands more than once; the last one counts`);
     }
     seen.add(name);
-    inputs.set(name, { input, place });
+    // One that may stand more than once counts each time, for another window.
+    inputs.set(known.isList ? `${name} ${Object.keys(input).join()}` : name, { input, place });
   }
   return { inputs: [...inputs.values()], problems, warnings };
 }

@@ -6,6 +6,7 @@
  */
 import type { SettingOrigin } from "@fluxbase/contract";
 import type { FunctionInput } from "./function_input.ts";
+import { fieldsOfText } from "./merge_settings.ts";
 
 /** Fields that are settings, each under its first name. */
 export const SETTING_NAMES = [
@@ -23,6 +24,9 @@ export const SETTING_NAMES = [
   "cors_headers",
   "cors_credentials",
   "cors_max_age",
+  "rate_limit_per_minute",
+  "rate_limit_per_hour",
+  "rate_limit_per_day",
   "isolation",
   "disable_execution_logs",
 ] as const satisfies readonly (keyof FunctionInput)[];
@@ -43,7 +47,9 @@ export function addGiven(before: GivenSettings, input: FunctionInput): GivenSett
 }
 
 /** Each setting under one name, whatever it was sent under. */
-function firstNames({ timeout_seconds, memory_limit_mb, permissions, ...input }: FunctionInput): FunctionInput {
+function firstNames(
+  { timeout_seconds, memory_limit_mb, permissions, rate_limit, ...input }: FunctionInput,
+): FunctionInput {
   const { net, env, read, write } = permissions ?? {};
   const others: Readonly<Record<string, unknown>> = {
     timeout: timeout_seconds,
@@ -54,7 +60,7 @@ function firstNames({ timeout_seconds, memory_limit_mb, permissions, ...input }:
     allow_write: write,
   };
   const sent = Object.entries(others).filter(([, value]) => value !== undefined);
-  return { ...Object.fromEntries(sent), ...input };
+  return { ...Object.fromEntries(sent), ...fieldsOfText(rate_limit), ...input };
 }
 
 export function originsOf(

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type FunctionSettings, LIMITS, type Permissions } from "@fluxbase/contract";
+import { type FunctionSettings, LIMITS, type Permissions, type RateLimit } from "@fluxbase/contract";
 import { type FunctionInput, invalidFunction } from "./function_input.ts";
 
 export interface SettingsBounds {
@@ -15,13 +15,8 @@ const MS_PER_SEC = 1_000;
 const CORS_MAX_AGE_SEC = 86_400;
 
 /** Fields of the contract that this version of the server would not act on: refused rather than ignored. */
-const NOT_YET: readonly (keyof FunctionInput)[] = [
-  "rate_limit",
-  "rate_limit_per_minute",
-  "rate_limit_per_hour",
-  "rate_limit_per_day",
-  "cron_schedule",
-];
+const NOT_YET: readonly (keyof FunctionInput)[] = ["cron_schedule"];
+const RATE_LIMIT_MAX = 1_000_000_000;
 
 /** @throws {PlatformError} INVALID_ARGUMENT naming every field that is wrong */
 export function mergeSettings(base: FunctionSettings, input: FunctionInput, bounds: SettingsBounds): FunctionSettings {
@@ -68,6 +63,12 @@ export function mergeSettings(base: FunctionSettings, input: FunctionInput, boun
     whole("cors_max_age", input.cors_max_age);
     within("cors_max_age", input.cors_max_age, { min: 0, max: CORS_MAX_AGE_SEC, unit: "seconds" });
   }
+  const perUnit = { ...fieldsOfText(input.rate_limit, problems), ...limitFields(input) };
+  for (const [name, value] of Object.entries(perUnit)) {
+    if (typeof value !== "number") continue;
+    whole(name as keyof FunctionInput, value);
+    within(name as keyof FunctionInput, value, { min: 1, max: RATE_LIMIT_MAX, unit: "requests" });
+  }
   for (const name of NOT_YET) {
     if (input[name] !== undefined && input[name] !== null) {
       problems.push(`"${name}" is not supported by this version of the server yet: leave it out`);
@@ -106,6 +107,7 @@ export function mergeSettings(base: FunctionSettings, input: FunctionInput, boun
     responseBodyBytes: responseBodyBytes ?? base.responseBodyBytes,
     permissions,
     cors,
+    rateLimits: rateLimitsOf(base.rateLimits, perUnit),
     allowUnauthenticated: input.allow_unauthenticated ?? base.allowUnauthenticated,
     isPublic: input.is_public ?? base.isPublic,
     isolation: input.isolation ?? base.isolation,
@@ -122,6 +124,44 @@ function listOf(value: string | readonly string[] | null | undefined): readonly 
   if (value === undefined || value === null) return value;
   const items = typeof value === "string" ? value.split(",") : value;
   return items.map((item) => item.trim()).filter((item) => item !== "");
+}
+
+const UNITS = { rate_limit_per_minute: "min", rate_limit_per_hour: "hour", rate_limit_per_day: "day" } as const;
+type LimitField = keyof typeof UNITS;
+type LimitFields = { readonly [Field in LimitField]?: number | null };
+
+/** Those of the three that were sent. */
+export function limitFields(input: FunctionInput): LimitFields {
+  const sentFields = Object.keys(UNITS).map((name) => [name, input[name as LimitField]] as const);
+  return Object.fromEntries(sentFields.filter(([, value]) => value !== undefined));
+}
+
+/** `100/min,1000/hour` stands for all three: those that are not in it are taken away. */
+export function fieldsOfText(text: string | null | undefined, problems: string[] = []): LimitFields {
+  if (text === undefined) return {};
+  const fields: Record<LimitField, number | null> = {
+    rate_limit_per_minute: null,
+    rate_limit_per_hour: null,
+    rate_limit_per_day: null,
+  };
+  for (const part of text === null ? [] : text.split(",")) {
+    const [, number, unit] = /^\s*(\d{1,10})\s*\/\s*(min|minute|hour|day)\s*$/.exec(part) ?? [];
+    const name = (Object.keys(UNITS) as LimitField[]).find((field) => UNITS[field] === unit?.replace("minute", "min"));
+    if (name === undefined || number === undefined) {
+      problems.push(
+        `"rate_limit" has ${JSON.stringify(part.slice(0, 80))}: it must be such as 100/min, 1000/hour or 10000/day`,
+      );
+    } else fields[name] = Number(number);
+  }
+  return fields;
+}
+
+function rateLimitsOf(before: readonly RateLimit[], fields: LimitFields): readonly RateLimit[] {
+  return (Object.keys(UNITS) as LimitField[]).flatMap((name) => {
+    const per = UNITS[name];
+    const limit = sent(fields[name], before.find((one) => one.per === per)?.limit ?? null);
+    return limit === null ? [] : [{ limit, per }];
+  });
 }
 
 /** The other way round, for versions of which it is not known what was sent. */
@@ -144,6 +184,12 @@ export function settingsAsGiven(settings: FunctionSettings): FunctionInput {
     cors_max_age: cors.maxAgeSec,
     isolation: settings.isolation,
     disable_execution_logs: settings.disableExecutionLogs,
+    ...Object.fromEntries(
+      (Object.keys(UNITS) as LimitField[]).map((name) => [
+        name,
+        settings.rateLimits.find(({ per }) => per === UNITS[name])?.limit ?? null,
+      ]),
+    ),
   };
   return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
 }

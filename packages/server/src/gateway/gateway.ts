@@ -10,16 +10,19 @@ import { type CorsPolicy, PlatformError } from "@fluxbase/contract";
 import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
 import { createDeadlines, type Deadlines } from "../core/deadlines.ts";
 import { HeaderList } from "../core/header_list.ts";
-import { errorAnswer } from "../core/error_response.ts";
+import { errorAnswer, rateLimitHeaders, type Standing } from "../core/error_response.ts";
 import type { Log } from "../core/log.ts";
 import { requestIdOf } from "../core/request_id.ts";
+import type { ClientAddresses } from "../ratelimit/client_address.ts";
 import { type Invocation, type InvocationBody, invoke, type InvokeParts } from "../invoke/invoke.ts";
 import type { SandboxResponse } from "../sandbox/exchange.ts";
 import { type Cors, createCors, type HeaderPair } from "../core/cors.ts";
+import type { Connection } from "./http_server.ts";
 import { type FunctionRoute, functionRoute } from "./route.ts";
 import { socketResponse } from "./socket_response.ts";
 
 export interface GatewayParts extends InvokeParts {
+  readonly clientAddresses: ClientAddresses;
   readonly catalog: Catalog;
   readonly log: Log;
 }
@@ -35,7 +38,7 @@ export interface GatewayOptions {
 
 export interface Gateway {
   /** Undefined: the path is not that of a function. */
-  handle(request: Request): Promise<Response> | undefined;
+  handle(request: Request, connection: Connection | undefined): Promise<Response> | undefined;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -56,7 +59,7 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
     return cors;
   }
 
-  async function respond(request: Request, target: string, route: FunctionRoute): Promise<Response> {
+  async function respond(request: Request, { target, route, connection }: Target): Promise<Response> {
     const { method } = request;
     const headers = new HeaderList(request.headers);
     const requestId = requestIdOf(headers);
@@ -74,10 +77,16 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
         url: options.place.baseUrl + target,
         path: route.path,
         slowBodies,
+        connection,
+        clientAddresses: parts.clientAddresses,
       });
       const answer = await invoke(call, parts);
       if (answer.socket !== undefined) return socketResponse(request, answer.socket);
-      return functionResponse(answer, cors.headers(origin), requestId);
+      const response = functionResponse(answer, cors.headers(origin), requestId);
+      if (call.standing !== undefined) {
+        for (const [name, value] of rateLimitHeaders(call.standing)) response.headers.append(name, value);
+      }
+      return response;
     } catch (error) {
       return errorResponse(error, cors.headers(origin), requestId);
     }
@@ -94,10 +103,10 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
   }
 
   return {
-    handle(request) {
+    handle(request, connection) {
       const target = targetOf(request.url);
       const route = functionRoute(target);
-      return route && respond(request, target, route);
+      return route && respond(request, { target, route, connection });
     },
     [Symbol.asyncDispose]: () => slowBodies[Symbol.asyncDispose](),
   };
@@ -122,6 +131,14 @@ interface InvocationFacts {
   readonly url: string;
   readonly path: string;
   readonly slowBodies: Deadlines;
+  readonly connection: Connection | undefined;
+  readonly clientAddresses: ClientAddresses;
+}
+
+interface Target {
+  readonly target: string;
+  readonly route: FunctionRoute;
+  readonly connection: Connection | undefined;
 }
 
 /** A class for the same reason as Recording: no closures for each request. */
@@ -135,10 +152,14 @@ class HttpInvocation implements Invocation {
   readonly headers: HeaderList;
   readonly bodyBytes: number | undefined;
   readonly isUpgrade: boolean;
+  standing: Standing | undefined;
+  readonly #connection: Connection | undefined;
+  readonly #clientAddresses: ClientAddresses;
   readonly #request: Request;
   readonly #slowBodies: Deadlines;
 
-  constructor(request: Request, headers: HeaderList, { fn, requestId, url, path, slowBodies }: InvocationFacts) {
+  constructor(request: Request, headers: HeaderList, facts: InvocationFacts) {
+    const { fn, requestId, url, path, slowBodies } = facts;
     this.requestId = requestId;
     this.fn = fn;
     this.method = request.method;
@@ -147,9 +168,18 @@ class HttpInvocation implements Invocation {
     this.headers = headers;
     this.#request = request;
     this.#slowBodies = slowBodies;
+    this.#connection = facts.connection;
+    this.#clientAddresses = facts.clientAddresses;
     const announced = this.headers.get("content-length");
     this.bodyBytes = announced === null ? undefined : Number(announced);
     this.isUpgrade = headers.get("upgrade")?.toLowerCase() === "websocket";
+  }
+
+  address(): string {
+    const peer = this.#connection?.remoteAddr;
+    // A function that calls another one: from this machine.
+    const address = peer?.transport === "tcp" ? peer.hostname : "127.0.0.1";
+    return this.#clientAddresses.of(address, this.headers.get("x-forwarded-for"));
   }
 
   signal(): AbortSignal {

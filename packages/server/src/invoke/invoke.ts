@@ -11,9 +11,11 @@ import type { Authenticator } from "../auth/authenticator.ts";
 import { assertMay } from "../auth/permissions.ts";
 import type { LiveFunction } from "../catalog/catalog.ts";
 import type { Clock } from "../core/clock.ts";
+import type { Standing } from "../core/error_response.ts";
 import type { HeaderList } from "../core/header_list.ts";
 import type { ExecutionLog } from "../executions/execution_log.ts";
 import { bodyTooLarge, type Client, type SandboxResponse } from "../sandbox/exchange.ts";
+import type { RateLimiter } from "../ratelimit/rate_limiter.ts";
 import type { SandboxPool } from "../sandbox/sandbox_pool.ts";
 import { Recording } from "./recording.ts";
 import type { VersionSource } from "./version_source.ts";
@@ -33,6 +35,10 @@ export interface Invocation extends Client {
   readonly bodyBytes: number | undefined;
   /** The client asks for a WebSocket. */
   readonly isUpgrade: boolean;
+  /** Of the client, as rate limits count it. */
+  address(): string;
+  /** Set by what counts it; tells the caller how often it may still call. */
+  standing: Standing | undefined;
   /** Called once, after every check: the body, whole when it is small. */
   readBody(): InvocationBody | Promise<InvocationBody>;
 }
@@ -45,6 +51,7 @@ export interface InvokeParts {
   readonly sandboxes: SandboxPool;
   readonly versions: VersionSource;
   readonly executions: ExecutionLog;
+  readonly rateLimiter: RateLimiter;
   readonly requestBodyMaxBytes: number;
 }
 
@@ -57,6 +64,10 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
   const authenticated = parts.authenticator.authenticate(call.headers);
   const caller = authenticated instanceof Promise ? await authenticated : authenticated;
   if (!settings.allowUnauthenticated) assertMay(caller, "functions:invoke", fn.namespace);
+  if (settings.rateLimits.length > 0) {
+    const subject = caller.userId === null ? `address ${call.address()}` : `user ${caller.userId}`;
+    call.standing = await parts.rateLimiter.take(fn.id, subject, settings.rateLimits);
+  }
   if (call.bodyBytes !== undefined && call.bodyBytes > requestBodyMaxBytes) throw bodyTooLarge(requestBodyMaxBytes);
 
   const startedMs = clock.nowMs();

@@ -1,0 +1,69 @@
+/**
+ * Which address a request counts for.
+ *
+ * The address of the connection, unless it is that of a proxy that the operator trusts: then the last one of
+ * X-Forwarded-For that is not such a proxy's. What a client writes there itself stands further left and never counts.
+ *
+ * @module
+ */
+import { BlockList, isIPv4, isIPv6 } from "node:net";
+
+export interface AddressRange {
+  readonly address: string;
+  readonly prefix: number;
+}
+
+/** `10.0.0.0/8`, `2001:db8::/32`, `10.1.2.3`; undefined when the text is none of them. */
+export function parseRange(text: string): AddressRange | undefined {
+  const [address = "", prefixText, ...rest] = text.split("/");
+  const bits = isIPv4(address) ? 32 : isIPv6(address) ? 128 : undefined;
+  if (bits === undefined || rest.length > 0) return undefined;
+  if (prefixText === undefined) return { address, prefix: bits };
+  const prefix = /^\d{1,3}$/.test(prefixText) ? Number(prefixText) : NaN;
+  return prefix <= bits ? { address, prefix } : undefined;
+}
+
+export interface ClientAddresses {
+  /** As it is counted: IPv4 whole, IPv6 by its network of 64 bits, which is what one customer gets. */
+  of(peer: string, forwardedFor: string | null): string;
+}
+
+export function createClientAddresses(trustedProxies: readonly AddressRange[]): ClientAddresses {
+  const trusted = new BlockList();
+  for (const { address, prefix } of trustedProxies) {
+    trusted.addSubnet(address, prefix, isIPv4(address) ? "ipv4" : "ipv6");
+  }
+  const isTrusted = (address: string) => trusted.check(address, isIPv4(address) ? "ipv4" : "ipv6");
+
+  return {
+    of(peer, forwardedFor) {
+      let client = plain(peer);
+      if (trustedProxies.length > 0 && forwardedFor !== null) {
+        const hops = forwardedFor.split(",").map((hop) => plain(hop.trim()));
+        while (isTrusted(client)) {
+          const next = hops.pop();
+          // Something that is no address was written by nobody who is trusted.
+          if (next === undefined || !(isIPv4(next) || isIPv6(next))) break;
+          client = next;
+        }
+      }
+      return isIPv6(client) ? networkOf(client) : client;
+    },
+  };
+}
+
+/** Without port, brackets, zone, and the prefix of an IPv4 address inside IPv6. */
+function plain(text: string): string {
+  const address = /^\[(.+)\](?::\d+)?$/.exec(text)?.[1] ??
+    (/^[\d.]+:\d+$/.test(text) ? text.split(":")[0] ?? "" : text);
+  return address.replace(/%.*$/, "").replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
+}
+
+function networkOf(address: string): string {
+  const [head = "", tail] = address.toLowerCase().split("::");
+  const left = head === "" ? [] : head.split(":");
+  const right = tail === undefined || tail === "" ? [] : tail.split(":");
+  const zeros = tail === undefined ? [] : Array<string>(Math.max(0, 8 - left.length - right.length)).fill("0");
+  const groups = [...left, ...zeros, ...right].slice(0, 4).map((group) => group.replace(/^0+(?=.)/, ""));
+  return `${groups.join(":")}::/64`;
+}

@@ -1,0 +1,101 @@
+/**
+ * How often a caller may call a function: fixed windows of a minute, an hour, a day, several at once.
+ *
+ * A call counts in all of its windows or in none: one that is refused costs nothing. Counters live in this process, or in
+ * a store that all servers share; while that does not answer, this process counts for itself and says so.
+ *
+ * @module
+ */
+import { PlatformError, type RateLimit } from "@fluxbase/contract";
+import type { Clock } from "../core/clock.ts";
+import type { Standing } from "../core/error_response.ts";
+import type { Log } from "../core/log.ts";
+import { createMemoryCounters } from "./memory_counters.ts";
+
+/** One window of one caller. */
+export interface Counter {
+  readonly key: string;
+  readonly limit: number;
+  readonly endsAtMs: number;
+}
+
+/** Counts of the counters, in their order; `isAllowed` tells whether the call is among them. */
+export interface Taken {
+  readonly isAllowed: boolean;
+  readonly counts: readonly number[];
+}
+
+export interface Counters {
+  take(counters: readonly Counter[], nowMs: number): Taken | Promise<Taken>;
+}
+
+export interface RateLimiter {
+  /**
+   * Counts one call.
+   *
+   * @throws {PlatformError} RATE_LIMITED, also as a rejection
+   */
+  take(functionId: string, subject: string, limits: readonly RateLimit[]): Standing | Promise<Standing>;
+}
+
+export interface RateLimiterParts {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Shared by servers; without, this process counts alone. */
+  readonly shared?: Counters;
+}
+
+const WINDOW_MS: Readonly<Record<RateLimit["per"], number>> = { min: 60_000, hour: 3_600_000, day: 86_400_000 };
+const WINDOW_WORDS: Readonly<Record<RateLimit["per"], string>> = { min: "minute", hour: "hour", day: "day" };
+const SAY_AGAIN_MS = 10_000;
+
+export function createRateLimiter({ clock, log, shared }: RateLimiterParts): RateLimiter {
+  const local = createMemoryCounters();
+  let saidAtMs = -Infinity;
+
+  async function takeShared(store: Counters, counters: readonly Counter[], nowMs: number): Promise<Taken> {
+    try {
+      return await store.take(counters, nowMs);
+    } catch (error) {
+      if (nowMs - saidAtMs > SAY_AGAIN_MS) {
+        saidAtMs = nowMs;
+        log.warn("The store of rate limits does not answer: this server counts for itself", { error });
+      }
+      return local.take(counters, nowMs);
+    }
+  }
+
+  function judge(taken: Taken, counters: readonly Counter[], limits: readonly RateLimit[], nowMs: number): Standing {
+    let tightest = 0;
+    for (let index = 1; index < counters.length; index += 1) {
+      if (leftOf(taken, counters, index) < leftOf(taken, counters, tightest)) tightest = index;
+    }
+    const { limit, endsAtMs } = counters[tightest] ?? { limit: 0, endsAtMs: nowMs };
+    const standing = {
+      limit,
+      remaining: Math.max(0, leftOf(taken, counters, tightest)),
+      reset: Math.ceil(endsAtMs / 1_000),
+    };
+    if (taken.isAllowed) return standing;
+    const per = limits[tightest]?.per ?? "min";
+    throw new PlatformError("RATE_LIMITED", `Rate limit exceeded: ${limit} requests per ${WINDOW_WORDS[per]}`, {
+      details: { retry_after: Math.max(1, Math.ceil((endsAtMs - nowMs) / 1_000)), rate_limit: standing },
+    });
+  }
+
+  return {
+    take(functionId, subject, limits) {
+      const nowMs = clock.epochMs();
+      const counters = limits.map(({ limit, per }): Counter => {
+        const startMs = nowMs - nowMs % WINDOW_MS[per];
+        return { key: `${functionId} ${per} ${startMs} ${subject}`, limit, endsAtMs: startMs + WINDOW_MS[per] };
+      });
+      if (shared === undefined) return judge(local.take(counters, nowMs), counters, limits, nowMs);
+      return takeShared(shared, counters, nowMs).then((taken) => judge(taken, counters, limits, nowMs));
+    },
+  };
+}
+
+function leftOf({ counts }: Taken, counters: readonly Counter[], index: number): number {
+  return (counters[index]?.limit ?? 0) - (counts[index] ?? 0);
+}

@@ -1,0 +1,174 @@
+/**
+ * Rate limits: the guide's chapter as written, who counts as whom, several servers, and a store that is away.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { SignJWT } from "jose";
+import { sql } from "kysely";
+import { eventually, platformTest, type TestPlatform, withTestPlatform } from "./support/platform.ts";
+
+const GUIDE = `/**
+* API endpoint with rate limiting
+*
+* @fluxbase:rate-limit 100/min
+*/
+async function handler(req) {
+// Each user/IP can make max 100 requests per minute
+return {
+status: 200,
+body: JSON.stringify({ data: "result" }),
+};
+}`;
+const HANDLER = `export default () => 1;`;
+const WINDOW_MS = 60_000;
+const LONG_ENOUGH_MS = 25_000;
+
+/** Windows are whole minutes: a test that counts must not begin at the end of one. */
+async function inOneWindow(): Promise<void> {
+  const leftMs = WINDOW_MS - Date.now() % WINDOW_MS;
+  if (leftMs < LONG_ENOUGH_MS) await new Promise((resolve) => setTimeout(resolve, leftMs + 50));
+}
+
+async function statusesOf(calls: readonly Promise<Response>[]): Promise<Record<number, number>> {
+  const counts: Record<number, number> = {};
+  for (const response of await Promise.all(calls)) {
+    counts[response.status] = (counts[response.status] ?? 0) + 1;
+    await response.body?.cancel();
+  }
+  return counts;
+}
+
+function times(count: number, work: () => Promise<Response>): Promise<Response>[] {
+  return Array.from({ length: count }, work);
+}
+
+async function userToken({ jwtSecret }: TestPlatform, sub: string): Promise<string> {
+  return await new SignJWT({ role: "authenticated", sub }).setProtectedHeader({ alg: "HS256" }).setExpirationTime("1h")
+    .sign(new TextEncoder().encode(jwtSecret.reveal()));
+}
+
+platformTest("rate limits", async (platform, step) => {
+  await step("the guide's example: 100 are let through, then 429 with everything the guide says", async () => {
+    const { body } = await platform.deploy("guide", GUIDE);
+    assert.deepEqual([body.rate_limit, body.rate_limit_per_minute, body.warnings], ["100/min", 100, []]);
+    await inOneWindow();
+    const first = await platform.call("guide");
+    assert.deepEqual(
+      ["limit", "remaining"].map((name) => first.headers.get(`x-ratelimit-${name}`)),
+      ["100", "99"],
+    );
+    assert.deepEqual(await first.json(), { data: "result" });
+    assert.deepEqual(await statusesOf(times(130, () => platform.call("guide"))), { 200: 99, 429: 31 });
+    const refused = await platform.call("guide");
+    const answer = await refused.json();
+    assert.equal(answer.error, "Rate limit exceeded: 100 requests per minute");
+    assert.ok(answer.retry_after >= 1 && answer.retry_after <= 60);
+    assert.equal(answer.code, "RATE_LIMITED");
+    const header = (name: string) => Number(refused.headers.get(name));
+    assert.equal(header("retry-after"), answer.retry_after);
+    assert.deepEqual([header("x-ratelimit-limit"), header("x-ratelimit-remaining")], [100, 0]);
+    assert.ok(Math.abs(header("x-ratelimit-reset") - (Date.now() / 1_000 + answer.retry_after)) < 3);
+    assert.equal((await platform.executions("guide", 100)).length, 100);
+  });
+
+  await step("each user counts alone, whatever token; without a user the address counts", async () => {
+    await platform.deploy("per-user", HANDLER, { rate_limit: "2/min" });
+    await inOneWindow();
+    const as = async (sub: string) => {
+      const authorization = `Bearer ${await userToken(platform, sub)}`;
+      return () => platform.call("per-user", { headers: { authorization, "x-forwarded-for": crypto.randomUUID() } });
+    };
+    assert.deepEqual(await statusesOf(times(3, await as("alice"))), { 200: 2, 429: 1 });
+    assert.deepEqual(await statusesOf(times(3, await as("bob"))), { 200: 2, 429: 1 });
+    // The anon key is nobody: its address counts, and a header does not change it.
+    const anonymous = (address: string) => () => platform.call("per-user", { headers: { "x-forwarded-for": address } });
+    assert.deepEqual(await statusesOf([...times(2, anonymous("1.1.1.1")), ...times(2, anonymous("2.2.2.2"))]), {
+      200: 2,
+      429: 2,
+    });
+  });
+
+  await step("several windows at once: the tightest answers, and a refused call costs none of them", async () => {
+    await platform.deploy("several", `// @fluxbase:rate-limit 3/min\n// @fluxbase:rate-limit 5/hour\n${HANDLER}`);
+    const { body } = await platform.api("GET", "/functions/several");
+    assert.equal(body.rate_limit, "3/min,5/hour");
+    await inOneWindow();
+    assert.deepEqual(await statusesOf(times(10, () => platform.call("several"))), { 200: 3, 429: 7 });
+    const { body: changed } = await platform.api("PATCH", "/functions/several", { rate_limit_per_minute: 1_000 });
+    assert.deepEqual([changed.rate_limit, changed.settings_origins.rate_limit_per_minute], ["1000/min,5/hour", "api"]);
+    await eventually(async () => (await platform.call("several", { method: "OPTIONS" })).status === 204);
+    assert.deepEqual(await statusesOf(times(10, () => platform.call("several"))), { 200: 2, 429: 8 });
+    const refused = await platform.call("several");
+    assert.equal((await refused.json()).error, "Rate limit exceeded: 5 requests per hour");
+  });
+
+  await step("in the API: text, numbers, taking away, and what is no limit", async () => {
+    const { body } = await platform.deploy("api", HANDLER, { rate_limit: "7/min, 8/hour,9/day" });
+    assert.deepEqual([body.rate_limit_per_minute, body.rate_limit_per_hour, body.rate_limit_per_day], [7, 8, 9]);
+    const fewer = await platform.api("PATCH", "/functions/api", { rate_limit_per_hour: null });
+    assert.equal(fewer.body.rate_limit, "7/min,9/day");
+    const one = await platform.api("PATCH", "/functions/api", { rate_limit: "5/day" });
+    assert.equal(one.body.rate_limit, "5/day");
+    const none = await platform.api("PATCH", "/functions/api", { rate_limit: null });
+    assert.equal(none.body.rate_limit, null);
+    assert.equal((await platform.call("api")).headers.get("x-ratelimit-limit"), null);
+    for (const rate_limit of ["100", "100/week", "0/min", "-1/min", "1.5/min", "x/min", ""]) {
+      const answer = await platform.api("PATCH", "/functions/api", { rate_limit });
+      assert.equal(answer.status, 400, rate_limit);
+      assert.match(answer.body.error, /rate_limit/);
+    }
+    assert.equal((await platform.api("PATCH", "/functions/api", { rate_limit_per_day: 0 })).status, 400);
+  });
+
+  await step("who may not call is told so before anything is counted; CORS goes with the refusal", async () => {
+    await platform.deploy("guarded", HANDLER, { rate_limit: "1/hour", cors_origins: "https://app.example.com" });
+    const headers = { authorization: "Bearer nonsense" };
+    assert.deepEqual(await statusesOf(times(3, () => platform.call("guarded", { headers }))), { 401: 3 });
+    assert.equal((await platform.call("guarded")).status, 200);
+    const refused = await platform.call("guarded", { headers: { origin: "https://app.example.com" } });
+    assert.equal(refused.status, 429);
+    assert.equal(refused.headers.get("access-control-allow-origin"), "https://app.example.com");
+  });
+}, { FLUXBASE_RATE_LIMIT_STORE: "memory" });
+
+platformTest("a trusted proxy says where a request comes from", async (platform) => {
+  await platform.deploy("fn", HANDLER, { rate_limit: "2/hour" });
+  const from = (address: string) => () =>
+    platform.call("fn", { headers: { "x-forwarded-for": `9.9.9.9, ${address}` } });
+  assert.deepEqual(await statusesOf(times(3, from("203.0.113.1"))), { 200: 2, 429: 1 });
+  assert.deepEqual(await statusesOf(times(3, from("203.0.113.2"))), { 200: 2, 429: 1 });
+  assert.deepEqual(await statusesOf([...times(2, from("2001:db8:1:2::1")), ...times(2, from("2001:db8:1:2::2"))]), {
+    200: 2,
+    429: 2,
+  });
+}, { FLUXBASE_SERVER_TRUSTED_PROXIES: "127.0.0.1" });
+
+platformTest("two servers on one database count together: exactly as many as there are", async (platform) => {
+  await withTestPlatform(async (other) => {
+    await platform.deploy("fn", HANDLER, { rate_limit: "100/min" });
+    await eventually(async () => (await other.call("fn", { method: "OPTIONS" })).status === 204);
+    await inOneWindow();
+    // 16 connections that hammer both.
+    const lanes = Array.from({ length: 16 }, async (_, lane) => {
+      const counts: Record<number, number> = {};
+      for (let index = 0; index < 20; index += 1) {
+        const response = await ((lane + index) % 2 === 0 ? platform : other).call("fn");
+        counts[response.status] = (counts[response.status] ?? 0) + 1;
+        await response.body?.cancel();
+      }
+      return counts;
+    });
+    const results = await Promise.all(lanes);
+    const sum = (status: number) => results.reduce((total, counts) => total + (counts[status] ?? 0), 0);
+    assert.deepEqual([sum(200), sum(429)], [100, 220]);
+  }, { DATABASE_URL: platform.databaseUrl.reveal() });
+});
+
+platformTest("while the store does not answer, a server counts for itself and says so", async (platform) => {
+  await platform.deploy("fn", HANDLER, { rate_limit: "3/hour" });
+  await sql`alter table fluxbase.rate_counters rename to gone`.execute(platform.db);
+  assert.deepEqual(await statusesOf(times(5, () => platform.call("fn"))), { 200: 3, 429: 2 });
+  assert.ok(platform.logLines.some((line) => line.includes("this server counts for itself")));
+  await sql`alter table fluxbase.gone rename to rate_counters`.execute(platform.db);
+});

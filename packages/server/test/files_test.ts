@@ -237,6 +237,68 @@ filesTest("what is saved over HTTP is written to the folder, and what is deleted
   await assert.rejects(read(dir, "made.ts"));
 });
 
+filesTest("what is saved over HTTP never touches the files of others", {
+  "mine.ts": answering("mine"),
+  "placed.ts": `// @fluxbase:namespace team-b\n${answering("placed")}`,
+  "lib/helper.ts": "export const x = 1;",
+}, async (platform, dir) => {
+  // A function of another namespace, whatever its comments say.
+  const foreign = `// @fluxbase:namespace team-a\n${answering("foreign")}`;
+  const key = await platform.mintKey(["functions:*"], ["team-a"]);
+  for (const name of ["mine", "placed", "fresh"]) {
+    const { status } = await platform.api("POST", "/functions?strict=true", {
+      name,
+      code: foreign,
+      namespace: "team-a",
+    }, key);
+    assert.equal(status, 201);
+    assert.equal((await platform.api("DELETE", `/functions/team-a/${name}`, undefined, key)).status, 204);
+  }
+  assert.equal(await read(dir, "mine.ts"), answering("mine"));
+  assert.match(await read(dir, "placed.ts"), /team-b/);
+  await assert.rejects(read(dir, "fresh.ts"));
+
+  // A file that is named like another function.
+  const files = { "mine.ts": answering("other") };
+  assert.equal((await platform.api("POST", "/functions", { name: "other", files })).status, 400);
+  assert.equal(await read(dir, "mine.ts"), answering("mine"));
+
+  // A folder that is named like a function, and is none.
+  await platform.deploy("lib", answering("lib"));
+  await platform.api("DELETE", "/functions/lib");
+  assert.equal(await read(dir, "lib/helper.ts"), "export const x = 1;");
+
+  // A folder that leads elsewhere.
+  const outside = await Deno.makeTempDir();
+  await Deno.symlink(outside, join(dir, "linked"));
+  await platform.api("POST", "/functions?strict=true", {
+    name: "linked",
+    files: { "index.ts": answering("x"), "a.ts": "" },
+  });
+  assert.deepEqual([...Deno.readDirSync(outside)], []);
+  assert.ok(platform.logLines.some((line) => line.includes("a link leads out of the folder")));
+  await Deno.remove(outside, { recursive: true });
+
+  // Its own file of another namespace is kept in step.
+  await platform.api("PATCH", "/functions/team-b/placed", {
+    code: `// @fluxbase:namespace team-b\n${answering("changed")}`,
+  });
+  assert.match(await read(dir, "placed.ts"), /changed/);
+});
+
+filesTest(
+  "a reload mends what a server without the folder has changed",
+  { "hello.ts": answering("file") },
+  async (platform) => {
+    await withTestPlatform(async (other) => {
+      await other.api("PATCH", "/functions/hello", { code: answering("elsewhere") });
+      await eventually(async () => await say(platform, "hello") === "elsewhere");
+      assert.deepEqual((await platform.api("POST", "/admin/functions/reload")).body.updated, ["hello"]);
+      await eventually(async () => await say(other, "hello") === "file");
+    }, { DATABASE_URL: platform.databaseUrl.reveal() });
+  },
+);
+
 filesTest("links out of the folder are refused, links inside it are followed", {
   "real.ts": answering("real"),
 }, async (platform, dir) => {

@@ -65,6 +65,7 @@ const BUNDLINGS_MAX_COUNT = Math.max(2, navigator.hardwareConcurrency);
 /** The program that Deno bundles with, in the version that it asks for. */
 const ESBUILD_FOLDER = "esbuild-0.25.5-1";
 const SHARED_PREFIX = "_shared/";
+const LEFTOVER_MS = 3_600_000;
 const MODULES = fileURLToPath(new URL("../../../../node_modules/", import.meta.url));
 /** Where the modules of a bundling's process lie. */
 const BUNDLER_DIR = fileURLToPath(new URL(".", import.meta.url));
@@ -136,7 +137,7 @@ export function startBundler(options: BundlerOptions): Bundler {
       annotations,
       code: `${bundled.code}\n//# sourceMappingURL=data:application/json;base64,${map}\n`,
       shared: reply.files.filter((path) => path.startsWith(SHARED_PREFIX)),
-      usesDenoJson: reply.usesImportMap,
+      usesDenoJson: reply.usesImportMap || reply.files.some((path) => /\.[jt]sx$/.test(path)),
     };
   }
 
@@ -166,6 +167,11 @@ async function prepare({ uid, workDir, cacheDir }: BundlingSettings): Promise<vo
   for (const dir of [workDir, cacheDir, ...caches, ...compiled, programDir]) {
     await Deno.mkdir(dir, { recursive: true, mode: 0o711 });
     if (uid !== null) await Deno.chown(dir, uid, uid);
+  }
+  // What a server left behind that was killed while it built.
+  for await (const { name } of Deno.readDir(workDir)) {
+    const { mtime } = await Deno.stat(join(workDir, name));
+    if (Date.now() - (mtime?.getTime() ?? 0) > LEFTOVER_MS) await Deno.remove(join(workDir, name), { recursive: true });
   }
   const program = join(programDir, `esbuild-${system}`);
   const brought = join(MODULES, "@esbuild", system, "bin/esbuild");

@@ -414,9 +414,10 @@ function sourcesOf(input: FunctionInput, before: Sources | undefined, name: stri
     const { [ORIGINAL]: _, ...others } = before?.files ?? {};
     return { entry, files: { ...others, [entry]: code } };
   }
-  const named = [...ENTRIES, `${name}.ts`, `${name}.js`].find((path) => Object.hasOwn(files, path));
-  const only = Object.keys(files).length === 1 ? Object.keys(files)[0] : undefined;
-  const entry = named ?? (code === undefined ? only : "index.ts");
+  // A function of one file may have its own name there, as it has in a folder of functions.
+  const isFlat = Object.keys(files).length === 1;
+  const entries = isFlat ? [...ENTRIES, ...ENTRIES.map((entry) => entry.replace("index", name))] : ENTRIES;
+  const entry = entries.find((path) => Object.hasOwn(files, path)) ?? (code === undefined ? undefined : "index.ts");
   if (entry === undefined) {
     throw invalidFunction([`"files" has no entry: one of them must be named ${ENTRIES[0]}, or be sent as "code"`]);
   }

@@ -73,7 +73,8 @@ export function createLoader({ dir, db, deployer, sharedModules, rebuilder, log 
       if (isStopping) return;
       const text = JSON.stringify(onDisk);
       const last = seen.get(onDisk.name);
-      if (last?.text === text && stored.has(last.place)) {
+      // Only while watching: a reload looks at the database, too.
+      if (options.deletes === "vanished" && last?.text === text && stored.has(last.place)) {
         present.set(onDisk.name, last);
         return void details.unchanged.push(onDisk.name);
       }

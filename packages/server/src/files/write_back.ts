@@ -32,6 +32,9 @@ export function createWriteBack({ dir, log }: { readonly dir: string; readonly l
       return;
     }
     await Deno.mkdir(dirname(full), { recursive: true });
+    if (!`${await Deno.realPath(dirname(full))}/`.startsWith(`${await Deno.realPath(dir)}/`)) {
+      throw new Error(`Cannot write ${path}: a link leads out of the folder`);
+    }
     const half = join(dirname(full), `.${crypto.randomUUID()}.tmp`);
     await Deno.writeFile(half, bytes);
     await Deno.rename(half, full);
@@ -49,6 +52,20 @@ export function createWriteBack({ dir, log }: { readonly dir: string; readonly l
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
     }
+  }
+
+  /** Where a function lies in the folder now, and whose it is. */
+  async function find(name: string): Promise<{ path: string; isFolder: boolean; namespace: string } | undefined> {
+    const places = [
+      ...ENDINGS.map((ending) => ({ path: `${name}${ending}`, isFolder: false })),
+      ...ENDINGS.map((ending) => ({ path: `${name}/index${ending}`, isFolder: true })),
+    ];
+    for (const place of places) {
+      const text = await Deno.readTextFile(join(dir, place.path)).catch(() => undefined);
+      if (text === undefined) continue;
+      return { ...place, namespace: /@fluxbase:namespace\s+(\S+)/.exec(text)?.[1] ?? DEFAULT_NAMESPACE };
+    }
+    return undefined;
   }
 
   async function saveFunction(name: string, { version: { entry, files } }: FunctionWithVersion): Promise<void> {
@@ -81,16 +98,16 @@ export function createWriteBack({ dir, log }: { readonly dir: string; readonly l
   return {
     function: ({ namespace, name }, saved) =>
       attempt(name, async () => {
+        const found = await find(name);
+        // A file belongs to one namespace, and only those of the default one are made here: who may write to another
+        // namespace must not get at the files of this one.
+        if (found === undefined ? namespace !== DEFAULT_NAMESPACE : found.namespace !== namespace) return;
         if (saved === null) {
-          if (namespace !== DEFAULT_NAMESPACE) return;
-          for (const ending of ENDINGS) await putAside(`${name}${ending}`);
-          const hasFolder = await Deno.stat(join(dir, name)).then(({ isDirectory }) => isDirectory, () => false);
-          if (hasFolder) await putAside(name);
-          return;
+          if (found !== undefined) await putAside(found.isFolder ? name : found.path);
+        } else if (!Object.hasOwn(saved.version.files, ORIGINAL)) {
+          // The folder knows nothing of bundles.
+          await saveFunction(name, saved);
         }
-        // The folder knows of other namespaces only by annotation, and of bundles nothing.
-        const isOwn = namespace === DEFAULT_NAMESPACE || saved.version.annotations["namespace"] === namespace;
-        if (isOwn && !Object.hasOwn(saved.version.files, ORIGINAL)) await saveFunction(name, saved);
       }),
     module: ({ namespace, modulePath }, content) =>
       attempt(modulePath, async () => {

@@ -232,6 +232,11 @@ filesTest("what is saved over HTTP is written to the folder, and what is deleted
   assert.match(aside, /-many$/m);
   const { body: after } = await platform.api("POST", "/admin/functions/reload");
   assert.deepEqual([after.created, after.unchanged], [[], ["from-file"]]);
+  // A bundle that came as such is not kept as a file, and no reload takes it away.
+  await platform.deploy("bundled", answering("bundled"), { is_pre_bundled: true });
+  await assert.rejects(read(dir, "bundled.ts"));
+  assert.deepEqual((await platform.api("POST", "/admin/functions/reload")).body.deleted, []);
+  assert.equal(await say(platform, "bundled"), "bundled");
   // Other namespaces are not kept as files.
   await platform.deploy("made", answering("team"), { namespace: "team-a" });
   await assert.rejects(read(dir, "made.ts"));

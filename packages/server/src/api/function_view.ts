@@ -11,12 +11,12 @@ import type {
   FunctionVersionDetails,
   SharedModule,
 } from "@fluxbase/contract";
-import { describeProblems, ORIGINAL } from "../deploy/deploy.ts";
+import { describeProblems } from "../deploy/deploy.ts";
 import { originsOf } from "../deploy/given_settings.ts";
 import { WHOLE } from "../deploy/shared_modules.ts";
 import type { FunctionWithVersion, StoredFunction } from "../storage/functions.ts";
 import type { StoredModule } from "../storage/shared_modules.ts";
-import type { StoredVersion } from "../storage/versions.ts";
+import { ORIGINAL, type StoredVersion } from "../storage/versions.ts";
 
 export function summaryOf({ function: fn, version }: FunctionWithVersion): FunctionSummary {
   const { description } = version.annotations;

@@ -33,7 +33,7 @@ import {
   type StoredFunction,
   updateFunction,
 } from "../storage/functions.ts";
-import { findVersion, listVersions, type NewVersion, type StoredVersion } from "../storage/versions.ts";
+import { findVersion, listVersions, type NewVersion, ORIGINAL, type StoredVersion } from "../storage/versions.ts";
 import { type Annotated, readAnnotations } from "./annotations.ts";
 import { type FunctionInput, invalidFunction, type NewFunctionInput } from "./function_input.ts";
 import { addGiven, type GivenSettings } from "./given_settings.ts";
@@ -333,6 +333,8 @@ export function createDeployer(parts: DeployParts): Deployer {
       const version = await findVersion(db, fn.id, number);
       if (version === undefined) throw versionNotFound(fn, number);
       if (!await makeLive(db, fn.id, number)) {
+        // Deleted meanwhile.
+        if (version.bundleBytes !== null) throw functionNotFound(namespace, name);
         throw new PlatformError(
           "VERSION_NOT_BUILT",
           `Cannot roll function "${name}" back to version ${number}: that version never built; choose one with is_bundled`,
@@ -392,8 +394,6 @@ export function functionNotFound(namespace: string, name: string): PlatformError
   );
 }
 
-/** Stands for the source of a version that came as a bundle; no path of a file looks like it. */
-export const ORIGINAL = "#original";
 const ENTRIES = ["index.ts", "index.js", "index.tsx", "index.jsx", "index.mts", "index.mjs"];
 
 /** What was sent, on top of the sources of the version before. */

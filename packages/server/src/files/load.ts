@@ -178,14 +178,14 @@ export function createLoader({ dir, db, deployer, sharedModules, rebuilder, log 
     return isChanged;
   }
 
-  /** Functions of the default namespace, and those that came from files. */
+  /** Functions of the default namespace, and those that came from files; not bundles, which the folder cannot hold. */
   function toDelete(
     deletes: LoadOptions["deletes"],
     stored: ReadonlyMap<string, FunctionWithVersion>,
     kept: ReadonlySet<string>,
   ) {
-    const candidates = [...stored].filter(([place, { function: fn }]) =>
-      !kept.has(place) && (fn.namespace === DEFAULT_NAMESPACE || fn.source === "filesystem")
+    const candidates = [...stored].filter(([place, { function: fn, version }]) =>
+      !kept.has(place) && !version.isPreBundled && (fn.namespace === DEFAULT_NAMESPACE || fn.source === "filesystem")
     );
     const before = new Set([...seen.values()].map(({ place }) => place));
     const chosen =

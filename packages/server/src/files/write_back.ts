@@ -8,7 +8,6 @@
 import { dirname, join } from "node:path";
 import { DEFAULT_NAMESPACE } from "@fluxbase/contract";
 import type { Log } from "../core/log.ts";
-import { ORIGINAL } from "../deploy/deploy.ts";
 import type { FunctionWithVersion } from "../storage/functions.ts";
 
 export interface WriteBack {
@@ -104,7 +103,7 @@ export function createWriteBack({ dir, log }: { readonly dir: string; readonly l
         if (found === undefined ? namespace !== DEFAULT_NAMESPACE : found.namespace !== namespace) return;
         if (saved === null) {
           if (found !== undefined) await putAside(found.isFolder ? name : found.path);
-        } else if (!Object.hasOwn(saved.version.files, ORIGINAL)) {
+        } else if (!saved.version.isPreBundled) {
           // The folder knows nothing of bundles.
           await saveFunction(name, saved);
         }

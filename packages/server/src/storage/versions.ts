@@ -39,14 +39,20 @@ export interface StoredVersion extends Ingredients {
   readonly envNames: readonly string[];
   readonly envSealed: Uint8Array | null;
   readonly bundleBytes: number | null;
+  /** It came as a bundle, with its source beside it. */
+  readonly isPreBundled: boolean;
   readonly problems: readonly BuildProblem[];
   readonly contentHash: string;
   readonly createdAt: Date;
   readonly createdBy: string | null;
 }
 
+/** Stands for the source of a version that came as a bundle; no path of a file looks like it. */
+export const ORIGINAL = "#original";
+
 /** Without `files`, which is the large one. */
 export const VERSION_COLUMNS = [
+  sql<boolean>`jsonb_exists(v.files, ${sql.lit(ORIGINAL)})`.as("isPreBundled"),
   "v.number",
   "v.entry",
   "v.settings",

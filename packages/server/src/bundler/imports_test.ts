@@ -341,6 +341,20 @@ Deno.test("imports", { sanitizeResources: false }, async (test) => {
       `import x from "${at}/reads-a-file.js"; export default () => x;`,
       /Cannot (import|bundle)/,
     ],
+    [
+      "a data: module that reads a file",
+      `import x from "data:text/javascript,${
+        encodeURIComponent(`import t from "file:///etc/passwd" with { type: "text" }; export default t;`)
+      }"; export default () => x;`,
+      /Cannot (import|bundle)/,
+    ],
+    [
+      "a data: module from a host that is not allowed",
+      `import x from "data:text/javascript,${
+        encodeURIComponent(`export * from "http://127.0.0.1:1/x.js";`)
+      }"; export default () => x;`,
+      /not allowed here|Cannot (import|bundle)/,
+    ],
     ["the SDK", `import x from "@fluxbase/sdk"; export default () => x;`, /SDK comes with a later version/],
   ];
   for (const [name, code, says] of refused) {
@@ -351,7 +365,7 @@ Deno.test("imports", { sanitizeResources: false }, async (test) => {
       assert.match(problem?.message ?? "", says);
       assert.ok(!/\/tmp\/|file:\/\/\/tmp/.test(problem?.message ?? ""), JSON.stringify(problem));
       assert.equal(typeof problem?.file, "string");
-      const isLocated = !name.includes("version that") && !name.startsWith("a remote module");
+      const isLocated = !name.includes("version that") && !/^a (remote|data:) module/.test(name);
       if (isLocated) {
         assert.ok((problem?.line ?? 0) > 0, JSON.stringify(problem));
       }

@@ -8,6 +8,7 @@ import { PlatformError } from "@fluxbase/contract";
 import { createApi } from "./api/api.ts";
 import { executionRoutes } from "./api/execution_routes.ts";
 import { functionRoutes } from "./api/function_routes.ts";
+import { keyRoutes } from "./api/key_routes.ts";
 import { sharedModuleRoutes } from "./api/shared_module_routes.ts";
 import { syncRoutes } from "./api/sync_routes.ts";
 import { type Readiness, systemRoutes } from "./api/system_routes.ts";
@@ -191,6 +192,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
         limits,
         readiness: () => readinessOf({ database, sandboxes, fences }),
       }),
+      ...keyRoutes({ db, keys }),
       ...executionRoutes({ db, catalog, executions }),
       ...sharedModuleRoutes({
         sharedModules,

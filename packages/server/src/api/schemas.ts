@@ -12,6 +12,7 @@ import {
   type FunctionSummary,
   type FunctionVersion,
   type FunctionVersionDetails,
+  type Key,
   LOG_LEVELS,
   type LogEntry,
   type ReloadAnswer,
@@ -127,6 +128,21 @@ export const sharedModuleSchema = z.object({
   created_by: textOrNull,
   rebuilding: texts.exactOptional(),
 }) satisfies z.ZodType<SharedModule>;
+
+export const keySchema = z.object({
+  id: z.uuid(),
+  name: z.string(),
+  description: textOrNull,
+  key_prefix: z.string(),
+  scopes: texts,
+  namespaces: textsOrNull,
+  expires_at: z.iso.datetime().nullable(),
+  revoked_at: z.iso.datetime().nullable(),
+  last_used_at: z.iso.datetime().nullable(),
+  created_at: z.iso.datetime(),
+  created_by: textOrNull,
+  key: z.string().exactOptional(),
+}) satisfies z.ZodType<Key>;
 
 const syncFailure = z.object({
   function: z.string(),

@@ -1,0 +1,22 @@
+/**
+ * Client and service keys as they travel over HTTP.
+ *
+ * @module
+ */
+export interface Key {
+  readonly id: string;
+  readonly name: string;
+  readonly description: string | null;
+  /** The first characters, to recognise it by. */
+  readonly key_prefix: string;
+  readonly scopes: readonly string[];
+  /** Null: all. */
+  readonly namespaces: readonly string[] | null;
+  readonly expires_at: string | null;
+  readonly revoked_at: string | null;
+  readonly last_used_at: string | null;
+  readonly created_at: string;
+  readonly created_by: string | null;
+  /** Only in the answer that makes it: nobody can read it later. */
+  readonly key?: string;
+}

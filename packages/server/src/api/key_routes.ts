@@ -1,0 +1,226 @@
+/**
+ * Routes that manage client and service keys.
+ *
+ * @module
+ */
+import { type Key, namespaceProblem, PlatformError } from "@fluxbase/contract";
+import { z } from "zod";
+import { generateKey, hashKey, keyPrefixOf, type KeyStore } from "../auth/keys.ts";
+import { SCOPES } from "../auth/permissions.ts";
+import type { Database } from "../storage/db.ts";
+import {
+  deleteKey,
+  findKey,
+  insertKey,
+  type KeyChange,
+  listStoredKeys,
+  type StoredKey,
+  updateKey,
+} from "../storage/keys.ts";
+import type { KeyKind } from "../storage/schema.ts";
+import { type ApiCall, authorOf, type Route } from "./route.ts";
+import { keySchema } from "./schemas.ts";
+
+const KNOWN_SCOPES: readonly string[] = ["*", ...SCOPES, ...new Set(SCOPES.map((scope) => `${scope.split(":")[0]}:*`))];
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+const text = z.string().max(200, "must have at most 200 characters").refine(
+  (value) => !value.includes("\0") && value.isWellFormed(),
+  "must not contain NUL or unpaired surrogates",
+);
+const fields = {
+  name: text.min(1, "must not be empty"),
+  description: text.nullable(),
+  scopes: z.array(z.string().refine((scope) => KNOWN_SCOPES.includes(scope), `must be of ${KNOWN_SCOPES.join(", ")}`)),
+  namespaces: z.array(z.string().refine((name) => namespaceProblem(name) === undefined, "must be names of namespaces"))
+    .nullable(),
+  expires_at: z.iso.datetime({ offset: true, error: "must be an instant such as 2027-01-31T12:00:00Z" }).nullable(),
+};
+const updateSchema = z.strictObject(fields).partial();
+const createSchema = updateSchema.required({ name: true });
+
+const KINDS: readonly { readonly kind: KeyKind; readonly base: string; readonly words: string }[] = [
+  { kind: "client", base: "/client-keys", words: "client key" },
+  { kind: "service", base: "/admin/service-keys", words: "service key" },
+];
+
+export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly keys: KeyStore }): Route[] {
+  return KINDS.flatMap(({ kind, base, words }): Route[] => {
+    const idOf = ({ params }: ApiCall) => params["id"] ?? "";
+
+    /** Every node follows by notification; the one that made the change at once. */
+    async function changed(id: string, change: KeyChange): Promise<StoredKey> {
+      const stored = UUID.test(id) ? await updateKey(db, { kind, id }, change) : undefined;
+      if (stored === undefined) throw notFound(words, id);
+      await keys.refresh();
+      return stored;
+    }
+
+    async function read(call: ApiCall): Promise<StoredKey> {
+      const id = idOf(call);
+      const stored = UUID.test(id) ? await findKey(db, kind, id) : undefined;
+      if (stored === undefined) throw notFound(words, id);
+      return stored;
+    }
+
+    async function create(call: ApiCall) {
+      const input = parseBody(createSchema, await call.body());
+      const key = generateKey(kind);
+      const stored = await insertKey(db, {
+        kind,
+        name: input.name,
+        description: input.description ?? null,
+        keyPrefix: keyPrefixOf(key),
+        keyHash: hashKey(key),
+        // A service key is the service role: it has no scopes of its own.
+        scopes: kind === "service" ? ["*"] : input.scopes ?? [],
+        namespaces: input.namespaces ?? null,
+        createdBy: authorOf(call),
+        expiresAt: input.expires_at ? new Date(input.expires_at) : null,
+      });
+      await keys.refresh();
+      if (stored === undefined) throw new PlatformError("INTERNAL", "Cannot make a key: try again");
+      return { status: 201, body: { ...keyView(stored), key } };
+    }
+
+    async function update(call: ApiCall) {
+      const { name, description, scopes, namespaces, expires_at } = parseBody(updateSchema, await call.body());
+      const stored = await changed(idOf(call), {
+        ...(name === undefined ? {} : { name }),
+        ...(description === undefined ? {} : { description }),
+        ...(scopes === undefined || kind === "service" ? {} : { scopes }),
+        ...(namespaces === undefined ? {} : { namespaces }),
+        ...(expires_at === undefined ? {} : { expiresAt: expires_at === null ? null : new Date(expires_at) }),
+      });
+      return { status: 200, body: keyView(stored) };
+    }
+
+    async function revoke(call: ApiCall) {
+      const before = await read(call);
+      return {
+        status: 200,
+        body: keyView(before.revokedAt === null ? await changed(before.id, { revokedAt: new Date() }) : before),
+      };
+    }
+
+    async function rotate(call: ApiCall) {
+      const before = await read(call);
+      if (before.revokedAt !== null) {
+        throw new PlatformError("INVALID_ARGUMENT", `Cannot rotate a ${words} that is revoked`);
+      }
+      const key = generateKey(kind);
+      const stored = await changed(before.id, { keyHash: hashKey(key), keyPrefix: keyPrefixOf(key) });
+      return { status: 200, body: { ...keyView(stored), key } };
+    }
+
+    async function remove(call: ApiCall) {
+      const id = idOf(call);
+      if (!UUID.test(id) || !await deleteKey(db, { kind, id })) throw notFound(words, id);
+      await keys.refresh();
+      return { status: 204 };
+    }
+
+    const one = `${base}/{id}`;
+    const answer = { status: 200, schema: keySchema };
+    return [
+      {
+        method: "GET",
+        path: base,
+        summary: `Lists every ${words}, newest first; never the keys themselves`,
+        access: "admin",
+        answer: { status: 200, schema: z.array(keySchema) },
+        handle: async () => ({ status: 200, body: (await listStoredKeys(db, kind)).map(keyView) }),
+      },
+      {
+        method: "POST",
+        path: base,
+        summary: `Makes a ${words}; this answer is the only one that has it`,
+        access: "admin",
+        body: createSchema,
+        answer: { status: 201, schema: keySchema },
+        handle: create,
+      },
+      {
+        method: "GET",
+        path: one,
+        summary: `Reads a ${words}`,
+        access: "admin",
+        answer,
+        handle: async (call) => ({ status: 200, body: keyView(await read(call)) }),
+      },
+      {
+        method: "PATCH",
+        path: one,
+        summary: `Changes name, scopes, namespaces or expiry of a ${words}`,
+        access: "admin",
+        body: updateSchema,
+        answer,
+        handle: update,
+      },
+      {
+        method: "POST",
+        path: `${one}/revoke`,
+        summary: `Revokes a ${words} for ever`,
+        access: "admin",
+        answer,
+        handle: revoke,
+      },
+      {
+        method: "POST",
+        path: `${one}/rotate`,
+        summary: `Gives a ${words} another value; the old one is refused at once`,
+        access: "admin",
+        answer,
+        handle: rotate,
+      },
+      {
+        method: "DELETE",
+        path: one,
+        summary: `Deletes a ${words}`,
+        access: "admin",
+        answer: { status: 204 },
+        handle: remove,
+      },
+    ];
+  });
+}
+
+function keyView(stored: StoredKey): Key {
+  return {
+    id: stored.id,
+    name: stored.name,
+    description: stored.description,
+    key_prefix: stored.keyPrefix,
+    scopes: stored.scopes,
+    namespaces: stored.namespaces,
+    expires_at: stored.expiresAt?.toISOString() ?? null,
+    revoked_at: stored.revokedAt?.toISOString() ?? null,
+    last_used_at: stored.lastUsedAt?.toISOString() ?? null,
+    created_at: stored.createdAt.toISOString(),
+    created_by: stored.createdBy,
+  };
+}
+
+function notFound(words: string, id: string): PlatformError {
+  return new PlatformError("KEY_NOT_FOUND", `No ${words} "${id.slice(0, 80)}" was found`);
+}
+
+function parseBody<Schema extends z.ZodObject>(schema: Schema, value: unknown): z.output<Schema> {
+  const { data, error } = schema.safeParse(value);
+  if (data !== undefined) return data;
+  const problems = (error?.issues ?? []).map((issue) =>
+    issue.code === "unrecognized_keys"
+      ? `${issue.keys.map((name) => JSON.stringify(name.slice(0, 80))).join(", ")} is no field of a key`
+      : issue.path.length === 0
+      ? 'the body must be a JSON object, such as {"name": "ci", "scopes": ["functions:write"]}'
+      : `"${issue.path.join(".")}" ${wrongWith(issue)}`
+  );
+  throw new PlatformError("INVALID_ARGUMENT", `Cannot accept the key: ${problems.join("; ")}`, {
+    details: { problems },
+  });
+}
+
+function wrongWith(issue: z.core.$ZodIssue): string {
+  if (issue.code !== "invalid_type") return issue.message;
+  return issue.expected === "nonoptional" ? "is missing" : `must be a ${issue.expected}`;
+}

@@ -1,0 +1,121 @@
+/**
+ * Client and service keys over HTTP: made, used, limited, changed, revoked, rotated, on every server at once.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { eventually, platformTest, withTestPlatform } from "./support/platform.ts";
+
+platformTest("keys", async (platform, step) => {
+  const { api } = platform;
+  await platform.deploy("fn", `export default () => 1;`);
+  const lists = async (key: string) => (await api("GET", "/functions/fn/executions", undefined, key)).status;
+
+  for (const base of ["/client-keys", "/admin/service-keys"]) {
+    const isService = base !== "/client-keys";
+    await step(`${base}: made once, shown once, works`, async () => {
+      const { status, body } = await api("POST", base, {
+        name: "ci",
+        description: "of the tests",
+        scopes: isService ? [] : ["functions:read"],
+      });
+      assert.equal(status, 201, JSON.stringify(body));
+      const { key, ...shown } = body;
+      assert.match(key, isService ? /^fbs_[A-Za-z0-9_-]{43}$/ : /^fbk_[A-Za-z0-9_-]{43}$/);
+      assert.equal(shown.key_prefix, key.slice(0, 12));
+      assert.equal(await lists(key), 200);
+      assert.deepEqual((await api("GET", `${base}/${body.id}`)).body, shown);
+      const list = await api("GET", base);
+      assert.ok(list.body.some(({ id }: { id: string }) => id === body.id));
+      assert.ok(!JSON.stringify(list.body).includes(key));
+      for (const header of ["authorization", "apikey", "x-client-key", "x-service-key", "clientkey"]) {
+        const value = header === "authorization" ? `Bearer ${key}` : key;
+        const response = await fetch(`${platform.url}/api/v1/functions/fn/executions`, {
+          headers: { [header]: value },
+        });
+        assert.equal(response.status, 200, header);
+        await response.body?.cancel();
+      }
+    });
+  }
+
+  await step("scopes and namespaces are what a key may do, also after they change", async () => {
+    const { body } = await api("POST", "/client-keys", {
+      name: "limited",
+      scopes: ["functions:write"],
+      namespaces: ["team-a"],
+    });
+    const deploy = async (namespace: string) =>
+      (await api("POST", "/functions", {
+        name: `x-${crypto.randomUUID().slice(0, 8)}`,
+        code: "export default () => 1;",
+        namespace,
+      }, body.key)).status;
+    assert.deepEqual([await deploy("team-a"), await deploy("default"), await lists(body.key)], [201, 403, 403]);
+    const { body: changed } = await api("PATCH", `/client-keys/${body.id}`, {
+      scopes: ["functions:*"],
+      namespaces: null,
+      name: "wide",
+    });
+    assert.deepEqual([changed.name, changed.scopes, changed.namespaces], ["wide", ["functions:*"], null]);
+    assert.deepEqual([await deploy("default"), await lists(body.key)], [201, 200]);
+    // No client key manages keys.
+    assert.equal((await api("POST", "/client-keys", { name: "more" }, body.key)).status, 403);
+    assert.equal((await api("GET", "/client-keys", undefined, body.key)).status, 403);
+  });
+
+  await step("revoked, expired, rotated, deleted: refused at once, and told why", async () => {
+    const make = async () => (await api("POST", "/client-keys", { name: "short", scopes: ["functions:read"] })).body;
+    const refusal = async (key: string) => (await api("GET", "/functions", undefined, key)).body.error;
+    const revoked = await make();
+    const answer = await api("POST", `/client-keys/${revoked.id}/revoke`);
+    assert.deepEqual([answer.status, typeof answer.body.revoked_at], [200, "string"]);
+    assert.match(await refusal(revoked.key), /the key was revoked at/);
+    assert.equal((await api("POST", `/client-keys/${revoked.id}/rotate`)).status, 400);
+    const expired = await make();
+    await api("PATCH", `/client-keys/${expired.id}`, { expires_at: "2020-01-01T00:00:00Z" });
+    assert.match(await refusal(expired.key), /the key expired at 2020-01-01/);
+    const rotated = await make();
+    const { body: fresh } = await api("POST", `/client-keys/${rotated.id}/rotate`);
+    assert.match(await refusal(rotated.key), /no such key exists/);
+    assert.equal(await lists(fresh.key), 200);
+    assert.equal((await api("DELETE", `/client-keys/${rotated.id}`)).status, 204);
+    assert.match(await refusal(fresh.key), /no such key exists/);
+    assert.equal((await api("GET", `/client-keys/${rotated.id}`)).status, 404);
+  });
+
+  await step("another server follows", async () => {
+    await withTestPlatform(async (other) => {
+      const { body } = await api("POST", "/client-keys", { name: "everywhere", scopes: ["functions:read"] });
+      const there = async () => (await other.api("GET", "/functions/fn/executions", undefined, body.key)).status;
+      await eventually(async () => await there() === 200);
+      await api("POST", `/client-keys/${body.id}/revoke`);
+      await eventually(async () => await there() === 401);
+    }, { DATABASE_URL: platform.databaseUrl.reveal() });
+  });
+
+  await step("bad input is named", async () => {
+    const cases: [unknown, RegExp][] = [
+      [{}, /"name" is missing/],
+      [{ name: "" }, /"name" must not be empty/],
+      [{ name: "x", scopes: ["functions:fly"] }, /"scopes\.0" must be of \*, functions:read/],
+      [{ name: "x", namespaces: ["a b"] }, /"namespaces\.0" must be names of namespaces/],
+      [{ name: "x", expires_at: "tomorrow" }, /"expires_at" must be an instant/],
+      [{ name: "x", rate_limit_per_minute: 5 }, /"rate_limit_per_minute" is no field of a key/],
+      [[], /must be a JSON object/],
+    ];
+    for (const [body, says] of cases) {
+      const answer = await api("POST", "/client-keys", body);
+      assert.equal(answer.status, 400, JSON.stringify(body));
+      assert.match(answer.body.error, says);
+    }
+    for (const id of ["x", crypto.randomUUID(), "%00"]) {
+      assert.equal((await api("GET", `/client-keys/${id}`)).status, 404, id);
+      assert.equal((await api("DELETE", `/client-keys/${id}`)).status, 404, id);
+      assert.equal((await api("POST", `/client-keys/${id}/revoke`)).status, 404, id);
+    }
+    // A client key is none of the service keys.
+    const { body } = await api("POST", "/client-keys", { name: "client" });
+    assert.equal((await api("GET", `/admin/service-keys/${body.id}`)).status, 404);
+  });
+});

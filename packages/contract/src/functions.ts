@@ -19,15 +19,8 @@ export interface BuildProblem {
 
 export type SettingOrigin = "api" | "annotation" | "default";
 
-export interface FunctionSummary {
-  readonly id: string;
-  readonly name: string;
-  readonly namespace: string;
-  readonly description: string | null;
-  readonly enabled: boolean;
-  readonly version: number;
-  /** The version that serves calls; lower than `version` when a later build failed, null when none ever worked. */
-  readonly live_version: number | null;
+/** The settings of a version, each under every name that clients know. */
+export interface FunctionSettingsFields {
   /** Seconds. */
   readonly timeout: number;
   readonly timeout_seconds: number;
@@ -54,6 +47,17 @@ export interface FunctionSummary {
   readonly cron_schedule: string | null;
   readonly isolation: "shared" | "request";
   readonly disable_execution_logs: boolean;
+}
+
+export interface FunctionSummary extends FunctionSettingsFields {
+  readonly id: string;
+  readonly name: string;
+  readonly namespace: string;
+  readonly description: string | null;
+  readonly enabled: boolean;
+  readonly version: number;
+  /** The version that serves calls; lower than `version` when a later build failed, null when none ever worked. */
+  readonly live_version: number | null;
   readonly is_bundled: boolean;
   readonly bundle_error: string | null;
   readonly bundle_size: number | null;
@@ -96,7 +100,7 @@ export interface FunctionVersion {
   readonly created_by: string | null;
 }
 
-export interface FunctionVersionDetails extends FunctionVersion {
+export interface FunctionVersionDetails extends FunctionVersion, FunctionSettingsFields {
   readonly code: string;
   readonly files: Readonly<Record<string, string>>;
   readonly env: readonly string[];

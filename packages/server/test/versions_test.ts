@@ -32,6 +32,11 @@ platformTest("versions are listed, read and rolled back to", async (platform, st
     );
     assert.ok(body.every((one: Record<string, unknown>) => !("code" in one)));
     const first = await platform.api("GET", "/functions/default/fn/versions/1");
+    assert.deepEqual([first.body.memory, first.body.isolation, first.body.settings_origins.timeout], [
+      128,
+      "shared",
+      "api",
+    ]);
     assert.deepEqual([first.body.code, first.body.timeout, first.body.files], [answering("one"), 5, {
       "fn.ts": answering("one"),
     }]);

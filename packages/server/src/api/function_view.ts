@@ -66,7 +66,7 @@ export function versionOf(version: StoredVersion, fn: StoredFunction): FunctionV
 }
 
 export function versionDetailsOf(version: StoredVersion, fn: StoredFunction): FunctionVersionDetails {
-  return { ...versionOf(version, fn), ...sourceView(version) };
+  return { ...versionOf(version, fn), ...settingsView(version.settings), ...sourceView(version) };
 }
 
 export function moduleOf(module: StoredModule): SharedModule {

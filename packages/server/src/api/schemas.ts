@@ -27,14 +27,7 @@ const textsOrNull = z.array(z.string()).nullable();
 const numberOrNull = z.number().nullable();
 const permissions = z.object({ net: z.boolean(), env: z.boolean(), read: z.boolean(), write: z.boolean() });
 
-const summaryFields = {
-  id: z.uuid(),
-  name: z.string(),
-  namespace: z.string(),
-  description: textOrNull,
-  enabled: z.boolean(),
-  version: z.int(),
-  live_version: numberOrNull,
+const settingsFields = {
   timeout: z.number(),
   timeout_seconds: z.number(),
   memory: z.int(),
@@ -59,6 +52,17 @@ const summaryFields = {
   cron_schedule: textOrNull,
   isolation: z.enum(["shared", "request"]),
   disable_execution_logs: z.boolean(),
+};
+
+const summaryFields = {
+  id: z.uuid(),
+  name: z.string(),
+  namespace: z.string(),
+  description: textOrNull,
+  enabled: z.boolean(),
+  version: z.int(),
+  live_version: numberOrNull,
+  ...settingsFields,
   is_bundled: z.boolean(),
   bundle_error: textOrNull,
   bundle_size: numberOrNull,
@@ -112,6 +116,7 @@ export const functionVersionSchema = z.object({
 
 export const functionVersionDetailsSchema = z.object({
   ...functionVersionSchema.shape,
+  ...settingsFields,
   ...sourceFields,
 }) satisfies z.ZodType<FunctionVersionDetails>;
 

@@ -21,9 +21,12 @@ export interface HardenOptions {
   readonly parentPid: number;
 }
 
-/** What can stand between a function and the machine. A fence that is missing is told to the operator. */
-export type Fence = "uid" | "rlimits" | "no-new-privileges" | "seccomp" | "dies-with-server";
-export const FENCES: readonly Fence[] = ["uid", "rlimits", "no-new-privileges", "seccomp", "dies-with-server"];
+/**
+ * What can stand between a function and the machine; "landlock" stands around builds (./landlock.ts), the others around
+ * sandboxes. A fence that is missing is told to the operator.
+ */
+export const FENCES = ["uid", "rlimits", "no-new-privileges", "seccomp", "dies-with-server", "landlock"] as const;
+export type Fence = typeof FENCES[number];
 
 /** The memory that a sandbox and the platform share has one page. */
 export const SHARED_PAGE_BYTES = 4_096;

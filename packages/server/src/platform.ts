@@ -33,7 +33,8 @@ import { createWriteBack } from "./files/write_back.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { type HttpServer, type RequestHandler, startHttpServer } from "./gateway/http_server.ts";
 import { createVersionSource, versionKey, type VersionSource } from "./invoke/version_source.ts";
-import type { Fence } from "../sandbox_runtime/harden.ts";
+import { type Fence, FENCES } from "../sandbox_runtime/harden.ts";
+import { landlockVersion } from "../sandbox_runtime/landlock.ts";
 import { createClientAddresses } from "./ratelimit/client_address.ts";
 import { startPostgresCounters } from "./ratelimit/postgres_counters.ts";
 import { createRateLimiter } from "./ratelimit/rate_limiter.ts";
@@ -352,15 +353,17 @@ interface Fences {
 }
 
 async function checkFences(sandboxes: SandboxPool, config: Config, log: Log): Promise<Fences> {
-  const fences = await sandboxes.probe();
-  const lacking = config.sandbox.require.filter((fence) => !fences.standing.includes(fence));
+  const standing: Fence[] = [...await sandboxes.probe()];
+  if (landlockVersion() > 0) standing.push("landlock");
+  const missing = FENCES.filter((fence) => !standing.includes(fence));
+  const lacking = config.sandbox.require.filter((fence) => missing.includes(fence));
   if (lacking.length > 0) {
     throw new StartError(
       `Cannot start: FLUXBASE_SANDBOX_REQUIRE asks for ${lacking.join(", ")}, which this machine does not give`,
     );
   }
-  if (fences.missing.length > 0) log.warn("Sandboxes run without some of their fences", { missing: fences.missing });
-  return fences;
+  if (missing.length > 0) log.warn("Sandboxes and builds run without some of their fences", { missing });
+  return { standing, missing };
 }
 
 async function readinessOf(

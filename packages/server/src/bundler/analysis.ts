@@ -6,7 +6,7 @@
  * @module
  */
 import type { BuildProblem } from "@fluxbase/contract";
-import { type ParseResult, parseSync, type Program } from "oxc-parser";
+import { type Comment, type ParseResult, parseSync, type Program } from "oxc-parser";
 import { problemAt } from "./problem_at.ts";
 
 export interface ImportUse {
@@ -18,7 +18,12 @@ export interface ImportUse {
 export interface Analysis {
   readonly problems: readonly BuildProblem[];
   readonly imports: readonly ImportUse[];
+  /** Of `require("x")`. */
   readonly requires: readonly ImportUse[];
+  /** Of `process.getBuiltinModule("x")`. */
+  readonly builtIns: readonly ImportUse[];
+  /** Whether `require` is the author's own: nothing is known about what it does then. */
+  readonly bindsRequire: boolean;
   readonly annotations: readonly Annotation[];
   /** Top-level binding that must be exported for the runtime, if the source does not make its handler reachable itself. */
   readonly handlerBinding: "handler" | "main" | undefined;
@@ -38,6 +43,8 @@ export interface Annotation {
   readonly place: BuildProblem;
 }
 
+/** A bundler follows every one; nobody writes more. */
+const TEXTS_MAX_COUNT = 100;
 const ANNOTATIONS_MAX_COUNT = 100;
 const ANNOTATION_VALUE_MAX_CHARACTERS = 1_000;
 
@@ -46,25 +53,23 @@ export function analyse(file: string, code: string): Analysis {
   const syntax = parsed.errors.filter(({ severity }) => severity === "Error").slice(0, PROBLEMS_MAX_COUNT);
   if (syntax.length > 0) {
     const problems = syntax.map(({ message, labels }) => problemAt(file, code, message, labels[0]?.start));
-    return {
-      problems,
-      imports: [],
-      requires: [],
-      annotations: [],
-      handlerBinding: undefined,
-      hasHandler: false,
-    };
+    const annotations = annotationsOf(file, code, [asOneComment(code)]);
+    return { ...nothingAsked(), problems, annotations, handlerBinding: undefined, hasHandler: false };
   }
   const bindings = topLevelBindings(parsed.program);
   const handlerBinding = bindings.has("handler") ? "handler" : bindings.has("main") ? "main" : undefined;
   const hasHandler = handlerBinding !== undefined || exportsHandler(parsed) || callsServe(parsed.program);
-  const annotations = annotationsOf(file, code, parsed);
-  const requires = /\brequire\b|getBuiltinModule/.test(code) ? requiresOf(parsed.program) : [];
-  return { problems: [], imports: importsOf(parsed, code), requires, annotations, handlerBinding, hasHandler };
+  const annotations = annotationsOf(file, code, parsed.comments);
+  return { ...asked(parsed, code), problems: [], annotations, handlerBinding, hasHandler };
+}
+
+/** Of a source that cannot be read, nobody knows where its comments end. */
+function asOneComment(code: string): Comment {
+  return { type: "Line", value: code.replaceAll("//", "  ").replaceAll("/*", " *"), start: 0, end: code.length };
 }
 
 /** Every line of every comment may hold one; only looked for where the text occurs at all. */
-function annotationsOf(file: string, code: string, { comments }: ParseResult): Annotation[] {
+function annotationsOf(file: string, code: string, comments: readonly Comment[]): Annotation[] {
   const found: Annotation[] = [];
   for (const { value, end, type } of comments) {
     if (!value.includes("@fluxbase:")) continue;
@@ -81,36 +86,110 @@ function annotationsOf(file: string, code: string, { comments }: ParseResult): A
   return found;
 }
 
-/** Of JavaScript that we made: without its tree, which is the costly part. */
+/** Of JavaScript that we made. */
 export function importsIn(file: string, code: string): readonly ImportUse[] {
-  return importsOf(parseSync(file, code, { sourceType: "module" }), code);
+  return asked(parseSync(file, code, { sourceType: "module" }), code).imports;
+}
+
+/** The tree is the costly part: it is only made for what it alone tells. */
+function asked(parsed: ParseResult, code: string): Asked {
+  const imports = importsOf(parsed);
+  if (parsed.module.dynamicImports.length === 0 && !/require|getBuiltinModule|\\u/.test(code)) {
+    return { ...nothingAsked(), imports };
+  }
+  const { imports: dynamic, ...rest } = askedIn(parsed.program);
+  return { imports: [...imports, ...dynamic], ...rest };
 }
 
 export function noHandlerProblem(file: string): BuildProblem {
   return { message: NO_HANDLER, file, line: null, column: null, snippet: null };
 }
 
-/** What is asked for by name at run time: `require("x")`, `process.getBuiltinModule("x")`. */
-function requiresOf(node: unknown, found: ImportUse[] = []): ImportUse[] {
-  if (Array.isArray(node)) { for (const one of node) requiresOf(one, found); }
+interface Asked {
+  readonly imports: ImportUse[];
+  readonly requires: ImportUse[];
+  readonly builtIns: ImportUse[];
+  /** Whether the source has a `require` of its own anywhere. */
+  bindsRequire: boolean;
+}
+
+function nothingAsked(): Asked {
+  return { imports: [], requires: [], builtIns: [], bindsRequire: false };
+}
+
+/** What is asked for in an expression: `import(…)`, `require(…)`, `process.getBuiltinModule(…)`. */
+function askedIn(node: unknown, found: Asked = nothingAsked()): Asked {
+  if (Array.isArray(node)) { for (const one of node) askedIn(one, found); }
   if (!isNode(node)) return found;
-  if (node.type === "CallExpression" && isRequire(node["callee"])) {
-    const [first] = Array.isArray(node["arguments"]) ? node["arguments"] : [];
-    if (isNode(first) && typeof first["value"] === "string") {
-      found.push({ specifier: first["value"], start: Number(first["start"]) });
-    }
+  if (node.type === "ImportExpression") found.imports.push(...usesIn(node["source"]));
+  const { callee } = node;
+  if (node.type === "CallExpression" && isNode(callee) && Array.isArray(node["arguments"])) {
+    const { property } = callee;
+    const [first] = node["arguments"];
+    if (isRequire(callee)) found.requires.push(...usesIn(first));
+    else if (isNode(property) && property["name"] === "getBuiltinModule") found.builtIns.push(...usesIn(first));
   }
-  for (const child of Object.values(node)) if (typeof child === "object" && child !== null) requiresOf(child, found);
+  found.bindsRequire ||= bindsRequire(node);
+  for (const child of Object.values(node)) if (typeof child === "object" && child !== null) askedIn(child, found);
   return found;
 }
 
-function isRequire(callee: unknown): boolean {
-  if (!isNode(callee)) return false;
-  const { name, property } = callee;
-  return name === "require" || (isNode(property) && property["name"] === "getBuiltinModule");
+function bindsRequire(node: Node): boolean {
+  const names = new Set<string>();
+  addPatternNames(node["id"] ?? node["local"], names);
+  if (Array.isArray(node["params"])) { for (const parameter of node["params"]) addPatternNames(parameter, names); }
+  return names.has("require");
 }
 
-function importsOf({ module }: ParseResult, code: string): ImportUse[] {
+/** Also `require.resolve`. */
+function isRequire({ name, object }: Node): boolean {
+  return name === "require" || (isNode(object) && object["name"] === "require");
+}
+
+function usesIn(expression: unknown): ImportUse[] {
+  return textsOf(expression).map((specifier) => ({
+    specifier,
+    start: isNode(expression) ? Number(expression["start"]) : 0,
+  }));
+}
+
+/** The texts that an expression can be, as far as a bundler would work them out. */
+function textsOf(node: unknown): string[] {
+  if (!isNode(node)) return [];
+  switch (node.type) {
+    case "Literal":
+      return typeof node["value"] === "string" ? [node["value"]] : [];
+    case "TemplateLiteral":
+      return textsOfTemplate(node["quasis"], node["expressions"]);
+    case "BinaryExpression":
+      return node["operator"] === "+" ? joined(textsOf(node["left"]), textsOf(node["right"])) : [];
+    case "ConditionalExpression":
+      return [...textsOf(node["consequent"]), ...textsOf(node["alternate"])];
+    case "LogicalExpression":
+      return [...textsOf(node["left"]), ...textsOf(node["right"])];
+    case "SequenceExpression":
+      return textsOf(Array.isArray(node["expressions"]) ? node["expressions"].at(-1) : undefined);
+    default:
+      // Parentheses, `as`, `satisfies`, `!`.
+      return textsOf(node["expression"]);
+  }
+}
+
+function textsOfTemplate(quasis: unknown, expressions: unknown): string[] {
+  if (!Array.isArray(quasis) || !Array.isArray(expressions)) return [];
+  return quasis.reduce<string[]>((texts, quasi, index) => {
+    const { cooked } = quasi.value ?? {};
+    const next = joined(texts, typeof cooked === "string" ? [cooked] : []);
+    return index < expressions.length ? joined(next, textsOf(expressions[index])) : next;
+  }, [""]);
+}
+
+/** Each of one list before each of the other: none where one is unknown. */
+function joined(before: readonly string[], after: readonly string[]): string[] {
+  return before.flatMap((start) => after.map((end) => start + end)).slice(0, TEXTS_MAX_COUNT);
+}
+
+function importsOf({ module }: ParseResult): ImportUse[] {
   const uses: ImportUse[] = module.staticImports.map(({ moduleRequest }) => ({
     specifier: moduleRequest.value,
     start: moduleRequest.start,
@@ -119,10 +198,6 @@ function importsOf({ module }: ParseResult, code: string): ImportUse[] {
     for (const { moduleRequest } of entries) {
       if (moduleRequest) uses.push({ specifier: moduleRequest.value, start: moduleRequest.start });
     }
-  }
-  for (const { moduleRequest } of module.dynamicImports) {
-    const literal = /^(['"`])([^'"`$\\]*)\1$/.exec(code.slice(moduleRequest.start, moduleRequest.end));
-    if (literal?.[2] !== undefined) uses.push({ specifier: literal[2], start: moduleRequest.start });
   }
   return uses;
 }

@@ -18,10 +18,7 @@ import { followImports, type GraphSource } from "./module_graph.ts";
 import { problemAt } from "./problem_at.ts";
 import { TextLineStream } from "./text_lines.ts";
 
-export type BuildRequest = GraphSource & {
-  /** Already one file: no import but built-in modules. */
-  readonly isPreBundled: boolean;
-};
+export type BuildRequest = GraphSource;
 
 /** Whether V8 reads a module; it is not run. */
 export interface CheckRequest {
@@ -61,8 +58,8 @@ export interface BuilderOptions {
 /** The extra export under which the runtime finds a handler that the source does not export. */
 const HANDLER_EXPORT = "$fluxbaseHandler";
 
-function build({ isPreBundled, ...graphSource }: BuildRequest): BuildReply {
-  const { entry, files } = graphSource;
+function build(request: BuildRequest): BuildReply {
+  const { entry, files, isPreBundled } = request;
   // A byte order mark is no part of the program.
   const source = (files[entry] ?? "").replace(/^\uFEFF/, "");
   const { annotations, ...analysis } = analyse(entry, source);
@@ -81,7 +78,7 @@ function build({ isPreBundled, ...graphSource }: BuildRequest): BuildReply {
     return failed(errors.map(({ message, labels }) => problemAt(entry, source, message, labels[0]?.start)));
   }
   const left = importsIn(entry.replace(/\.tsx?$/, ".js"), output.code);
-  const graph = followImports(graphSource, left);
+  const graph = followImports(request, left);
   if (graph.problems.length > 0) return failed(graph.problems);
   // What is left for V8 to stumble over, such as decorators, the bundling takes away.
   if (graph.needsBundling || (!isPreBundled && syntaxErrorOf(output.code) !== null)) {

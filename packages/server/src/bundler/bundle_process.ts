@@ -2,12 +2,14 @@
  * The main module of a bundling: puts the files of one function and the packages it imports together into one module.
  *
  * One process for each bundling, because it fetches what hostile source names: unprivileged, bounded in memory, reading
- * nothing but the function's folder and the cache of packages. It never runs what it bundles. The result is one JSON
- * line on stdout.
+ * nothing but the function's folder and the cache of packages. The program that Deno starts to bundle reads some files
+ * by itself, without Deno's permissions, so the kernel keeps the rest of the machine from both. It never runs what it
+ * bundles. The result is one JSON line on stdout.
  *
  * @module
  */
 import { hardenProcess } from "../../sandbox_runtime/harden.ts";
+import { type FileRights, giveUpFiles } from "../../sandbox_runtime/landlock.ts";
 
 /** The one command line argument, as JSON. */
 export interface BundlingOptions {
@@ -15,6 +17,8 @@ export interface BundlingOptions {
   readonly parentPid: number;
   readonly memoryBytes: number;
   readonly entryPath: string;
+  /** All files of the machine that there are for it. */
+  readonly files: FileRights;
 }
 
 export interface BundlingMessage {
@@ -31,7 +35,7 @@ export type BundlingReply =
 
 const FILE_BYTES = 512 * 1024 * 1024;
 
-const { entryPath, ...options }: BundlingOptions = JSON.parse(Deno.args[0] ?? "{}");
+const { entryPath, files, ...options }: BundlingOptions = JSON.parse(Deno.args[0] ?? "{}");
 hardenProcess({
   uid: options.uid,
   dataBytes: options.memoryBytes,
@@ -41,6 +45,7 @@ hardenProcess({
   mayStartPrograms: true,
   parentPid: options.parentPid,
 });
+giveUpFiles(files);
 Deno.permissions.revokeSync({ name: "ffi" });
 
 async function bundle(): Promise<BundlingReply> {

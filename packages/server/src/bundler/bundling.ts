@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { dirname, join, relative } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import type { BuildProblem } from "@fluxbase/contract";
 import { delay } from "../core/clock.ts";
 import type { ImportUse } from "./analysis.ts";
@@ -59,6 +59,12 @@ const SHARED_FOLDER = "_shared";
 const OWN_FOLDER = "function";
 const MEMORY_BYTES = 2 * 1024 * 1024 * 1024;
 const MAIN = new URL("./bundle_process.ts", import.meta.url).href;
+/** How the system finds hosts. */
+const NETWORK_FILES = ["resolv.conf", "hosts", "nsswitch.conf", "host.conf", "gai.conf"].map((name) => `/etc/${name}`);
+/** Where systems keep the certificates that `DENO_TLS_CA_STORE=system` means. */
+const CERTIFICATE_FOLDERS = ["/etc/ssl", "/etc/pki", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates"];
+const CERTIFICATE_FILES = ["DENO_CERT", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"];
+const FOREIGN_FILE = "Cannot bundle the function: it leads to a file outside the function";
 const OUTPUT_MAX_BYTES = 256 * 1024 * 1024;
 
 export async function runBundling(input: BundlingInput, settings: BundlingSettings): Promise<BundlingResult> {
@@ -68,6 +74,9 @@ export async function runBundling(input: BundlingInput, settings: BundlingSettin
     const reply = await runProcess(dir, input, settings);
     if (typeof reply === "string") return { ok: false, problems: [problem(input.entry, reply)] };
     if (!reply.ok) return { ok: false, problems: reply.messages.map((message) => explain(message, dir, input)) };
+    if (holdsForeignFile(reply.code, join(dir, "code"), settings)) {
+      return { ok: false, problems: [problem(input.entry, FOREIGN_FILE)] };
+    }
     return { ok: true, ...splitMap(reply.code, dir, settings) };
   } finally {
     await Deno.remove(dir, { recursive: true }).catch(() => {});
@@ -118,6 +127,11 @@ async function runProcess(
     parentPid: Deno.pid,
     memoryBytes: MEMORY_BYTES,
     entryPath: `./${placeOf(entry)}`,
+    files: {
+      read: [code, join(dir, "home"), ...NETWORK_FILES, ...certificatesOf(networkEnv), "/dev/urandom"],
+      write: [cacheDir, "/dev/null"],
+      execute: [join(cacheDir, "dl")],
+    },
   };
   const child = new Deno.Command(Deno.execPath(), {
     args: [
@@ -173,6 +187,22 @@ async function runProcess(
   return `Cannot bundle the function: ${cleaned(last, dir) || `its process ended with code ${exitCode}`}`;
 }
 
+/**
+ * Where the kernel keeps no files from the program that bundles, and for the few that it needs itself: before each
+ * module it writes a comment with its path.
+ */
+function holdsForeignFile(code: string, dir: string, { cacheDir }: BundlingSettings): boolean {
+  return code.matchAll(/^ *\/\/ ([./][^\n]*)\n *(?:var|const|let|import|require)/gm).some(([, path = ""]) => {
+    const full = resolve(dir, path);
+    return ![dir, cacheDir].some((allowed) => full.startsWith(`${allowed}/`));
+  });
+}
+
+function certificatesOf(networkEnv: Readonly<Record<string, string>>): string[] {
+  const named = CERTIFICATE_FILES.flatMap((name) => networkEnv[name] ?? []);
+  return networkEnv["DENO_TLS_CA_STORE"]?.includes("system") === true ? [...named, ...CERTIFICATE_FOLDERS] : named;
+}
+
 function splitMap(
   code: string,
   dir: string,
@@ -214,7 +244,8 @@ const EXPLANATIONS: readonly [pattern: RegExp, explain: (groups: readonly string
     /Requires import access to "(.+?)"/,
     ([host]) => `it leads to ${host}, and modules from there are not allowed here (FLUXBASE_FUNCTIONS_IMPORT_HOSTS)`,
   ],
-  [/Requires read access/, () => "it leads to a file outside the function"],
+  // One sentence for what is there and what is not: nobody learns of files of the machine.
+  [/Requires read access|Cannot read (?:file|directory)/, () => "it leads to a file outside the function"],
   [/JSR package not found: (.+)/, ([name]) => `there is no JSR package ${name}; check the name`],
   [/Module not found "(.+?)"/, ([url]) => `there is nothing at ${url}; check the address`],
   [

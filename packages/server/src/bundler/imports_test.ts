@@ -176,6 +176,28 @@ Deno.test("imports", { sanitizeResources: false }, async (test) => {
       "remote",
     ],
     ["data:", `import x from "data:text/javascript,export default 7"; export default () => x;`, 7],
+    ["required", `export default () => require("./common.cjs").common;`, "yes"],
+    [
+      "a require of one's own",
+      `const require = (x) => x + "!"; export default () => require("/etc/passwd");`,
+      "/etc/passwd!",
+    ],
+    [
+      "a require that is a parameter",
+      `const run = (f) => f((x) => x); export default () => run(function (require) { return require("/etc/x"); });`,
+      "/etc/x",
+    ],
+    [
+      "dynamic, one of two",
+      `export default async (r) => (await import(r ? "./gone_not.ts" : "./helper.ts")).helper();`,
+      "helped",
+    ],
+    [
+      "data: that imports a package",
+      `import x from "data:text/javascript,import d from 'npm:dayjs@1.11.10'; export default typeof d"; export default () => x;`,
+      "function",
+    ],
+    ["data: of JSON", `import x from "data:application/json,[1]" with { type: "json" }; export default () => x;`, [1]],
     [
       "import in comments, strings and templates",
       "// import fs from 'fs'\n/* import 'node:vm' */ const s = 'import x from \"fs\"'; const t = `import \"vm\" ${s}`; export default () => t.length > 5;",
@@ -186,6 +208,7 @@ Deno.test("imports", { sanitizeResources: false }, async (test) => {
     ["a private package name that looks blocked", `import { fs } from "./own.ts"; export default () => fs;`, "mine"],
   ];
   const own = {
+    "gone_not.ts": "export const helper = 1;",
     "own.ts": `import { cors } from "_shared/cors.ts"; export const x = cors("z"); export const fs = "mine";`,
   };
   for (const [name, code, expected] of accepted) {
@@ -354,6 +377,19 @@ Deno.test("imports", { sanitizeResources: false }, async (test) => {
         encodeURIComponent(`export * from "http://127.0.0.1:1/x.js";`)
       }"; export default () => x;`,
       /not allowed here|Cannot (import|bundle)/,
+    ],
+    [
+      "a data: module with a path",
+      `import x from "data:text/javascript,import './helper.ts'"; export default () => x;`,
+      /has no files beside it/,
+    ],
+    ["a data: module of an odd type", `import x from "data:text/html,x"; export default () => x;`, /must be of type/],
+    ["required, not there", `export default () => require("./gone.cjs");`, /there is no file "gone.cjs"/],
+    ["required, a bare name", `export default () => require("left-pad");`, /write "npm:left-pad" with a version/],
+    [
+      "blocked, dynamic in parentheses",
+      `export default async () => await import(("node:" + "vm"));`,
+      /module vm is blocked/,
     ],
     ["the SDK", `import x from "@fluxbase/sdk"; export default () => x;`, /SDK comes with a later version/],
   ];

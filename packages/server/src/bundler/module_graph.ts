@@ -27,6 +27,8 @@ export interface GraphSource {
   readonly hosts: readonly string[];
   /** Whether `deno.json` says how JSX is compiled. */
   readonly hasJsxSettings: boolean;
+  /** Already one file, in which nothing is put together any more. */
+  readonly isPreBundled: boolean;
 }
 
 export interface Graph {
@@ -44,10 +46,24 @@ const SCRIPT = /\.[cm]?[jt]sx?$/;
 const SCHEME = /^([a-z][a-z0-9+.-]*):/i;
 const PROBLEMS_MAX_COUNT = 20;
 const SDK = "@fluxbase/sdk";
-/** What JSX imports where nothing says otherwise. */
 const JSX_DEFAULT = "react/jsx-runtime";
+const JSX_RUNTIME = /\/jsx-(?:dev-)?runtime$/;
 const NO_JSX_LIBRARY =
   "JSX needs a library; write /** @jsxImportSource npm:preact@10 */ at the top of the file, or set jsx and jsxImportSource in compilerOptions of functions/deno.json";
+
+/** By type of a data: URL, the name under which its text is read. */
+const DATA_SCRIPTS: Readonly<Record<string, string>> = {
+  "text/javascript": "data.js",
+  "application/javascript": "data.js",
+  "application/ecmascript": "data.js",
+  "text/ecmascript": "data.js",
+  "text/jsx": "data.jsx",
+  "application/typescript": "data.ts",
+  "text/typescript": "data.ts",
+  "text/tsx": "data.tsx",
+};
+const DATA_TEXTS = /^(application\/json|text\/plain|)$/;
+const NO_DATA_TYPE = "a data: module must be of type text/javascript, application/typescript or application/json";
 
 type Target =
   | { readonly kind: "file"; readonly path: string }
@@ -63,32 +79,35 @@ export function followImports(source: GraphSource, entryLeft: readonly ImportUse
   const waiting: string[] = [source.entry];
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
     const code = codeOf(source, path);
-    const { imports: written, requires, problems: broken } = analyse(path, code);
-    problems.push(...broken);
-    const left = path === source.entry || broken.length > 0 ? entryLeft : importsLeft(path, code);
-    for (const { specifier, start } of requires) {
+    const analysis = analyse(path, code);
+    problems.push(...analysis.problems);
+    const left = path === source.entry || analysis.problems.length > 0 ? entryLeft : importsLeft(path, code);
+    const remaining = new Set(left.map(({ specifier }) => specifier));
+    const written = new Set(analysis.imports.map(({ specifier }) => specifier));
+    const added = left.filter(({ specifier }) => !written.has(specifier));
+    if (added.length > 0) needsBundling = true;
+    const jsx = added.filter(({ specifier }) => JSX_RUNTIME.test(specifier));
+    if (jsx.some(isDefaultJsx) && !source.hasJsxSettings && !/\bReact\b/.test(code)) {
+      problems.push({ message: NO_JSX_LIBRARY, file: path, line: null, column: null, snippet: null });
+    }
+    const required = source.isPreBundled || analysis.bindsRequire ? [] : analysis.requires;
+    const blockedOnly = [...analysis.builtIns, ...(required.length > 0 ? [] : analysis.requires)];
+    for (const { specifier, start } of [...analysis.imports, ...required, ...blockedOnly]) {
       const blocked = blockedModuleOf(throughImportMap(specifier, source.imports));
       if (blocked !== undefined) problems.push(problemAt(path, code, refusal(specifier, blocked), start));
     }
-    const isImplicit = ({ specifier }: ImportUse) => specifier === JSX_DEFAULT;
-    if (left.some(isImplicit) && !written.some(isImplicit) && !source.hasJsxSettings && !/\bReact\b/.test(code)) {
-      problems.push({ message: NO_JSX_LIBRARY, file: path, line: null, column: null, snippet: null });
-    }
-    const remaining = new Set(left.map(({ specifier }) => specifier));
-    for (const { specifier } of left) if (!written.some((use) => use.specifier === specifier)) needsBundling = true;
-    for (const { specifier, start } of written) {
-      const report = (why: string) => problems.push(problemAt(path, code, cannotImport(specifier, why), start));
+    const followed = [
+      // What only names types is gone when the function runs.
+      ...analysis.imports.filter(({ specifier }) => remaining.has(specifier)),
+      ...required,
+      ...jsx.filter((use) => !isDefaultJsx(use)).map((use) => ({ ...use, start: placeOfJsx(use, code) })),
+    ];
+    for (const { specifier, start } of followed) {
       const mapped = throughImportMap(specifier, source.imports);
       usesImportMap ||= mapped !== specifier;
-      const blocked = blockedModuleOf(mapped);
-      if (blocked !== undefined) {
-        problems.push(problemAt(path, code, refusal(specifier, blocked), start));
-        continue;
-      }
-      // What only names types is gone when the function runs.
-      if (!remaining.has(specifier)) continue;
+      if (blockedModuleOf(mapped) !== undefined) continue;
       const target = resolve(mapped, mapped === specifier ? path : "", source);
-      if (target.kind === "wrong") report(target.why);
+      if (target.kind === "wrong") problems.push(problemAt(path, code, cannotImport(specifier, target.why), start));
       else if (target.kind !== "built-in" || !specifier.startsWith("node:")) needsBundling = true;
       if (target.kind === "file" && !files.has(target.path)) {
         files.add(target.path);
@@ -98,6 +117,15 @@ export function followImports(source: GraphSource, entryLeft: readonly ImportUse
     if (problems.length >= PROBLEMS_MAX_COUNT) break;
   }
   return { problems: problems.slice(0, PROBLEMS_MAX_COUNT), files, needsBundling, usesImportMap };
+}
+
+/** What JSX imports where neither the file nor `deno.json` says otherwise. */
+function isDefaultJsx({ specifier }: ImportUse): boolean {
+  return specifier === JSX_DEFAULT;
+}
+
+function placeOfJsx({ specifier }: ImportUse, code: string): number {
+  return Math.max(0, code.indexOf(specifier.replace(JSX_RUNTIME, "")));
 }
 
 function codeOf({ files, shared }: GraphSource, path: string): string {
@@ -139,7 +167,8 @@ function resolve(specifier: string, from: string, source: GraphSource): Target {
   if (scheme === "node") {
     return isBuiltin(specifier) ? { kind: "built-in" } : wrong("there is no such module of Node.js");
   }
-  if (scheme === "npm" || scheme === "jsr" || scheme === "data") return { kind: "package" };
+  if (scheme === "npm" || scheme === "jsr") return { kind: "package" };
+  if (scheme === "data") return resolveData(specifier, source);
   if (scheme === "https" || scheme === "http") return resolveUrl(specifier, source.hosts);
   if (scheme !== undefined) return wrong(`${scheme}: modules cannot be imported; use npm:, jsr:, https: or node:`);
   if (isBuiltin(specifier)) return { kind: "built-in" };
@@ -184,6 +213,39 @@ function resolveUrl(specifier: string, hosts: readonly string[]): Target {
   return wrong(
     `modules from ${url.host} are not allowed here; allowed are ${hosts.join(", ")} (FLUXBASE_FUNCTIONS_IMPORT_HOSTS)`,
   );
+}
+
+/** Its own imports count like the author's, without a folder to start from. */
+function resolveData(specifier: string, source: GraphSource): Target {
+  const { type, text } = readDataUrl(specifier) ?? {};
+  if (text === undefined) return wrong("it is no valid data: URL");
+  const name = DATA_SCRIPTS[type ?? ""];
+  if (name === undefined) return DATA_TEXTS.test(type ?? "") ? { kind: "package" } : wrong(NO_DATA_TYPE);
+  const { problems, imports, requires } = analyse(name, text);
+  if (problems[0] !== undefined) return wrong(`the data: module cannot be read: ${problems[0].message}`);
+  for (const use of [...imports, ...requires]) {
+    const mapped = throughImportMap(use.specifier, source.imports);
+    const blocked = blockedModuleOf(mapped);
+    if (blocked !== undefined) return wrong(`module ${blocked} is blocked for security`);
+    const target = /^\.{0,2}\//.test(mapped) || mapped.startsWith(SHARED_PREFIX)
+      ? wrong("a data: module has no files beside it")
+      : resolve(mapped, "", source);
+    if (target.kind === "wrong") return wrong(`in the data: module, ${JSON.stringify(use.specifier)}: ${target.why}`);
+  }
+  return { kind: "package" };
+}
+
+function readDataUrl(url: string): { type: string; text: string } | undefined {
+  const [, type = "", parameters = "", body = ""] = /^data:([^;,]*)([^,]*),(.*)$/is.exec(url) ?? [];
+  try {
+    const decoded = decodeURIComponent(body);
+    const text = /;\s*base64\s*$/i.test(parameters)
+      ? new TextDecoder().decode(Uint8Array.fromBase64(decoded))
+      : decoded;
+    return { type: type.trim().toLowerCase(), text };
+  } catch {
+    return undefined;
+  }
 }
 
 /** The usual slips: no ending, another ending, another case. */

@@ -13,7 +13,7 @@ import { ChunkGarbage } from "../core/chunk_garbage.ts";
 import { type Clock, delay } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { FrameError } from "../../sandbox_runtime/frames.ts";
-import { type Fence, FENCES } from "../../sandbox_runtime/harden.ts";
+import type { Fence } from "../../sandbox_runtime/harden.ts";
 import { createBlankSandboxes } from "./blank_sandboxes.ts";
 import { Exchange, type ExchangeObserver, type LogLine, type SandboxRequest } from "./exchange.ts";
 import { createLogBudgets } from "./log_budgets.ts";
@@ -103,8 +103,8 @@ export interface SandboxPool {
   /** Sandboxes of this version take no new requests and end when those under way are over. */
   retire(key: string): void;
   stats(): PoolStats;
-  /** Which fences stand around a sandbox started now, and which do not. */
-  probe(): Promise<{ readonly standing: readonly Fence[]; readonly missing: readonly Fence[] }>;
+  /** Which fences stand around a sandbox started now. */
+  probe(): Promise<readonly Fence[]>;
   /** Resolves when no request is under way, background work included, or at the deadline. */
   settle(deadlineMs: number): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -524,8 +524,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     async probe() {
       const sandbox = await blanks.take(DEFAULT_PROFILE);
       blanks.giveBack(DEFAULT_PROFILE, sandbox);
-      const standing = sandbox.fences;
-      return { standing, missing: FENCES.filter((fence) => !standing.includes(fence)) };
+      return sandbox.fences;
     },
     async settle(deadlineMs) {
       while ([...all.keys()].some((sandbox) => sandbox.load > 0) && now() < deadlineMs) await delay(TICK_MS);

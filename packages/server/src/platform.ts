@@ -27,9 +27,9 @@ import { createDeployer } from "./deploy/deploy.ts";
 import { createRebuilder } from "./deploy/rebuild.ts";
 import { createSharedModules } from "./deploy/shared_modules.ts";
 import { startExecutionLog } from "./executions/execution_log.ts";
+import { createFunctionsFolder } from "./files/folder.ts";
 import { createLoader, type Loader } from "./files/load.ts";
 import { watchFunctionsDir } from "./files/watch.ts";
-import { createWriteBack } from "./files/write_back.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { type HttpServer, type RequestHandler, startHttpServer } from "./gateway/http_server.ts";
 import { createVersionSource, versionKey, type VersionSource } from "./invoke/version_source.ts";
@@ -175,10 +175,10 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const sharedModules = createSharedModules({ db });
   const deployer = createDeployer({ db, catalog, bundler, envStore, sharedModules, limits });
   const rebuilder = parts.use(createRebuilder({ deployer, sharedModules, log }));
-  const loader = functionsDir === null
+  const folder = functionsDir === null ? undefined : createFunctionsFolder({ dir: functionsDir, db, deployer, log });
+  const loader = functionsDir === null || folder === undefined
     ? undefined
-    : parts.use(createLoader({ dir: functionsDir, db, deployer, sharedModules, rebuilder, log }));
-  const writeBack = functionsDir === null ? undefined : createWriteBack({ dir: functionsDir, log });
+    : parts.use(createLoader({ dir: functionsDir, db, folder, deployer, sharedModules, rebuilder, clock, log }));
   const api = createApi({
     authenticator,
     log,
@@ -198,11 +198,12 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       ...sharedModuleRoutes({
         sharedModules,
         rebuilder,
-        onSaved: async (module, content) => await writeBack?.module(module, content),
+        saving: folder?.savingModule ?? ((_, save) => save()),
       }),
       ...syncRoutes({
         db,
         deployer,
+        saving: folder?.savingFunction ?? ((_, save) => save()),
         reload: ({ dryRun, createdBy }) => {
           if (loader === undefined) throw noFunctionsDir();
           return loader.load({ deletes: "missing", dryRun, createdBy });
@@ -211,7 +212,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       ...functionRoutes({
         db,
         deployer,
-        onSaved: async (place, saved) => await writeBack?.function(place, saved),
+        saving: folder?.savingFunction ?? ((_, save) => save()),
       }),
     ],
   });

@@ -4,41 +4,9 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { dirname, join } from "node:path";
-import { eventually, type TestPlatform, withTestPlatform } from "./support/platform.ts";
-import { withoutLeakedProcesses } from "./support/processes.ts";
-
-const answering = (text: string) => `export default () => ({ status: 200, body: ${JSON.stringify(text)} });`;
-
-async function write(dir: string, files: Readonly<Record<string, string | Uint8Array>>): Promise<void> {
-  for (const [path, content] of Object.entries(files)) {
-    await Deno.mkdir(dirname(join(dir, path)), { recursive: true });
-    if (typeof content === "string") await Deno.writeTextFile(join(dir, path), content);
-    else await Deno.writeFile(join(dir, path), content);
-  }
-}
-
-function filesTest(
-  name: string,
-  files: Readonly<Record<string, string | Uint8Array>>,
-  run: (platform: TestPlatform, dir: string) => Promise<void>,
-  env: Readonly<Record<string, string>> = {},
-) {
-  Deno.test(name, { sanitizeResources: false, sanitizeOps: false }, async () => {
-    const dir = await Deno.makeTempDir({ prefix: "fluxbase-functions-" });
-    try {
-      await write(dir, files);
-      await withoutLeakedProcesses(() =>
-        withTestPlatform((platform) => run(platform, dir), { FLUXBASE_FUNCTIONS_FUNCTIONS_DIR: dir, ...env })
-      );
-    } finally {
-      await Deno.remove(dir, { recursive: true });
-    }
-  });
-}
-
-const read = (dir: string, path: string) => Deno.readTextFile(join(dir, path));
-const say = async (platform: TestPlatform, name: string) => await (await platform.call(name)).text();
+import { join } from "node:path";
+import { answering, filesTest, read, say, write } from "./support/functions_dir.ts";
+import { eventually, withTestPlatform } from "./support/platform.ts";
 
 /** The guide's two patterns, as written. */
 const HELLO = `async function handler(req) {
@@ -174,10 +142,11 @@ filesTest("reload is a full sync, with a preview", {
   const preview = await platform.api("POST", "/admin/functions/reload?dry_run=true");
   assert.deepEqual([preview.body.created, preview.body.updated, preview.body.deleted, preview.body.dry_run], [
     ["comes"],
-    ["changes"],
+    ["changes", "uses"],
     ["goes"],
     true,
   ]);
+  assert.deepEqual(preview.body.warnings, ["_shared/name.ts: would be updated"]);
   assert.equal(await say(platform, "changes"), "before");
   assert.equal((await platform.call("goes")).status, 200);
 
@@ -281,7 +250,7 @@ filesTest("what is saved over HTTP never touches the files of others", {
     files: { "index.ts": answering("x"), "a.ts": "" },
   });
   assert.deepEqual([...Deno.readDirSync(outside)], []);
-  assert.ok(platform.logLines.some((line) => line.includes("a link leads out of the folder")));
+  assert.ok(platform.logLines.some((line) => line.includes("linked is a link")));
   await Deno.remove(outside, { recursive: true });
 
   // Its own file of another namespace is kept in step.

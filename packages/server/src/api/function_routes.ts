@@ -7,10 +7,11 @@ import { DEFAULT_NAMESPACE, parseNamespace, PlatformError } from "@fluxbase/cont
 import { z } from "zod";
 import type { Caller } from "../auth/caller.ts";
 import { assertMay, may } from "../auth/permissions.ts";
-import { type Deployer, functionNotFound } from "../deploy/deploy.ts";
+import { type Deployer, functionNotFound, type SaveFunction } from "../deploy/deploy.ts";
 import {
   functionCreateSchema,
   functionUpdateSchema,
+  invalidFunction,
   parseFunctionUpdate,
   parseNewFunction,
 } from "../deploy/function_input.ts";
@@ -37,11 +38,10 @@ const rollbackSchema = z.strictObject({ version: z.int().min(1) });
 export interface FunctionRouteParts {
   readonly db: Database["db"];
   readonly deployer: Deployer;
-  /** Keeps the functions folder in step; null: deleted. */
-  readonly onSaved: (place: { namespace: string; name: string }, saved: FunctionWithVersion | null) => Promise<void>;
+  readonly saving: SaveFunction;
 }
 
-export function functionRoutes({ db, deployer, onSaved }: FunctionRouteParts): Route[] {
+export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Route[] {
   async function list({ caller, query }: ApiCall) {
     const { namespace } = parseQuery(namespaceQuery, query);
     if (namespace !== undefined) parseNamespace(namespace);
@@ -50,12 +50,21 @@ export function functionRoutes({ db, deployer, onSaved }: FunctionRouteParts): R
   }
 
   async function create(call: ApiCall) {
-    const { strict } = parseQuery(writeQuery, call.query);
-    const input = parseNewFunction(await call.body());
+    const { strict, namespace: asked } = parseQuery(writeQuery, call.query);
+    const sent = parseNewFunction(await call.body());
+    if (asked !== undefined && sent.namespace !== undefined && asked !== sent.namespace) {
+      throw invalidFunction([
+        `"namespace" is ${JSON.stringify(sent.namespace)} in the body and "${asked}" in the query`,
+      ]);
+    }
+    const input = asked === undefined ? sent : { ...sent, namespace: parseNamespace(asked) };
     const namespace = await deployer.namespaceOf(input);
     assertMay(call.caller, "functions:write", namespace);
-    const created = await deployer.create({ ...input, namespace }, optionsOf(call, strict));
-    await onSaved(created.function, created);
+    const { name } = input;
+    const created = await saving(
+      { namespace, name },
+      () => deployer.create({ ...input, namespace }, optionsOf(call, strict)),
+    );
     return { status: 201, body: detailsOf(created) };
   }
 
@@ -73,16 +82,17 @@ export function functionRoutes({ db, deployer, onSaved }: FunctionRouteParts): R
     const { namespace, name } = functionOf(call);
     assertMay(call.caller, "functions:write", namespace);
     const input = parseFunctionUpdate(await call.body());
-    const updated = await deployer.update(namespace, name, input, optionsOf(call, strict));
-    await onSaved(updated.function, updated);
+    const updated = await saving(
+      { namespace, name },
+      () => deployer.update(namespace, name, input, optionsOf(call, strict)),
+    );
     return { status: 200, body: detailsOf(updated) };
   }
 
   async function remove(call: ApiCall) {
     const { namespace, name } = functionOf(call);
     assertMay(call.caller, "functions:write", namespace);
-    await deployer.remove(namespace, name);
-    await onSaved({ namespace, name }, null);
+    await saving({ namespace, name }, () => deployer.remove(namespace, name));
     return { status: 204 };
   }
 
@@ -113,8 +123,7 @@ export function functionRoutes({ db, deployer, onSaved }: FunctionRouteParts): R
     if (data === undefined) {
       throw new PlatformError("INVALID_ARGUMENT", 'Cannot roll back: the body must be such as {"version": 3}');
     }
-    const rolledBack = await deployer.rollback(namespace, name, data.version);
-    await onSaved(rolledBack.function, rolledBack);
+    const rolledBack = await saving({ namespace, name }, () => deployer.rollback(namespace, name, data.version));
     return { status: 200, body: detailsOf(rolledBack) };
   }
 

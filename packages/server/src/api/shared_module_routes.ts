@@ -7,7 +7,7 @@ import { DEFAULT_NAMESPACE, modulePathProblem, parseNamespace, PlatformError } f
 import { z } from "zod";
 import { assertMay, may } from "../auth/permissions.ts";
 import type { Rebuilder } from "../deploy/rebuild.ts";
-import type { FunctionPlace, SharedModules } from "../deploy/shared_modules.ts";
+import type { FunctionPlace, SaveModule, SharedModules } from "../deploy/shared_modules.ts";
 import type { StoredModule } from "../storage/shared_modules.ts";
 import { moduleOf } from "./function_view.ts";
 import { choiceParam, integerParam, parseQuery, textParam } from "./query.ts";
@@ -17,8 +17,7 @@ import { sharedModuleSchema } from "./schemas.ts";
 export interface SharedModuleRouteParts {
   readonly sharedModules: SharedModules;
   readonly rebuilder: Rebuilder;
-  /** Keeps the functions folder in step. */
-  readonly onSaved: (module: Pick<StoredModule, "namespace" | "modulePath">, content: string | null) => Promise<void>;
+  readonly saving: SaveModule;
 }
 
 const namespaceQuery = z.object({ namespace: textParam });
@@ -36,7 +35,7 @@ const createSchema = z.strictObject({ module_path: text, ...fields, namespace: t
 });
 const updateSchema = z.strictObject({ module_path: text, ...fields, namespace: text }).partial();
 
-export function sharedModuleRoutes({ sharedModules, rebuilder, onSaved }: SharedModuleRouteParts): Route[] {
+export function sharedModuleRoutes({ sharedModules, rebuilder, saving }: SharedModuleRouteParts): Route[] {
   async function list({ caller, query }: ApiCall) {
     const { namespace } = parseQuery(namespaceQuery, query);
     const found = await sharedModules.list(namespace === undefined ? undefined : [parseNamespace(namespace)]);
@@ -48,7 +47,10 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, onSaved }: Shared
     const namespace = parseNamespace(input.namespace ?? (call.query.get("namespace") || DEFAULT_NAMESPACE));
     assertMay(call.caller, "functions:write", namespace);
     const path = checked(input.module_path);
-    const stored = await sharedModules.create(namespace, path, input, { source: "api", createdBy: authorOf(call) });
+    const stored = await saving(
+      { namespace, modulePath: path },
+      () => sharedModules.create(namespace, path, input, { source: "api", createdBy: authorOf(call) }),
+    );
     return { status: 201, body: await saved(call, stored) };
   }
 
@@ -67,7 +69,10 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, onSaved }: Shared
     if (input.module_path !== undefined && checked(input.module_path) !== path) {
       throw invalid([`"module_path" cannot change: this is "${path}"; create another module and delete this one`]);
     }
-    const stored = await sharedModules.update(namespace, path, input, { source: "api", createdBy: authorOf(call) });
+    const stored = await saving(
+      { namespace, modulePath: path },
+      () => sharedModules.update(namespace, path, input, { source: "api", createdBy: authorOf(call) }),
+    );
     return { status: 200, body: await saved(call, stored) };
   }
 
@@ -80,14 +85,12 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, onSaved }: Shared
       const users = await sharedModules.usersOf(namespace, path);
       if (users.length > 0) throw inUse(path, users.length, visible(call, users));
     }
-    await sharedModules.remove(namespace, path);
-    await onSaved({ namespace, modulePath: path }, null);
+    await saving({ namespace, modulePath: path }, () => sharedModules.remove(namespace, path));
     const rebuilding = visible(call, await rebuilder.start());
     return { status: 200, body: { message: `Deleted shared module "${path}"`, rebuilding } };
   }
 
   async function saved(call: ApiCall, stored: StoredModule) {
-    await onSaved(stored, stored.content);
     return { ...moduleOf(stored), rebuilding: visible(call, await rebuilder.start()) };
   }
 

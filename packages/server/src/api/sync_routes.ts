@@ -11,7 +11,7 @@ import {
   type SyncAnswer,
 } from "@fluxbase/contract";
 import { z } from "zod";
-import type { Deployer } from "../deploy/deploy.ts";
+import type { Deployer, SaveFunction } from "../deploy/deploy.ts";
 import { syncFunctions } from "../deploy/sync.ts";
 import type { Database } from "../storage/db.ts";
 import { choiceParam, parseQuery } from "./query.ts";
@@ -21,6 +21,7 @@ import { reloadAnswerSchema, syncAnswerSchema } from "./schemas.ts";
 export interface SyncRouteParts {
   readonly db: Database["db"];
   readonly deployer: Deployer;
+  readonly saving: SaveFunction;
   /** Brings everything in step with the functions folder. */
   readonly reload: (options: { readonly dryRun: boolean; readonly createdBy: string | null }) => Promise<ReloadAnswer>;
 }
@@ -34,13 +35,13 @@ const syncSchema = z.strictObject({
 });
 const reloadQuery = z.object({ dry_run: choiceParam(["true", "false"]) });
 
-export function syncRoutes({ db, deployer, reload }: SyncRouteParts): Route[] {
+export function syncRoutes({ db, deployer, saving, reload }: SyncRouteParts): Route[] {
   async function sync(call: ApiCall) {
     const { data, error } = syncSchema.safeParse(await call.body());
     if (data === undefined) throw invalidSync(error.issues);
     const namespace = parseNamespace(data.namespace ?? (call.query.get("namespace") || DEFAULT_NAMESPACE));
     const dryRun = data.dry_run ?? data.options?.dry_run ?? false;
-    const { details, errors, warnings } = await syncFunctions({ db, deployer }, {
+    const { details, errors, warnings } = await syncFunctions({ db, deployer, saving }, {
       namespace,
       functions: data.functions,
       deleteMissing: data.delete_missing ?? data.options?.delete_missing ?? false,

@@ -37,7 +37,12 @@ export type BuildResult =
       readonly shared: readonly string[];
       readonly usesDenoJson: boolean;
     }
-    | { readonly ok: false; readonly problems: readonly BuildProblem[] }
+    | {
+      readonly ok: false;
+      readonly problems: readonly BuildProblem[];
+      /** Nothing is known of the source, its annotations neither. */
+      readonly isUnread?: true;
+    }
   );
 
 export interface Bundler {
@@ -89,6 +94,14 @@ export function startBundler(options: BundlerOptions): Bundler {
   };
   let isReady: Promise<void> | undefined;
 
+  /** What failed is tried again with the next build. */
+  function ready(): Promise<void> {
+    return isReady ??= prepare(settings).catch((error) => {
+      isReady = undefined;
+      throw error;
+    });
+  }
+
   async function build(source: BuildSource): Promise<BuildResult> {
     const { entry, denoJson, ...rest } = source;
     const request = {
@@ -100,13 +113,13 @@ export function startBundler(options: BundlerOptions): Bundler {
     };
     const reply = await builders.use((builder) => builder.build(request, BUILD_MS));
     if (reply === "too-slow") {
-      return failed(
+      return unread(
         entry,
         `Cannot build the function: it took longer than ${BUILD_MS / 1000} s; make the source smaller or simpler`,
       );
     }
     if (reply === "died") {
-      return failed(
+      return unread(
         entry,
         "Cannot build the function: the source is nested too deeply or needs too much memory to parse",
       );
@@ -121,7 +134,7 @@ export function startBundler(options: BundlerOptions): Bundler {
       reply.files.filter((path) => path !== entry)
         .map((path) => [path, (path.startsWith(SHARED_PREFIX) ? source.shared[path] : source.files[path]) ?? ""]),
     );
-    await (isReady ??= prepare(settings));
+    await ready();
     const bundled = await bundlings.use(() =>
       runBundling({ entry, entryCode: reply.entryCode, files, denoJson }, settings)
     );
@@ -170,8 +183,11 @@ async function prepare({ uid, workDir, cacheDir }: BundlingSettings): Promise<vo
   }
   // What a server left behind that was killed while it built.
   for await (const { name } of Deno.readDir(workDir)) {
-    const { mtime } = await Deno.stat(join(workDir, name));
-    if (Date.now() - (mtime?.getTime() ?? 0) > LEFTOVER_MS) await Deno.remove(join(workDir, name), { recursive: true });
+    const path = join(workDir, name);
+    const { mtime } = await Deno.lstat(path).catch(() => ({ mtime: null }));
+    if (mtime !== null && Date.now() - mtime.getTime() > LEFTOVER_MS) {
+      await Deno.remove(path, { recursive: true }).catch(() => {});
+    }
   }
   const program = join(programDir, `esbuild-${system}`);
   const brought = join(MODULES, "@esbuild", system, "bin/esbuild");
@@ -247,6 +263,10 @@ function createPool<T>(
     },
     all: () => [...all],
   };
+}
+
+function unread(entry: string, message: string): BuildResult {
+  return { ...failed(entry, message), isUnread: true };
 }
 
 function failed(entry: string, message: string): BuildResult & { readonly ok: false } {

@@ -20,6 +20,7 @@ import {
 } from "@fluxbase/contract";
 import type { Bundler } from "../bundler/bundler.ts";
 import type { Catalog } from "../catalog/catalog.ts";
+import { createTurns } from "../core/turns.ts";
 import type { Env, EnvStore } from "../secrets/env_store.ts";
 import { type Database, isUniqueViolation } from "../storage/db.ts";
 import {
@@ -38,7 +39,7 @@ import { type Annotated, readAnnotations } from "./annotations.ts";
 import { type FunctionInput, invalidFunction, type NewFunctionInput } from "./function_input.ts";
 import { addGiven, type GivenSettings } from "./given_settings.ts";
 import { mergeSettings, settingsAsGiven } from "./merge_settings.ts";
-import { hashesOf, type SharedModules, WHOLE } from "./shared_modules.ts";
+import { type FunctionPlace, hashesOf, mayImport, type SharedModules, WHOLE } from "./shared_modules.ts";
 
 export interface DeployParts {
   readonly db: Database["db"];
@@ -65,6 +66,10 @@ export interface DeployOptions {
   readonly createdBy: string | null;
   /** Do everything but store. */
   readonly dryRun?: boolean;
+  /** What is sent is all of the source: files that it does not name are gone. */
+  readonly isWhole?: boolean;
+  /** For a dry run: modules of the default namespace as they would be; null for one that would be gone. */
+  readonly modules?: ReadonlyMap<string, string | null>;
 }
 
 export type Outcome = "created" | "updated" | "unchanged";
@@ -75,6 +80,9 @@ export interface Applied {
   readonly problems: readonly BuildProblem[];
   readonly warnings: readonly string[];
 }
+
+/** Does what saves or deletes a function, and what has to follow from it. */
+export type SaveFunction = <Result>(place: FunctionPlace, save: () => Promise<Result>) => Promise<Result>;
 
 export interface Deployer {
   /** The namespace of a function to be created: from the input, else from its annotation. */
@@ -107,6 +115,7 @@ interface Sources {
 
 export function createDeployer(parts: DeployParts): Deployer {
   const { db, catalog, envStore, sharedModules, limits } = parts;
+  const turns = createTurns();
   const defaults: FunctionSettings = {
     ...DEFAULT_SETTINGS,
     timeoutMs: limits.wallMs,
@@ -120,7 +129,11 @@ export function createDeployer(parts: DeployParts): Deployer {
     return read(namespace, input.name);
   }
 
-  async function store(
+  function store(namespace: string, input: NewFunctionInput, options: DeployOptions): Promise<NewVersion> {
+    return turns.take(placeOf(namespace, input.name), () => storeInTurn(namespace, input, options));
+  }
+
+  async function storeInTurn(
     namespace: string,
     input: NewFunctionInput,
     options: DeployOptions,
@@ -157,18 +170,29 @@ export function createDeployer(parts: DeployParts): Deployer {
     input: FunctionInput,
     options: DeployOptions,
   ): Promise<FunctionWithVersion> {
-    await change(await read(namespace, name), input, options);
+    await change({ namespace, name }, input, options);
     return read(namespace, name);
   }
 
-  /** As often as another deployment comes first. */
-  async function change(
+  /** As often as a deployment of another server comes first; those of this one wait for each other. */
+  function change(
+    { namespace, name, before }: FunctionPlace & { readonly before?: FunctionWithVersion },
+    input: FunctionInput,
+    options: DeployOptions,
+  ): Promise<Applied> {
+    assertSameName(namespace, name, input);
+    return turns.take(
+      placeOf(namespace, name),
+      async () => changeInTurn(before ?? await read(namespace, name), input, options),
+    );
+  }
+
+  async function changeInTurn(
     before: FunctionWithVersion,
     input: FunctionInput,
     options: DeployOptions,
   ): Promise<Applied> {
     const { namespace, name } = before.function;
-    assertSameName(namespace, name, input);
     for (let conflicts = 0; conflicts < CONFLICTS_MAX_COUNT; conflicts += 1) {
       const applied = await tryChange(conflicts === 0 ? before : await read(namespace, name), input, options);
       if (applied !== undefined) return applied;
@@ -184,9 +208,10 @@ export function createDeployer(parts: DeployParts): Deployer {
   ): Promise<Applied | undefined> {
     const version = await buildVersion({
       owner: fn,
-      sources: sourcesOf(input, before, fn.name),
+      sources: sourcesOf(input, options.isWhole ? { ...before, files: {} } : before, fn.name),
       input,
       before,
+      isRolledBack: fn.currentVersion !== fn.latestVersion,
       env: input.env ?? await envStore.open(before.envSealed, fn),
     }, options);
     const changed = changeOf(fn, input, options, version !== undefined);
@@ -214,6 +239,7 @@ export function createDeployer(parts: DeployParts): Deployer {
     readonly sources: Sources;
     readonly input: FunctionInput;
     readonly before: StoredVersion | undefined;
+    readonly isRolledBack?: boolean;
     readonly env: Env;
   }
 
@@ -224,18 +250,21 @@ export function createDeployer(parts: DeployParts): Deployer {
   ): Promise<NewVersion>;
   async function buildVersion(made: Ingredients, options: DeployOptions): Promise<NewVersion | undefined>;
   async function buildVersion(
-    { owner, sources, input, before, env }: Ingredients,
-    { strict, createdBy }: DeployOptions,
+    { owner, sources, input, before, isRolledBack = false, env }: Ingredients,
+    { strict, createdBy, source, modules }: DeployOptions,
   ): Promise<NewVersion | undefined> {
     assertSourceFits(sources, limits);
     // Names what is wrong with the input itself; annotations come in below it.
     mergeSettings(defaults, input, limits);
     const given = addGiven(givenOf(before), input);
     const isPreBundled = Object.hasOwn(sources.files, ORIGINAL);
-    const around = await sharedModules.around(owner.namespace, sources.files);
+    const around = await sharedModules.around(owner.namespace, sources.files, modules);
     const fingerprint = await envStore.fingerprint(env);
     const hashWith = (dependencies: Readonly<Record<string, string>>) =>
       hashOf({ ...sources, given, defaults, env: fingerprint, dependencies });
+    const isOwnSame = before !== undefined && hashWith(before.dependencies) === before.contentHash;
+    // Who went back to a version wants its modules as they were, until they save something else.
+    if (isOwnSame && isRolledBack && source === "filesystem") return undefined;
     const isSame = before !== undefined &&
       hashWith(hashesOf(Object.keys(before.dependencies), around)) === before.contentHash;
     // What did not build is tried again: a registry may answer now.
@@ -247,10 +276,14 @@ export function createDeployer(parts: DeployParts): Deployer {
     const { settings, problems: settingProblems } = settingsOf(annotated, given);
     const problems = [...built.ok ? [] : built.problems, ...settingProblems];
     if (problems.length > 0 && strict) throw rejected(owner.name, problems);
+    // Nothing new to tell: neither when a module has changed that does not mend it.
+    if (isOwnSame && problems.length > 0 && canonicalJson(problems) === canonicalJson(before.problems)) {
+      return undefined;
+    }
     if (isSame && canonicalJson(problems) === canonicalJson(before.problems)) return undefined;
     const used = built.ok
       ? [...built.shared, ...(built.usesDenoJson ? ["deno.json"] : [])]
-      : Object.values(sources.files).some((code) => code.includes("_shared/") || code.includes("import"))
+      : Object.entries(sources.files).some(mayImport)
       ? [WHOLE]
       : [];
     const dependencies = hashesOf(used, around);
@@ -293,7 +326,10 @@ export function createDeployer(parts: DeployParts): Deployer {
     const sources = sourcesOf(input, undefined, input.name);
     if (!(sources.files[sources.entry] ?? "").includes("@fluxbase:namespace")) return DEFAULT_NAMESPACE;
     assertSourceFits(sources, limits);
-    const { annotations } = await parts.bundler.build({ ...sources, shared: {}, denoJson: {}, isPreBundled: true });
+    const built = await parts.bundler.build({ ...sources, shared: {}, denoJson: {}, isPreBundled: true });
+    const { annotations } = built;
+    // It may say a namespace, and must not end in another one.
+    if (!built.ok && built.isUnread) throw invalidFunction(built.problems.map(({ message }) => message));
     const named = readAnnotations(annotations).inputs.find(({ input: one }) => one.namespace !== undefined);
     const found = named?.input.namespace ?? DEFAULT_NAMESPACE;
     const problem = namespaceProblem(found);
@@ -314,13 +350,21 @@ export function createDeployer(parts: DeployParts): Deployer {
     update,
     read,
     async apply(input, before, options) {
-      if (before !== undefined) return change(before, input, options);
-      const { problems, warnings } = await store(await namespaceOf(input), input, options);
-      return { outcome: "created", problems, warnings };
+      if (before !== undefined) return change({ ...before.function, before }, input, options);
+      const namespace = await namespaceOf(input);
+      try {
+        const { problems, warnings } = await store(namespace, input, options);
+        return { outcome: "created", problems, warnings };
+      } catch (error) {
+        // Another call or server does the same, and was first.
+        if (!(error instanceof PlatformError) || error.code !== "ALREADY_EXISTS") throw error;
+        return change({ namespace, name: input.name }, input, options);
+      }
     },
     async rebuild(namespace, name) {
-      const before = await read(namespace, name);
-      return change(before, {}, { strict: false, source: before.function.source, createdBy: REBUILT_BY });
+      const { function: { source, currentVersion, latestVersion } } = await read(namespace, name);
+      if (currentVersion !== latestVersion) return { outcome: "unchanged", problems: [], warnings: [] };
+      return change({ namespace, name }, {}, { strict: false, source, createdBy: REBUILT_BY });
     },
     versions: ({ id }) => listVersions(db, id),
     async version(fn, number) {
@@ -349,6 +393,10 @@ export function createDeployer(parts: DeployParts): Deployer {
       await catalog.refresh(id);
     },
   };
+}
+
+function placeOf(namespace: string, name: string): string {
+  return `${namespace}/${name}`;
 }
 
 function givenOf(version: StoredVersion | undefined): GivenSettings {

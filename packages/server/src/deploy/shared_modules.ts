@@ -41,9 +41,24 @@ export interface ModuleOptions {
   readonly createdBy: string | null;
 }
 
+export interface ModulePlace {
+  readonly namespace: string;
+  readonly modulePath: string;
+}
+
+/** Does what saves or deletes a module, and what has to follow from it. */
+export type SaveModule = <Result>(place: ModulePlace, save: () => Promise<Result>) => Promise<Result>;
+
 export interface SharedModules {
-  /** For functions with these files; empty for files that import nothing. */
-  around(namespace: string, files: Readonly<Record<string, string>>): Promise<Around>;
+  /**
+   * For functions with these files; empty for files that import nothing. `changed` are modules of the default namespace
+   * as they would be, null for one that would be gone.
+   */
+  around(
+    namespace: string,
+    files: Readonly<Record<string, string>>,
+    changed?: ReadonlyMap<string, string | null>,
+  ): Promise<Around>;
   list(namespaces?: readonly string[]): Promise<StoredModule[]>;
   /** As it was in an earlier version, if one is named. */
   read(namespace: string, path: string, version?: number): Promise<StoredModule>;
@@ -75,20 +90,18 @@ export function createSharedModules({ db }: { readonly db: Database["db"] }): Sh
     const stamp = await moduleStamp(db, [namespace, DEFAULT_NAMESPACE]);
     const before = known.get(namespace);
     if (before?.stamp === stamp) return before.around;
-    const rows = await listModules(db, [namespace, DEFAULT_NAMESPACE]);
-    // The nearer namespace last, so that it wins.
-    rows.sort((a, b) => Number(a.namespace === namespace) - Number(b.namespace === namespace));
-    const shared: Record<string, string> = {};
-    const hashes: Record<string, string> = {};
-    let denoJson: DenoJson = {};
-    for (const { modulePath, content, contentHash } of rows) {
-      hashes[modulePath] = contentHash;
-      if (modulePath === DENO_JSON) denoJson = parseDenoJson(content);
-      else shared[modulePath] = content;
-    }
-    const around = { shared, denoJson, hashes, wholeHash: hashText(JSON.stringify(Object.entries(hashes).sort())) };
+    const around = aroundWith(namespace, await listModules(db, [namespace, DEFAULT_NAMESPACE]));
     known.set(namespace, { stamp, around });
     return around;
+  }
+
+  async function aroundAfter(namespace: string, changed: ReadonlyMap<string, string | null>): Promise<Around> {
+    const stored = await listModules(db, [namespace, DEFAULT_NAMESPACE]);
+    const others = stored.filter((row) => row.namespace !== DEFAULT_NAMESPACE || !changed.has(row.modulePath));
+    const after = [...changed].flatMap(([modulePath, content]) =>
+      content === null ? [] : [{ namespace: DEFAULT_NAMESPACE, modulePath, content, contentHash: hashText(content) }]
+    );
+    return aroundWith(namespace, [...others, ...after]);
   }
 
   async function read(namespace: string, path: string): Promise<StoredModule> {
@@ -98,10 +111,10 @@ export function createSharedModules({ db }: { readonly db: Database["db"] }): Sh
   }
 
   return {
-    around: (namespace, files) =>
-      Object.values(files).some((code) => /\b(import|from)\b/.test(code))
-        ? aroundOf(namespace)
-        : Promise.resolve(NOTHING),
+    async around(namespace, files, changed) {
+      if (!Object.entries(files).some(mayImport)) return NOTHING;
+      return changed === undefined ? await aroundOf(namespace) : await aroundAfter(namespace, changed);
+    },
     async list(namespaces) {
       const found = await listModules(db, namespaces);
       return found.filter(({ modulePath }) => modulePath !== DENO_JSON);
@@ -166,13 +179,36 @@ export function createSharedModules({ db }: { readonly db: Database["db"] }): Sh
     },
     async stale() {
       const found = [];
-      for (const { namespace, name, dependencies } of await listDependents(db)) {
+      for (const { namespace, name, dependencies, isRolledBack } of await listDependents(db)) {
+        // Who went back to a version wants it as it was built.
+        if (isRolledBack) continue;
         const now = hashesOf(Object.keys(dependencies), await aroundOf(namespace));
         if (JSON.stringify(sorted(now)) !== JSON.stringify(sorted(dependencies))) found.push({ namespace, name });
       }
       return found;
     },
   };
+}
+
+type ModuleText = Pick<StoredModule, "namespace" | "modulePath" | "content" | "contentHash">;
+
+function aroundWith(namespace: string, modules: readonly ModuleText[]): Around {
+  const shared: Record<string, string> = {};
+  const hashes: Record<string, string> = {};
+  let denoJson: DenoJson = {};
+  // The nearer namespace last, so that it wins.
+  const nearestLast = modules.toSorted((a, b) => Number(a.namespace === namespace) - Number(b.namespace === namespace));
+  for (const { modulePath, content, contentHash } of nearestLast) {
+    hashes[modulePath] = contentHash;
+    if (modulePath === DENO_JSON) denoJson = parseDenoJson(content);
+    else shared[modulePath] = content;
+  }
+  return { shared, denoJson, hashes, wholeHash: hashText(JSON.stringify(Object.entries(hashes).sort())) };
+}
+
+/** JSX imports its library without a word. */
+export function mayImport([path, code]: readonly [path: string, code: string]): boolean {
+  return /\b(import|from|require)\b/.test(code) || /\.[jt]sx$/.test(path);
 }
 
 /** What dependencies are now; one that is gone has an empty hash. */

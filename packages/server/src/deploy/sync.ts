@@ -9,7 +9,7 @@
 import { type FunctionSource, PlatformError, type SyncFailure } from "@fluxbase/contract";
 import type { Database } from "../storage/db.ts";
 import { listFunctions } from "../storage/functions.ts";
-import { type Deployer, type DeployOptions, describeProblems, type Outcome } from "./deploy.ts";
+import { type Deployer, type DeployOptions, describeProblems, type Outcome, type SaveFunction } from "./deploy.ts";
 import { type NewFunctionInput, parseNewFunction } from "./function_input.ts";
 import { inParallel } from "./in_parallel.ts";
 
@@ -33,11 +33,16 @@ export interface SyncResult {
 const AT_ONCE_COUNT = 16;
 
 export async function syncFunctions(
-  { db, deployer }: { readonly db: Database["db"]; readonly deployer: Deployer },
+  { db, deployer, saving }: {
+    readonly db: Database["db"];
+    readonly deployer: Deployer;
+    readonly saving: SaveFunction;
+  },
   request: SyncRequest,
 ): Promise<SyncResult> {
   const { namespace, source, createdBy, dryRun } = request;
-  const options: DeployOptions = { strict: false, source, createdBy, dryRun };
+  const options: DeployOptions = { strict: false, source, createdBy, dryRun, isWhole: true };
+  const store: SaveFunction = dryRun ? (_, save) => save() : saving;
   const existing = new Map((await listFunctions(db, namespace)).map((found) => [found.function.name, found]));
   const details: Record<Outcome | "deleted", string[]> = { created: [], updated: [], deleted: [], unchanged: [] };
   const errors: SyncFailure[] = [];
@@ -67,7 +72,8 @@ export async function syncFunctions(
     const before = existing.get(input.name);
     const action = before === undefined ? "create" : "update";
     try {
-      const applied = await deployer.apply(input, before, options);
+      const place = { namespace, name: input.name };
+      const applied = await store(place, () => deployer.apply(input, before, options));
       warnings.push(...applied.warnings.map((warning) => `${input.name}: ${warning}`));
       if (applied.problems.length === 0) details[applied.outcome].push(input.name);
       else {errors.push({
@@ -83,7 +89,7 @@ export async function syncFunctions(
     const missing = [...existing.keys()].filter((name) => !named.has(name));
     await inParallel(missing, AT_ONCE_COUNT, async (name) => {
       try {
-        if (!dryRun) await deployer.remove(namespace, name);
+        if (!dryRun) await store({ namespace, name }, () => deployer.remove(namespace, name));
         details.deleted.push(name);
       } catch (error) {
         errors.push(failure(name, "delete", error));

@@ -9,6 +9,7 @@
 import { join } from "node:path";
 import { parseEnv } from "node:util";
 import { functionNameProblem, modulePathProblem, type SyncFailure } from "@fluxbase/contract";
+import { DEPTH_MAX, ENDINGS, isFunctionFolder, isNoSource, isSourceFile, isSourceFolder } from "./layout.ts";
 
 export interface FunctionOnDisk {
   readonly name: string;
@@ -27,13 +28,6 @@ export interface Scan {
   readonly warnings: readonly string[];
 }
 
-/** First in this list wins. */
-const ENDINGS = [".ts", ".js", ".tsx", ".jsx"] as const;
-/** What a function may import of its own files. */
-const SOURCE_FILE = /^[A-Za-z0-9_@.-]+\.([cm]?[jt]sx?|json|txt|md|html|css|sql|graphql|csv|svg|xml|ya?ml|wasm)$/;
-const NO_SOURCE = /^\.|\.d\.ts$|[._]test\.[cm]?[jt]sx?$|~$|\.tmp$/;
-const SKIPPED_FOLDERS: ReadonlySet<string> = new Set(["node_modules", "_shared"]);
-const DEPTH_MAX = 8;
 const FILE_MAX_BYTES = 10 * 1024 * 1024;
 
 export async function scanFunctionsDir(dir: string): Promise<Scan> {
@@ -43,7 +37,7 @@ export async function scanFunctionsDir(dir: string): Promise<Scan> {
   const flat = new Map<string, string>();
   for (const ending of ENDINGS) {
     for (const { name: file, isDirectory } of entries) {
-      if (isDirectory || !file.endsWith(ending) || NO_SOURCE.test(file)) continue;
+      if (isDirectory || !file.endsWith(ending) || isNoSource(file)) continue;
       const name = file.slice(0, -ending.length);
       const other = flat.get(name);
       if (other === undefined) flat.set(name, file);
@@ -54,10 +48,10 @@ export async function scanFunctionsDir(dir: string): Promise<Scan> {
     await scan.function(name, async () => ({ [file]: await scan.read(file) }), `${name}.env`);
   }
   for (const { name, isDirectory } of entries) {
-    if (!isDirectory || SKIPPED_FOLDERS.has(name) || name.startsWith(".") || name.startsWith("_")) continue;
+    if (!isDirectory || !isFunctionFolder(name)) continue;
     const inside = await scan.list(name);
     if (!inside.some(({ name: file }) => ENDINGS.some((ending) => file === `index${ending}`))) {
-      if (inside.some(({ name: file }) => SOURCE_FILE.test(file))) {
+      if (inside.some(({ name: file }) => isSourceFile(file))) {
         scan.warnings.push(`${name}/ was left out: it has no index.ts`);
       }
       continue;
@@ -72,6 +66,11 @@ export async function scanFunctionsDir(dir: string): Promise<Scan> {
     errors: scan.errors,
     warnings: scan.warnings,
   };
+}
+
+/** Of the source files of one function's folder, from there. */
+export async function sourcePaths(dir: string, name: string): Promise<string[]> {
+  return await new Scanner(await Deno.realPath(dir)).paths(name);
 }
 
 interface Entry {
@@ -140,18 +139,20 @@ class Scanner {
   }
 
   /** Every source file below a function's folder. */
-  async tree(folder: string, below = "", depth = 0): Promise<Record<string, string>> {
+  async tree(folder: string): Promise<Record<string, string>> {
     const files: Record<string, string> = {};
-    for (const { name, isDirectory } of await this.list(`${folder}${below}`)) {
-      if (name.startsWith(".")) continue;
-      const path = `${below}/${name}`;
-      if (isDirectory && !SKIPPED_FOLDERS.has(name) && depth < DEPTH_MAX) {
-        Object.assign(files, await this.tree(folder, path, depth + 1));
-      } else if (!isDirectory && SOURCE_FILE.test(name) && !NO_SOURCE.test(name)) {
-        files[path.slice(1)] = await this.read(`${folder}${path}`);
-      }
-    }
+    for (const path of await this.paths(folder)) files[path] = await this.read(`${folder}/${path}`);
     return files;
+  }
+
+  async paths(folder: string, below = "", depth = 0): Promise<string[]> {
+    const paths: string[] = [];
+    for (const { name, isDirectory } of await this.list(`${folder}${below}`)) {
+      const path = `${below}/${name}`;
+      if (!isDirectory) { if (isSourceFile(name)) paths.push(path.slice(1)); }
+      else if (isSourceFolder(name) && depth < DEPTH_MAX) paths.push(...await this.paths(folder, path, depth + 1));
+    }
+    return paths;
   }
 
   async modules(below = "_shared", depth = 0): Promise<Record<string, string>> {
@@ -159,12 +160,12 @@ class Scanner {
     const entries = await this.list(below).catch(() => []);
     for (const { name, isDirectory } of entries) {
       const path = `${below}/${name}`;
-      if (NO_SOURCE.test(name)) continue;
+      if (isNoSource(name)) continue;
       if (isDirectory) {
         if (depth < DEPTH_MAX) Object.assign(modules, await this.modules(path, depth + 1));
       } else if (modulePathProblem(path) === undefined) {
         await this.read(path).then((content) => modules[path] = content, (error) => this.#fail(path, error.message));
-      } else if (SOURCE_FILE.test(name)) {
+      } else if (isSourceFile(name)) {
         this.#fail(path, `Cannot load a shared module: ${modulePathProblem(path)}`);
       }
     }
@@ -175,13 +176,12 @@ class Scanner {
     try {
       const text = await this.read("deno.json");
       const value: unknown = JSON.parse(text);
-      const imports: unknown = typeof value === "object" && value !== null ? Reflect.get(value, "imports") ?? {} : null;
-      if (
-        typeof imports === "object" && imports !== null && Object.values(imports).every((to) => typeof to === "string")
-      ) {
-        return text;
-      }
-      this.#fail("deno.json", 'Cannot use deno.json: "imports" must be an object of strings');
+      const { imports = {}, compilerOptions = {} } = isRecord(value) ? value : { imports: null };
+      if (!isRecord(imports) || !Object.values(imports).every((to) => typeof to === "string")) {
+        this.#fail("deno.json", 'Cannot use deno.json: "imports" must be an object of strings');
+      } else if (!isRecord(compilerOptions)) {
+        this.#fail("deno.json", 'Cannot use deno.json: "compilerOptions" must be an object');
+      } else return text;
     } catch (error) {
       this.#fail("deno.json", `Cannot use deno.json: ${error instanceof Error ? error.message : error}`);
     }
@@ -202,4 +202,8 @@ class Scanner {
   #fail(name: string, error: string): void {
     this.errors.push({ function: name, name, error, action: "check", problems: [] });
   }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

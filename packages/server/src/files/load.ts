@@ -11,18 +11,22 @@ import { type NewFunctionInput, parseNewFunction } from "../deploy/function_inpu
 import { inParallel } from "../deploy/in_parallel.ts";
 import type { Rebuilder } from "../deploy/rebuild.ts";
 import { DENO_JSON, hashText, type SharedModules } from "../deploy/shared_modules.ts";
+import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import type { Database } from "../storage/db.ts";
 import { type FunctionWithVersion, listFunctions } from "../storage/functions.ts";
-import { findModule, listModules } from "../storage/shared_modules.ts";
+import { listModules, type StoredModule } from "../storage/shared_modules.ts";
+import { type FunctionsFolder, shapeInFolder } from "./folder.ts";
 import { type FunctionOnDisk, type Scan, scanFunctionsDir } from "./functions_dir.ts";
 
 export interface LoaderParts {
   readonly dir: string;
   readonly db: Database["db"];
+  readonly folder: FunctionsFolder;
   readonly deployer: Deployer;
   readonly sharedModules: SharedModules;
   readonly rebuilder: Rebuilder;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
@@ -36,19 +40,38 @@ export interface LoadOptions {
 export interface Loader {
   /** One at a time, in the order of the asking. */
   load(options: LoadOptions): Promise<ReloadAnswer>;
+  /** Files are gone, and not for long enough to be sure: to be loaded again after VANISHED_MS. */
+  readonly isWaiting: boolean;
   /** Functions that were not reached yet are left as they are. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-const AT_ONCE_COUNT = 16;
+interface Seen {
+  readonly text: string;
+  readonly place: string;
+}
 
-export function createLoader({ dir, db, deployer, sharedModules, rebuilder, log }: LoaderParts): Loader {
+interface ModuleChange {
+  readonly path: string;
+  /** Null: its file is gone. */
+  readonly content: string | null;
+  readonly before: StoredModule | undefined;
+}
+
+const AT_ONCE_COUNT = 16;
+/** So long files must be gone before their function goes while the folder is followed. */
+export const VANISHED_MS = 1_000;
+
+export function createLoader({ dir, db, folder, deployer, sharedModules, rebuilder, clock, log }: LoaderParts): Loader {
   let running: Promise<unknown> = Promise.resolve();
   let isStopping = false;
   /** What was stored last, so that only what changed since is looked at. */
-  let seen = new Map<string, { readonly text: string; readonly place: string }>();
+  let seen = new Map<string, Seen>();
+  /** By place, when the files of a function were not there any more. */
+  const vanishedAt = new Map<string, number>();
 
   async function run(options: LoadOptions): Promise<ReloadAnswer> {
+    const readAt = folder.moment();
     const scan = await readFolder();
     const errors: SyncFailure[] = [...scan.errors];
     const warnings: string[] = [...scan.warnings];
@@ -58,16 +81,21 @@ export function createLoader({ dir, db, deployer, sharedModules, rebuilder, log 
       deleted: [] as string[],
       unchanged: [] as string[],
     };
-    const modulesChanged = options.dryRun ? false : await loadModules(scan, options, { errors, warnings });
-    if (modulesChanged) seen = new Map();
+    const modules = await modulesToChange(scan, options.deletes);
+    for (const module of modules) warnings.push(...saidOf(module, options));
+    if (!options.dryRun) { for (const module of modules) await changeModule(module, { readAt, errors, ...options }); }
+    if (modules.length > 0) seen = new Map();
 
     const stored = new Map((await listFunctions(db, undefined)).map((found) => [placeOf(found.function), found]));
-    const present = new Map<string, { text: string; place: string }>();
+    const present = new Map<string, Seen>();
     const deployOptions: DeployOptions = {
       strict: false,
       source: "filesystem",
       createdBy: options.createdBy,
-      dryRun: options.dryRun,
+      isWhole: true,
+      ...(options.dryRun
+        ? { dryRun: true, modules: new Map(modules.map(({ path, content }) => [path, content])) }
+        : {}),
     };
     await inParallel(scan.functions, AT_ONCE_COUNT, async (onDisk) => {
       if (isStopping) return;
@@ -81,7 +109,10 @@ export function createLoader({ dir, db, deployer, sharedModules, rebuilder, log 
       try {
         const input = inputOf(onDisk);
         const place = placeOf({ namespace: await deployer.namespaceOf(input), name: onDisk.name });
-        const applied = await applyOne(input, stored.get(place), deployOptions);
+        const apply = () => deployer.apply(input, stored.get(place), deployOptions);
+        const applied = await folder.loading(onDisk.name, readAt, apply);
+        // Saved over HTTP since it was read, and in the folder by now.
+        if (applied === undefined) return void present.set(onDisk.name, { text: "", place });
         // What does not build is tried, and told, every time.
         present.set(onDisk.name, { text: applied.problems.length === 0 ? text : "", place });
         warnings.push(...applied.warnings.map((warning) => `${onDisk.name}: ${warning}`));
@@ -97,17 +128,23 @@ export function createLoader({ dir, db, deployer, sharedModules, rebuilder, log 
     });
 
     if (isStopping) throw stopping();
+    const names = new Set([...scan.functions.map(({ name }) => name), ...errors.flatMap(({ name }) => namesIn(name))]);
     const kept = new Set([...present.values()].map(({ place }) => place));
-    const broken = new Set(errors.map(({ name }) => name));
-    for (const place of toDelete(options.deletes, stored, kept)) {
-      const { namespace, name } = place;
-      if (broken.has(name)) continue;
-      if (!options.dryRun) await deployer.remove(namespace, name);
-      details.deleted.push(name);
+    for (const place of vanishedAt.keys()) if (kept.has(place) || !stored.has(place)) vanishedAt.delete(place);
+    for (const [place, found] of stored) {
+      if (kept.has(place)) continue;
+      if (isToDelete(place, found, { ...options, names, present })) {
+        const { namespace, name } = found.function;
+        const remove = async () => {
+          if (!options.dryRun) await deployer.remove(namespace, name);
+          details.deleted.push(name);
+        };
+        await folder.loading(name, readAt, remove);
+      }
     }
     if (!options.dryRun) seen = present;
-    if (modulesChanged) await rebuilder.start();
-    for (const names of Object.values(details)) names.sort();
+    if (!options.dryRun && modules.length > 0) await rebuilder.start();
+    for (const sorted of Object.values(details)) sorted.sort();
     const total = scan.functions.length;
     return {
       message: messageOf(details, errors, options),
@@ -119,19 +156,28 @@ export function createLoader({ dir, db, deployer, sharedModules, rebuilder, log 
     };
   }
 
-  async function applyOne(
-    input: NewFunctionInput,
-    before: FunctionWithVersion | undefined,
-    options: DeployOptions,
-  ) {
-    try {
-      return await deployer.apply(input, before, options);
-    } catch (error) {
-      // Another server loads the same folder at the same time, and was first.
-      if (before !== undefined || !(error instanceof PlatformError) || error.code !== "ALREADY_EXISTS") throw error;
-      const namespace = await deployer.namespaceOf(input);
-      return await deployer.apply(input, await deployer.read(namespace, input.name), options);
+  /** For a function of which no file was loaded. */
+  function isToDelete(
+    place: string,
+    found: FunctionWithVersion,
+    { deletes, names, present }: LoadOptions & { names: ReadonlySet<string>; present: Map<string, Seen> },
+  ): boolean {
+    const { namespace, name, source } = found.function;
+    const isFile = source === "filesystem";
+    // Not what the folder cannot hold, be it that another function has the name there; nor what cannot be read now.
+    if (names.has(name) ? !isFile || !present.has(name) : shapeInFolder(found) === undefined && !isFile) return false;
+    if (!isFile && namespace !== DEFAULT_NAMESPACE) return false;
+    if (deletes === "missing") return true;
+    const last = seen.get(name);
+    if (deletes === "nothing" || last?.place !== place) return false;
+    // Editors take a file away before they write it anew.
+    const since = vanishedAt.get(place) ?? clock.nowMs();
+    vanishedAt.set(place, since);
+    if (clock.nowMs() - since < VANISHED_MS) {
+      present.set(name, last);
+      return false;
     }
+    return vanishedAt.delete(place);
   }
 
   async function readFolder(): Promise<Scan> {
@@ -142,55 +188,39 @@ export function createLoader({ dir, db, deployer, sharedModules, rebuilder, log 
     }
   }
 
-  /** True when anything changed. */
-  async function loadModules(
-    scan: Scan,
-    { deletes, createdBy }: LoadOptions,
-    { errors, warnings }: { errors: SyncFailure[]; warnings: string[] },
-  ): Promise<boolean> {
+  async function modulesToChange(scan: Scan, deletes: LoadOptions["deletes"]): Promise<ModuleChange[]> {
     const files = { ...scan.modules, ...(scan.denoJson === null ? {} : { [DENO_JSON]: scan.denoJson }) };
-    const owner = { source: "filesystem", createdBy } as const;
-    let isChanged = false;
+    const stored = new Map((await listModules(db, [DEFAULT_NAMESPACE])).map((found) => [found.modulePath, found]));
+    const changes: ModuleChange[] = [];
     for (const [path, content] of Object.entries(files)) {
-      try {
-        const before = await findModule(db, DEFAULT_NAMESPACE, path);
-        if (before?.contentHash === hashText(content) && before.source === "filesystem") continue;
-        isChanged = true;
-        if (before === undefined) await sharedModules.create(DEFAULT_NAMESPACE, path, { content }, owner);
-        else await sharedModules.update(DEFAULT_NAMESPACE, path, { content }, owner);
-        if (before !== undefined && before.source !== "filesystem" && before.content !== content) {
-          warnings.push(
-            `${path}: the file replaced the module that was saved over HTTP, whose version ${before.version} is kept`,
-          );
-        }
-      } catch (error) {
-        errors.push({ function: path, name: path, error: textOf(error), action: "update", problems: [] });
-      }
+      const before = stored.get(path);
+      if (before?.contentHash === hashText(content) && before.source === "filesystem") continue;
+      changes.push({ path, content, before });
     }
-    if (deletes === "nothing") return isChanged;
+    if (deletes === "nothing") return changes;
     const unreadable = new Set(scan.errors.map(({ name }) => name));
-    for (const { modulePath, source } of await listModules(db, [DEFAULT_NAMESPACE])) {
-      if (source !== "filesystem" || Object.hasOwn(files, modulePath) || unreadable.has(modulePath)) continue;
-      isChanged = true;
-      await sharedModules.remove(DEFAULT_NAMESPACE, modulePath);
-      warnings.push(`${modulePath}: deleted, because its file is gone`);
+    for (const before of stored.values()) {
+      const { modulePath: path, source } = before;
+      if (source !== "filesystem" || Object.hasOwn(files, path) || unreadable.has(path)) continue;
+      changes.push({ path, content: null, before });
     }
-    return isChanged;
+    return changes;
   }
 
-  /** Functions of the default namespace, and those that came from files; not bundles, which the folder cannot hold. */
-  function toDelete(
-    deletes: LoadOptions["deletes"],
-    stored: ReadonlyMap<string, FunctionWithVersion>,
-    kept: ReadonlySet<string>,
-  ) {
-    const candidates = [...stored].filter(([place, { function: fn, version }]) =>
-      !kept.has(place) && !version.isPreBundled && (fn.namespace === DEFAULT_NAMESPACE || fn.source === "filesystem")
-    );
-    const before = new Set([...seen.values()].map(({ place }) => place));
-    const chosen =
-      { nothing: () => false, vanished: (place: string) => before.has(place), missing: () => true }[deletes];
-    return candidates.filter(([place]) => chosen(place)).map(([, { function: fn }]) => fn);
+  async function changeModule(
+    { path, content, before }: ModuleChange,
+    { readAt, errors, createdBy }: { readAt: number; errors: SyncFailure[]; createdBy: string | null },
+  ): Promise<void> {
+    const owner = { source: "filesystem", createdBy } as const;
+    try {
+      await folder.loading(path, readAt, async () => {
+        if (content === null) await sharedModules.remove(DEFAULT_NAMESPACE, path);
+        else if (before === undefined) await sharedModules.create(DEFAULT_NAMESPACE, path, { content }, owner);
+        else await sharedModules.update(DEFAULT_NAMESPACE, path, { content }, owner);
+      });
+    } catch (error) {
+      errors.push({ function: path, name: path, error: textOf(error), action: "update", problems: [] });
+    }
   }
 
   return {
@@ -198,6 +228,9 @@ export function createLoader({ dir, db, deployer, sharedModules, rebuilder, log 
       const done = running.then(() => run(options));
       running = done.catch((error) => log.warn("Cannot load the functions folder", { dir, error }));
       return done;
+    },
+    get isWaiting() {
+      return vanishedAt.size > 0;
     },
     async [Symbol.asyncDispose]() {
       isStopping = true;
@@ -220,6 +253,21 @@ function placeOf({ namespace, name }: { readonly namespace: string; readonly nam
 
 function textOf(error: unknown): string {
   return error instanceof PlatformError ? error.message : "Cannot store it: the server's log says why";
+}
+
+/** Of a path in the folder, the function that it may belong to. */
+function namesIn(path: string): string[] {
+  const top = path.split("/", 1)[0] ?? "";
+  return [path, top, top.replace(/\.\w+$/, "")];
+}
+
+function saidOf({ path, content, before }: ModuleChange, { dryRun }: LoadOptions): string[] {
+  if (content === null) return [`${path}: ${dryRun ? "would be deleted" : "deleted"}, because its file is gone`];
+  if (before !== undefined && before.source !== "filesystem" && before.content !== content) {
+    const verb = dryRun ? "would replace" : "replaced";
+    return [`${path}: the file ${verb} the module that was saved over HTTP, whose version ${before.version} is kept`];
+  }
+  return dryRun ? [`${path}: would be ${before === undefined ? "created" : "updated"}`] : [];
 }
 
 function messageOf(

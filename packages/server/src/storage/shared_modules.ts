@@ -128,6 +128,7 @@ export interface Dependent {
   readonly namespace: string;
   readonly name: string;
   readonly dependencies: Readonly<Record<string, string>>;
+  readonly isRolledBack: boolean;
 }
 
 /** Functions whose current version was built with something outside its own files. */
@@ -138,6 +139,7 @@ export async function listDependents(db: Db): Promise<Dependent[]> {
       (join) => join.onRef("v.function_id", "=", "f.id").onRef("v.number", "=", "f.current_version"),
     )
     .select(["f.namespace", "f.name", "v.dependencies"])
+    .select(sql<boolean>`f.current_version <> f.latest_version`.as("isRolledBack"))
     .where("f.deleted_at", "is", null)
     .where("v.dependencies", "!=", sql<Record<string, string>>`'{}'::jsonb`)
     .execute();

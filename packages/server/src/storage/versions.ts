@@ -39,6 +39,8 @@ export interface StoredVersion extends Ingredients {
   readonly envNames: readonly string[];
   readonly envSealed: Uint8Array | null;
   readonly bundleBytes: number | null;
+  /** Of `files`, which lists leave out. */
+  readonly paths: readonly string[];
   /** It came as a bundle, with its source beside it. */
   readonly isPreBundled: boolean;
   readonly problems: readonly BuildProblem[];
@@ -52,7 +54,7 @@ export const ORIGINAL = "#original";
 
 /** Without `files`, which is the large one. */
 export const VERSION_COLUMNS = [
-  sql<boolean>`jsonb_exists(v.files, ${sql.lit(ORIGINAL)})`.as("isPreBundled"),
+  sql<string[]>`array(select jsonb_object_keys(v.files))`.as("paths"),
   "v.number",
   "v.entry",
   "v.settings",
@@ -118,13 +120,14 @@ function versionsOf(db: Db, functionId: string) {
 }
 
 /** A row of VERSION_COLUMNS and `files`. */
-export type VersionRow = Omit<StoredVersion, "createdAt" | "createdBy"> & {
+export type VersionRow = Omit<StoredVersion, "createdAt" | "createdBy" | "isPreBundled"> & {
   readonly versionCreatedAt: Date;
   readonly versionCreatedBy: string | null;
 };
 
 export function toVersion({ versionCreatedAt, versionCreatedBy, ...version }: VersionRow): StoredVersion {
-  return { ...version, createdAt: versionCreatedAt, createdBy: versionCreatedBy };
+  const isPreBundled = version.paths.includes(ORIGINAL);
+  return { ...version, isPreBundled, createdAt: versionCreatedAt, createdBy: versionCreatedBy };
 }
 
 /** Undefined when the version does not exist or did not build. */

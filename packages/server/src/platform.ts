@@ -24,6 +24,7 @@ import { InvariantError } from "./core/invariant.ts";
 import type { Log } from "./core/log.ts";
 import type { Secret } from "./core/secret.ts";
 import { createDeployer } from "./deploy/deploy.ts";
+import { startPurging } from "./deploy/purge.ts";
 import { createRebuilder } from "./deploy/rebuild.ts";
 import { createSharedModules } from "./deploy/shared_modules.ts";
 import { startExecutionLog } from "./executions/execution_log.ts";
@@ -175,6 +176,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const sharedModules = createSharedModules({ db });
   const deployer = createDeployer({ db, catalog, bundler, envStore, sharedModules, limits });
   const rebuilder = parts.use(createRebuilder({ deployer, sharedModules, log }));
+  parts.use(startPurging({ db, log }));
   const folder = functionsDir === null ? undefined : createFunctionsFolder({ dir: functionsDir, db, deployer, log });
   const loader = functionsDir === null || folder === undefined
     ? undefined

@@ -4,8 +4,10 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { purgeFunctions } from "../src/storage/functions.ts";
 import { platformTest } from "./support/platform.ts";
 
+const DAY_MS = 86_400_000;
 const GOOD = `function handler() { return "good"; }`;
 
 platformTest("bad input to the control plane", async (platform, step) => {
@@ -124,6 +126,41 @@ platformTest("bad input to the control plane", async (platform, step) => {
       code: "INVALID_ARGUMENT",
       says: /is no function name: it (must be 1 to 63 letters|is reserved)/,
     })),
+    ...["a//b.ts", "a/", "/etc/passwd", "../x.ts", "a/./b.ts", "a b.ts"].map((path): Case => ({
+      name: `file ${path}`,
+      send: create({ files: { [path]: "export {};" } }),
+      status: 400,
+      code: "INVALID_ARGUMENT",
+      says: /is no path for a file: it must be relative and stay in the function's folder/,
+    })),
+    {
+      name: "a file that is a folder too",
+      send: create({ files: { "lib": "export {};", "lib/a.ts": "export {};" } }),
+      status: 400,
+      code: "INVALID_ARGUMENT",
+      says: /"files.lib" is a file and a folder/,
+    },
+    {
+      name: "WebAssembly that is not base64",
+      send: create({ files: { "add.wasm": "\u00e4" } }),
+      status: 400,
+      code: "INVALID_ARGUMENT",
+      says: /"files.add.wasm" must be base64/,
+    },
+    {
+      name: "two namespaces",
+      send: ["POST", "/functions?namespace=team-a", { name: "fresh", code: GOOD, namespace: "team-b" }],
+      status: 400,
+      code: "INVALID_ARGUMENT",
+      says: /team-a.*team-b|team-b.*team-a/,
+    },
+    {
+      name: "restoring what was never deleted",
+      send: ["POST", "/functions/there/restore"],
+      status: 404,
+      code: "FUNCTION_NOT_FOUND",
+      says: /Deleted function "there" not found in namespace "default": deletions are kept for 30 days/,
+    },
     {
       name: "bad namespace",
       send: create({ namespace: "a/b" }),
@@ -381,6 +418,48 @@ platformTest("the life of a function", async (platform, step) => {
     assert.equal((await refused.json()).code, "FUNCTION_DISABLED");
     await api("PATCH", "/functions/grows", { enabled: true });
     assert.equal(await answerOf("grows"), "4");
+  });
+
+  await step("null takes a setting away, and is nothing where there is nothing to take", async () => {
+    const fields = { timeout: 5, memory: 64, allow_net: false, is_public: false, isolation: "request", code: null };
+    await api("PATCH", "/functions/grows", { ...fields, env: { KEPT: "1" } });
+    const { status, body } = await api("PATCH", "/functions/grows", {
+      ...Object.fromEntries(Object.keys(fields).map((name) => [name, null])),
+      ...{ env: null, files: null, enabled: null, permissions: null, namespace: null, is_bundled: null },
+    });
+    assert.equal(status, 200, JSON.stringify(body));
+    assert.deepEqual(
+      [body.timeout, body.memory, body.allow_net, body.is_public, body.isolation, body.env, body.enabled],
+      [30, 128, true, true, "shared", ["KEPT"], true],
+    );
+    assert.equal(body.settings_origins.timeout, "default");
+    assert.equal(await answerOf("grows"), "4");
+  });
+
+  await step("a deletion is taken back with all versions, unless the name is taken", async () => {
+    await platform.deploy("back", `function handler() { return 1; }`);
+    await api("PATCH", "/functions/back", { code: `function handler() { return 2; }` });
+    await api("DELETE", "/functions/back");
+    assert.equal((await platform.call("back")).status, 404);
+    await platform.deploy("back", `function handler() { return "other"; }`);
+    const taken = await api("POST", "/functions/back/restore");
+    assert.deepEqual([taken.status, taken.body.code], [409, "ALREADY_EXISTS"]);
+    await api("DELETE", "/functions/back");
+    // The latest deletion comes first, then the one before.
+    assert.equal((await api("POST", "/functions/back/restore")).body.version, 1);
+    assert.equal(await answerOf("back"), `"other"`);
+  });
+
+  await step("after 30 days deleted functions and their versions are gone for good", async () => {
+    for (const [name, daysAgo] of [["long-gone", 31], ["gone", 29]] as const) {
+      await platform.deploy(name, GOOD);
+      await api("DELETE", `/functions/${name}`);
+      await platform.db.updateTable("fluxbase.functions").set({ deleted_at: new Date(Date.now() - daysAgo * DAY_MS) })
+        .where("name", "=", name).execute();
+    }
+    assert.equal(await purgeFunctions(platform.db, 30), 1);
+    assert.equal((await api("POST", "/functions/long-gone/restore")).status, 404);
+    assert.equal((await api("POST", "/functions/gone/restore")).status, 200);
   });
 
   await step("a deleted function is gone, and its name is free", async () => {

@@ -64,6 +64,24 @@ platformTest("keys", async (platform, step) => {
     assert.equal((await api("GET", "/client-keys", undefined, body.key)).status, 403);
   });
 
+  await step("a service key is the service role: limits that it would not have are refused", async () => {
+    const { body: made } = await api("POST", "/admin/service-keys", { name: "all", scopes: ["*"], namespaces: null });
+    assert.deepEqual([made.scopes, made.namespaces], [["*"], null]);
+    for (const limit of [{ namespaces: ["team-a"] }, { namespaces: [] }, { scopes: ["functions:read"] }]) {
+      const [field] = Object.keys(limit);
+      for (
+        const refused of [
+          await api("POST", "/admin/service-keys", { name: "limited", ...limit }),
+          await api("PATCH", `/admin/service-keys/${made.id}`, limit),
+        ]
+      ) {
+        assert.equal(refused.status, 400);
+        assert.match(refused.body.error, new RegExp(`"${field}.*cannot limit a service key`));
+      }
+    }
+    assert.deepEqual((await api("GET", `/admin/service-keys/${made.id}`)).body.scopes, ["*"]);
+  });
+
   await step("revoked, expired, rotated, deleted: refused at once, and told why", async () => {
     const make = async () => (await api("POST", "/client-keys", { name: "short", scopes: ["functions:read"] })).body;
     const refusal = async (key: string) => (await api("GET", "/functions", undefined, key)).body.error;

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { eventually, platformTest } from "./support/platform.ts";
 
 const answering = (text: string) => `export default () => ({ status: 200, body: ${JSON.stringify(text)} });`;
+const GOOD_SOURCE = answering("source");
 const BROKEN = `export default () => { const = 1; };`;
 
 platformTest("versions are listed, read and rolled back to", async (platform, step) => {
@@ -193,5 +194,20 @@ platformTest("functions of several files, and those that come bundled", async (p
     });
     assert.equal(refused.status, 422);
     assert.match(refused.body.error, /already bundled and still has imports/);
+  });
+
+  await step("a bundle may be larger than a source file, up to the size of all files of a function", async () => {
+    const large = (bytes: number) =>
+      platform.api("POST", "/functions", {
+        name: `large-${bytes}`,
+        code: `export default () => "bundle"; //${"x".repeat(bytes)}`,
+        original_code: GOOD_SOURCE,
+        is_pre_bundled: true,
+      });
+    assert.equal((await large(2_000_000)).status, 201);
+    assert.equal(await (await platform.call("large-2000000")).json(), "bundle");
+    const refused = await large(5_300_000);
+    assert.equal(refused.status, 413);
+    assert.match(refused.body.error, /bytes, and at most 5242880/);
   });
 });

@@ -127,6 +127,13 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
     return { status: 200, body: detailsOf(rolledBack) };
   }
 
+  async function restore(call: ApiCall) {
+    const { namespace, name } = functionOf(call);
+    assertMay(call.caller, "functions:write", namespace);
+    const restored = await saving({ namespace, name }, () => deployer.restore(namespace, name));
+    return { status: 200, body: detailsOf(restored) };
+  }
+
   const routes: Route[] = [
     {
       method: "GET",
@@ -173,7 +180,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
       {
         method: "DELETE",
         path,
-        summary: "Deletes a function",
+        summary: "Deletes a function; it can be restored for 30 days",
         access: "functions:write",
         query: namespaceQuery,
         answer: { status: 204 },
@@ -206,6 +213,15 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
         body: rollbackSchema,
         answer: { status: 200, schema: functionDetailsSchema },
         handle: rollback,
+      },
+      {
+        method: "POST",
+        path: `${path}/restore`,
+        summary: "Takes the deletion of a function back, with all its versions",
+        access: "functions:write",
+        query: namespaceQuery,
+        answer: { status: 200, schema: functionDetailsSchema },
+        handle: restore,
       },
     );
   }

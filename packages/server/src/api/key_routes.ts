@@ -17,7 +17,6 @@ import {
   type StoredKey,
   updateKey,
 } from "../storage/keys.ts";
-import type { KeyKind } from "../storage/schema.ts";
 import { type ApiCall, authorOf, type Route } from "./route.ts";
 import { keySchema } from "./schemas.ts";
 
@@ -37,15 +36,32 @@ const fields = {
   expires_at: z.iso.datetime({ offset: true, error: "must be an instant such as 2027-01-31T12:00:00Z" }).nullable(),
 };
 const updateSchema = z.strictObject(fields).partial();
-const createSchema = updateSchema.required({ name: true });
+/** A service key is the service role: a limit that it would not have is refused. */
+const WHOLE_SERVICE_ROLE = "cannot limit a service key, which may do everything: make a client key instead";
+const serviceUpdateSchema = updateSchema.extend({
+  scopes: z.array(z.literal("*", WHOLE_SERVICE_ROLE)),
+  namespaces: z.null(WHOLE_SERVICE_ROLE),
+}).partial();
 
-const KINDS: readonly { readonly kind: KeyKind; readonly base: string; readonly words: string }[] = [
-  { kind: "client", base: "/client-keys", words: "client key" },
-  { kind: "service", base: "/admin/service-keys", words: "service key" },
-];
+const KINDS = [
+  {
+    kind: "client",
+    base: "/client-keys",
+    words: "client key",
+    updateSchema,
+    createSchema: updateSchema.required({ name: true }),
+  },
+  {
+    kind: "service",
+    base: "/admin/service-keys",
+    words: "service key",
+    updateSchema: serviceUpdateSchema,
+    createSchema: serviceUpdateSchema.required({ name: true }),
+  },
+] as const;
 
 export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly keys: KeyStore }): Route[] {
-  return KINDS.flatMap(({ kind, base, words }): Route[] => {
+  return KINDS.flatMap(({ kind, base, words, updateSchema, createSchema }): Route[] => {
     const idOf = ({ params }: ApiCall) => params["id"] ?? "";
 
     /** Every node follows by notification; the one that made the change at once. */
@@ -72,7 +88,6 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
         description: input.description ?? null,
         keyPrefix: keyPrefixOf(key),
         keyHash: hashKey(key),
-        // A service key is the service role: it has no scopes of its own.
         scopes: kind === "service" ? ["*"] : input.scopes ?? [],
         namespaces: input.namespaces ?? null,
         createdBy: authorOf(call),
@@ -221,6 +236,6 @@ function parseBody<Schema extends z.ZodObject>(schema: Schema, value: unknown): 
 }
 
 function wrongWith(issue: z.core.$ZodIssue): string {
-  if (issue.code !== "invalid_type") return issue.message;
+  if (issue.code !== "invalid_type" || issue.message === WHOLE_SERVICE_ROLE) return issue.message;
   return issue.expected === "nonoptional" ? "is missing" : `must be a ${issue.expected}`;
 }

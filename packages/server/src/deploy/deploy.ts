@@ -31,6 +31,7 @@ import {
   type FunctionChange,
   type FunctionWithVersion,
   makeLive,
+  restoreFunction,
   type StoredFunction,
   updateFunction,
 } from "../storage/functions.ts";
@@ -102,6 +103,8 @@ export interface Deployer {
   /** Makes an earlier version live, as it was built. */
   rollback(namespace: string, name: string, number: number): Promise<FunctionWithVersion>;
   remove(namespace: string, name: string): Promise<void>;
+  /** Takes a deletion of the last 30 days back. */
+  restore(namespace: string, name: string): Promise<FunctionWithVersion>;
 }
 
 const CONFLICTS_MAX_COUNT = 10;
@@ -392,6 +395,16 @@ export function createDeployer(parts: DeployParts): Deployer {
       if (!await deleteFunction(db, id)) throw functionNotFound(namespace, name);
       await catalog.refresh(id);
     },
+    async restore(namespace, name) {
+      try {
+        const id = await restoreFunction(db, namespace, name);
+        if (id === undefined) throw nothingToRestore(namespace, name);
+        await catalog.refresh(id);
+      } catch (error) {
+        throw isUniqueViolation(error) ? alreadyExists(namespace, name) : error;
+      }
+      return read(namespace, name);
+    },
   };
 }
 
@@ -442,6 +455,15 @@ export function functionNotFound(namespace: string, name: string): PlatformError
   );
 }
 
+function nothingToRestore(namespace: string, name: string): PlatformError {
+  return new PlatformError(
+    "FUNCTION_NOT_FOUND",
+    `Deleted function "${name.slice(0, 80)}" not found in namespace "${
+      namespace.slice(0, 80)
+    }": deletions are kept for 30 days`,
+  );
+}
+
 const ENTRIES = ["index.ts", "index.js", "index.tsx", "index.jsx", "index.mts", "index.mjs"];
 
 /** What was sent, on top of the sources of the version before. */
@@ -484,12 +506,16 @@ function assertSameName(namespace: string, name: string, input: FunctionInput): 
 
 function assertSourceFits({ files }: Sources, { sourceFileBytes, sourceBytes }: DeployLimits): void {
   const encoder = new TextEncoder();
+  // A bundle is as large as all that is in it.
+  const fileMaxBytes = ORIGINAL in files ? sourceBytes : sourceFileBytes;
   let total = 0;
   for (const [path, code] of Object.entries(files)) {
     const byteCount = encoder.encode(code).length;
-    total += byteCount;
-    if (byteCount > sourceFileBytes) {
-      throw tooLarge(`file "${path}" has ${byteCount} bytes`, sourceFileBytes, byteCount);
+    // The code that a bundle was made of is only kept.
+    if (path !== ORIGINAL) total += byteCount;
+    if (byteCount > fileMaxBytes) {
+      const which = path === ORIGINAL ? '"original_code"' : `file "${path}"`;
+      throw tooLarge(`${which} has ${byteCount} bytes`, fileMaxBytes, byteCount);
     }
   }
   if (total > sourceBytes) throw tooLarge(`its files have ${total} bytes together`, sourceBytes, total);

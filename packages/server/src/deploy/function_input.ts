@@ -7,7 +7,8 @@ import { functionNameProblem, namespaceProblem, PlatformError } from "@fluxbase/
 import { z } from "zod";
 
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
-const FILE_PATH = /^(?!\/)(?!.*(^|\/)\.{1,2}(\/|$))[A-Za-z0-9_@.\-/]{1,200}$/;
+const FILE_PATH_MAX_CHARACTERS = 200;
+const FILE_PATH_PART = /^(?!\.{1,2}$)[A-Za-z0-9_@.-]+$/;
 const PROBLEMS_SHOWN_COUNT = 20;
 
 /** Text that every part of the platform can keep: Postgres knows no NUL, UTF-8 no half characters. */
@@ -24,25 +25,31 @@ const texts = z.custom<Record<string, string>>(
   { message: "must be an object whose values are strings without NUL" },
 );
 
+/** Null takes a setting away, so that the annotation or the default counts again; other fields it leaves as they are. */
 const FIELDS = {
   namespace: text,
   code: text.min(1, "must not be empty"),
   files: texts,
   description: text.max(1_000, "must have at most 1,000 characters").nullable(),
   enabled: flag,
-  timeout: z.number(),
-  timeout_seconds: z.number(),
-  memory: z.number(),
-  memory_limit_mb: z.number(),
-  max_response_bytes: z.number(),
+  timeout: z.number().nullable(),
+  timeout_seconds: z.number().nullable(),
+  memory: z.number().nullable(),
+  memory_limit_mb: z.number().nullable(),
+  max_response_bytes: z.number().nullable(),
   env: texts,
-  permissions: z.strictObject({ net: flag, env: flag, read: flag, write: flag }).partial(),
-  allow_net: flag,
-  allow_env: flag,
-  allow_read: flag,
-  allow_write: flag,
-  allow_unauthenticated: flag,
-  is_public: flag,
+  permissions: z.strictObject({
+    net: flag.nullable(),
+    env: flag.nullable(),
+    read: flag.nullable(),
+    write: flag.nullable(),
+  }).partial().nullable(),
+  allow_net: flag.nullable(),
+  allow_env: flag.nullable(),
+  allow_read: flag.nullable(),
+  allow_write: flag.nullable(),
+  allow_unauthenticated: flag.nullable(),
+  is_public: flag.nullable(),
   cors_origins: textOrList,
   cors_methods: textOrList,
   cors_headers: textOrList,
@@ -53,8 +60,8 @@ const FIELDS = {
   rate_limit_per_hour: z.number().nullable(),
   rate_limit_per_day: z.number().nullable(),
   cron_schedule: text.nullable(),
-  isolation: z.enum(["shared", "request"]),
-  disable_execution_logs: flag,
+  isolation: z.enum(["shared", "request"]).nullable(),
+  disable_execution_logs: flag.nullable(),
   is_bundled: flag,
   is_pre_bundled: flag,
   original_code: text,
@@ -66,8 +73,26 @@ export const functionCreateSchema = functionUpdateSchema.required({ name: true }
 export type FunctionInput = z.output<typeof functionUpdateSchema>;
 export type NewFunctionInput = z.output<typeof functionCreateSchema>;
 
+const NULL_IS_NOTHING: ReadonlySet<string> = new Set([
+  "namespace",
+  "code",
+  "files",
+  "enabled",
+  "env",
+  "permissions",
+  "is_bundled",
+  "is_pre_bundled",
+  "original_code",
+]);
+
+function withoutNulls(value: unknown): unknown {
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(Object.entries(value).filter(([name, one]) => one !== null || !NULL_IS_NOTHING.has(name)));
+}
+
 /** @throws {PlatformError} INVALID_ARGUMENT naming every field that is wrong */
-export function parseNewFunction(value: unknown): NewFunctionInput {
+export function parseNewFunction(sent: unknown): NewFunctionInput {
+  const value = withoutNulls(sent);
   const { data, error } = functionCreateSchema.safeParse(value);
   const problems = [...problemsOf(error, value), ...(isRecord(value) ? ownProblems(value) : [])];
   if (isRecord(value) && value["code"] === undefined && value["files"] === undefined) {
@@ -78,7 +103,8 @@ export function parseNewFunction(value: unknown): NewFunctionInput {
 }
 
 /** @throws {PlatformError} INVALID_ARGUMENT naming every field that is wrong */
-export function parseFunctionUpdate(value: unknown): FunctionInput {
+export function parseFunctionUpdate(sent: unknown): FunctionInput {
+  const value = withoutNulls(sent);
   const { data, error } = functionUpdateSchema.safeParse(value);
   const problems = [...problemsOf(error, value), ...(isRecord(value) ? ownProblems(value) : [])];
   if (data === undefined || problems.length > 0) throw invalidFunction(problems);
@@ -136,14 +162,33 @@ function ownProblems(value: Record<string, unknown>): string[] {
       );
     }
   }
-  for (const path of isRecord(files) ? Object.keys(files) : []) {
-    if (!FILE_PATH.test(path) || path === "__proto__") {
-      problems.push(
-        `${quoted(`files.${path}`)} is no path for a file: it must be relative and stay in the function's folder`,
-      );
-    }
-  }
+  if (isRecord(files)) problems.push(...fileProblems(files));
   return problems.filter((problem) => problem !== undefined);
+}
+
+function fileProblems(files: Readonly<Record<string, unknown>>): string[] {
+  const paths = Object.keys(files);
+  const folders = new Set(paths.flatMap((path) => [...path.matchAll(/\//g)].map(({ index }) => path.slice(0, index))));
+  return paths.flatMap((path) => {
+    const isPath = path.length <= FILE_PATH_MAX_CHARACTERS && path !== "__proto__" &&
+      path.split("/").every((part) => FILE_PATH_PART.test(part));
+    if (!isPath) {
+      return [
+        `${quoted(`files.${path}`)} is no path for a file: it must be relative and stay in the function's folder`,
+      ];
+    }
+    if (folders.has(path)) return [`${quoted(`files.${path}`)} is a file and a folder`];
+    if (path.endsWith(".wasm") && !isBase64(files[path])) return [`${quoted(`files.${path}`)} must be base64`];
+    return [];
+  });
+}
+
+function isBase64(value: unknown): boolean {
+  try {
+    return typeof value === "string" && Uint8Array.fromBase64(value).length > 0;
+  } catch {
+    return false;
+  }
 }
 
 function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {

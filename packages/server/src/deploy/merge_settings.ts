@@ -19,8 +19,9 @@ const NOT_YET: readonly (keyof FunctionInput)[] = ["cron_schedule"];
 const RATE_LIMIT_MAX = 1_000_000_000;
 
 /** @throws {PlatformError} INVALID_ARGUMENT naming every field that is wrong */
-export function mergeSettings(base: FunctionSettings, input: FunctionInput, bounds: SettingsBounds): FunctionSettings {
+export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bounds: SettingsBounds): FunctionSettings {
   const problems: string[] = [];
+  const input = withoutNulls(sent);
 
   /** One value that may come under two names. */
   function either<T>(first: keyof FunctionInput, second: keyof FunctionInput, a: T | undefined, b: T | undefined) {
@@ -74,18 +75,20 @@ export function mergeSettings(base: FunctionSettings, input: FunctionInput, boun
       problems.push(`"${name}" is not supported by this version of the server yet: leave it out`);
     }
   }
+  const permission = (name: keyof Permissions, alone: boolean | undefined) =>
+    either("permissions", `allow_${name}`, input.permissions?.[name] ?? undefined, alone) ?? base.permissions[name];
   const permissions: Permissions = {
-    net: either("permissions", "allow_net", input.permissions?.net, input.allow_net) ?? base.permissions.net,
-    env: either("permissions", "allow_env", input.permissions?.env, input.allow_env) ?? base.permissions.env,
-    read: either("permissions", "allow_read", input.permissions?.read, input.allow_read) ?? base.permissions.read,
-    write: either("permissions", "allow_write", input.permissions?.write, input.allow_write) ?? base.permissions.write,
+    net: permission("net", input.allow_net),
+    env: permission("env", input.allow_env),
+    read: permission("read", input.allow_read),
+    write: permission("write", input.allow_write),
   };
   const cors = {
-    origins: sent(listOf(input.cors_origins), base.cors.origins),
-    methods: sent(listOf(input.cors_methods), base.cors.methods),
-    headers: sent(listOf(input.cors_headers), base.cors.headers),
-    credentials: sent(input.cors_credentials, base.cors.credentials),
-    maxAgeSec: sent(input.cors_max_age, base.cors.maxAgeSec),
+    origins: listOf(input.cors_origins) ?? base.cors.origins,
+    methods: listOf(input.cors_methods) ?? base.cors.methods,
+    headers: listOf(input.cors_headers) ?? base.cors.headers,
+    credentials: input.cors_credentials ?? base.cors.credentials,
+    maxAgeSec: input.cors_max_age ?? base.cors.maxAgeSec,
   };
   if (cors.credentials === true && cors.origins?.includes("*")) {
     problems.push(
@@ -115,13 +118,15 @@ export function mergeSettings(base: FunctionSettings, input: FunctionInput, boun
   };
 }
 
-/** Null takes a value away; what was not sent stays. */
-function sent<T>(value: T | null | undefined, before: T | null): T | null {
-  return value === undefined ? before : value;
+type WithoutNulls = { readonly [Name in keyof FunctionInput]?: Exclude<FunctionInput[Name], null> };
+
+/** Null takes away what was given (./given_settings.ts): here it is as if nothing were sent. */
+function withoutNulls(input: FunctionInput): WithoutNulls {
+  return Object.fromEntries(Object.entries(input).filter(([, value]) => value !== null));
 }
 
-function listOf(value: string | readonly string[] | null | undefined): readonly string[] | null | undefined {
-  if (value === undefined || value === null) return value;
+function listOf(value: string | readonly string[] | undefined): readonly string[] | undefined {
+  if (value === undefined) return undefined;
   const items = typeof value === "string" ? value.split(",") : value;
   return items.map((item) => item.trim()).filter((item) => item !== "");
 }
@@ -159,8 +164,8 @@ export function fieldsOfText(text: string | null | undefined, problems: string[]
 function rateLimitsOf(before: readonly RateLimit[], fields: LimitFields): readonly RateLimit[] {
   return (Object.keys(UNITS) as LimitField[]).flatMap((name) => {
     const per = UNITS[name];
-    const limit = sent(fields[name], before.find((one) => one.per === per)?.limit ?? null);
-    return limit === null ? [] : [{ limit, per }];
+    const limit = fields[name] === undefined ? before.find((one) => one.per === per)?.limit : fields[name];
+    return limit === undefined || limit === null ? [] : [{ limit, per }];
   });
 }
 

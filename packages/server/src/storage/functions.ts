@@ -199,6 +199,28 @@ export async function deleteFunction(db: Db, functionId: string): Promise<boolea
   return numUpdatedRows > 0n;
 }
 
+/**
+ * Takes the latest deletion of a name back.
+ *
+ * @returns its id; undefined when nothing of that name is kept. A unique violation means that the name is taken again.
+ */
+export async function restoreFunction(db: Db, namespace: string, name: string): Promise<string | undefined> {
+  const row = await db.updateTable("fluxbase.functions").set({ deleted_at: null, updated_at: sql<Date>`now()` })
+    .where("id", "=", ({ selectFrom }) =>
+      selectFrom("fluxbase.functions").select("id")
+        .where("namespace", "=", namespace).where("name", "=", name).where("deleted_at", "is not", null)
+        .orderBy("deleted_at", "desc").limit(1))
+    .where("deleted_at", "is not", null).returning("id").executeTakeFirst();
+  return row?.id;
+}
+
+/** Functions that were deleted so long ago, with all their versions; returns how many. */
+export async function purgeFunctions(db: Db, days: number): Promise<number> {
+  const { numDeletedRows } = await db.deleteFrom("fluxbase.functions")
+    .where("deleted_at", "<", sql<Date>`now() - make_interval(days => ${days})`).executeTakeFirst();
+  return Number(numDeletedRows);
+}
+
 /** Everything the catalog holds, or the row of one function; a deleted function has none. */
 export async function listLiveFunctions(db: Db, functionId?: string): Promise<LiveFunctionRow[]> {
   let query = db.selectFrom("fluxbase.functions as f")

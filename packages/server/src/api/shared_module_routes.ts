@@ -83,7 +83,8 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, saving }: SharedM
     await sharedModules.read(namespace, path);
     if (force !== "true") {
       const users = await sharedModules.usersOf(namespace, path);
-      if (users.length > 0) throw inUse(path, users.length, visible(call, users));
+      const names = visible(call, users);
+      if (users.length > 0) throw inUse(path, names, names.length < users.length);
     }
     await saving({ namespace, modulePath: path }, () => sharedModules.remove(namespace, path));
     const rebuilding = visible(call, await rebuilder.start());
@@ -151,10 +152,13 @@ function visible({ caller }: ApiCall, places: readonly FunctionPlace[]): string[
     .map(({ namespace, name }) => `${namespace}/${name}`);
 }
 
-function inUse(path: string, count: number, names: readonly string[]): PlatformError {
+function inUse(path: string, names: readonly string[], hasHidden: boolean): PlatformError {
   const shown = names.slice(0, 10);
-  const rest = count - shown.length;
-  const users = [...shown, ...(rest === 0 ? [] : [`${rest} ${shown.length === 0 ? "functions" : "more"}`])].join(", ");
+  const users = [
+    ...shown,
+    ...(names.length > shown.length ? [`${names.length - shown.length} more`] : []),
+    ...(hasHidden ? ["functions of other namespaces"] : []),
+  ].join(", ");
   return new PlatformError(
     "MODULE_IN_USE",
     `Cannot delete shared module "${path}": it is used by ${users}; change them first, or send force=true`,

@@ -20,6 +20,7 @@ import { type CatalogChange, startCatalog } from "./catalog/catalog.ts";
 import type { Config } from "./config/config.ts";
 import { type LocalSecrets, readLocalSecrets } from "./config/local_secrets.ts";
 import { systemClock, withDeadline } from "./core/clock.ts";
+import { createDeadlines } from "./core/deadlines.ts";
 import { InvariantError } from "./core/invariant.ts";
 import type { Log } from "./core/log.ts";
 import type { Secret } from "./core/secret.ts";
@@ -38,7 +39,8 @@ import { type Fence, FENCES } from "../sandbox_runtime/harden.ts";
 import { landlockVersion } from "../sandbox_runtime/landlock.ts";
 import { createClientAddresses } from "./ratelimit/client_address.ts";
 import { startPostgresCounters } from "./ratelimit/postgres_counters.ts";
-import { createRateLimiter } from "./ratelimit/rate_limiter.ts";
+import { type Counters, createRateLimiter, type RateLimiter } from "./ratelimit/rate_limiter.ts";
+import { startRedisCounters } from "./ratelimit/redis_counters.ts";
 import { startEgress } from "./sandbox/egress.ts";
 import { makeRunDir } from "./sandbox/run_dir.ts";
 import { type SandboxPool, startSandboxPool } from "./sandbox/sandbox_pool.ts";
@@ -153,10 +155,12 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const fences = await checkFences(sandboxes, config, log);
   const versions = createVersionSource({ catalog, envStore, serverEnv: config.functionEnv, place });
   catalog.subscribe((change) => followChange(change, { sandboxes, versions, prewarm: config.prewarm }));
+  const store = startCounterStore(config, db, log);
+  if (store !== undefined) parts.use(store);
   const rateLimiter = createRateLimiter({
     clock,
     log,
-    ...(config.rateLimitStore === "memory" ? {} : { shared: parts.use(startPostgresCounters(db)) }),
+    ...(store === undefined ? {} : { shared: { store, deadlines: parts.use(createDeadlines(clock)) } }),
   });
   const gateway = parts.use(createGateway(
     {
@@ -193,7 +197,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       ...systemRoutes({
         version: VERSION,
         limits,
-        readiness: () => readinessOf({ database, sandboxes, fences }),
+        readiness: () => readinessOf({ database, sandboxes, fences, rateLimiter }),
       }),
       ...keyRoutes({ db, keys }),
       ...executionRoutes({ db, catalog, executions }),
@@ -369,8 +373,25 @@ async function checkFences(sandboxes: SandboxPool, config: Config, log: Log): Pr
   return { standing, missing };
 }
 
+/** Undefined: each server counts for itself. */
+function startCounterStore(
+  { rateLimitStore, redisUrl }: Config,
+  db: Database["db"],
+  log: Log,
+): Counters & Disposable | undefined {
+  if (rateLimitStore === "memory") return undefined;
+  return redisUrl === null || rateLimitStore === "postgres"
+    ? startPostgresCounters(db)
+    : startRedisCounters({ url: redisUrl, log });
+}
+
 async function readinessOf(
-  { database, sandboxes, fences }: { database: Database; sandboxes: SandboxPool; fences: Fences },
+  { database, sandboxes, fences, rateLimiter }: {
+    database: Database;
+    sandboxes: SandboxPool;
+    fences: Fences;
+    rateLimiter: RateLimiter;
+  },
 ): Promise<Readiness> {
   const answers = await withDeadline(pingDatabase(database.db), READY_PING_MS, () => new Error("No answer"))
     .then(() => true, () => false);
@@ -387,6 +408,7 @@ async function readinessOf(
         memory_mib: memoryMiB,
       },
       fences,
+      rate_limits: rateLimiter.counts,
     },
   };
 }

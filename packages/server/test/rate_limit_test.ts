@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { SignJWT } from "jose";
 import { sql } from "kysely";
+import { redisProgram, startRedis } from "./support/redis.ts";
 import { eventually, platformTest, type TestPlatform, withTestPlatform } from "./support/platform.ts";
 
 const GUIDE = `/**
@@ -144,25 +145,82 @@ platformTest("a trusted proxy says where a request comes from", async (platform)
   });
 }, { FLUXBASE_SERVER_TRUSTED_PROXIES: "127.0.0.1" });
 
+/** 16 connections that hammer both servers with 320 calls. */
+async function hammer(platform: TestPlatform, other: TestPlatform): Promise<void> {
+  await platform.deploy("fn", HANDLER, { rate_limit: "100/min" });
+  await eventually(async () => (await other.call("fn", { method: "OPTIONS" })).status === 204);
+  await inOneWindow();
+  const lanes = Array.from({ length: 16 }, async (_, lane) => {
+    const counts: Record<number, number> = {};
+    for (let index = 0; index < 20; index += 1) {
+      const response = await ((lane + index) % 2 === 0 ? platform : other).call("fn");
+      counts[response.status] = (counts[response.status] ?? 0) + 1;
+      await response.body?.cancel();
+    }
+    return counts;
+  });
+  const results = await Promise.all(lanes);
+  const sum = (status: number) => results.reduce((total, counts) => total + (counts[status] ?? 0), 0);
+  assert.deepEqual([sum(200), sum(429)], [100, 220]);
+}
+
 platformTest("two servers on one database count together: exactly as many as there are", async (platform) => {
-  await withTestPlatform(async (other) => {
-    await platform.deploy("fn", HANDLER, { rate_limit: "100/min" });
-    await eventually(async () => (await other.call("fn", { method: "OPTIONS" })).status === 204);
-    await inOneWindow();
-    // 16 connections that hammer both.
-    const lanes = Array.from({ length: 16 }, async (_, lane) => {
-      const counts: Record<number, number> = {};
-      for (let index = 0; index < 20; index += 1) {
-        const response = await ((lane + index) % 2 === 0 ? platform : other).call("fn");
-        counts[response.status] = (counts[response.status] ?? 0) + 1;
-        await response.body?.cancel();
-      }
-      return counts;
-    });
-    const results = await Promise.all(lanes);
-    const sum = (status: number) => results.reduce((total, counts) => total + (counts[status] ?? 0), 0);
-    assert.deepEqual([sum(200), sum(429)], [100, 220]);
-  }, { DATABASE_URL: platform.databaseUrl.reveal() });
+  await withTestPlatform((other) => hammer(platform, other), { DATABASE_URL: platform.databaseUrl.reveal() });
+});
+
+Deno.test({
+  name: "two servers on one Redis count together, and each for itself while it hangs or is gone",
+  // It needs the program: `apt-get install redis-server`.
+  ignore: await redisProgram() === undefined,
+  async fn(test) {
+    const steps = { sanitizeOps: false, sanitizeResources: false };
+    await using redis = await startRedis();
+    const env = { FLUXBASE_REDIS_URL: redis.url };
+    await withTestPlatform(async (platform) => {
+      const counts = async () => (await platform.api("GET", "/health/ready")).body.rate_limits;
+      await eventually(() => platform.logLines.some((line) => line.includes("counted in Redis")));
+      await withTestPlatform(async (other) => {
+        await eventually(() => other.logLines.some((line) => line.includes("counted in Redis")));
+        await test.step({ name: "exactly as many as there are", fn: () => hammer(platform, other), ...steps });
+      }, { ...env, DATABASE_URL: platform.databaseUrl.reveal() });
+
+      await platform.deploy("two", HANDLER, { rate_limit: "2/min,3/day" });
+      await test.step({
+        name: "a Redis that hangs holds nobody up, and is used again when it goes on",
+        async fn() {
+          await inOneWindow();
+          redis.signal("SIGSTOP");
+          const beganMs = performance.now();
+          assert.deepEqual(await statusesOf(times(5, () => platform.call("two"))), { 200: 2, 429: 3 });
+          assert.deepEqual(await statusesOf(times(5, () => platform.call("two"))), { 429: 5 });
+          assert.ok(performance.now() - beganMs < 5_000);
+          assert.equal(await counts(), "local");
+          assert.ok(platform.logLines.some((line) => line.includes("this server counts for itself")));
+          redis.signal("SIGCONT");
+          await eventually(async () => {
+            await (await platform.call("two")).body?.cancel();
+            return await counts() === "shared";
+          });
+        },
+        ...steps,
+      });
+      await test.step({
+        name: "a Redis that was killed, and started again empty",
+        async fn() {
+          await platform.deploy("three", HANDLER, { rate_limit: "2/day" });
+          await redis.end("SIGKILL");
+          assert.deepEqual(await statusesOf(times(3, () => platform.call("three"))), { 200: 2, 429: 1 });
+          assert.equal(await counts(), "local");
+          await redis.start();
+          await eventually(async () => {
+            await (await platform.call("three")).body?.cancel();
+            return await counts() === "shared";
+          });
+        },
+        ...steps,
+      });
+    }, env);
+  },
 });
 
 platformTest("while the store does not answer, a server counts for itself and says so", async (platform) => {

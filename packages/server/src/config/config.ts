@@ -39,7 +39,9 @@ export interface Config {
   readonly cors: CorsPolicy;
   readonly functionsEnabled: boolean;
   readonly trustedProxies: readonly AddressRange[];
-  readonly rateLimitStore: "memory" | "postgres";
+  readonly rateLimitStore: "memory" | "postgres" | "redis";
+  /** Given when it is the store of rate limits. */
+  readonly redisUrl: Secret | null;
   readonly functionsDir: string | null;
   readonly autoLoadOnBoot: boolean;
   readonly watch: boolean;
@@ -126,6 +128,14 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
       `${SETTINGS.corsCredentials.env} is true, but ${SETTINGS.corsOrigins.env} allows every origin; list the origins by name; for example: ${SETTINGS.corsOrigins.example}`,
     );
   }
+  const redisUrl = get(SETTINGS.redisUrl);
+  const rateLimitStore = get(SETTINGS.rateLimitStore) ??
+    (redisUrl !== null ? "redis" : database !== null ? "postgres" : "memory");
+  if (rateLimitStore === "redis" && redisUrl === null) {
+    problems.push(
+      `${SETTINGS.redisUrl.env} is missing: ${SETTINGS.rateLimitStore.env} is redis; for example: ${SETTINGS.redisUrl.example}`,
+    );
+  }
   const embeddedPort = get(SETTINGS.embeddedPort);
   const config: Config = {
     listen: get(SETTINGS.address),
@@ -139,7 +149,8 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     cors,
     functionsEnabled: get(SETTINGS.functionsEnabled),
     trustedProxies: get(SETTINGS.trustedProxies) ?? [],
-    rateLimitStore: get(SETTINGS.rateLimitStore) ?? (database === null ? "memory" : "postgres"),
+    rateLimitStore,
+    redisUrl,
     functionsDir: get(SETTINGS.functionsDir),
     autoLoadOnBoot: get(SETTINGS.autoLoadOnBoot),
     watch: get(SETTINGS.watch),

@@ -104,6 +104,14 @@ export const postgresUrl: Parser<Secret> = {
   },
 };
 
+export const redisUrl: Parser<Secret> = {
+  expected: "a URL that starts with redis:// or rediss://",
+  parse(text) {
+    const url = URL.parse(text);
+    return url !== null && /^rediss?:$/.test(url.protocol) ? new Secret(text) : undefined;
+  },
+};
+
 export function secretText(minCharacters: number): Parser<Secret> {
   return {
     expected: `at least ${minCharacters} characters long`,

@@ -20,6 +20,7 @@ import {
   oneOf,
   type Parser,
   postgresUrl,
+  redisUrl,
   secretText,
 } from "./parsers.ts";
 import { FENCES } from "../../sandbox_runtime/harden.ts";
@@ -277,11 +278,20 @@ export const SETTINGS = {
   rateLimitStore: setting({
     env: "FLUXBASE_RATE_LIMIT_STORE",
     yaml: "rate_limit.store",
-    parser: oneOf("memory", "postgres"),
+    parser: oneOf("memory", "postgres", "redis"),
     default: null,
     example: "postgres",
     about:
-      "Where calls of functions with rate limits are counted: in each server, or in the database for all together. Default: postgres with an external database, else memory.",
+      "Where calls of functions with rate limits are counted: in each server, or in the database or in Redis for all together. Default: redis with FLUXBASE_REDIS_URL, else postgres with an external database, else memory.",
+  }),
+  redisUrl: setting<Secret>({
+    env: "FLUXBASE_REDIS_URL",
+    yaml: "redis.url",
+    parser: redisUrl,
+    default: null,
+    example: "redis://user:password@redis.internal:6379/0",
+    about: "Redis 6 or later, or Valkey, that counts rate limits for several servers.",
+    isSecret: true,
   }),
   sandboxUidBase: setting({
     env: "FLUXBASE_SANDBOX_UID_BASE",

@@ -16,7 +16,7 @@ const LINES: readonly (readonly string[])[] = [
   ["platform.ts"],
   ["config", "gateway", "api", "files", "scheduler"],
   ["invoke", "deploy"],
-  ["auth", "bundler", "catalog", "executions", "ratelimit", "sandbox", "secrets", "tables"],
+  ["audit", "auth", "bundler", "catalog", "executions", "ratelimit", "sandbox", "secrets", "tables"],
   ["storage"],
   ["core"],
   ["sandbox_runtime"],

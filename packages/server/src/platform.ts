@@ -6,12 +6,14 @@
 import { join, resolve } from "node:path";
 import { PlatformError } from "@fluxbase/contract";
 import { createApi } from "./api/api.ts";
+import { auditRoutes } from "./api/audit_routes.ts";
 import { executionRoutes } from "./api/execution_routes.ts";
 import { functionRoutes } from "./api/function_routes.ts";
 import { keyRoutes } from "./api/key_routes.ts";
 import { sharedModuleRoutes } from "./api/shared_module_routes.ts";
 import { syncRoutes } from "./api/sync_routes.ts";
 import { type Readiness, systemRoutes } from "./api/system_routes.ts";
+import { startAuditLog } from "./audit/audit_log.ts";
 import { createAuthenticator } from "./auth/authenticator.ts";
 import { generateKey, hashKey, keyPrefixOf, startKeyStore } from "./auth/keys.ts";
 import { createTokens, type Tokens } from "./auth/tokens.ts";
@@ -25,7 +27,6 @@ import { InvariantError } from "./core/invariant.ts";
 import type { Log } from "./core/log.ts";
 import type { Secret } from "./core/secret.ts";
 import { createDeployer } from "./deploy/deploy.ts";
-import { startPurging } from "./deploy/purge.ts";
 import { createRebuilder } from "./deploy/rebuild.ts";
 import { createSharedModules } from "./deploy/shared_modules.ts";
 import { startExecutionLog } from "./executions/execution_log.ts";
@@ -37,7 +38,7 @@ import { type HttpServer, type RequestHandler, startHttpServer } from "./gateway
 import { createVersionSource, versionKey, type VersionSource } from "./invoke/version_source.ts";
 import { type Fence, FENCES } from "../sandbox_runtime/harden.ts";
 import { landlockVersion } from "../sandbox_runtime/landlock.ts";
-import { createClientAddresses } from "./ratelimit/client_address.ts";
+import { clientOf, createClientAddresses } from "./ratelimit/client_address.ts";
 import { startPostgresCounters } from "./ratelimit/postgres_counters.ts";
 import { type Counters, createRateLimiter, type RateLimiter } from "./ratelimit/rate_limiter.ts";
 import { startRedisCounters } from "./ratelimit/redis_counters.ts";
@@ -52,6 +53,7 @@ import { startEmbeddedPostgres } from "./storage/embedded/embedded_postgres.ts";
 import { insertKey } from "./storage/keys.ts";
 import { startListener } from "./storage/listener.ts";
 import { migrate } from "./storage/migrate.ts";
+import { startPurging } from "./storage/purge.ts";
 import { StartError } from "./storage/start_error.ts";
 
 export interface Platform {
@@ -162,8 +164,11 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     log,
     ...(store === undefined ? {} : { shared: { store, deadlines: parts.use(createDeadlines(clock)) } }),
   });
+  const audit = parts.use(startAuditLog({ db, clock, log }));
+  const clientAddresses = createClientAddresses(config.trustedProxies);
   const gateway = parts.use(createGateway(
     {
+      audit,
       clock,
       log,
       catalog,
@@ -172,7 +177,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       versions,
       executions,
       rateLimiter,
-      clientAddresses: createClientAddresses(config.trustedProxies),
+      clientAddresses,
       requestBodyMaxBytes: limits.requestBodyBytes,
     },
     { place, cors: config.cors, functionsEnabled: config.functionsEnabled, development: config.development },
@@ -180,13 +185,14 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const sharedModules = createSharedModules({ db });
   const deployer = createDeployer({ db, catalog, bundler, envStore, sharedModules, limits });
   const rebuilder = parts.use(createRebuilder({ deployer, sharedModules, log }));
-  parts.use(startPurging({ db, log }));
+  parts.use(startPurging({ db, log, auditLogDays: config.auditLogDays }));
   const folder = functionsDir === null ? undefined : createFunctionsFolder({ dir: functionsDir, db, deployer, log });
   const loader = functionsDir === null || folder === undefined
     ? undefined
     : parts.use(createLoader({ dir: functionsDir, db, folder, deployer, sharedModules, rebuilder, clock, log }));
   const api = createApi({
     authenticator,
+    audit,
     log,
     place,
     cors: config.cors,
@@ -200,6 +206,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
         readiness: () => readinessOf({ database, sandboxes, fences, rateLimiter }),
       }),
       ...keyRoutes({ db, keys }),
+      ...auditRoutes({ db, audit }),
       ...executionRoutes({ db, catalog, executions }),
       ...sharedModuleRoutes({
         sharedModules,
@@ -223,7 +230,9 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     ],
   });
 
-  place.handle = (request, connection) => gateway.handle(request, connection) ?? api.handle(request);
+  place.handle = (request, connection) =>
+    gateway.handle(request, connection) ??
+      api.handle(request, clientOf(clientAddresses, connection, request.headers));
   if (loader !== undefined && config.autoLoadOnBoot) await loadOnBoot(loader, log);
   // What a server left behind that ended in the middle of it.
   await rebuilder.start();

@@ -1,13 +1,15 @@
 /**
  * The control plane's HTTP: looks a route up, checks who asks, answers in JSON.
  *
- * Owns: routing, access by the table, 404 and 405, how answers and errors look.
+ * Owns: routing, access by the table, 404 and 405, how answers and errors look, and that each change is audited.
  * Does not own: what the routes do (./*_routes.ts).
  *
  * @module
  */
-import { type CorsPolicy, PlatformError } from "@fluxbase/contract";
+import { type CorsPolicy, DEFAULT_NAMESPACE, PlatformError } from "@fluxbase/contract";
 import { Hono } from "hono";
+import type { AuditLog, RequestFacts } from "../audit/audit_log.ts";
+import { changesBetween } from "../audit/changes.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
 import type { Caller } from "../auth/caller.ts";
 import { assertAdmin, assertCredential, assertMay } from "../auth/permissions.ts";
@@ -18,11 +20,12 @@ import { requestIdOf } from "../core/request_id.ts";
 import { asDatabaseError } from "../storage/db.ts";
 import { readJsonBody } from "./json_body.ts";
 import { openApiDocument } from "./openapi.ts";
-import type { ApiAnswer, Route } from "./route.ts";
+import type { ApiAnswer, ApiCall, Route } from "./route.ts";
 
 export interface ApiOptions {
   readonly routes: readonly Route[];
   readonly authenticator: Authenticator;
+  readonly audit: AuditLog;
   readonly log: Log;
   readonly cors: CorsPolicy;
   /** The public URL of the server. */
@@ -33,7 +36,17 @@ export interface ApiOptions {
 }
 
 export interface Api {
-  handle(request: Request): Promise<Response>;
+  /** The address is that of the client. */
+  handle(request: Request, address: string): Promise<Response>;
+}
+
+type Facts = RequestFacts & { readonly request: Request };
+
+interface Audited {
+  readonly facts: Facts;
+  readonly call: ApiCall;
+  readonly action: string;
+  readonly asked: Readonly<Record<string, unknown>>;
 }
 
 const PREFIX = "/api/v1";
@@ -46,13 +59,13 @@ export function createApi(options: ApiOptions): Api {
     options.cors,
   );
   const routes = [...options.routes, documentRoute()];
-  const app = new Hono({ strict: false });
+  const app = new Hono<{ Bindings: Facts }>({ strict: false });
   for (const route of routes) {
     const places = AT_ROOT.includes(route.path) ? [PREFIX + route.path, route.path] : [PREFIX + route.path];
     for (const place of places) {
       app.on(route.method, toHono(place), async (context) => {
-        const request = context.req.raw;
-        return await answer(request, () => run(route, request, context.req.param()));
+        const facts = context.env;
+        return await answer(facts, () => run(route, facts, context.req.param()));
       });
     }
   }
@@ -64,9 +77,9 @@ export function createApi(options: ApiOptions): Api {
     const allowed = routes.filter((route) => PREFIX + route.path === path || route.path === path).map(({ method }) =>
       method
     );
-    app.all(toHono(path), (context) => answer(context.req.raw, () => refuseMethod(context.req.raw, allowed)));
+    app.all(toHono(path), (context) => answer(context.env, () => refuseMethod(context.req.raw, allowed)));
   }
-  app.notFound((context) => notFound(context.req.raw));
+  app.notFound((context) => notFound(context.env));
 
   function documentRoute(): Route {
     return {
@@ -86,21 +99,53 @@ export function createApi(options: ApiOptions): Api {
     };
   }
 
-  async function run(route: Route, request: Request, params: Record<string, string>): Promise<ApiAnswer> {
+  async function run(route: Route, facts: Facts, params: Record<string, string>): Promise<ApiAnswer> {
+    const { request, requestId } = facts;
+    const action = `${route.method} ${route.path.replace("*}", "}")}`;
+    const query = new URL(request.url).searchParams;
+    const asked = { namespace: query.get("namespace") || DEFAULT_NAMESPACE, ...params };
+    const target = targetOf(route, asked);
     if (!options.functionsEnabled && route.path.includes("/functions")) throw featureDisabled();
-    const caller = await options.authenticator.authenticate(request.headers);
-    assertAccess(route, caller);
-    return route.handle({
+    let caller: Caller | undefined;
+    try {
+      caller = await options.authenticator.authenticate(request.headers);
+      assertAccess(route, caller);
+    } catch (error) {
+      options.audit.noteRefusal(facts, { action, target, caller }, error);
+      throw error;
+    }
+    const call: ApiCall = {
       caller,
-      requestId: requestIdOf(request.headers),
+      requestId,
       params,
-      query: new URL(request.url).searchParams,
+      query,
       body: () => readJsonBody(request, options.bodyMaxBytes),
-    });
+    };
+    return isManagement(route) ? await runAudited(route, { facts, call, action, asked }) : await route.handle(call);
   }
 
-  async function answer(request: Request, work: () => ApiAnswer | Promise<ApiAnswer>): Promise<Response> {
-    const requestId = requestIdOf(request.headers);
+  async function runAudited(route: Route, { facts, call, action, asked }: Audited): Promise<ApiAnswer> {
+    const { caller } = call;
+    const before = await route.audit?.before?.(call).catch(() => undefined);
+    try {
+      const { status, body } = await route.handle(call);
+      const target = targetOf(route, { ...asked, ...before, ...(isRecord(body) ? body : {}) });
+      const changes = route.audit === undefined ? null : changesBetween(before, body);
+      await options.audit.note(facts, { action, target, caller }, { status, code: null, changes });
+      return { status, body };
+    } catch (error) {
+      const known = asDatabaseError(error);
+      const { status, code } = known instanceof PlatformError ? known : { status: 500, code: "INTERNAL" };
+      const target = targetOf(route, asked);
+      await options.audit.note(facts, { action, target, caller }, { status, code, changes: null });
+      throw error;
+    }
+  }
+
+  async function answer(
+    { request, requestId }: Facts,
+    work: () => ApiAnswer | Promise<ApiAnswer>,
+  ): Promise<Response> {
     const common = [...cors.headers(request.headers.get("origin")), ["x-request-id", requestId]] as [string, string][];
     try {
       const { status, body } = await work();
@@ -112,8 +157,7 @@ export function createApi(options: ApiOptions): Api {
     }
   }
 
-  function notFound(request: Request): Response {
-    const requestId = requestIdOf(request.headers);
+  function notFound({ request, requestId }: Facts): Response {
     const body = { error: "Not Found", code: "NOT_FOUND", path: new URL(request.url).pathname, request_id: requestId };
     return new Response(JSON.stringify(body), {
       status: 404,
@@ -126,12 +170,13 @@ export function createApi(options: ApiOptions): Api {
   }
 
   return {
-    async handle(request) {
+    async handle(request, address) {
+      const requestId = requestIdOf(request.headers);
       if (request.method === "OPTIONS") {
-        const headers = [...cors.preflight(request.headers), ["x-request-id", requestIdOf(request.headers)]];
+        const headers = [...cors.preflight(request.headers), ["x-request-id", requestId]];
         return new Response(null, { status: 204, headers: headers as [string, string][] });
       }
-      return await app.fetch(request);
+      return await app.fetch(request, { request, requestId, address, headers: request.headers });
     },
   };
 }
@@ -148,6 +193,19 @@ function assertAccess({ access }: Route, caller: Caller): void {
     default:
       return assertMay(caller, access);
   }
+}
+
+/** What changes something and is not for everybody. */
+function isManagement({ method, access }: Route): boolean {
+  return method !== "GET" && access !== "public" && access !== "credential";
+}
+
+function targetOf(route: Route, facts: Readonly<Record<string, unknown>>): string | null {
+  return route.audit?.target(facts) ?? null;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function refuseMethod(request: Request, allowed: readonly string[]): never {

@@ -19,7 +19,7 @@ import type { Database } from "../storage/db.ts";
 import { type FunctionWithVersion, listFunctions } from "../storage/functions.ts";
 import { detailsOf, summaryOf, versionDetailsOf, versionOf } from "./function_view.ts";
 import { choiceParam, parseQuery, textParam } from "./query.ts";
-import { type ApiCall, authorOf, type Route } from "./route.ts";
+import { type ApiCall, type Audit, authorOf, type Route } from "./route.ts";
 import {
   functionDetailsSchema,
   functionSummarySchema,
@@ -134,6 +134,13 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
     return { status: 200, body: detailsOf(restored) };
   }
 
+  const changing: Audit = {
+    async before(call) {
+      const { namespace, name } = functionOf(call);
+      return detailsOf(await deployer.read(namespace, name));
+    },
+    target: placeOf,
+  };
   const routes: Route[] = [
     {
       method: "GET",
@@ -150,6 +157,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
       summary:
         "Creates a function; a source that does not build is stored with bundle_error, or refused with strict=true",
       access: "functions:write",
+      audit: { target: placeOf },
       query: writeQuery,
       body: functionCreateSchema,
       answer: { status: 201, schema: functionDetailsSchema },
@@ -172,6 +180,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
         path,
         summary: "Updates a function: fields that are sent replace, the others stay",
         access: "functions:write",
+        audit: changing,
         query: writeQuery,
         body: functionUpdateSchema,
         answer: { status: 200, schema: functionDetailsSchema },
@@ -182,6 +191,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
         path,
         summary: "Deletes a function; it can be restored for 30 days",
         access: "functions:write",
+        audit: changing,
         query: namespaceQuery,
         answer: { status: 204 },
         handle: remove,
@@ -209,6 +219,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
         path: `${path}/rollback`,
         summary: "Makes an earlier version live at once, as it was built",
         access: "functions:write",
+        audit: changing,
         query: namespaceQuery,
         body: rollbackSchema,
         answer: { status: 200, schema: functionDetailsSchema },
@@ -219,6 +230,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
         path: `${path}/restore`,
         summary: "Takes the deletion of a function back, with all its versions",
         access: "functions:write",
+        audit: { target: placeOf },
         query: namespaceQuery,
         answer: { status: 200, schema: functionDetailsSchema },
         handle: restore,
@@ -234,6 +246,10 @@ export function functionOf({ params, query }: ApiCall): { namespace: string; nam
     namespace: params["namespace"] ?? (query.get("namespace") || DEFAULT_NAMESPACE),
     name: params["name"] ?? "",
   };
+}
+
+function placeOf({ namespace, name }: Readonly<Record<string, unknown>>): string | undefined {
+  return name === undefined ? undefined : `${namespace}/${name}`;
 }
 
 function isVisible(caller: Caller, { function: fn, version }: FunctionWithVersion): boolean {

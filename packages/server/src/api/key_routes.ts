@@ -17,7 +17,7 @@ import {
   type StoredKey,
   updateKey,
 } from "../storage/keys.ts";
-import { type ApiCall, authorOf, type Route } from "./route.ts";
+import { type ApiCall, type Audit, authorOf, type Route } from "./route.ts";
 import { keySchema } from "./schemas.ts";
 
 const KNOWN_SCOPES: readonly string[] = ["*", ...SCOPES, ...new Set(SCOPES.map((scope) => `${scope.split(":")[0]}:*`))];
@@ -136,6 +136,8 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
     }
 
     const one = `${base}/{id}`;
+    const making: Audit = { target: idOfView };
+    const changing: Audit = { before: async (call) => keyView(await read(call)), target: idOfView };
     const answer = { status: 200, schema: keySchema };
     return [
       {
@@ -151,6 +153,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
         path: base,
         summary: `Makes a ${words}; this answer is the only one that has it`,
         access: "admin",
+        audit: making,
         body: createSchema,
         answer: { status: 201, schema: keySchema },
         handle: create,
@@ -168,6 +171,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
         path: one,
         summary: `Changes name, scopes, namespaces or expiry of a ${words}`,
         access: "admin",
+        audit: changing,
         body: updateSchema,
         answer,
         handle: update,
@@ -177,6 +181,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
         path: `${one}/revoke`,
         summary: `Revokes a ${words} for ever`,
         access: "admin",
+        audit: changing,
         answer,
         handle: revoke,
       },
@@ -185,6 +190,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
         path: `${one}/rotate`,
         summary: `Gives a ${words} another value; the old one is refused at once`,
         access: "admin",
+        audit: changing,
         answer,
         handle: rotate,
       },
@@ -193,11 +199,16 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
         path: one,
         summary: `Deletes a ${words}`,
         access: "admin",
+        audit: changing,
         answer: { status: 204 },
         handle: remove,
       },
     ];
   });
+}
+
+function idOfView({ id }: Readonly<Record<string, unknown>>): string | undefined {
+  return typeof id === "string" ? id : undefined;
 }
 
 function keyView(stored: StoredKey): Key {

@@ -24,7 +24,17 @@ export interface Route {
   readonly body?: z.ZodType;
   /** For the document: the answer that is not an error. */
   readonly answer: { readonly status: number; readonly schema?: z.ZodType };
+  /** What the audit log keeps besides that the call was made; without, nothing of what it changed. */
+  readonly audit?: Audit;
   handle(call: ApiCall): ApiAnswer | Promise<ApiAnswer>;
+}
+
+/** Views as the API shows them, without values of secrets. The body of the answer is the one after. */
+export interface Audit {
+  /** What is there before; undefined or a rejection where there is nothing. */
+  readonly before?: (call: ApiCall) => Promise<object | undefined>;
+  /** What it is about, from a view or the parameters of the path. */
+  target(facts: Readonly<Record<string, unknown>>): string | undefined;
 }
 
 export interface ApiCall {

@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  type AuditEntry,
   type BuildProblem,
   ERRORS,
   type Execution,
@@ -220,5 +221,22 @@ export const logEntrySchema = z.object({
   line_number: z.int(),
   fields: z.record(z.string(), z.unknown()).nullable(),
 }) satisfies z.ZodType<LogEntry>;
+
+export const auditEntrySchema = z.object({
+  id: z.string(),
+  timestamp: z.iso.datetime(),
+  request_id: z.string(),
+  actor_kind: z.string(),
+  actor_id: textOrNull,
+  actor_role: textOrNull,
+  address: z.string(),
+  user_agent: textOrNull,
+  action: z.string(),
+  target: textOrNull,
+  status: z.int(),
+  code: textOrNull,
+  reason: textOrNull,
+  changes: z.record(z.string(), z.object({ before: z.unknown(), after: z.unknown() }).partial()).nullable(),
+}) satisfies z.ZodType<AuditEntry>;
 
 export const errorSchema = z.looseObject({ error: z.string(), code: errorCode, request_id: z.string() });

@@ -11,7 +11,7 @@ import type { FunctionPlace, SaveModule, SharedModules } from "../deploy/shared_
 import type { StoredModule } from "../storage/shared_modules.ts";
 import { moduleOf } from "./function_view.ts";
 import { choiceParam, integerParam, parseQuery, textParam } from "./query.ts";
-import { type ApiCall, authorOf, type Route } from "./route.ts";
+import { type ApiCall, type Audit, authorOf, type Route } from "./route.ts";
 import { sharedModuleSchema } from "./schemas.ts";
 
 export interface SharedModuleRouteParts {
@@ -96,6 +96,13 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, saving }: SharedM
   }
 
   const one = "/functions/shared/{path*}";
+  const changing: Audit = {
+    async before(call) {
+      const { namespace, path } = moduleIn(call);
+      return moduleOf(await sharedModules.read(namespace, path));
+    },
+    target: placeOf,
+  };
   return [
     {
       method: "GET",
@@ -111,6 +118,7 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, saving }: SharedM
       path: "/functions/shared",
       summary: "Creates a shared module, which functions import by its path",
       access: "functions:write",
+      audit: { target: placeOf },
       body: createSchema,
       answer: { status: 201, schema: sharedModuleSchema },
       handle: create,
@@ -139,11 +147,17 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, saving }: SharedM
       path: one,
       summary: "Deletes a shared module; 409 while functions use it, unless force=true",
       access: "functions:write",
+      audit: changing,
       query: deleteQuery,
       answer: { status: 200, schema: z.object({ message: z.string(), rebuilding: z.array(z.string()) }) },
       handle: remove,
     },
   ];
+}
+
+function placeOf({ namespace, module_path, path }: Readonly<Record<string, unknown>>): string | undefined {
+  const place = module_path ?? path;
+  return place === undefined ? undefined : `${namespace}/${place}`;
 }
 
 /** As `namespace/name`; of other namespaces a key does not even learn that they exist. */

@@ -70,6 +70,7 @@ export function syncRoutes({ db, deployer, saving, reload }: SyncRouteParts): Ro
       path: "/admin/functions/sync",
       summary: "Creates and updates many functions of a namespace, and deletes the others when asked",
       access: "admin",
+      audit: { target: ({ namespace }) => `${namespace}` },
       body: syncSchema,
       answer: { status: 200, schema: syncAnswerSchema },
       handle: sync,
@@ -79,6 +80,7 @@ export function syncRoutes({ db, deployer, saving, reload }: SyncRouteParts): Ro
       path: "/admin/functions/reload",
       summary: "Brings functions in step with the functions folder; what is not there any more is deleted",
       access: "admin",
+      audit: { target: () => undefined },
       query: reloadQuery,
       answer: { status: 200, schema: reloadAnswerSchema },
       async handle(call) {

@@ -51,6 +51,7 @@ export interface Config {
   readonly networkEnv: Readonly<Record<string, string>>;
   readonly egressAllow: readonly EgressHole[];
   readonly prewarm: "never" | "active" | "always";
+  readonly auditLogDays: number;
   readonly executions: { readonly retentionDays: number; readonly rowsPerSec: number };
   readonly sandbox: { readonly uidBase: number; readonly require: readonly Fence[] };
   readonly log: { readonly level: LogLevel; readonly format: "text" | "json" };
@@ -159,6 +160,7 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     networkEnv: networkEnvironment(env),
     egressAllow: get(SETTINGS.egressAllow) ?? [],
     prewarm: get(SETTINGS.prewarm),
+    auditLogDays: get(SETTINGS.auditLogDays),
     executions: { retentionDays: get(SETTINGS.retentionDays), rowsPerSec: get(SETTINGS.rowsPerSec) },
     sandbox: { uidBase: get(SETTINGS.sandboxUidBase), require: get(SETTINGS.sandboxRequire) ?? [] },
     log: { level: get(SETTINGS.logLevel), format: get(SETTINGS.logFormat) },

@@ -257,6 +257,14 @@ export const SETTINGS = {
     example: "7",
     about: "Days for which executions and their logs are kept.",
   }),
+  auditLogDays: setting({
+    env: "FLUXBASE_AUDIT_LOG_RETENTION_DAYS",
+    yaml: "audit_log.retention_days",
+    parser: integer({ min: 1, max: 3_650 }),
+    default: "90",
+    example: "365",
+    about: "Days for which entries of the audit log are kept.",
+  }),
   rowsPerSec: setting({
     env: "FLUXBASE_EXECUTIONS_ROWS_PER_SEC",
     yaml: "executions.rows_per_sec",

@@ -7,13 +7,14 @@
  * @module
  */
 import { type CorsPolicy, PlatformError } from "@fluxbase/contract";
+import type { AuditLog } from "../audit/audit_log.ts";
 import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
 import { createDeadlines, type Deadlines } from "../core/deadlines.ts";
 import { HeaderList } from "../core/header_list.ts";
 import { errorAnswer, rateLimitHeaders, type Standing } from "../core/error_response.ts";
 import type { Log } from "../core/log.ts";
 import { requestIdOf } from "../core/request_id.ts";
-import type { ClientAddresses } from "../ratelimit/client_address.ts";
+import { type ClientAddresses, clientOf } from "../ratelimit/client_address.ts";
 import { type Invocation, type InvocationBody, invoke, type InvokeParts } from "../invoke/invoke.ts";
 import type { SandboxResponse } from "../sandbox/exchange.ts";
 import { type Cors, createCors, type HeaderPair } from "../core/cors.ts";
@@ -22,6 +23,7 @@ import { type FunctionRoute, functionRoute } from "./route.ts";
 import { socketResponse } from "./socket_response.ts";
 
 export interface GatewayParts extends InvokeParts {
+  readonly audit: AuditLog;
   readonly clientAddresses: ClientAddresses;
   readonly catalog: Catalog;
   readonly log: Log;
@@ -88,6 +90,9 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
       }
       return response;
     } catch (error) {
+      const address = clientOf(parts.clientAddresses, connection, headers);
+      const action = { action: "invoke", target: `${route.namespace}/${route.name}`, caller: undefined };
+      parts.audit.noteRefusal({ requestId, address, headers }, action, error);
       return errorResponse(error, cors.headers(origin), requestId);
     }
   }
@@ -176,10 +181,7 @@ class HttpInvocation implements Invocation {
   }
 
   address(): string {
-    const peer = this.#connection?.remoteAddr;
-    // A function that calls another one: from this machine.
-    const address = peer?.transport === "tcp" ? peer.hostname : "127.0.0.1";
-    return this.#clientAddresses.of(address, this.headers.get("x-forwarded-for"));
+    return clientOf(this.#clientAddresses, this.#connection, this.headers);
   }
 
   signal(): AbortSignal {

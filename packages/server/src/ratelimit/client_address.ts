@@ -7,6 +7,9 @@
  * @module
  */
 import { BlockList, isIPv4, isIPv6 } from "node:net";
+import type { HeaderLookup } from "../core/header_list.ts";
+
+const THIS_MACHINE = "127.0.0.1";
 
 export interface AddressRange {
   readonly address: string;
@@ -26,6 +29,15 @@ export function parseRange(text: string): AddressRange | undefined {
 export interface ClientAddresses {
   /** As it is counted: IPv4 whole, IPv6 by its network of 64 bits, which is what one customer gets. */
   of(peer: string, forwardedFor: string | null): string;
+}
+
+/** Of a request; without a connection a function of this server makes it. */
+export function clientOf(
+  addresses: ClientAddresses,
+  connection: { readonly remoteAddr: Deno.NetAddr } | undefined,
+  headers: HeaderLookup,
+): string {
+  return addresses.of(connection?.remoteAddr.hostname ?? THIS_MACHINE, headers.get("x-forwarded-for"));
 }
 
 export function createClientAddresses(trustedProxies: readonly AddressRange[]): ClientAddresses {

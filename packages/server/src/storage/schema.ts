@@ -19,6 +19,22 @@ type GeneratedInstant = ColumnType<Date, Date | string | undefined, Date | strin
 type OptionalInstant = ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
 
 export interface Schema {
+  "fluxbase.audit_log": {
+    id: Generated<string>;
+    at: GeneratedInstant;
+    request_id: string;
+    actor_kind: string;
+    actor_id: string | null;
+    actor_role: string | null;
+    address: string;
+    user_agent: string | null;
+    action: string;
+    target: string | null;
+    status: number;
+    code: string | null;
+    reason: string | null;
+    changes: JSONColumnType<Record<string, { before?: unknown; after?: unknown }>> | null;
+  };
   "fluxbase.functions": {
     id: Generated<string>;
     namespace: string;

@@ -1,0 +1,44 @@
+/**
+ * Lets go of what is kept for a time only.
+ *
+ * @module
+ */
+import type { Log } from "../core/log.ts";
+import { dropOldAuditEntries } from "./audit_log.ts";
+import type { Database } from "./db.ts";
+import { purgeFunctions } from "./functions.ts";
+
+/** So long a deleted function can be restored. */
+const DELETED_FUNCTIONS_DAYS = 30;
+const LOOK_MS = 3_600_000;
+
+export interface PurgeOptions {
+  readonly db: Database["db"];
+  readonly log: Log;
+  readonly auditLogDays: number;
+}
+
+export function startPurging({ db, log, auditLogDays }: PurgeOptions): AsyncDisposable {
+  let purging: Promise<void> = Promise.resolve();
+
+  async function purge(): Promise<void> {
+    try {
+      const functionsCount = await purgeFunctions(db, DELETED_FUNCTIONS_DAYS);
+      const auditEntriesCount = await dropOldAuditEntries(db, auditLogDays);
+      if (functionsCount + auditEntriesCount > 0) {
+        log.info("What was kept for long enough is gone", { deletedFunctions: functionsCount, auditEntriesCount });
+      }
+    } catch (error) {
+      log.warn("Cannot let go of old deleted functions and audit entries yet", { error });
+    }
+  }
+
+  const timer = setInterval(() => purging = purging.then(purge), LOOK_MS);
+  purging = purge();
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      await purging;
+    },
+  };
+}

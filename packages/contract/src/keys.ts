@@ -12,6 +12,8 @@ export interface Key {
   readonly scopes: readonly string[];
   /** Null: all. */
   readonly namespaces: readonly string[] | null;
+  /** Requests a minute, calls and management together; null: no limit. */
+  readonly rate_limit_per_minute: number | null;
   readonly expires_at: string | null;
   readonly revoked_at: string | null;
   readonly last_used_at: string | null;

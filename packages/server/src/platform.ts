@@ -38,6 +38,7 @@ import { type HttpServer, type RequestHandler, startHttpServer } from "./gateway
 import { createVersionSource, versionKey, type VersionSource } from "./invoke/version_source.ts";
 import { type Fence, FENCES } from "../sandbox_runtime/harden.ts";
 import { landlockVersion } from "../sandbox_runtime/landlock.ts";
+import { createCallerLimits } from "./ratelimit/caller_limits.ts";
 import { clientOf, createClientAddresses } from "./ratelimit/client_address.ts";
 import { startPostgresCounters } from "./ratelimit/postgres_counters.ts";
 import { type Counters, createRateLimiter, type RateLimiter } from "./ratelimit/rate_limiter.ts";
@@ -164,6 +165,11 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     log,
     ...(store === undefined ? {} : { shared: { store, deadlines: parts.use(createDeadlines(clock)) } }),
   });
+  const callerLimits = createCallerLimits({
+    rateLimiter,
+    callerPerMinute: config.callerRateLimit,
+    failuresPerMinute: config.failuresRateLimit,
+  });
   const audit = parts.use(startAuditLog({ db, clock, log }));
   const clientAddresses = createClientAddresses(config.trustedProxies);
   const gateway = parts.use(createGateway(
@@ -177,6 +183,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       versions,
       executions,
       rateLimiter,
+      callerLimits,
       clientAddresses,
       requestBodyMaxBytes: limits.requestBodyBytes,
     },
@@ -193,6 +200,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const api = createApi({
     authenticator,
     audit,
+    callerLimits,
     log,
     place,
     cors: config.cors,
@@ -232,7 +240,10 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
 
   place.handle = (request, connection) =>
     gateway.handle(request, connection) ??
-      api.handle(request, clientOf(clientAddresses, connection, request.headers));
+      api.handle(request, {
+        address: clientOf(clientAddresses, connection, request.headers),
+        isOwnCall: connection === undefined,
+      });
   if (loader !== undefined && config.autoLoadOnBoot) await loadOnBoot(loader, log);
   // What a server left behind that ended in the middle of it.
   await rebuilder.start();
@@ -352,6 +363,7 @@ async function seedLocalKeys(
     keyHash: hashKey(key),
     scopes: LOCAL_KEY_SCOPES,
     namespaces: null,
+    rateLimitPerMinute: null,
     createdBy: null,
     expiresAt: null,
   });

@@ -133,6 +133,89 @@ platformTest("rate limits", async (platform, step) => {
   });
 }, { FLUXBASE_RATE_LIMIT_STORE: "memory" });
 
+platformTest("limits of keys and of every caller", async (platform, step) => {
+  const { api } = platform;
+  await platform.deploy("fn", HANDLER);
+  const make = async (rate_limit_per_minute: number | null) =>
+    (await api("POST", "/client-keys", { name: "limited", scopes: ["functions:*"], rate_limit_per_minute })).body;
+
+  await step("a key counts over calls and management together, and says how much is left", async () => {
+    const { id, key, rate_limit_per_minute } = await make(5);
+    assert.equal(rate_limit_per_minute, 5);
+    await inOneWindow();
+    const call = () => platform.call("fn", { headers: { authorization: `Bearer ${key}` } });
+    assert.deepEqual(await statusesOf(times(3, call)), { 200: 3 });
+    const listed = await api("GET", "/functions", undefined, key);
+    assert.deepEqual([listed.status, listed.headers.get("x-ratelimit-remaining")], [200, "1"]);
+    assert.deepEqual(await statusesOf(times(3, call)), { 200: 1, 429: 2 });
+    const refused = await api("GET", "/functions", undefined, key);
+    assert.equal(refused.body.error, "Rate limit exceeded: 5 requests per minute");
+    assert.ok(Number(refused.headers.get("retry-after")) === refused.body.retry_after);
+    // More at once with a higher limit; another key has its own count.
+    assert.equal(
+      (await api("PATCH", `/client-keys/${id}`, { rate_limit_per_minute: 6 })).body.rate_limit_per_minute,
+      6,
+    );
+    assert.deepEqual(await statusesOf(times(2, call)), { 200: 1, 429: 1 });
+    const other = await make(5);
+    assert.equal((await api("GET", "/functions", undefined, other.key)).status, 200);
+    await api("PATCH", `/client-keys/${id}`, { rate_limit_per_minute: null });
+    assert.equal((await call()).headers.get("x-ratelimit-limit"), "20");
+    for (const wrong of [0, -1, 1.5, "5", 2_000_000_000]) {
+      assert.equal(
+        (await api("PATCH", `/client-keys/${id}`, { rate_limit_per_minute: wrong })).status,
+        400,
+        `${wrong}`,
+      );
+    }
+  });
+
+  await step("with a limit of the function too, the tighter one is shown", async () => {
+    await platform.deploy("both", HANDLER, { rate_limit: "2/min" });
+    const { key } = await make(9);
+    await inOneWindow();
+    const call = () => platform.call("both", { headers: { authorization: `Bearer ${key}` } });
+    assert.equal((await call()).headers.get("x-ratelimit-limit"), "2");
+    assert.deepEqual(await statusesOf(times(2, call)), { 200: 1, 429: 1 });
+  });
+
+  await step("everybody else has the limit of every caller, except the service role", async () => {
+    await inOneWindow();
+    const as = async (sub: string) => {
+      const authorization = `Bearer ${await userToken(platform, sub)}`;
+      return () => platform.call("fn", { headers: { authorization } });
+    };
+    assert.deepEqual(await statusesOf(times(25, await as("carol"))), { 200: 20, 429: 5 });
+    assert.deepEqual(await statusesOf(times(2, await as("dave"))), { 200: 2 });
+    const service = { authorization: `Bearer ${platform.serviceKey}` };
+    assert.deepEqual(await statusesOf(times(30, () => platform.call("fn", { headers: service }))), { 200: 30 });
+  });
+
+  await step("calls of functions without a user do not count for the machine's address", async () => {
+    await platform.deploy(
+      "caller",
+      `export default async () => {
+        const url = Deno.env.get("FLUXBASE_BASE_URL") + "/api/v1/functions/open/invoke";
+        const calls = await Promise.all(Array.from({ length: 40 }, () => fetch(url)));
+        return calls.map((response) => response.status).filter((status) => status !== 200);
+      };`,
+    );
+    await platform.deploy("open", HANDLER, { allow_unauthenticated: true });
+    const headers = { authorization: `Bearer ${platform.serviceKey}` };
+    assert.deepEqual(await (await platform.call("caller", { headers })).json(), []);
+  });
+
+  await step("guesses are answered with 429 after a while, and a right credential works all the same", async () => {
+    await inOneWindow();
+    const guess = (path: string) => () =>
+      fetch(`${platform.url}/api/v1${path}`, { headers: { apikey: `fbk_${crypto.randomUUID()}` } });
+    const before = await statusesOf(times(6, guess("/functions")));
+    assert.deepEqual(before, { 401: 6 });
+    assert.deepEqual(await statusesOf(times(6, guess("/functions/fn/invoke"))), { 401: 4, 429: 2 });
+    assert.equal((await api("GET", "/functions")).status, 200);
+  });
+}, { FLUXBASE_RATE_LIMIT_PER_MINUTE: "20", FLUXBASE_RATE_LIMIT_FAILURES_PER_MINUTE: "10" });
+
 platformTest("a trusted proxy says where a request comes from", async (platform) => {
   await platform.deploy("fn", HANDLER, { rate_limit: "2/hour" });
   const from = (address: string) => () =>

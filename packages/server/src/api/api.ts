@@ -14,9 +14,10 @@ import type { Authenticator } from "../auth/authenticator.ts";
 import type { Caller } from "../auth/caller.ts";
 import { assertAdmin, assertCredential, assertMay } from "../auth/permissions.ts";
 import { createCors } from "../core/cors.ts";
-import { errorAnswer } from "../core/error_response.ts";
+import { errorAnswer, rateLimitHeaders, type Standing } from "../core/error_response.ts";
 import type { Log } from "../core/log.ts";
 import { requestIdOf } from "../core/request_id.ts";
+import type { CallerLimits, Origin } from "../ratelimit/caller_limits.ts";
 import { asDatabaseError } from "../storage/db.ts";
 import { readJsonBody } from "./json_body.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -26,6 +27,7 @@ export interface ApiOptions {
   readonly routes: readonly Route[];
   readonly authenticator: Authenticator;
   readonly audit: AuditLog;
+  readonly callerLimits: CallerLimits;
   readonly log: Log;
   readonly cors: CorsPolicy;
   /** The public URL of the server. */
@@ -37,10 +39,15 @@ export interface ApiOptions {
 
 export interface Api {
   /** The address is that of the client. */
-  handle(request: Request, address: string): Promise<Response>;
+  handle(request: Request, from: { readonly address: string; readonly isOwnCall: boolean }): Promise<Response>;
 }
 
-type Facts = RequestFacts & { readonly request: Request };
+type Facts = RequestFacts & {
+  readonly request: Request;
+  readonly isOwnCall: boolean;
+  /** Set by what counts it. */
+  standing?: Standing | undefined;
+};
 
 interface Audited {
   readonly facts: Facts;
@@ -109,6 +116,7 @@ export function createApi(options: ApiOptions): Api {
     let caller: Caller | undefined;
     try {
       caller = await options.authenticator.authenticate(request.headers);
+      facts.standing = await options.callerLimits.take(caller, originOf(facts));
       assertAccess(route, caller);
     } catch (error) {
       options.audit.noteRefusal(facts, { action, target, caller }, error);
@@ -142,17 +150,17 @@ export function createApi(options: ApiOptions): Api {
     }
   }
 
-  async function answer(
-    { request, requestId }: Facts,
-    work: () => ApiAnswer | Promise<ApiAnswer>,
-  ): Promise<Response> {
+  async function answer(facts: Facts, work: () => ApiAnswer | Promise<ApiAnswer>): Promise<Response> {
+    const { request, requestId } = facts;
     const common = [...cors.headers(request.headers.get("origin")), ["x-request-id", requestId]] as [string, string][];
     try {
       const { status, body } = await work();
+      if (facts.standing !== undefined) common.push(...rateLimitHeaders(facts.standing));
       if (body === undefined) return new Response(null, { status, headers: common });
       return new Response(JSON.stringify(body), { status, headers: [...common, ["content-type", "application/json"]] });
     } catch (error) {
-      const { status, headers, body } = errorAnswer(asDatabaseError(error), requestId, options.log);
+      const refusal = await options.callerLimits.refusalOf(asDatabaseError(error), originOf(facts));
+      const { status, headers, body } = errorAnswer(refusal, requestId, options.log);
       return new Response(JSON.stringify(body), { status, headers: [...common, ...headers] as [string, string][] });
     }
   }
@@ -170,13 +178,19 @@ export function createApi(options: ApiOptions): Api {
   }
 
   return {
-    async handle(request, address) {
+    async handle(request, { address, isOwnCall }) {
       const requestId = requestIdOf(request.headers);
       if (request.method === "OPTIONS") {
         const headers = [...cors.preflight(request.headers), ["x-request-id", requestId]];
         return new Response(null, { status: 204, headers: headers as [string, string][] });
       }
-      return await app.fetch(request, { request, requestId, address, headers: request.headers });
+      return await app.fetch(request, {
+        request,
+        requestId,
+        address,
+        isOwnCall,
+        headers: request.headers,
+      });
     },
   };
 }
@@ -193,6 +207,10 @@ function assertAccess({ access }: Route, caller: Caller): void {
     default:
       return assertMay(caller, access);
   }
+}
+
+function originOf({ address, isOwnCall }: Facts): Origin {
+  return { address: () => address, isOwnCall };
 }
 
 /** What changes something and is not for everybody. */

@@ -23,6 +23,8 @@ import { keySchema } from "./schemas.ts";
 const KNOWN_SCOPES: readonly string[] = ["*", ...SCOPES, ...new Set(SCOPES.map((scope) => `${scope.split(":")[0]}:*`))];
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
+const RATE_LIMIT_MAX = 1_000_000_000;
+
 const text = z.string().max(200, "must have at most 200 characters").refine(
   (value) => !value.includes("\0") && value.isWellFormed(),
   "must not contain NUL or unpaired surrogates",
@@ -33,6 +35,8 @@ const fields = {
   scopes: z.array(z.string().refine((scope) => KNOWN_SCOPES.includes(scope), `must be of ${KNOWN_SCOPES.join(", ")}`)),
   namespaces: z.array(z.string().refine((name) => namespaceProblem(name) === undefined, "must be names of namespaces"))
     .nullable(),
+  rate_limit_per_minute: z.int("must be a whole number").min(1, "must be at least 1")
+    .max(RATE_LIMIT_MAX, `must be at most ${RATE_LIMIT_MAX}`).nullable(),
   expires_at: z.iso.datetime({ offset: true, error: "must be an instant such as 2027-01-31T12:00:00Z" }).nullable(),
 };
 const updateSchema = z.strictObject(fields).partial();
@@ -90,6 +94,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
         keyHash: hashKey(key),
         scopes: kind === "service" ? ["*"] : input.scopes ?? [],
         namespaces: input.namespaces ?? null,
+        rateLimitPerMinute: input.rate_limit_per_minute ?? null,
         createdBy: authorOf(call),
         expiresAt: input.expires_at ? new Date(input.expires_at) : null,
       });
@@ -99,12 +104,16 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
     }
 
     async function update(call: ApiCall) {
-      const { name, description, scopes, namespaces, expires_at } = parseBody(updateSchema, await call.body());
+      const { name, description, scopes, namespaces, rate_limit_per_minute, expires_at } = parseBody(
+        updateSchema,
+        await call.body(),
+      );
       const stored = await changed(idOf(call), {
         ...(name === undefined ? {} : { name }),
         ...(description === undefined ? {} : { description }),
         ...(scopes === undefined || kind === "service" ? {} : { scopes }),
         ...(namespaces === undefined ? {} : { namespaces }),
+        ...(rate_limit_per_minute === undefined ? {} : { rateLimitPerMinute: rate_limit_per_minute }),
         ...(expires_at === undefined ? {} : { expiresAt: expires_at === null ? null : new Date(expires_at) }),
       });
       return { status: 200, body: keyView(stored) };
@@ -169,7 +178,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
       {
         method: "PATCH",
         path: one,
-        summary: `Changes name, scopes, namespaces or expiry of a ${words}`,
+        summary: `Changes name, scopes, namespaces, rate limit or expiry of a ${words}`,
         access: "admin",
         audit: changing,
         body: updateSchema,
@@ -219,6 +228,7 @@ function keyView(stored: StoredKey): Key {
     key_prefix: stored.keyPrefix,
     scopes: stored.scopes,
     namespaces: stored.namespaces,
+    rate_limit_per_minute: stored.rateLimitPerMinute,
     expires_at: stored.expiresAt?.toISOString() ?? null,
     revoked_at: stored.revokedAt?.toISOString() ?? null,
     last_used_at: stored.lastUsedAt?.toISOString() ?? null,

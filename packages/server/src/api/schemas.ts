@@ -142,6 +142,7 @@ export const keySchema = z.object({
   key_prefix: z.string(),
   scopes: texts,
   namespaces: textsOrNull,
+  rate_limit_per_minute: numberOrNull,
   expires_at: z.iso.datetime().nullable(),
   revoked_at: z.iso.datetime().nullable(),
   last_used_at: z.iso.datetime().nullable(),

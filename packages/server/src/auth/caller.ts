@@ -16,6 +16,8 @@ export interface Caller {
   readonly scopes: readonly string[];
   /** Null: all of them. */
   readonly namespaces: readonly string[] | null;
+  /** Of the key; null: no limit. */
+  readonly rateLimitPerMinute: number | null;
   /** The user's identity as sandboxes get it: JSON, or empty when there is no user. */
   readonly factsJson: string;
 }
@@ -28,6 +30,7 @@ const NOBODY = {
   keyId: null,
   scopes: [],
   namespaces: null,
+  rateLimitPerMinute: null,
   factsJson: "",
 } as const;
 
@@ -59,9 +62,10 @@ export interface KeyFacts {
   readonly kind: "client" | "service";
   readonly scopes: readonly string[];
   readonly namespaces: readonly string[] | null;
+  readonly rateLimitPerMinute: number | null;
 }
 
-export function callerOfKey({ id, kind, scopes, namespaces }: KeyFacts): Caller {
+export function callerOfKey({ id, kind, scopes, namespaces, rateLimitPerMinute }: KeyFacts): Caller {
   const role = kind === "service" ? "service_role" : null;
-  return Object.freeze({ ...NOBODY, kind: "key", role, keyId: id, scopes, namespaces });
+  return Object.freeze({ ...NOBODY, kind: "key", role, keyId: id, scopes, namespaces, rateLimitPerMinute });
 }

@@ -40,6 +40,9 @@ export interface Config {
   readonly functionsEnabled: boolean;
   readonly trustedProxies: readonly AddressRange[];
   readonly rateLimitStore: "memory" | "postgres" | "redis";
+  /** Requests a minute of one caller; null: no limit. */
+  readonly callerRateLimit: number | null;
+  readonly failuresRateLimit: number;
   /** Given when it is the store of rate limits. */
   readonly redisUrl: Secret | null;
   readonly functionsDir: string | null;
@@ -151,6 +154,8 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     functionsEnabled: get(SETTINGS.functionsEnabled),
     trustedProxies: get(SETTINGS.trustedProxies) ?? [],
     rateLimitStore,
+    callerRateLimit: get(SETTINGS.callerRateLimit),
+    failuresRateLimit: get(SETTINGS.failuresRateLimit),
     redisUrl,
     functionsDir: get(SETTINGS.functionsDir),
     autoLoadOnBoot: get(SETTINGS.autoLoadOnBoot),

@@ -292,6 +292,23 @@ export const SETTINGS = {
     about:
       "Where calls of functions with rate limits are counted: in each server, or in the database or in Redis for all together. Default: redis with FLUXBASE_REDIS_URL, else postgres with an external database, else memory.",
   }),
+  callerRateLimit: setting({
+    env: "FLUXBASE_RATE_LIMIT_PER_MINUTE",
+    yaml: "rate_limit.per_minute",
+    parser: integer({ min: 1, max: 1_000_000_000 }),
+    default: null,
+    example: "6000",
+    about:
+      "Requests a minute that one caller (a user, a key, else an address) may make to all functions and routes together. Keys with a limit of their own have that instead; the service role has none. Default: no limit.",
+  }),
+  failuresRateLimit: setting({
+    env: "FLUXBASE_RATE_LIMIT_FAILURES_PER_MINUTE",
+    yaml: "rate_limit.failures_per_minute",
+    parser: integer({ min: 1, max: 1_000_000_000 }),
+    default: "300",
+    example: "60",
+    about: "Wrong credentials a minute from one address that are answered with 401; above it the answer is 429.",
+  }),
   redisUrl: setting<Secret>({
     env: "FLUXBASE_REDIS_URL",
     yaml: "redis.url",

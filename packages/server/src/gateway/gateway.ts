@@ -91,9 +91,10 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
       return response;
     } catch (error) {
       const address = clientOf(parts.clientAddresses, connection, headers);
+      const from = { address: () => address, isOwnCall: connection === undefined };
       const action = { action: "invoke", target: `${route.namespace}/${route.name}`, caller: undefined };
       parts.audit.noteRefusal({ requestId, address, headers }, action, error);
-      return errorResponse(error, cors.headers(origin), requestId);
+      return errorResponse(await parts.callerLimits.refusalOf(error, from), cors.headers(origin), requestId);
     }
   }
 
@@ -182,6 +183,10 @@ class HttpInvocation implements Invocation {
 
   address(): string {
     return clientOf(this.#clientAddresses, this.#connection, this.headers);
+  }
+
+  get isOwnCall(): boolean {
+    return this.#connection === undefined;
   }
 
   signal(): AbortSignal {

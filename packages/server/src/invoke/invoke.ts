@@ -15,6 +15,7 @@ import type { Standing } from "../core/error_response.ts";
 import type { HeaderList } from "../core/header_list.ts";
 import type { ExecutionLog } from "../executions/execution_log.ts";
 import { bodyTooLarge, type Client, type SandboxResponse } from "../sandbox/exchange.ts";
+import { type CallerLimits, tighter } from "../ratelimit/caller_limits.ts";
 import type { RateLimiter } from "../ratelimit/rate_limiter.ts";
 import type { SandboxPool } from "../sandbox/sandbox_pool.ts";
 import { Recording } from "./recording.ts";
@@ -37,6 +38,8 @@ export interface Invocation extends Client {
   readonly isUpgrade: boolean;
   /** Of the client, as rate limits count it. */
   address(): string;
+  /** A function of this server makes it. */
+  readonly isOwnCall: boolean;
   /** Set by what counts it; tells the caller how often it may still call. */
   standing: Standing | undefined;
   /** Called once, after every check: the body, whole when it is small. */
@@ -52,6 +55,7 @@ export interface InvokeParts {
   readonly versions: VersionSource;
   readonly executions: ExecutionLog;
   readonly rateLimiter: RateLimiter;
+  readonly callerLimits: CallerLimits;
   readonly requestBodyMaxBytes: number;
 }
 
@@ -64,9 +68,11 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
   const authenticated = parts.authenticator.authenticate(call.headers);
   const caller = authenticated instanceof Promise ? await authenticated : authenticated;
   if (!settings.allowUnauthenticated) assertMay(caller, "functions:invoke", fn.namespace);
+  const standing = parts.callerLimits.take(caller, call);
+  call.standing = standing instanceof Promise ? await standing : standing;
   if (settings.rateLimits.length > 0) {
     const subject = caller.userId === null ? `address ${call.address()}` : `user ${caller.userId}`;
-    call.standing = await parts.rateLimiter.take(fn.id, subject, settings.rateLimits);
+    call.standing = tighter(call.standing, await parts.rateLimiter.take(fn.id, subject, settings.rateLimits));
   }
   if (call.bodyBytes !== undefined && call.bodyBytes > requestBodyMaxBytes) throw bodyTooLarge(requestBodyMaxBytes);
 

@@ -1,5 +1,5 @@
 /**
- * How often a caller may call a function: fixed windows of a minute, an hour, a day, several at once.
+ * How often somebody may do something: fixed windows of a minute, an hour, a day, several at once.
  *
  * A call counts in all of its windows or in none: one that is refused costs nothing. Counters live in this process, or in
  * a store that all servers share; while that does not answer, this process counts for itself and says so. Then one call
@@ -33,11 +33,11 @@ export interface Counters {
 
 export interface RateLimiter {
   /**
-   * Counts one call.
+   * Counts one call of somebody (the subject) to something (the scope), such as a function.
    *
    * @throws {PlatformError} RATE_LIMITED, also as a rejection
    */
-  take(functionId: string, subject: string, limits: readonly RateLimit[]): Standing | Promise<Standing>;
+  take(scope: string, subject: string, limits: readonly RateLimit[]): Standing | Promise<Standing>;
   /** Where calls are counted now: `local` means for this server alone although there is a store. */
   readonly counts: "memory" | "shared" | "local";
 }
@@ -100,11 +100,11 @@ export function createRateLimiter({ clock, log, shared }: RateLimiterParts): Rat
   }
 
   return {
-    take(functionId, subject, limits) {
+    take(scope, subject, limits) {
       const nowMs = clock.epochMs();
       const counters = limits.map(({ limit, per }): Counter => {
         const startMs = nowMs - nowMs % WINDOW_MS[per];
-        return { key: `${functionId} ${per} ${startMs} ${subject}`, limit, endsAtMs: startMs + WINDOW_MS[per] };
+        return { key: `${scope} ${per} ${startMs} ${subject}`, limit, endsAtMs: startMs + WINDOW_MS[per] };
       });
       if (shared === undefined) return judge(local.take(counters, nowMs), counters, limits, nowMs);
       return takeShared(shared, counters, nowMs).then((taken) => judge(taken, counters, limits, nowMs));

@@ -14,6 +14,7 @@ export interface NewKey {
   readonly keyHash: Uint8Array;
   readonly scopes: readonly string[];
   readonly namespaces: readonly string[] | null;
+  readonly rateLimitPerMinute: number | null;
   readonly createdBy: string | null;
   readonly expiresAt: Date | null;
 }
@@ -25,6 +26,7 @@ export interface KeyRow {
   readonly keyHash: Uint8Array;
   readonly scopes: readonly string[];
   readonly namespaces: readonly string[] | null;
+  readonly rateLimitPerMinute: number | null;
   readonly expiresAt: Date | null;
   readonly revokedAt: Date | null;
 }
@@ -39,6 +41,7 @@ export async function insertKey(db: Db, key: NewKey): Promise<StoredKey | undefi
     key_hash: key.keyHash,
     scopes: [...key.scopes],
     namespaces: key.namespaces === null ? null : [...key.namespaces],
+    rate_limit_per_minute: key.rateLimitPerMinute,
     created_by: key.createdBy,
     expires_at: key.expiresAt,
   }).onConflict((conflict) => conflict.column("key_hash").doNothing())
@@ -54,6 +57,7 @@ export interface StoredKey {
   readonly keyPrefix: string;
   readonly scopes: readonly string[];
   readonly namespaces: readonly string[] | null;
+  readonly rateLimitPerMinute: number | null;
   readonly createdAt: Date;
   readonly createdBy: string | null;
   readonly expiresAt: Date | null;
@@ -69,6 +73,7 @@ const COLUMNS = [
   "key_prefix as keyPrefix",
   "scopes",
   "namespaces",
+  "rate_limit_per_minute as rateLimitPerMinute",
   "created_at as createdAt",
   "created_by as createdBy",
   "expires_at as expiresAt",
@@ -92,6 +97,7 @@ export interface KeyChange {
   readonly description?: string | null;
   readonly scopes?: readonly string[];
   readonly namespaces?: readonly string[] | null;
+  readonly rateLimitPerMinute?: number | null;
   readonly expiresAt?: Date | null;
   /** Once revoked, a key stays revoked. */
   readonly revokedAt?: Date;
@@ -105,12 +111,14 @@ export async function updateKey(
   { kind, id }: Pick<StoredKey, "kind" | "id">,
   change: KeyChange,
 ): Promise<StoredKey | undefined> {
-  const { name, description, scopes, namespaces, expiresAt, revokedAt, keyPrefix, keyHash } = change;
+  const { name, description, scopes, namespaces, rateLimitPerMinute, expiresAt, revokedAt, keyPrefix, keyHash } =
+    change;
   return await db.updateTable("fluxbase.keys").set({
     ...(name === undefined ? {} : { name }),
     ...(description === undefined ? {} : { description }),
     ...(scopes === undefined ? {} : { scopes: [...scopes] }),
     ...(namespaces === undefined ? {} : { namespaces: namespaces === null ? null : [...namespaces] }),
+    ...(rateLimitPerMinute === undefined ? {} : { rate_limit_per_minute: rateLimitPerMinute }),
     ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
     ...(revokedAt === undefined ? {} : { revoked_at: revokedAt }),
     ...(keyPrefix === undefined ? {} : { key_prefix: keyPrefix }),
@@ -133,6 +141,7 @@ export async function listKeys(db: Db): Promise<KeyRow[]> {
     "key_hash as keyHash",
     "scopes",
     "namespaces",
+    "rate_limit_per_minute as rateLimitPerMinute",
     "expires_at as expiresAt",
     "revoked_at as revokedAt",
   ]).execute();

@@ -137,6 +137,7 @@ export interface Schema {
     key_hash: Uint8Array;
     scopes: string[];
     namespaces: string[] | null;
+    rate_limit_per_minute: number | null;
     created_at: GeneratedInstant;
     created_by: string | null;
     expires_at: OptionalInstant;

@@ -158,6 +158,7 @@ async function runPlatform(
         keyHash: hashKey(key),
         scopes,
         namespaces: namespaces ?? null,
+        rateLimitPerMinute: null,
         createdBy: null,
         expiresAt: null,
       });

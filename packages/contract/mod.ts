@@ -24,6 +24,7 @@ export {
   type Permissions,
   type RateLimit,
 } from "./src/function_settings.ts";
+export { type SessionView, type UserView } from "./src/users.ts";
 export { type AuditEntry } from "./src/audit.ts";
 export { type Key } from "./src/keys.ts";
 export {

@@ -60,7 +60,7 @@ function signalled(again: () => void): Promise<undefined> {
   return promise;
 }
 
-function welcome({ url, dataDir, localKeys }: Platform): string {
+function welcome({ url, dataDir, localKeys, setupToken }: Platform): string {
   const lines = [`Fluxbase Edge Functions is ready at ${url}`, `Data: ${dataDir}`];
   if (localKeys === null) return lines.join("\n");
   const { anonKey, serviceRoleKey, clientKey } = localKeys;
@@ -71,6 +71,7 @@ function welcome({ url, dataDir, localKeys }: Platform): string {
     `export FLUXBASE_ANON_KEY=${anonKey}`,
     `export FLUXBASE_SERVICE_ROLE_KEY=${serviceRoleKey}`,
     `export FLUXBASE_CLIENT_KEY=${clientKey}`,
+    ...(setupToken === null ? [] : [`export FLUXBASE_SETUP_TOKEN=${setupToken.reveal()}  # makes the first admin`]),
     "",
     "Create a function and call it, in another terminal:",
     "",

@@ -7,6 +7,7 @@ import { join, resolve } from "node:path";
 import { PlatformError } from "@fluxbase/contract";
 import { createApi } from "./api/api.ts";
 import { auditRoutes } from "./api/audit_routes.ts";
+import { authRoutes } from "./api/auth_routes.ts";
 import { executionRoutes } from "./api/execution_routes.ts";
 import { functionRoutes } from "./api/function_routes.ts";
 import { keyRoutes } from "./api/key_routes.ts";
@@ -14,7 +15,10 @@ import { sharedModuleRoutes } from "./api/shared_module_routes.ts";
 import { syncRoutes } from "./api/sync_routes.ts";
 import { type Readiness, systemRoutes } from "./api/system_routes.ts";
 import { startAuditLog } from "./audit/audit_log.ts";
+import { createAccounts, setupTokenOf } from "./auth/accounts.ts";
 import { createAuthenticator } from "./auth/authenticator.ts";
+import { startEndedSessions } from "./auth/ended_sessions.ts";
+import { createPasswords } from "./auth/passwords.ts";
 import { generateKey, hashKey, keyPrefixOf, startKeyStore } from "./auth/keys.ts";
 import { createTokens, type Tokens } from "./auth/tokens.ts";
 import { startBundler } from "./bundler/bundler.ts";
@@ -25,7 +29,7 @@ import { systemClock, withDeadline } from "./core/clock.ts";
 import { createDeadlines } from "./core/deadlines.ts";
 import { InvariantError } from "./core/invariant.ts";
 import type { Log } from "./core/log.ts";
-import type { Secret } from "./core/secret.ts";
+import { Secret } from "./core/secret.ts";
 import { createDeployer } from "./deploy/deploy.ts";
 import { createRebuilder } from "./deploy/rebuild.ts";
 import { createSharedModules } from "./deploy/shared_modules.ts";
@@ -62,6 +66,8 @@ export interface Platform {
   readonly dataDir: string;
   /** For the owner of this machine; null with an external database, whose keys are made elsewhere. */
   readonly localKeys: LocalKeys | null;
+  /** For the owner of this machine, while there is no admin. */
+  readonly setupToken: Secret | null;
   /** Resolves when a part without which nothing works is gone for good. */
   readonly failed: Promise<StartError>;
   /** Stops taking requests, finishes those under way within the limit, then stops every part. */
@@ -114,7 +120,21 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const tokens = createTokens(jwtSecret);
   const localKeys = local === undefined ? null : await seedLocalKeys(local, { db, tokens });
   const keys = await startKeyStore({ db, listener, log });
-  const authenticator = createAuthenticator({ tokens, keys, clock });
+  const { attempts, ...accountRules } = config.auth;
+  const endedSessions = parts.use(
+    await startEndedSessions({ db, listener, log, accessTokenSec: accountRules.accessTokenSec }),
+  );
+  const setupToken = accountRules.setupToken ?? (local === undefined ? null : new Secret(setupTokenOf(jwtSecret)));
+  const accounts = createAccounts({
+    ...accountRules,
+    db,
+    tokens,
+    endedSessions,
+    setupToken,
+    passwords: createPasswords(),
+    nowMs: () => clock.epochMs(),
+  });
+  const authenticator = createAuthenticator({ tokens, keys, endedSessions, clock });
   const executions = parts.use(
     await startExecutionLog({ db, clock, log, spoolDir: dataDir, node: crypto.randomUUID(), ...config.executions }),
   );
@@ -215,6 +235,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       }),
       ...keyRoutes({ db, keys }),
       ...auditRoutes({ db, audit }),
+      ...authRoutes({ accounts, rateLimiter, attempts }),
       ...executionRoutes({ db, catalog, executions }),
       ...sharedModuleRoutes({
         sharedModules,
@@ -259,6 +280,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     url: place.baseUrl,
     dataDir,
     localKeys,
+    setupToken: local === undefined || await accounts.hasAdmin() ? null : setupToken,
     failed: embedded?.gaveUp ?? new Promise(() => {}),
     async [Symbol.asyncDispose]() {
       const deadlineMs = clock.nowMs() + limits.drainMs;

@@ -49,6 +49,12 @@ type Facts = RequestFacts & {
   standing?: Standing | undefined;
 };
 
+interface About {
+  readonly facts: Facts;
+  readonly action: string;
+  readonly target: string | null;
+}
+
 interface Audited {
   readonly facts: Facts;
   readonly call: ApiCall;
@@ -57,8 +63,16 @@ interface Audited {
 }
 
 const PREFIX = "/api/v1";
-/** Routes that also stand at the root, where load balancers and tools look for them. */
-const AT_ROOT: readonly string[] = ["/health", "/health/ready", "/limits", "/openapi.json"];
+/** Routes that also stand at the root, where load balancers, tools and older clients look for them. */
+const AT_ROOT: readonly string[] = [
+  "/health",
+  "/health/ready",
+  "/limits",
+  "/openapi.json",
+  "/dashboard/auth/login",
+  "/dashboard/auth/refresh",
+  "/dashboard/auth/sso/providers",
+];
 
 export function createApi(options: ApiOptions): Api {
   const cors = createCors(
@@ -113,23 +127,43 @@ export function createApi(options: ApiOptions): Api {
     const asked = { namespace: query.get("namespace") || DEFAULT_NAMESPACE, ...params };
     const target = targetOf(route, asked);
     if (!options.functionsEnabled && route.path.includes("/functions")) throw featureDisabled();
-    let caller: Caller | undefined;
-    try {
-      caller = await options.authenticator.authenticate(request.headers);
-      facts.standing = await options.callerLimits.take(caller, originOf(facts));
-      assertAccess(route, caller);
-    } catch (error) {
-      options.audit.noteRefusal(facts, { action, target, caller }, error);
-      throw error;
-    }
+    const about = { facts, action, target };
+    const caller = await admit(route, about);
     const call: ApiCall = {
       caller,
       requestId,
+      origin: originOf(facts),
       params,
       query,
       body: () => readJsonBody(request, options.bodyMaxBytes),
     };
-    return isManagement(route) ? await runAudited(route, { facts, call, action, asked }) : await route.handle(call);
+    if (isManagement(route)) return await runAudited(route, { facts, call, action, asked });
+    return await noting(about, caller, async () => await route.handle(call));
+  }
+
+  async function admit(route: Route, about: About): Promise<Caller> {
+    const { facts } = about;
+    const authenticate = async () => await options.authenticator.authenticate(facts.request.headers);
+    const caller = await noting(about, undefined, authenticate);
+    return await noting(about, caller, async () => {
+      facts.standing = await options.callerLimits.take(caller, originOf(facts));
+      assertAccess(route, caller);
+      return caller;
+    });
+  }
+
+  /** A refusal is kept, with what is known of who was refused. */
+  async function noting<Result>(
+    about: About,
+    caller: Caller | undefined,
+    work: () => Promise<Result>,
+  ): Promise<Result> {
+    try {
+      return await work();
+    } catch (error) {
+      options.audit.noteRefusal(about.facts, { ...about, caller }, error);
+      throw error;
+    }
   }
 
   async function runAudited(route: Route, { facts, call, action, asked }: Audited): Promise<ApiAnswer> {
@@ -213,9 +247,9 @@ function originOf({ address, isOwnCall }: Facts): Origin {
   return { address: () => address, isOwnCall };
 }
 
-/** What changes something and is not for everybody. */
-function isManagement({ method, access }: Route): boolean {
-  return method !== "GET" && access !== "public" && access !== "credential";
+/** What changes something and is not for everybody, and what says that it is to be audited. */
+function isManagement({ method, access, audit }: Route): boolean {
+  return audit !== undefined || (method !== "GET" && access !== "public" && access !== "credential");
 }
 
 function targetOf(route: Route, facts: Readonly<Record<string, unknown>>): string | null {

@@ -7,6 +7,7 @@
  */
 import type { z } from "zod";
 import type { Caller } from "../auth/caller.ts";
+import type { Origin } from "../ratelimit/caller_limits.ts";
 import type { Scope } from "../auth/permissions.ts";
 
 /** "credential": anybody who shows a valid one. "admin": the service role and admins. */
@@ -40,6 +41,7 @@ export interface Audit {
 export interface ApiCall {
   readonly caller: Caller;
   readonly requestId: string;
+  readonly origin: Origin;
   /** Decoded path parameters. */
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;

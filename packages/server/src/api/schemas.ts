@@ -17,9 +17,11 @@ import {
   LOG_LEVELS,
   type LogEntry,
   type ReloadAnswer,
+  type SessionView,
   type SharedModule,
   type SyncAnswer,
   type SyncFailure,
+  type UserView,
 } from "@fluxbase/contract";
 import { z } from "zod";
 
@@ -222,6 +224,25 @@ export const logEntrySchema = z.object({
   line_number: z.int(),
   fields: z.record(z.string(), z.unknown()).nullable(),
 }) satisfies z.ZodType<LogEntry>;
+
+export const userSchema = z.object({
+  id: z.string(),
+  email: z.string(),
+  email_verified: z.boolean(),
+  role: z.string(),
+  user_metadata: z.record(z.string(), z.unknown()),
+  app_metadata: z.record(z.string(), z.unknown()),
+  created_at: z.iso.datetime(),
+  updated_at: z.iso.datetime(),
+}) satisfies z.ZodType<UserView>;
+
+export const sessionSchema = z.object({
+  user: userSchema,
+  access_token: z.string(),
+  refresh_token: z.string(),
+  expires_in: z.int(),
+  token_type: z.literal("bearer"),
+}) satisfies z.ZodType<SessionView>;
 
 export const auditEntrySchema = z.object({
   id: z.string(),

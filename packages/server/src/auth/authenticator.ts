@@ -8,6 +8,7 @@
 import type { Clock } from "../core/clock.ts";
 import type { HeaderLookup } from "../core/header_list.ts";
 import { ANONYMOUS, type Caller, callerOfKey } from "./caller.ts";
+import type { EndedSessions } from "./ended_sessions.ts";
 import { type KeyStore, looksLikeKey } from "./keys.ts";
 import { invalid, type Tokens, type VerifiedToken } from "./tokens.ts";
 
@@ -22,13 +23,20 @@ export interface Authenticator {
   authenticate(headers: HeaderLookup): Caller | Promise<Caller>;
 }
 
+export interface AuthenticatorParts {
+  readonly tokens: Tokens;
+  readonly keys: KeyStore;
+  readonly endedSessions: EndedSessions;
+  readonly clock: Clock;
+}
+
 /** Strongest first. */
 const KEY_HEADERS = ["x-service-key", "x-client-key", "clientkey", "apikey"] as const;
 const CREDENTIAL_MAX_CHARACTERS = 8 * 1024;
 const CACHE_MAX_COUNT = 10_000;
 
 export function createAuthenticator(
-  { tokens, keys, clock }: { tokens: Tokens; keys: KeyStore; clock: Clock },
+  { tokens, keys, endedSessions, clock }: AuthenticatorParts,
 ): Authenticator {
   // Only what was verified is kept, so guesses cannot fill it; a Map keeps the order of insertion.
   const verified = new Map<string, VerifiedToken>();
@@ -37,6 +45,11 @@ export function createAuthenticator(
   keys.onChange(() => {
     verified.clear();
     recent = undefined;
+  });
+
+  endedSessions.onEnd((sessionId) => {
+    for (const [credential, { caller }] of verified) if (caller.sessionId === sessionId) verified.delete(credential);
+    if (recent?.token.caller.sessionId === sessionId) recent = undefined;
   });
 
   function callerOf(credential: string): Caller | Promise<Caller> {
@@ -52,7 +65,10 @@ export function createAuthenticator(
   }
 
   async function verifyToken(token: string): Promise<Caller> {
-    return keep(token, await tokens.verify(token)).caller;
+    const verifiedToken = await tokens.verify(token);
+    const { sessionId } = verifiedToken.caller;
+    if (sessionId !== null && endedSessions.has(sessionId)) throw invalid("its session has ended");
+    return keep(token, verifiedToken).caller;
   }
 
   function checkKey(key: string): VerifiedToken {

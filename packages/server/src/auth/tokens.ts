@@ -4,7 +4,7 @@
  * @module
  */
 import { PlatformError } from "@fluxbase/contract";
-import { errors, jwtVerify, SignJWT } from "jose";
+import { errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
 import type { Secret } from "../core/secret.ts";
 import { type Caller, callerOfClaims } from "./caller.ts";
 
@@ -25,11 +25,27 @@ export interface Tokens {
   /** @throws {PlatformError} INVALID_CREDENTIAL with the reason */
   verify(token: string): Promise<VerifiedToken>;
   /** A token for a role, without a user. */
-  mintRole(role: "anon" | "service_role", validity: { issuedAtSec: number; expiresAtSec: number }): Promise<string>;
+  mintRole(role: "anon" | "service_role", validity: Validity): Promise<string>;
+  mintUser(claims: UserClaims, validity: Validity): Promise<string>;
+}
+
+export interface Validity {
+  readonly issuedAtSec: number;
+  readonly expiresAtSec: number;
+}
+
+export interface UserClaims {
+  readonly sub: string;
+  readonly email: string;
+  readonly role: string;
+  readonly session_id: string;
 }
 
 export function createTokens(secret: Secret): Tokens {
   const key = new TextEncoder().encode(secret.reveal());
+  const mint = (claims: JWTPayload, { issuedAtSec, expiresAtSec }: Validity) =>
+    new SignJWT(claims).setProtectedHeader({ alg: "HS256", typ: "JWT" }).setIssuer("fluxbase")
+      .setIssuedAt(issuedAtSec).setExpirationTime(expiresAtSec).sign(key);
 
   return {
     async verify(token) {
@@ -54,9 +70,8 @@ export function createTokens(secret: Secret): Tokens {
         throw error instanceof PlatformError ? error : invalid(reasonOf(error));
       }
     },
-    mintRole: (role, { issuedAtSec, expiresAtSec }) =>
-      new SignJWT({ role }).setProtectedHeader({ alg: "HS256", typ: "JWT" }).setIssuer("fluxbase")
-        .setIssuedAt(issuedAtSec).setExpirationTime(expiresAtSec).sign(key),
+    mintRole: (role, validity) => mint({ role }, validity),
+    mintUser: (claims, validity) => mint({ ...claims }, validity),
   };
 }
 

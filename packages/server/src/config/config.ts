@@ -55,6 +55,13 @@ export interface Config {
   readonly egressAllow: readonly EgressHole[];
   readonly prewarm: "never" | "active" | "always";
   readonly auditLogDays: number;
+  readonly auth: {
+    readonly accessTokenSec: number;
+    readonly refreshTokenDays: number;
+    readonly signUpEnabled: boolean;
+    readonly attempts: { readonly perAddress: number; readonly perAccount: number };
+    readonly setupToken: Secret | null;
+  };
   readonly executions: { readonly retentionDays: number; readonly rowsPerSec: number };
   readonly sandbox: { readonly uidBase: number; readonly require: readonly Fence[] };
   readonly log: { readonly level: LogLevel; readonly format: "text" | "json" };
@@ -166,6 +173,13 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     egressAllow: get(SETTINGS.egressAllow) ?? [],
     prewarm: get(SETTINGS.prewarm),
     auditLogDays: get(SETTINGS.auditLogDays),
+    auth: {
+      accessTokenSec: get(SETTINGS.accessTokenSec),
+      refreshTokenDays: get(SETTINGS.refreshTokenDays),
+      signUpEnabled: get(SETTINGS.signUpEnabled),
+      attempts: { perAddress: get(SETTINGS.attemptsPerAddress), perAccount: get(SETTINGS.attemptsPerAccount) },
+      setupToken: get(SETTINGS.setupToken),
+    },
     executions: { retentionDays: get(SETTINGS.retentionDays), rowsPerSec: get(SETTINGS.rowsPerSec) },
     sandbox: { uidBase: get(SETTINGS.sandboxUidBase), require: get(SETTINGS.sandboxRequire) ?? [] },
     log: { level: get(SETTINGS.logLevel), format: get(SETTINGS.logFormat) },

@@ -7,6 +7,7 @@ import type { Log } from "../core/log.ts";
 import { dropOldAuditEntries } from "./audit_log.ts";
 import type { Database } from "./db.ts";
 import { purgeFunctions } from "./functions.ts";
+import { dropOldSessions } from "./users.ts";
 
 /** So long a deleted function can be restored. */
 const DELETED_FUNCTIONS_DAYS = 30;
@@ -25,11 +26,12 @@ export function startPurging({ db, log, auditLogDays }: PurgeOptions): AsyncDisp
     try {
       const functionsCount = await purgeFunctions(db, DELETED_FUNCTIONS_DAYS);
       const auditEntriesCount = await dropOldAuditEntries(db, auditLogDays);
-      if (functionsCount + auditEntriesCount > 0) {
-        log.info("What was kept for long enough is gone", { deletedFunctions: functionsCount, auditEntriesCount });
+      const sessionsCount = await dropOldSessions(db);
+      if (functionsCount + auditEntriesCount + sessionsCount > 0) {
+        log.info("What was kept for long enough is gone", { functionsCount, auditEntriesCount, sessionsCount });
       }
     } catch (error) {
-      log.warn("Cannot let go of old deleted functions and audit entries yet", { error });
+      log.warn("Cannot let go of deleted functions, audit entries and sessions yet", { error });
     }
   }
 

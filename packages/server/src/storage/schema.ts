@@ -18,7 +18,33 @@ type Instant = ColumnType<Date, Date | string, Date | string>;
 type GeneratedInstant = ColumnType<Date, Date | string | undefined, Date | string>;
 type OptionalInstant = ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
 
+export type UserRole = "authenticated" | "admin";
+
 export interface Schema {
+  "fluxbase.users": {
+    id: Generated<string>;
+    email: string;
+    password_hash: string;
+    role: UserRole;
+    email_verified: Generated<boolean>;
+    user_metadata: JSONColumnType<Record<string, unknown>>;
+    app_metadata: ColumnType<Record<string, unknown>, string | undefined, string>;
+    created_at: GeneratedInstant;
+    updated_at: GeneratedInstant;
+  };
+  "fluxbase.sessions": {
+    id: Generated<string>;
+    user_id: string;
+    created_at: GeneratedInstant;
+    expires_at: Instant;
+    ended_at: OptionalInstant;
+  };
+  "fluxbase.refresh_tokens": {
+    token_hash: Uint8Array;
+    session_id: string;
+    created_at: GeneratedInstant;
+    used_at: OptionalInstant;
+  };
   "fluxbase.audit_log": {
     id: Generated<string>;
     at: GeneratedInstant;

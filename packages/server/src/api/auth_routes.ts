@@ -1,0 +1,258 @@
+/**
+ * Routes by which people sign up, in and out, and by which the first admin comes to be.
+ *
+ * @module
+ */
+import { PlatformError, type RateLimit, type SessionView, type UserView } from "@fluxbase/contract";
+import { z } from "zod";
+import type { Accounts, SignedIn } from "../auth/accounts.ts";
+import type { Caller } from "../auth/caller.ts";
+import type { RateLimiter } from "../ratelimit/rate_limiter.ts";
+import type { User } from "../storage/users.ts";
+import type { ApiCall, Route } from "./route.ts";
+import { sessionSchema, userSchema } from "./schemas.ts";
+
+const METADATA_MAX_CHARACTERS = 16 * 1024;
+
+const email = z.email("must be an e-mail address").max(254, "must have at most 254 characters");
+const newPassword = z.string().min(8, "must have at least 8 characters").max(256, "must have at most 256 characters")
+  .refine((value) => value.isWellFormed(), "must not contain unpaired surrogates");
+/** Of an account that exists: rules that came later do not lock anybody out. */
+const password = z.string().min(1, "must not be empty").max(1_024, "must have at most 1,024 characters");
+const metadata = z.record(z.string(), z.unknown()).refine(
+  (value) => {
+    const text = JSON.stringify(value);
+    return text.length <= METADATA_MAX_CHARACTERS && !text.includes("\\u0000") && text.isWellFormed();
+  },
+  `must be an object of at most ${METADATA_MAX_CHARACTERS} characters as JSON, without NUL`,
+);
+const signUpSchema = z.strictObject({ email, password: newPassword, user_metadata: metadata.optional() });
+const signInSchema = z.strictObject({ email: z.string().max(254), password, user_metadata: z.unknown().optional() });
+const refreshSchema = z.strictObject({ refresh_token: z.string().max(1_024) });
+const changeSchema = z.strictObject({ email, password: newPassword, user_metadata: metadata }).partial();
+const setupSchema = z.strictObject({
+  email,
+  password: newPassword,
+  name: z.string().max(200, "must have at most 200 characters").default(""),
+  setup_token: z.string().max(1_024),
+});
+
+export interface AuthRouteParts {
+  readonly accounts: Accounts;
+  readonly rateLimiter: RateLimiter;
+  readonly attempts: { readonly perAddress: number; readonly perAccount: number };
+}
+
+export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts): Route[] {
+  const ofAddress: readonly RateLimit[] = [{ limit: attempts.perAddress, per: "min" }];
+  const ofAccount: readonly RateLimit[] = [{ limit: attempts.perAccount, per: "hour" }];
+
+  /** Right and wrong attempts alike, for accounts that exist and others: no answer tells which it was. */
+  async function count({ origin }: ApiCall, account?: string): Promise<void> {
+    if (!origin.isOwnCall) await rateLimiter.take("sign-in", `address ${origin.address()}`, ofAddress);
+    if (account !== undefined) await rateLimiter.take("sign-in", `account ${account.toLowerCase()}`, ofAccount);
+  }
+
+  async function signUp(call: ApiCall) {
+    const { user_metadata, ...credentials } = parseBody(signUpSchema, await call.body());
+    await count(call);
+    return { status: 201, body: sessionView(await accounts.signUp(credentials, user_metadata ?? {})) };
+  }
+
+  const signIn = (adminsOnly: boolean) => async (call: ApiCall) => {
+    const credentials = parseBody(signInSchema, await call.body());
+    await count(call, credentials.email);
+    return { status: 200, body: sessionView(await accounts.signIn(credentials, { adminsOnly })) };
+  };
+
+  async function refresh(call: ApiCall) {
+    const { refresh_token } = parseBody(refreshSchema, await call.body());
+    await count(call);
+    return { status: 200, body: sessionView(await accounts.refresh(refresh_token)) };
+  }
+
+  async function signOut({ caller }: ApiCall) {
+    const { sessionId } = userOf(caller);
+    if (sessionId !== null) await accounts.signOut(sessionId);
+    return { status: 204 };
+  }
+
+  async function read({ caller }: ApiCall) {
+    return { status: 200, body: userView(await accounts.read(userOf(caller).userId)) };
+  }
+
+  async function change(call: ApiCall) {
+    const who = userOf(call.caller);
+    const { email, password, user_metadata } = parseBody(changeSchema, await call.body());
+    return {
+      status: 200,
+      body: userView(await accounts.change(who, { email, password, userMetadata: user_metadata })),
+    };
+  }
+
+  async function setUp(call: ApiCall) {
+    const { name, setup_token, ...credentials } = parseBody(setupSchema, await call.body());
+    await count(call, "setup");
+    return { status: 201, body: sessionView(await accounts.setUp(credentials, { name, token: setup_token })) };
+  }
+
+  const session = { status: 200, schema: sessionSchema };
+  const user = { status: 200, schema: userSchema };
+  const post = { method: "POST", access: "public" } as const;
+  return [
+    {
+      ...post,
+      path: "/auth/signup",
+      summary: "Makes an account and signs in",
+      body: signUpSchema,
+      answer: { status: 201, schema: sessionSchema },
+      handle: signUp,
+    },
+    {
+      ...post,
+      path: "/auth/signin",
+      summary: "Signs in",
+      body: signInSchema,
+      answer: session,
+      handle: signIn(false),
+    },
+    {
+      ...post,
+      path: "/auth/refresh",
+      summary: "Takes a refresh token for new tokens; one that was used before ends its session",
+      body: refreshSchema,
+      answer: session,
+      handle: refresh,
+    },
+    {
+      method: "POST",
+      path: "/auth/signout",
+      summary: "Ends the session; its tokens are refused everywhere",
+      access: "credential",
+      answer: { status: 204 },
+      handle: signOut,
+    },
+    {
+      method: "GET",
+      path: "/auth/user",
+      summary: "Reads the user who asks",
+      access: "credential",
+      answer: user,
+      handle: read,
+    },
+    {
+      method: "PATCH",
+      path: "/auth/user",
+      summary: "Changes e-mail, password or metadata of the user who asks; a new password ends other sessions",
+      access: "credential",
+      body: changeSchema,
+      answer: user,
+      handle: change,
+    },
+    {
+      method: "GET",
+      path: "/admin/setup/status",
+      summary: "Says whether the first admin is still to be made",
+      access: "public",
+      answer: { status: 200, schema: z.object({ needs_setup: z.boolean(), has_admin: z.boolean() }) },
+      async handle() {
+        const hasAdmin = await accounts.hasAdmin();
+        return { status: 200, body: { needs_setup: !hasAdmin, has_admin: hasAdmin } };
+      },
+    },
+    {
+      ...post,
+      path: "/admin/setup",
+      audit: { target: () => "first admin" },
+      summary: "Makes the first admin, once, with the setup token that the server printed or was given",
+      body: setupSchema,
+      answer: { status: 201, schema: sessionSchema },
+      handle: setUp,
+    },
+    ...["/admin/login", "/dashboard/auth/login"].map((path): Route => ({
+      ...post,
+      path,
+      summary: "Signs an admin in",
+      body: signInSchema,
+      answer: session,
+      handle: signIn(true),
+    })),
+    ...["/admin/refresh", "/dashboard/auth/refresh"].map((path): Route => ({
+      ...post,
+      path,
+      summary: "As /auth/refresh",
+      body: refreshSchema,
+      answer: session,
+      handle: refresh,
+    })),
+    {
+      method: "POST",
+      path: "/admin/logout",
+      summary: "As /auth/signout",
+      access: "credential",
+      answer: { status: 204 },
+      handle: signOut,
+    },
+    {
+      method: "GET",
+      path: "/admin/me",
+      summary: "Reads the admin who asks",
+      access: "admin",
+      answer: user,
+      handle: read,
+    },
+    {
+      method: "GET",
+      path: "/dashboard/auth/sso/providers",
+      summary: "Lists providers of single sign-on: there are none",
+      access: "public",
+      answer: {
+        status: 200,
+        schema: z.object({ providers: z.array(z.string()), password_login_disabled: z.boolean() }),
+      },
+      handle: () => ({ status: 200, body: { providers: [], password_login_disabled: false } }),
+    },
+  ];
+}
+
+function userOf({ userId, sessionId }: Caller): { userId: string; sessionId: string | null } {
+  if (userId !== null) return { userId, sessionId };
+  throw new PlatformError("UNAUTHENTICATED", "Cannot do this without a user: sign in and send the access token");
+}
+
+function sessionView({ user, accessToken, refreshToken, expiresInSec }: SignedIn): SessionView {
+  return {
+    user: userView(user),
+    access_token: accessToken,
+    refresh_token: refreshToken,
+    expires_in: expiresInSec,
+    token_type: "bearer",
+  };
+}
+
+function userView(user: User): UserView {
+  return {
+    id: user.id,
+    email: user.email,
+    email_verified: user.emailVerified,
+    role: user.role,
+    user_metadata: user.userMetadata,
+    app_metadata: user.appMetadata,
+    created_at: user.createdAt.toISOString(),
+    updated_at: user.updatedAt.toISOString(),
+  };
+}
+
+/** Never says what was sent: it may be a password. */
+function parseBody<Schema extends z.ZodObject>(schema: Schema, value: unknown): z.output<Schema> {
+  const { data, error } = schema.safeParse(value);
+  if (data !== undefined) return data;
+  const problems = (error?.issues ?? []).map((issue) =>
+    issue.code === "unrecognized_keys"
+      ? `${issue.keys.map((name) => JSON.stringify(name.slice(0, 80))).join(", ")} is no field here`
+      : issue.path.length === 0
+      ? "the body must be a JSON object"
+      : `"${issue.path.join(".")}" ${issue.code === "invalid_type" ? `must be a ${issue.expected}` : issue.message}`
+  );
+  throw new PlatformError("INVALID_ARGUMENT", `Cannot do this: ${problems.join("; ")}`, { details: { problems } });
+}

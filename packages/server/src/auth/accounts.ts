@@ -1,0 +1,210 @@
+/**
+ * Signing up, in and out: who somebody is, by e-mail and password, and for how long.
+ *
+ * Owns: sessions and their tokens, how often a password may be tried, the first admin.
+ * Does not own: what tokens and users look like over HTTP (../api/auth_routes.ts).
+ *
+ * @module
+ */
+import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { PlatformError } from "@fluxbase/contract";
+import type { Secret } from "../core/secret.ts";
+import { type Database, isUniqueViolation } from "../storage/db.ts";
+import {
+  endSessions,
+  findUser,
+  findUserToSignIn,
+  hasAdmin,
+  insertFirstAdmin,
+  insertSession,
+  insertUser,
+  rotateRefreshToken,
+  updateUser,
+  type User,
+} from "../storage/users.ts";
+import type { EndedSessions } from "./ended_sessions.ts";
+import type { Passwords } from "./passwords.ts";
+import type { Tokens } from "./tokens.ts";
+
+export interface SignedIn {
+  readonly user: User;
+  readonly accessToken: string;
+  readonly refreshToken: string;
+  readonly expiresInSec: number;
+}
+
+export interface Credentials {
+  /** Any case; compared in lower case. */
+  readonly email: string;
+  readonly password: string;
+}
+
+export interface Accounts {
+  /** @throws {PlatformError} ALREADY_EXISTS, FORBIDDEN when it is switched off */
+  signUp(credentials: Credentials, userMetadata: Readonly<Record<string, unknown>>): Promise<SignedIn>;
+  /** @throws {PlatformError} INVALID_CREDENTIAL, the same for every reason */
+  signIn(credentials: Credentials, options?: { readonly adminsOnly?: boolean }): Promise<SignedIn>;
+  /** @throws {PlatformError} INVALID_CREDENTIAL */
+  refresh(refreshToken: string): Promise<SignedIn>;
+  signOut(sessionId: string): Promise<void>;
+  read(userId: string): Promise<User>;
+  /** A new password ends every other session. */
+  change(
+    who: { readonly userId: string; readonly sessionId: string | null },
+    change: {
+      email?: string | undefined;
+      password?: string | undefined;
+      userMetadata?: Record<string, unknown> | undefined;
+    },
+  ): Promise<User>;
+  hasAdmin(): Promise<boolean>;
+  /** @throws {PlatformError} FORBIDDEN for a wrong setup token, ALREADY_EXISTS when there is an admin */
+  setUp(credentials: Credentials, setup: { readonly name: string; readonly token: string }): Promise<SignedIn>;
+}
+
+export interface AccountParts {
+  readonly db: Database["db"];
+  readonly tokens: Tokens;
+  readonly passwords: Passwords;
+  readonly endedSessions: EndedSessions;
+  readonly nowMs: () => number;
+  readonly accessTokenSec: number;
+  readonly refreshTokenDays: number;
+  readonly signUpEnabled: boolean;
+  /** Null: no first admin can be made. */
+  readonly setupToken: Secret | null;
+}
+
+const REFRESH_PREFIX = "fbr_";
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/** The owner of the machine reads it at the start; it is the same every time. */
+export function setupTokenOf(jwtSecret: Secret): string {
+  return createHmac("sha256", jwtSecret.reveal()).update("fluxbase setup token").digest("base64url").slice(0, 32);
+}
+
+export function createAccounts(parts: AccountParts): Accounts {
+  const { db, tokens, passwords, endedSessions, accessTokenSec } = parts;
+
+  async function begin(user: User): Promise<SignedIn> {
+    const refreshToken = makeRefreshToken();
+    const sessionId = await insertSession(db, {
+      userId: user.id,
+      tokenHash: hashOf(refreshToken),
+      days: parts.refreshTokenDays,
+    });
+    return await signedIn(user, sessionId, refreshToken);
+  }
+
+  async function signedIn(user: User, sessionId: string, refreshToken: string): Promise<SignedIn> {
+    const issuedAtSec = Math.floor(parts.nowMs() / 1_000);
+    const accessToken = await tokens.mintUser(
+      { sub: user.id, email: user.email, role: user.role, session_id: sessionId },
+      { issuedAtSec, expiresAtSec: issuedAtSec + accessTokenSec },
+    );
+    return { user, accessToken, refreshToken, expiresInSec: accessTokenSec };
+  }
+
+  return {
+    async signUp({ email, password }, userMetadata) {
+      if (!parts.signUpEnabled) {
+        throw new PlatformError("FORBIDDEN", "Cannot sign up: it is switched off on this server");
+      }
+      const passwordHash = await passwords.hash(password);
+      const user = await unlessTaken(() =>
+        insertUser(db, { email: email.toLowerCase(), passwordHash, role: "authenticated", userMetadata })
+      );
+      return await begin(user);
+    },
+
+    async signIn({ email, password }, { adminsOnly = false } = {}) {
+      const found = await findUserToSignIn(db, email.toLowerCase());
+      const isRight = await passwords.verify(found?.passwordHash, password);
+      if (found === undefined || !isRight || (adminsOnly && found.user.role !== "admin")) {
+        throw new PlatformError("INVALID_CREDENTIAL", "Cannot sign in: e-mail or password is wrong");
+      }
+      return await begin(found.user);
+    },
+
+    async refresh(refreshToken) {
+      const fresh = makeRefreshToken();
+      const rotated = await rotateRefreshToken(db, { oldHash: hashOf(refreshToken), newHash: hashOf(fresh) });
+      if (rotated === undefined) {
+        throw new PlatformError(
+          "INVALID_CREDENTIAL",
+          "Cannot refresh: the refresh token is unknown, over or was used before; sign in again",
+        );
+      }
+      return await signedIn(rotated.user, rotated.sessionId, fresh);
+    },
+
+    async signOut(sessionId) {
+      if (!UUID.test(sessionId)) return;
+      await endSessions(db, { sessionId });
+      endedSessions.add(sessionId);
+    },
+
+    async read(userId) {
+      const user = UUID.test(userId) ? await findUser(db, userId) : undefined;
+      if (user === undefined) throw userNotFound();
+      return user;
+    },
+
+    async change({ userId, sessionId }, { email, password, userMetadata }) {
+      if (!UUID.test(userId)) throw userNotFound();
+      const passwordHash = password === undefined ? undefined : await passwords.hash(password);
+      const user = await unlessTaken(() =>
+        updateUser(db, userId, { email: email?.toLowerCase(), passwordHash, userMetadata })
+      );
+      if (user === undefined) throw userNotFound();
+      if (passwordHash !== undefined) await endSessions(db, { userId, except: sessionId });
+      return user;
+    },
+
+    hasAdmin: () => hasAdmin(db),
+
+    async setUp({ email, password }, { name, token }) {
+      const { setupToken } = parts;
+      if (setupToken === null) {
+        throw new PlatformError("FORBIDDEN", "Cannot set up: the server has no FLUXBASE_SECURITY_SETUP_TOKEN");
+      }
+      if (!timingSafeEqual(hashOf(token), hashOf(setupToken.reveal()))) {
+        throw new PlatformError("INVALID_CREDENTIAL", "Cannot set up: the setup token is wrong");
+      }
+      if (await hasAdmin(db)) throw adminExists();
+      const passwordHash = await passwords.hash(password);
+      const user = await unlessTaken(() =>
+        insertFirstAdmin(db, { email: email.toLowerCase(), passwordHash, userMetadata: { name } })
+      );
+      if (user === undefined) throw adminExists();
+      return await begin(user);
+    },
+  };
+}
+
+async function unlessTaken<Result>(write: () => Promise<Result>): Promise<Result> {
+  try {
+    return await write();
+  } catch (error) {
+    if (!isUniqueViolation(error)) throw error;
+    throw new PlatformError("ALREADY_EXISTS", "A user with this e-mail exists already");
+  }
+}
+
+function adminExists(): PlatformError {
+  return new PlatformError("ALREADY_EXISTS", "Cannot set up: there is an admin already; sign in as one");
+}
+
+function userNotFound(): PlatformError {
+  return new PlatformError("USER_NOT_FOUND", "User not found on this server");
+}
+
+function makeRefreshToken(): string {
+  const random = crypto.getRandomValues(new Uint8Array(32));
+  return REFRESH_PREFIX + random.toBase64({ alphabet: "base64url", omitPadding: true });
+}
+
+/** 256 random bits need no slower one. */
+function hashOf(token: string): Uint8Array {
+  return createHash("sha256").update(token).digest();
+}

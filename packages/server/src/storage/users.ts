@@ -1,0 +1,177 @@
+/**
+ * Statements about users, their sessions and refresh tokens.
+ *
+ * @module
+ */
+import { sql } from "kysely";
+import type { Database, Db } from "./db.ts";
+import type { UserRole } from "./schema.ts";
+
+export interface User {
+  readonly id: string;
+  readonly email: string;
+  readonly role: UserRole;
+  readonly emailVerified: boolean;
+  readonly userMetadata: Readonly<Record<string, unknown>>;
+  readonly appMetadata: Readonly<Record<string, unknown>>;
+  readonly createdAt: Date;
+  readonly updatedAt: Date;
+}
+
+export interface NewUser {
+  readonly email: string;
+  readonly passwordHash: string;
+  readonly role: UserRole;
+  readonly userMetadata: Readonly<Record<string, unknown>>;
+}
+
+const COLUMNS = [
+  "id",
+  "email",
+  "role",
+  "email_verified as emailVerified",
+  "user_metadata as userMetadata",
+  "app_metadata as appMetadata",
+  "created_at as createdAt",
+  "updated_at as updatedAt",
+] as const;
+
+/** A unique violation means that the e-mail is taken. */
+export async function insertUser(db: Db, { email, passwordHash, role, userMetadata }: NewUser): Promise<User> {
+  return await db.insertInto("fluxbase.users").values({
+    email,
+    password_hash: passwordHash,
+    role,
+    user_metadata: JSON.stringify(userMetadata),
+  }).returning(COLUMNS).executeTakeFirstOrThrow();
+}
+
+/** The first admin, and nobody when there is one: two at once wait for each other. */
+export async function insertFirstAdmin(db: Database["db"], user: Omit<NewUser, "role">): Promise<User | undefined> {
+  return await db.transaction().execute(async (transaction) => {
+    await sql`select pg_advisory_xact_lock(hashtext('fluxbase first admin'))`.execute(transaction);
+    return await hasAdmin(transaction) ? undefined : await insertUser(transaction, { ...user, role: "admin" });
+  });
+}
+
+export async function hasAdmin(db: Db): Promise<boolean> {
+  const row = await db.selectFrom("fluxbase.users").select("id").where("role", "=", "admin").limit(1)
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+export async function findUser(db: Db, id: string): Promise<User | undefined> {
+  return await db.selectFrom("fluxbase.users").select(COLUMNS).where("id", "=", id).executeTakeFirst();
+}
+
+export async function findUserToSignIn(
+  db: Db,
+  email: string,
+): Promise<{ readonly user: User; readonly passwordHash: string } | undefined> {
+  const row = await db.selectFrom("fluxbase.users").select([...COLUMNS, "password_hash as passwordHash"])
+    .where("email", "=", email).executeTakeFirst();
+  if (row === undefined) return undefined;
+  const { passwordHash, ...user } = row;
+  return { user, passwordHash };
+}
+
+export interface UserChange {
+  readonly email?: string | undefined;
+  readonly passwordHash?: string | undefined;
+  readonly userMetadata?: Readonly<Record<string, unknown>> | undefined;
+}
+
+export async function updateUser(
+  db: Db,
+  id: string,
+  { email, passwordHash, userMetadata }: UserChange,
+): Promise<User | undefined> {
+  return await db.updateTable("fluxbase.users").set({
+    updated_at: sql<Date>`now()`,
+    ...(email === undefined ? {} : { email, email_verified: false }),
+    ...(passwordHash === undefined ? {} : { password_hash: passwordHash }),
+    ...(userMetadata === undefined ? {} : { user_metadata: JSON.stringify(userMetadata) }),
+  }).where("id", "=", id).returning(COLUMNS).executeTakeFirst();
+}
+
+export interface NewSession {
+  readonly userId: string;
+  readonly tokenHash: Uint8Array;
+  readonly days: number;
+}
+
+/** Returns its id. */
+export async function insertSession(db: Database["db"], { userId, tokenHash, days }: NewSession): Promise<string> {
+  return await db.transaction().execute(async (transaction) => {
+    const { id } = await transaction.insertInto("fluxbase.sessions")
+      .values({ user_id: userId, expires_at: sql<Date>`now() + make_interval(days => ${days})` })
+      .returning("id").executeTakeFirstOrThrow();
+    await transaction.insertInto("fluxbase.refresh_tokens").values({ token_hash: tokenHash, session_id: id }).execute();
+    return id;
+  });
+}
+
+export interface Rotated {
+  readonly sessionId: string;
+  readonly user: User;
+}
+
+/**
+ * Takes a refresh token for another one. One that was used before ends its session, since somebody has a copy.
+ *
+ * @returns undefined when it is of no use
+ */
+export async function rotateRefreshToken(
+  db: Database["db"],
+  { oldHash, newHash }: { readonly oldHash: Uint8Array; readonly newHash: Uint8Array },
+): Promise<Rotated | undefined> {
+  return await db.transaction().execute(async (transaction) => {
+    const token = await transaction.selectFrom("fluxbase.refresh_tokens as t")
+      .innerJoin("fluxbase.sessions as s", "s.id", "t.session_id")
+      .select(["s.id as sessionId", "s.user_id as userId", "t.used_at as usedAt"])
+      .where("t.token_hash", "=", oldHash).where("s.ended_at", "is", null).where("s.expires_at", ">", sql<Date>`now()`)
+      .forUpdate().executeTakeFirst();
+    if (token === undefined) return undefined;
+    const { sessionId, userId, usedAt } = token;
+    const user = await findUser(transaction, userId);
+    if (usedAt !== null || user === undefined) {
+      await endSessions(transaction, { sessionId });
+      return undefined;
+    }
+    await transaction.updateTable("fluxbase.refresh_tokens").set({ used_at: sql<Date>`now()` })
+      .where("token_hash", "=", oldHash).execute();
+    await transaction.insertInto("fluxbase.refresh_tokens").values({ token_hash: newHash, session_id: sessionId })
+      .execute();
+    return { sessionId, user };
+  });
+}
+
+/** One, or all of a user, but one. */
+export async function endSessions(
+  db: Db,
+  which: { readonly sessionId: string } | { readonly userId: string; readonly except: string | null },
+): Promise<void> {
+  let update = db.updateTable("fluxbase.sessions").set({ ended_at: sql<Date>`now()` }).where("ended_at", "is", null);
+  if ("sessionId" in which) update = update.where("id", "=", which.sessionId);
+  else update = update.where("user_id", "=", which.userId);
+  if ("except" in which && which.except !== null) update = update.where("id", "!=", which.except);
+  await update.execute();
+}
+
+/** Those whose access tokens may still be in somebody's hands. */
+export async function listEndedSessions(db: Db, withinSec: number): Promise<string[]> {
+  const rows = await db.selectFrom("fluxbase.sessions").select("id")
+    .where("ended_at", ">", sql<Date>`now() - make_interval(secs => ${withinSec})`).execute();
+  return rows.map(({ id }) => id);
+}
+
+/** Sessions that are over, with their tokens; returns how many. */
+export async function dropOldSessions(db: Db): Promise<number> {
+  const { numDeletedRows } = await db.deleteFrom("fluxbase.sessions").where((where) =>
+    where.or([
+      where("expires_at", "<", sql<Date>`now() - interval '1 day'`),
+      where("ended_at", "<", sql<Date>`now() - interval '1 day'`),
+    ])
+  ).executeTakeFirst();
+  return Number(numDeletedRows);
+}

@@ -18,6 +18,7 @@ import { startAuditLog } from "./audit/audit_log.ts";
 import { createAccounts, setupTokenOf } from "./auth/accounts.ts";
 import { createAuthenticator } from "./auth/authenticator.ts";
 import { startEndedSessions } from "./auth/ended_sessions.ts";
+import { startIssuer } from "./auth/issuers.ts";
 import { createPasswords } from "./auth/passwords.ts";
 import { generateKey, hashKey, keyPrefixOf, startKeyStore } from "./auth/keys.ts";
 import { createTokens, type Tokens } from "./auth/tokens.ts";
@@ -117,10 +118,11 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   await migrate(db, log);
   const listener = parts.use(await startListener({ url: databaseUrl, log }));
   const catalog = parts.use(await startCatalog({ db, listener, log }));
-  const tokens = createTokens(jwtSecret);
+  const { issuer } = config.auth;
+  const tokens = createTokens(jwtSecret, issuer === null ? undefined : parts.use(startIssuer(issuer, { clock, log })));
   const localKeys = local === undefined ? null : await seedLocalKeys(local, { db, tokens });
   const keys = await startKeyStore({ db, listener, log });
-  const { attempts, ...accountRules } = config.auth;
+  const { attempts, issuer: _, ...accountRules } = config.auth;
   const endedSessions = parts.use(
     await startEndedSessions({ db, listener, log, accessTokenSec: accountRules.accessTokenSec }),
   );

@@ -1,15 +1,16 @@
 /**
- * JWTs of the platform: HS256 with one secret, whoever minted them.
+ * JWTs: those of the platform, HS256 with one secret, whoever minted them; and those of another issuer (./issuers.ts).
  *
  * @module
  */
 import { PlatformError } from "@fluxbase/contract";
-import { errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
+import { decodeJwt, errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
 import type { Secret } from "../core/secret.ts";
+import type { Issuer } from "./issuers.ts";
 import { type Caller, callerOfClaims } from "./caller.ts";
 
 /** Issuers whose role keys are accepted; a token without issuer is too. */
-const ISSUERS: readonly string[] = ["fluxbase", "supabase", "supabase-demo"];
+export const OWN_ISSUERS: readonly string[] = ["fluxbase", "supabase", "supabase-demo"];
 const ROLES: readonly string[] = ["anon", "authenticated", "admin", "service_role"];
 /** Roles that stand for a person and say nothing without one. */
 const USER_ROLES: readonly string[] = ["authenticated", "admin"];
@@ -41,20 +42,36 @@ export interface UserClaims {
   readonly session_id: string;
 }
 
-export function createTokens(secret: Secret): Tokens {
+export function createTokens(secret: Secret, foreign?: Issuer): Tokens {
   const key = new TextEncoder().encode(secret.reveal());
   const mint = (claims: JWTPayload, { issuedAtSec, expiresAtSec }: Validity) =>
     new SignJWT(claims).setProtectedHeader({ alg: "HS256", typ: "JWT" }).setIssuer("fluxbase")
       .setIssuedAt(issuedAtSec).setExpirationTime(expiresAtSec).sign(key);
 
+  /** A foreign issuer makes users, whatever role it gives them. */
+  async function verifyForeign(issuer: Issuer, token: string): Promise<VerifiedToken> {
+    const payload = await issuer.verify(token, { clockToleranceSec: CLOCK_TOLERANCE_SEC });
+    const { sub, exp = 0 } = payload;
+    if (typeof sub !== "string" || sub === "") throw invalid("it has no subject");
+    const caller = callerOfClaims({
+      role: "authenticated",
+      sub,
+      ...optionalText("email", payload["email"]),
+      ...optionalText("session_id", payload["session_id"]),
+    });
+    return { caller, expiresAtMs: exp * 1000 };
+  }
+
   return {
     async verify(token) {
       try {
+        // Only which of two doors to knock at; each checks the issuer itself.
+        if (foreign !== undefined && decodeJwt(token).iss === foreign.name) return await verifyForeign(foreign, token);
         // The algorithm is ours to choose: what the token's header says is compared, never followed.
         const { payload } = await jwtVerify(token, key, { algorithms: ["HS256"], clockTolerance: CLOCK_TOLERANCE_SEC });
         const { iss, exp, sub } = payload;
         const role = payload["role"];
-        if (iss !== undefined && !ISSUERS.includes(iss)) throw invalid("its issuer is not accepted");
+        if (iss !== undefined && !OWN_ISSUERS.includes(iss)) throw invalid("its issuer is not accepted");
         if (typeof role !== "string" || !ROLES.includes(role)) throw invalid("it has no known role");
         if (USER_ROLES.includes(role) && (sub === undefined || sub === "")) {
           throw invalid(`role ${role} needs a subject`);
@@ -86,7 +103,8 @@ function reasonOf(error: unknown): string {
     return `it expired at ${new Date(Number(error.payload.exp) * 1000).toISOString()}`;
   }
   if (error instanceof errors.JWSSignatureVerificationFailed) return "its signature does not match";
-  if (error instanceof errors.JOSEAlgNotAllowed) return "its algorithm is not HS256";
+  if (error instanceof errors.JOSEAlgNotAllowed) return "its algorithm is not one that is accepted";
+  if (error instanceof errors.JWKSNoMatchingKey) return "no key of its issuer fits";
   if (error instanceof errors.JWTClaimValidationFailed) return `its claim "${error.claim}" is not acceptable`;
   return "it is not a JWT or key of this server";
 }

@@ -8,6 +8,8 @@ import type { CorsPolicy, LogLevel } from "@fluxbase/contract";
 import type { Fence } from "../../sandbox_runtime/harden.ts";
 import type { AddressRange } from "../ratelimit/client_address.ts";
 import type { EgressHole } from "../sandbox/egress.ts";
+import type { IssuerSettings } from "../auth/issuers.ts";
+import { OWN_ISSUERS } from "../auth/tokens.ts";
 import type { Secret } from "../core/secret.ts";
 import { StartError } from "../storage/start_error.ts";
 import { databaseOf } from "./database_url.ts";
@@ -61,6 +63,8 @@ export interface Config {
     readonly signUpEnabled: boolean;
     readonly attempts: { readonly perAddress: number; readonly perAccount: number };
     readonly setupToken: Secret | null;
+    /** Another issuer of tokens. */
+    readonly issuer: IssuerSettings | null;
   };
   readonly executions: { readonly retentionDays: number; readonly rowsPerSec: number };
   readonly sandbox: { readonly uidBase: number; readonly require: readonly Fence[] };
@@ -147,6 +151,13 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
       `${SETTINGS.redisUrl.env} is missing: ${SETTINGS.rateLimitStore.env} is redis; for example: ${SETTINGS.redisUrl.example}`,
     );
   }
+  const issuer = issuerOf({
+    issuer: get(SETTINGS.issuer),
+    jwksUrl: get(SETTINGS.issuerJwksUrl),
+    secret: get(SETTINGS.issuerSecret),
+    audience: get(SETTINGS.issuerAudience),
+    algorithms: get(SETTINGS.issuerAlgorithms),
+  }, problems);
   const embeddedPort = get(SETTINGS.embeddedPort);
   const config: Config = {
     listen: get(SETTINGS.address),
@@ -179,6 +190,7 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
       signUpEnabled: get(SETTINGS.signUpEnabled),
       attempts: { perAddress: get(SETTINGS.attemptsPerAddress), perAccount: get(SETTINGS.attemptsPerAccount) },
       setupToken: get(SETTINGS.setupToken),
+      issuer,
     },
     executions: { retentionDays: get(SETTINGS.retentionDays), rowsPerSec: get(SETTINGS.rowsPerSec) },
     sandbox: { uidBase: get(SETTINGS.sandboxUidBase), require: get(SETTINGS.sandboxRequire) ?? [] },
@@ -222,6 +234,32 @@ function readYaml(text: string | undefined, problems: string[]): Map<string, str
     problems.push(`fluxbase.yaml is not valid YAML: ${error.message.split("\n")[0]}`);
   }
   return values;
+}
+
+interface IssuerParts {
+  readonly issuer: string | null;
+  readonly jwksUrl: string | null;
+  readonly secret: Secret | null;
+  readonly audience: string | null;
+  readonly algorithms: readonly string[];
+}
+
+function issuerOf(
+  { issuer, jwksUrl, secret, audience, algorithms }: IssuerParts,
+  problems: string[],
+): IssuerSettings | null {
+  const keys = jwksUrl !== null ? { jwksUrl } : secret !== null ? { secret } : undefined;
+  if (issuer === null && keys === undefined) return null;
+  if (issuer !== null && keys !== undefined && (jwksUrl === null || secret === null)) {
+    if (OWN_ISSUERS.includes(issuer)) {
+      problems.push(`${SETTINGS.issuer.env} is "${issuer}", which is this server itself`);
+    }
+    return { issuer, keys, audience, algorithms };
+  }
+  problems.push(
+    `${SETTINGS.issuer.env} needs exactly one of ${SETTINGS.issuerJwksUrl.env} and ${SETTINGS.issuerSecret.env}, and they need it; for example: ${SETTINGS.issuer.env}=${SETTINGS.issuer.example} ${SETTINGS.issuerJwksUrl.env}=${SETTINGS.issuerJwksUrl.example}`,
+  );
+  return null;
 }
 
 /** The known name with the most letters in common at both ends, if it is alike at all. */

@@ -23,6 +23,7 @@ import {
   redisUrl,
   secretText,
 } from "./parsers.ts";
+import { PUBLIC_KEY_ALGORITHMS } from "../auth/issuers.ts";
 import { FENCES } from "../../sandbox_runtime/harden.ts";
 import type { Secret } from "../core/secret.ts";
 
@@ -273,6 +274,48 @@ export const SETTINGS = {
     example: "5000",
     about:
       "Executions a second that one server process writes one by one; above it, successes without logs are counted together.",
+  }),
+  issuer: setting({
+    env: "FLUXBASE_AUTH_ISSUER",
+    yaml: "auth.issuer",
+    parser: anyText,
+    default: null,
+    example: "https://login.example.com/",
+    about:
+      "Another issuer whose tokens are accepted, as it is named in the claim `iss`. Its tokens need `exp` and `sub`, and stand for users, whatever role they name.",
+  }),
+  issuerJwksUrl: setting({
+    env: "FLUXBASE_AUTH_ISSUER_JWKS_URL",
+    yaml: "auth.issuer_jwks_url",
+    parser: httpUrl,
+    default: null,
+    example: "https://login.example.com/.well-known/jwks.json",
+    about: "Where the public keys of that issuer are. They are read again every 10 minutes, and for a key that is new.",
+  }),
+  issuerSecret: setting<Secret>({
+    env: "FLUXBASE_AUTH_ISSUER_SECRET",
+    yaml: "auth.issuer_secret",
+    parser: secretText(32),
+    default: null,
+    example: "a random text of at least 32 characters",
+    about: "Instead of public keys: the secret with which that issuer signs (HS256).",
+    isSecret: true,
+  }),
+  issuerAudience: setting({
+    env: "FLUXBASE_AUTH_ISSUER_AUDIENCE",
+    yaml: "auth.issuer_audience",
+    parser: anyText,
+    default: null,
+    example: "https://api.example.com",
+    about: "What the claim `aud` of that issuer's tokens must name. Default: anything.",
+  }),
+  issuerAlgorithms: setting({
+    env: "FLUXBASE_AUTH_ISSUER_ALGORITHMS",
+    yaml: "auth.issuer_algorithms",
+    parser: listOf(...PUBLIC_KEY_ALGORITHMS),
+    default: "RS256,ES256,EdDSA",
+    example: "RS256",
+    about: "Algorithms that are accepted with that issuer's public keys.",
   }),
   accessTokenSec: setting({
     env: "FLUXBASE_AUTH_ACCESS_TOKEN_SECONDS",

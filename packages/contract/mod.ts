@@ -25,6 +25,7 @@ export {
   type RateLimit,
 } from "./src/function_settings.ts";
 export { type SessionView, type UserView } from "./src/users.ts";
+export { type SecretView } from "./src/secrets.ts";
 export { type AuditEntry } from "./src/audit.ts";
 export { type Key } from "./src/keys.ts";
 export {

@@ -18,6 +18,7 @@ export const ERRORS = {
   VERSION_NOT_FOUND: { status: 404, retryable: false },
   MODULE_NOT_FOUND: { status: 404, retryable: false },
   USER_NOT_FOUND: { status: 404, retryable: false },
+  SECRET_NOT_FOUND: { status: 404, retryable: false },
   KEY_NOT_FOUND: { status: 404, retryable: false },
   METHOD_NOT_ALLOWED: { status: 405, retryable: false },
   ALREADY_EXISTS: { status: 409, retryable: false },

@@ -26,6 +26,7 @@ import {
   PROTOCOL_VERSION,
   readFrames,
 } from "./frames.ts";
+import { createSecrets } from "./secrets.ts";
 import { defineGlobals, HandlerContext, removeUnsafeGlobals } from "./globals.ts";
 import { captureServe, findHandler, type FoundHandler, type UserHandler } from "./handler.ts";
 import { type HardenOptions, hardenProcess, mapSharedPage } from "./harden.ts";
@@ -49,6 +50,8 @@ export interface LoadMessage {
   readonly namespace: string;
   readonly version: number;
   readonly env: Readonly<Record<string, string>>;
+  /** Of the server. */
+  readonly secrets: Readonly<Record<string, string>>;
   /** Origins under which the server itself is known. */
   readonly ownOrigins: readonly string[];
   readonly logLineBytes: number;
@@ -68,6 +71,7 @@ const inboxes = new Map<number, BodyInbox>();
 const sockets = new Map<number, FunctionSocket>();
 const outboxes = new Map<number, BodyOutbox>();
 let handler: FoundHandler | undefined;
+let secrets = createSecrets({});
 let identity = { functionName: "", namespace: "", version: 0 };
 let logLimits = { lineBytes: 65_536, linesCount: 1_000 };
 let lastLogFlushMs = 0;
@@ -152,7 +156,8 @@ async function onLoad(payload: Uint8Array): Promise<void> {
   identity = { functionName: message.functionName, namespace: message.namespace, version: message.version };
   logLimits = { lineBytes: message.logLineBytes, linesCount: message.logLinesCount };
   for (const [name, value] of Object.entries(message.env)) Deno.env.set(name, value);
-  defineGlobals(identity, trackBackground);
+  secrets = createSecrets(message.secrets);
+  defineGlobals(identity, secrets, trackBackground);
   if (options.hasNetwork) ownServer.install(message.ownOrigins);
   showUserStacks(sourceMap);
 
@@ -221,7 +226,7 @@ async function answerCall(call: Call): Promise<void> {
 
 function runHandler(call: Call): unknown {
   if (handler === undefined) throw new Error("Cannot run a request before a bundle is loaded");
-  const context = new HandlerContext(call, identity, trackBackground);
+  const context = new HandlerContext(call, identity, { secrets, track: trackBackground });
   if (handler.face === "web") return handler.handle(new FunctionRequest(call), context);
   if (call.body === null || call.body instanceof Uint8Array) return handler.handle(new GuideRequest(call), context);
   // The guide's form hands out the body as a string, so all of it must be here first.

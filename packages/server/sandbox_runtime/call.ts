@@ -19,6 +19,8 @@ export interface Call {
   readonly method: string;
   readonly url: string;
   readonly caller: CallerFacts;
+  /** Of the user who calls. */
+  readonly userSecrets: Readonly<Record<string, string>> | undefined;
   /** Name, value, name, value, … as they came, names in lower case. */
   readonly headerPairs: readonly string[];
   /** The whole body, or a stream of it, or null when there is none. */
@@ -35,18 +37,30 @@ export interface Call {
 }
 
 const decoder = new TextDecoder();
-const NO_CALLER: CallerFacts = Object.freeze({});
+type CallerMessage = CallerFacts & { readonly user_secrets?: Readonly<Record<string, string>> };
+
+const NOBODY: { readonly facts: CallerFacts; readonly userSecrets: undefined } = Object.freeze({
+  facts: Object.freeze({}),
+  userSecrets: undefined,
+});
+
+/** Identity is shown in many places, secrets in one. */
+function callerOf({ user_secrets: userSecrets, ...facts }: CallerMessage) {
+  return { facts, userSecrets };
+}
 
 /** Reads the text head of a REQUEST frame: execution id, method, URL, caller as JSON, then header pairs; one a line. */
 export function parseCall(id: number, head: Uint8Array, body: Call["body"]): Call {
   const lines = decoder.decode(head).split("\n");
   const [executionId = "", method = "", url = "", caller = ""] = lines;
+  const { facts, userSecrets } = caller === "" ? NOBODY : callerOf(JSON.parse(caller));
   return {
     id,
     executionId,
     method,
     url,
-    caller: caller === "" ? NO_CALLER : JSON.parse(caller),
+    caller: facts,
+    userSecrets,
     headerPairs: lines.slice(4),
     body,
     abort: undefined,

@@ -6,6 +6,7 @@
  */
 import { type Call, signalOf } from "./call.ts";
 import { currentCall } from "./current_call.ts";
+import type { Secrets } from "./secrets.ts";
 
 export interface FunctionIdentity {
   readonly functionName: string;
@@ -28,14 +29,20 @@ export class HandlerContext implements FunctionIdentity {
   readonly executionId: string;
   readonly #call: Call;
   readonly #track: Track;
+  readonly secrets: Secrets;
 
-  constructor(call: Call, { functionName, namespace, version }: FunctionIdentity, track: Track) {
+  constructor(
+    call: Call,
+    { functionName, namespace, version }: FunctionIdentity,
+    { secrets, track }: { readonly secrets: Secrets; readonly track: Track },
+  ) {
     this.functionName = functionName;
     this.namespace = namespace;
     this.version = version;
     this.executionId = call.executionId;
     this.#call = call;
     this.#track = track;
+    this.secrets = secrets;
   }
 
   /** Null for a caller without a user. */
@@ -59,8 +66,8 @@ export class HandlerContext implements FunctionIdentity {
   }
 }
 
-/** `Fluxbase` and `EdgeRuntime`: the context for code that was not handed it. */
-export function defineGlobals(identity: FunctionIdentity, track: Track): void {
+/** `secrets`, and `Fluxbase` and `EdgeRuntime`: the context for code that was not handed it. */
+export function defineGlobals(identity: FunctionIdentity, secrets: Secrets, track: Track): void {
   function current(asker: string): Call {
     const call = currentCall();
     if (call === undefined) throw new Error(`Cannot use ${asker} outside a request: call it while a handler runs`);
@@ -86,6 +93,7 @@ export function defineGlobals(identity: FunctionIdentity, track: Track): void {
       console.info(`progress ${percent} %${message ? ` ${message}` : ""}`),
     isCancelled: () => current("Fluxbase.isCancelled").isAborted,
   };
+  define(globalThis, "secrets", secrets);
   define(globalThis, "Fluxbase", Object.freeze(fluxbase));
   define(globalThis, "EdgeRuntime", Object.freeze({ waitUntil: (work: Promise<unknown>) => fluxbase.waitUntil(work) }));
 }

@@ -11,6 +11,7 @@ import { authRoutes } from "./api/auth_routes.ts";
 import { executionRoutes } from "./api/execution_routes.ts";
 import { functionRoutes } from "./api/function_routes.ts";
 import { keyRoutes } from "./api/key_routes.ts";
+import { secretRoutes } from "./api/secret_routes.ts";
 import { sharedModuleRoutes } from "./api/shared_module_routes.ts";
 import { syncRoutes } from "./api/sync_routes.ts";
 import { type Readiness, systemRoutes } from "./api/system_routes.ts";
@@ -40,7 +41,8 @@ import { createLoader, type Loader } from "./files/load.ts";
 import { watchFunctionsDir } from "./files/watch.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { type HttpServer, type RequestHandler, startHttpServer } from "./gateway/http_server.ts";
-import { createVersionSource, versionKey, type VersionSource } from "./invoke/version_source.ts";
+import { maskedLine } from "./invoke/recording.ts";
+import { createVersionSource, type VersionSource } from "./invoke/version_source.ts";
 import { type Fence, FENCES } from "../sandbox_runtime/harden.ts";
 import { landlockVersion } from "../sandbox_runtime/landlock.ts";
 import { createCallerLimits } from "./ratelimit/caller_limits.ts";
@@ -54,6 +56,7 @@ import { type SandboxPool, startSandboxPool } from "./sandbox/sandbox_pool.ts";
 import { createUidRange } from "./sandbox/sandbox_process.ts";
 import { createCipher } from "./secrets/cipher.ts";
 import { createEnvStore } from "./secrets/env_store.ts";
+import { startSecretStore } from "./secrets/secret_store.ts";
 import { connectDatabase, type Database, pingDatabase } from "./storage/db.ts";
 import { startEmbeddedPostgres } from "./storage/embedded/embedded_postgres.ts";
 import { insertKey } from "./storage/keys.ts";
@@ -101,7 +104,8 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     ? await readLocalSecrets(dataDir, () => generateKey("client"))
     : undefined;
   const jwtSecret = chosen(config.jwtSecret, local?.jwtSecret);
-  const cipher = await createCipher(chosen(config.encryptionKey, local?.encryptionKey));
+  const encryptionKey = chosen(config.encryptionKey, local?.encryptionKey);
+  const cipher = await createCipher(encryptionKey);
   const envStore = createEnvStore(cipher);
   const embedded = config.database.kind === "external" ? undefined : parts.use(
     await startEmbeddedPostgres({
@@ -122,6 +126,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const tokens = createTokens(jwtSecret, issuer === null ? undefined : parts.use(startIssuer(issuer, { clock, log })));
   const localKeys = local === undefined ? null : await seedLocalKeys(local, { db, tokens });
   const keys = await startKeyStore({ db, listener, log });
+  const secrets = await startSecretStore({ db, listener, log, encryptionKey });
   const { attempts, issuer: _, ...accountRules } = config.auth;
   const endedSessions = parts.use(
     await startEndedSessions({ db, listener, log, accessTokenSec: accountRules.accessTokenSec }),
@@ -164,7 +169,8 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     limits,
     ownOrigins: () => place.origins,
     answerOwnCall: (request) => place.handle(request),
-    onLine: ({ functionId }, line) => executions.recordLine({ functionId, ...line }),
+    onLine: (version, line) =>
+      executions.recordLine({ functionId: version.functionId, ...line, ...maskedLine(line, version.hidden()) }),
     process: {
       runDir: runDir.path,
       denoDir,
@@ -178,7 +184,12 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     },
   }));
   const fences = await checkFences(sandboxes, config, log);
-  const versions = createVersionSource({ catalog, envStore, serverEnv: config.functionEnv, place });
+  const versions = createVersionSource({ catalog, envStore, secrets, serverEnv: config.functionEnv, place });
+  secrets.onSystemChange(() => {
+    const before = catalog.all().map(versions.keyOf);
+    versions.renew();
+    for (const key of before) sandboxes.retire(key);
+  });
   catalog.subscribe((change) => followChange(change, { sandboxes, versions, prewarm: config.prewarm }));
   const store = startCounterStore(config, db, log);
   if (store !== undefined) parts.use(store);
@@ -202,6 +213,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       catalog,
       authenticator,
       sandboxes,
+      secrets,
       versions,
       executions,
       rateLimiter,
@@ -237,6 +249,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       }),
       ...keyRoutes({ db, keys }),
       ...auditRoutes({ db, audit }),
+      ...secretRoutes({ db, secrets }),
       ...authRoutes({ accounts, rateLimiter, attempts }),
       ...executionRoutes({ db, catalog, executions }),
       ...sharedModuleRoutes({
@@ -468,8 +481,8 @@ interface ChangeParts {
 function followChange({ before, after }: CatalogChange, { sandboxes, versions, prewarm }: ChangeParts): void {
   const isServed = before?.liveVersion === after?.liveVersion && after?.enabled === true;
   if (isServed) return;
-  const wasWarm = before !== undefined && sandboxes.isWarm(versionKey(before));
-  if (before !== undefined) sandboxes.retire(versionKey(before));
+  const wasWarm = before !== undefined && sandboxes.isWarm(versions.keyOf(before));
+  if (before !== undefined) sandboxes.retire(versions.keyOf(before));
   const isRunnable = after !== undefined && after.enabled && after.liveVersion !== null;
   if (isRunnable && (prewarm === "always" || (prewarm === "active" && wasWarm))) {
     sandboxes.prewarm(versions.of(after));

@@ -6,7 +6,7 @@
 import { PlatformError, type RateLimit, type SessionView, type UserView } from "@fluxbase/contract";
 import { z } from "zod";
 import type { Accounts, SignedIn } from "../auth/accounts.ts";
-import type { Caller } from "../auth/caller.ts";
+import { userOf } from "../auth/caller.ts";
 import type { RateLimiter } from "../ratelimit/rate_limiter.ts";
 import type { User } from "../storage/users.ts";
 import type { ApiCall, Route } from "./route.ts";
@@ -213,11 +213,6 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
       handle: () => ({ status: 200, body: { providers: [], password_login_disabled: false } }),
     },
   ];
-}
-
-function userOf({ userId, sessionId }: Caller): { userId: string; sessionId: string | null } {
-  if (userId !== null) return { userId, sessionId };
-  throw new PlatformError("UNAUTHENTICATED", "Cannot do this without a user: sign in and send the access token");
 }
 
 function sessionView({ user, accessToken, refreshToken, expiresInSec }: SignedIn): SessionView {

@@ -17,6 +17,7 @@ import {
   LOG_LEVELS,
   type LogEntry,
   type ReloadAnswer,
+  type SecretView,
   type SessionView,
   type SharedModule,
   type SyncAnswer,
@@ -243,6 +244,17 @@ export const sessionSchema = z.object({
   expires_in: z.int(),
   token_type: z.literal("bearer"),
 }) satisfies z.ZodType<SessionView>;
+
+export const secretSchema = z.object({
+  id: z.string(),
+  key: z.string(),
+  description: textOrNull,
+  user_id: textOrNull,
+  created_by: textOrNull,
+  updated_by: textOrNull,
+  created_at: z.iso.datetime(),
+  updated_at: z.iso.datetime(),
+}) satisfies z.ZodType<SecretView>;
 
 export const auditEntrySchema = z.object({
   id: z.string(),

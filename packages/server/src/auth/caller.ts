@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { PlatformError } from "@fluxbase/contract";
+
 export type CallerKind = "anonymous" | "anon" | "user" | "key" | "service";
 
 export interface Caller {
@@ -68,4 +70,10 @@ export interface KeyFacts {
 export function callerOfKey({ id, kind, scopes, namespaces, rateLimitPerMinute }: KeyFacts): Caller {
   const role = kind === "service" ? "service_role" : null;
   return Object.freeze({ ...NOBODY, kind: "key", role, keyId: id, scopes, namespaces, rateLimitPerMinute });
+}
+
+/** @throws {PlatformError} UNAUTHENTICATED for a caller who is no user */
+export function userOf({ userId, sessionId }: Caller): { userId: string; sessionId: string | null } {
+  if (userId !== null) return { userId, sessionId };
+  throw new PlatformError("UNAUTHENTICATED", "Cannot do this without a user: sign in and send the access token");
 }

@@ -7,7 +7,13 @@ import { PlatformError } from "@fluxbase/contract";
 import type { Caller } from "./caller.ts";
 
 /** What a route may ask for; `functions:invoke` is what a function asks for unless it lets everybody in. */
-export const SCOPES = ["functions:read", "functions:write", "functions:invoke"] as const;
+export const SCOPES = [
+  "functions:read",
+  "functions:write",
+  "functions:invoke",
+  "secrets:read",
+  "secrets:write",
+] as const;
 export type Scope = (typeof SCOPES)[number];
 
 const ALL_POWERFUL: readonly string[] = ["service_role", "admin"];

@@ -76,6 +76,7 @@ export function createTokens(secret: Secret, foreign?: Issuer): Tokens {
         if (USER_ROLES.includes(role) && (sub === undefined || sub === "")) {
           throw invalid(`role ${role} needs a subject`);
         }
+        if (sub !== undefined && exp === undefined) throw invalid("a token of a user needs an expiry");
         const caller = callerOfClaims({
           role,
           ...optionalText("sub", sub),

@@ -15,10 +15,12 @@ import type { Standing } from "../core/error_response.ts";
 import type { HeaderList } from "../core/header_list.ts";
 import type { ExecutionLog } from "../executions/execution_log.ts";
 import { bodyTooLarge, type Client, type SandboxResponse } from "../sandbox/exchange.ts";
+import { mask } from "../secrets/masking.ts";
+import type { SecretStore, SecretValues } from "../secrets/secret_store.ts";
 import { type CallerLimits, tighter } from "../ratelimit/caller_limits.ts";
 import type { RateLimiter } from "../ratelimit/rate_limiter.ts";
 import type { SandboxPool } from "../sandbox/sandbox_pool.ts";
-import { Recording } from "./recording.ts";
+import { hiddenOf, Recording } from "./recording.ts";
 import type { VersionSource } from "./version_source.ts";
 
 export interface Invocation extends Client {
@@ -53,6 +55,7 @@ export interface InvokeParts {
   readonly authenticator: Authenticator;
   readonly sandboxes: SandboxPool;
   readonly versions: VersionSource;
+  readonly secrets: SecretStore;
   readonly executions: ExecutionLog;
   readonly rateLimiter: RateLimiter;
   readonly callerLimits: CallerLimits;
@@ -77,7 +80,11 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
   if (call.bodyBytes !== undefined && call.bodyBytes > requestBodyMaxBytes) throw bodyTooLarge(requestBodyMaxBytes);
 
   const startedMs = clock.nowMs();
-  const recording = new Recording(parts.executions, call, { caller, startedAtMs: clock.epochMs(), startedMs });
+  const version = parts.versions.of(fn);
+  const found = caller.userId === null ? undefined : parts.secrets.ofUser(caller.userId);
+  const userSecrets = found instanceof Promise ? await found : found;
+  const start = { caller, startedAtMs: clock.epochMs(), startedMs, version, userSecrets };
+  const recording = new Recording(parts.executions, call, start);
   let body: InvocationBody;
   try {
     if (fn.liveVersion === null) throw neverBuilt(fn);
@@ -87,11 +94,11 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
     recording.failedBeforeStart(error, clock.nowMs());
     throw error;
   }
-  const exchange = parts.sandboxes.run(parts.versions.of(fn), {
+  const exchange = parts.sandboxes.run(version, {
     executionId: call.requestId,
     method: call.method,
     url: call.url,
-    callerJson: caller.factsJson,
+    callerJson: userSecrets === undefined ? caller.factsJson : withSecrets(caller.factsJson, userSecrets),
     headerPairs: call.headers.pairs,
     body,
     isUpgrade: call.isUpgrade,
@@ -100,7 +107,24 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
     responseBodyMaxBytes: settings.responseBodyBytes,
     client: call,
   }, recording);
-  return await exchange.response;
+  try {
+    return await exchange.response;
+  } catch (error) {
+    throw withoutSecrets(error, hiddenOf(start));
+  }
+}
+
+/** Identity and secrets in one object: both are JSON objects, and neither is empty. */
+function withSecrets(factsJson: string, secrets: SecretValues): string {
+  return `${factsJson.slice(0, -1)},"user_secrets":${secrets.reveal()}}`;
+}
+
+/** What a function throws may hold what it has read. */
+function withoutSecrets(error: unknown, hidden: readonly string[]): unknown {
+  if (!(error instanceof PlatformError) || hidden.length === 0) return error;
+  const { code, message, details, cause } = error;
+  const stack = typeof cause === "string" ? mask(cause, hidden) : cause;
+  return new PlatformError(code, mask(message, hidden), { details, cause: stack });
 }
 
 function disabled({ name }: LiveFunction): PlatformError {

@@ -7,6 +7,9 @@ import { type ErrorCode, type ExecutionStatus, PlatformError } from "@fluxbase/c
 import type { Caller } from "../auth/caller.ts";
 import type { ExecutionLog } from "../executions/execution_log.ts";
 import type { ExchangeObserver, LogLine, Outcome } from "../sandbox/exchange.ts";
+import type { SandboxVersion } from "../sandbox/sandbox_pool.ts";
+import { hiddenValues, mask } from "../secrets/masking.ts";
+import type { SecretValues } from "../secrets/secret_store.ts";
 import type { Invocation } from "./invoke.ts";
 
 export interface RecordingStart {
@@ -15,6 +18,9 @@ export interface RecordingStart {
   readonly startedAtMs: number;
   /** On the clock for durations. */
   readonly startedMs: number;
+  readonly version: SandboxVersion;
+  /** Of the user who calls. */
+  readonly userSecrets: SecretValues | undefined;
 }
 
 /** A class, because a closure for each request that outlives it cost a quarter of the throughput in collections. */
@@ -32,6 +38,8 @@ export class Recording implements ExchangeObserver {
   finished({ status, error, stack, sentMs, isCold, completedMs }: Outcome, logs: readonly LogLine[]): void {
     const { fn, requestId, trigger, method, path } = this.#call;
     const { caller, startedAtMs, startedMs } = this.#start;
+    const isSilent = error === null && logs.length === 0;
+    const hidden = isSilent ? [] : hiddenOf(this.#start);
     this.#executions.record({
       id: requestId,
       functionId: fn.id,
@@ -47,11 +55,11 @@ export class Recording implements ExchangeObserver {
       method,
       path,
       userId: caller.userId,
-      errorMessage: error?.message ?? null,
+      errorMessage: error === null ? null : mask(error.message, hidden),
       errorCode: error?.code ?? null,
-      errorStack: stack,
+      errorStack: stack === null ? null : mask(stack, hidden),
       startedAtMs,
-      logs: fn.settings.disableExecutionLogs ? [] : logs,
+      logs: fn.settings.disableExecutionLogs ? [] : masked(logs, hidden),
     });
   }
 
@@ -70,6 +78,33 @@ export class Recording implements ExchangeObserver {
     };
     this.finished(outcome, []);
   }
+}
+
+/** Secrets that this request has seen. */
+export function hiddenOf({ version, userSecrets }: Pick<RecordingStart, "version" | "userSecrets">): readonly string[] {
+  if (userSecrets === undefined) return version.hidden();
+  const own: Record<string, string> = JSON.parse(userSecrets.reveal());
+  return hiddenValues([...version.hidden(), ...Object.values(own)]);
+}
+
+function masked(lines: readonly LogLine[], hidden: readonly string[]): readonly LogLine[] {
+  if (hidden.length === 0) return lines;
+  return lines.map((line) => ({ ...line, ...maskedLine(line, hidden) }));
+}
+
+export function maskedLine(
+  { message, fields }: Pick<LogLine, "message" | "fields">,
+  hidden: readonly string[],
+): Pick<LogLine, "message" | "fields"> {
+  return {
+    message: mask(message, hidden),
+    fields: fields === null ? null : JSON.parse(maskJson(JSON.stringify(fields), hidden)),
+  };
+}
+
+/** Values as JSON writes them. */
+function maskJson(json: string, hidden: readonly string[]): string {
+  return mask(json, hidden.map((value) => JSON.stringify(value).slice(1, -1)));
 }
 
 /** What ended the sandbox under a request, as opposed to a handler that failed. */

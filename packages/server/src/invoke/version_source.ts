@@ -6,27 +6,39 @@
 import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
 import type { SandboxVersion } from "../sandbox/sandbox_pool.ts";
 import type { EnvStore } from "../secrets/env_store.ts";
+import { hiddenValues } from "../secrets/masking.ts";
+import type { SecretStore } from "../secrets/secret_store.ts";
 
 export interface VersionSource {
   of(fn: LiveFunction): SandboxVersion;
+  /** Unique for each version of each function, until secrets of the server change. */
+  keyOf(fn: LiveFunction): string;
+  /** Secrets of the server changed: what sandboxes have loaded is of no use any more. */
+  renew(): void;
 }
 
 export interface VersionSourceParts {
   readonly catalog: Catalog;
   readonly envStore: EnvStore;
+  readonly secrets: SecretStore;
   /** What every function may see of the server's environment. */
   readonly serverEnv: Readonly<Record<string, string>>;
   /** The public URL of the server. */
   readonly place: { readonly baseUrl: string };
 }
 
-export function createVersionSource({ catalog, envStore, serverEnv, place }: VersionSourceParts): VersionSource {
-  const known = new WeakMap<LiveFunction, SandboxVersion>();
+export function createVersionSource(parts: VersionSourceParts): VersionSource {
+  const { catalog, envStore, secrets, serverEnv, place } = parts;
+  let known = new WeakMap<LiveFunction, SandboxVersion>();
+  let generation = 0;
+  const keyOf = ({ id, liveVersion }: LiveFunction) => `${id}:${liveVersion}:${generation}`;
 
   function make(fn: LiveFunction): SandboxVersion {
     const { permissions: { net, read, write, env }, memoryMiB } = fn.settings;
+    const systemSecrets: Record<string, string> = JSON.parse(secrets.system.reveal());
+    let hidden = hiddenValues(Object.values(systemSecrets));
     return {
-      key: versionKey(fn),
+      key: keyOf(fn),
       functionId: fn.id,
       functionName: fn.name,
       namespace: fn.namespace,
@@ -37,6 +49,7 @@ export function createVersionSource({ catalog, envStore, serverEnv, place }: Ver
       async env() {
         if (!env) return {};
         const own = await envStore.open(fn.envSealed, fn);
+        hidden = hiddenValues([...Object.values(systemSecrets), ...Object.values(own)]);
         return {
           ...serverEnv,
           FLUXBASE_BASE_URL: place.baseUrl,
@@ -47,6 +60,8 @@ export function createVersionSource({ catalog, envStore, serverEnv, place }: Ver
           ...own,
         };
       },
+      secrets: () => systemSecrets,
+      hidden: () => hidden,
     };
   }
 
@@ -56,9 +71,10 @@ export function createVersionSource({ catalog, envStore, serverEnv, place }: Ver
       if (version === undefined) known.set(fn, version = make(fn));
       return version;
     },
+    keyOf,
+    renew() {
+      generation += 1;
+      known = new WeakMap();
+    },
   };
-}
-
-export function versionKey({ id, liveVersion }: LiveFunction): string {
-  return `${id}:${liveVersion}`;
 }

@@ -38,6 +38,10 @@ export interface SandboxVersion {
   /** Read when a sandbox loads the version: the cold path. */
   bundle(): Promise<string>;
   env(): Promise<Readonly<Record<string, string>>>;
+  /** Of the server, for the `secrets` object. */
+  secrets(): Readonly<Record<string, string>>;
+  /** What must not be kept of what the function writes: the longest first. */
+  hidden(): readonly string[];
 }
 
 export type PoolLimits = Readonly<
@@ -330,6 +334,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
         namespace: version.namespace,
         version: version.version,
         env: version.profile.write ? { TMPDIR: sandbox.scratchDir, ...env } : env,
+        secrets: version.secrets(),
         ownOrigins: options.ownOrigins(),
         logLineBytes: limits.logLineBytes,
         logLinesCount: limits.logLinesCount,

@@ -201,6 +201,7 @@ Deno.test("a sandbox may send anything: every request ends once and properly, an
         namespace: "n",
         version: 1,
         env: {},
+        secrets: {},
         ownOrigins: [],
         logLineBytes: 1_000,
         logLinesCount: LINES_COUNT,

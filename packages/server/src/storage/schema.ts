@@ -21,6 +21,18 @@ type OptionalInstant = ColumnType<Date | null, Date | string | null | undefined,
 export type UserRole = "authenticated" | "admin";
 
 export interface Schema {
+  "fluxbase.secrets": {
+    id: Generated<string>;
+    user_id: string;
+    key: string;
+    sealed: Uint8Array;
+    description: string | null;
+    created_by: string | null;
+    updated_by: string | null;
+    created_at: GeneratedInstant;
+    updated_at: GeneratedInstant;
+  };
+  "fluxbase.secret_salts": { user_id: string; salt: Uint8Array };
   "fluxbase.users": {
     id: Generated<string>;
     email: string;

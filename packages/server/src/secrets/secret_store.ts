@@ -1,0 +1,198 @@
+/**
+ * Secrets that functions read: encrypted in the database, in plain text only in memory.
+ *
+ * Owns: encryption, how many and how large, and that every server has the present values.
+ * Does not own: who may do what (../api/secret_routes.ts), how they reach a sandbox (../invoke/).
+ *
+ * @module
+ */
+import { PlatformError } from "@fluxbase/contract";
+import type { Log } from "../core/log.ts";
+import { Secret } from "../core/secret.ts";
+import { asDatabaseError, type Db } from "../storage/db.ts";
+import type { Listener } from "../storage/listener.ts";
+import {
+  insertSecret,
+  listSecretOwners,
+  readSealedSecrets,
+  saltOf,
+  type StoredSecret,
+  updateSecret,
+} from "../storage/secrets.ts";
+import { type Cipher, createCipher, type SealContext } from "./cipher.ts";
+
+export interface SecretInput {
+  readonly value?: string | undefined;
+  readonly description?: string | null | undefined;
+}
+
+/** As JSON: an object of names and values. */
+export type SecretValues = Secret;
+
+export interface SecretStore {
+  /** Of the server, for every function. */
+  readonly system: SecretValues;
+  onSystemChange(handler: () => void): void;
+  /** Undefined for a user who has none; a promise the first time. */
+  ofUser(userId: string): SecretValues | undefined | Promise<SecretValues | undefined>;
+  /** @throws {PlatformError} ALREADY_EXISTS, INVALID_ARGUMENT when there are too many */
+  create(
+    owner: string,
+    secret: { readonly key: string; readonly value: string; readonly description: string | null },
+    author: string | null,
+  ): Promise<StoredSecret>;
+  /** Undefined when there is none. */
+  update(owner: string, key: string, change: SecretInput, author: string | null): Promise<StoredSecret | undefined>;
+  /** Reads the owner's again, after a change that this server has made. */
+  refresh(owner: string): Promise<void>;
+}
+
+export interface SecretStoreOptions {
+  readonly db: Db;
+  readonly listener: Listener;
+  readonly log: Log;
+  readonly encryptionKey: Secret;
+}
+
+/** The owner of secrets of the server. */
+export const SERVER = "";
+export const VALUE_MAX_CHARACTERS = 16_384;
+/** Of one owner, as JSON: those of a user travel with each of the user's requests. */
+const OWNER_MAX_CHARACTERS = { server: 512 * 1024, user: 64 * 1024 };
+const SECRETS_CHANNEL = "fluxbase_secrets";
+const USERS_MAX_COUNT = 10_000;
+
+export async function startSecretStore(
+  { db, listener, log, encryptionKey }: SecretStoreOptions,
+): Promise<SecretStore> {
+  const serverCipher = await createCipher(encryptionKey);
+  const handlers: (() => void)[] = [];
+  let system = new Secret("{}");
+  const users = new Map<string, Promise<Secret | undefined> | { readonly values: Secret | undefined }>();
+  /** Users who have secrets, or had some: nobody else's calls ask the database. */
+  const owners = new Set<string>();
+  let reading: Promise<void> = Promise.resolve();
+
+  /** Each user's values under a key of their own. */
+  async function cipherOf(owner: string): Promise<Cipher> {
+    if (owner === SERVER) return serverCipher;
+    const salt = await saltOf(db, owner, crypto.getRandomValues(new Uint8Array(32)));
+    const raw = Uint8Array.fromBase64(encryptionKey.reveal());
+    const material = await crypto.subtle.importKey("raw", raw, "HKDF", false, ["deriveBits"]);
+    const info = new TextEncoder().encode(`fluxbase user secrets ${owner}`);
+    const derivation = { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(salt), info };
+    return await createCipher(
+      new Secret(new Uint8Array(await crypto.subtle.deriveBits(derivation, material, 256)).toBase64()),
+    );
+  }
+
+  async function read(owner: string): Promise<Record<string, string>> {
+    const rows = await readSealedSecrets(db, owner);
+    if (rows.length === 0) return {};
+    const cipher = await cipherOf(owner);
+    const values: Record<string, string> = {};
+    for (const { key, sealed } of rows) {
+      try {
+        values[key] = await cipher.open(sealed, contextOf(owner, key));
+      } catch (error) {
+        log.error("Cannot decrypt a secret: functions do not see it", { key, error });
+      }
+    }
+    return values;
+  }
+
+  async function readUser(userId: string): Promise<Secret | undefined> {
+    const values = await read(userId).catch((error) => {
+      throw asDatabaseError(error);
+    });
+    return Object.keys(values).length === 0 ? undefined : new Secret(JSON.stringify(values));
+  }
+
+  function readSystem(): Promise<void> {
+    const done = reading.then(async () => {
+      for (const owner of await listSecretOwners(db)) owners.add(owner);
+      const text = JSON.stringify(await read(SERVER));
+      if (text === system.reveal()) return;
+      system = new Secret(text);
+      for (const handler of handlers) handler();
+    });
+    reading = done.catch((error) => log.warn("Cannot read secrets from the database", { error }));
+    return done;
+  }
+
+  await listener.on(SECRETS_CHANNEL, (owner) => {
+    if (owner === SERVER) return void readSystem().catch(() => {});
+    owners.add(owner);
+    users.delete(owner);
+  });
+  listener.onReconnect(() => {
+    users.clear();
+    void readSystem().catch(() => {});
+  });
+  await readSystem();
+
+  async function assertFits(owner: string, key: string, value: string): Promise<void> {
+    const max = owner === SERVER ? OWNER_MAX_CHARACTERS.server : OWNER_MAX_CHARACTERS.user;
+    const size = JSON.stringify({ ...await read(owner), [key]: value }).length;
+    if (size <= max) return;
+    throw new PlatformError(
+      "INVALID_ARGUMENT",
+      `Cannot keep secret "${key}": all secrets of one owner together may have ${max} characters, and this would be ${size}`,
+    );
+  }
+
+  const store: SecretStore = {
+    get system() {
+      return system;
+    },
+    onSystemChange: (handler) => void handlers.push(handler),
+    ofUser(userId) {
+      if (!owners.has(userId)) return undefined;
+      const known = users.get(userId);
+      if (known !== undefined) return known instanceof Promise ? known : known.values;
+      if (users.size >= USERS_MAX_COUNT) {
+        const oldest = users.keys().next();
+        if (!oldest.done) users.delete(oldest.value);
+      }
+      const loading = readUser(userId);
+      users.set(userId, loading);
+      loading.then((values) => {
+        // A change in between has taken it away again.
+        if (users.get(userId) === loading) users.set(userId, { values });
+      }, () => {
+        if (users.get(userId) === loading) users.delete(userId);
+      });
+      return loading;
+    },
+    async create(owner, { key, value, description }, author) {
+      await assertFits(owner, key, value);
+      const sealed = await (await cipherOf(owner)).seal(value, contextOf(owner, key));
+      const stored = await insertSecret(db, { userId: owner, key, sealed, description, author });
+      if (stored === undefined) {
+        throw new PlatformError("ALREADY_EXISTS", `Secret "${key}" exists already: change it with PUT`);
+      }
+      await store.refresh(owner);
+      return stored;
+    },
+    async update(owner, key, { value, description }, author) {
+      if (value !== undefined) await assertFits(owner, key, value);
+      const stored = await updateSecret(db, { userId: owner, key }, {
+        author,
+        ...(description === undefined ? {} : { description }),
+        ...(value === undefined ? {} : { sealed: await (await cipherOf(owner)).seal(value, contextOf(owner, key)) }),
+      });
+      await store.refresh(owner);
+      return stored;
+    },
+    async refresh(owner) {
+      if (owner === SERVER) return await readSystem();
+      owners.add(owner);
+      users.delete(owner);
+    },
+  };
+  return store;
+}
+
+function contextOf(owner: string, name: string): SealContext {
+  return { purpose: owner === SERVER ? "system secret" : "user secret", owner, name };
+}

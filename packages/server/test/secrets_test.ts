@@ -1,0 +1,265 @@
+/**
+ * Secrets: the guide's chapter, who sees which, how soon a change arrives, and that no value is found anywhere else.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { sql } from "kysely";
+import { eventually, platformTest, type TestPlatform, withTestPlatform } from "./support/platform.ts";
+
+/** The guide's example; what it reads is the answer. */
+const GUIDE = `
+// The 'secrets' object is automatically available - no import needed
+export default async function handler(req: Request): Promise<Response> {
+  // Get with automatic fallback: user secret -> system secret
+  const openaiKey = secrets.getRequired("openai_api_key");
+  const stripeKey = secrets.get("stripe_api_key");
+  // Explicit access to user vs system secrets
+  const userKey = secrets.getUser("openai_api_key");
+  const systemKey = secrets.getSystem("stripe_api_key");
+  return Response.json([openaiKey, stripeKey, userKey ?? null, systemKey]);
+}`;
+
+const SYSTEM = "/admin/settings/custom/secret";
+const USER = "/settings/secret";
+
+async function signUp({ api }: TestPlatform, name: string): Promise<{ token: string; id: string }> {
+  const { status, body } = await api("POST", "/auth/signup", {
+    email: `${name}@example.com`,
+    password: "a long password",
+  }, null);
+  assert.equal(status, 201, JSON.stringify(body));
+  return { token: body.access_token, id: body.user.id };
+}
+
+async function read(platform: TestPlatform, name: string, token: string) {
+  const response = await platform.call(name, { headers: { authorization: `Bearer ${token}` } });
+  const text = await response.text();
+  return text === "" ? undefined : JSON.parse(text);
+}
+
+platformTest("secrets", async (platform, step) => {
+  const { api } = platform;
+  const [ada, bob] = [await signUp(platform, "ada"), await signUp(platform, "bob")];
+  await platform.deploy("guide", GUIDE);
+
+  await step("the guide's chapter: user first, then system, and a clear error where there is none", async () => {
+    const missing = await read(platform, "guide", ada.token);
+    assert.match(missing.error, /Secret "openai_api_key" is missing/);
+    for (const [key, value] of [["stripe_api_key", "sk_live_xxx"], ["openai_api_key", "sk-proj-xxx"]]) {
+      const { status, body } = await api("POST", SYSTEM, { key, value, description: "of the guide" });
+      assert.equal(status, 201);
+      assert.deepEqual(Object.keys(body).sort(), [
+        "created_at",
+        "created_by",
+        "description",
+        "id",
+        "key",
+        "updated_at",
+        "updated_by",
+        "user_id",
+      ]);
+      assert.deepEqual([body.key, body.user_id, body.created_by], [key, null, "service_role"]);
+    }
+    assert.equal(
+      (await api("POST", USER, { key: "openai_api_key", value: "sk-proj-user-key" }, ada.token)).status,
+      201,
+    );
+    assert.deepEqual(await read(platform, "guide", ada.token), [
+      "sk-proj-user-key",
+      "sk_live_xxx",
+      "sk-proj-user-key",
+      "sk_live_xxx",
+    ]);
+    const others = ["sk-proj-xxx", "sk_live_xxx", null, "sk_live_xxx"];
+    assert.deepEqual(await read(platform, "guide", bob.token), others);
+    assert.deepEqual(await read(platform, "guide", platform.anonKey), others);
+  });
+
+  await step("a change or deletion reaches warm sandboxes at once", async () => {
+    await api("PUT", `${SYSTEM}/stripe_api_key`, { value: "sk_live_yyy" });
+    assert.equal((await read(platform, "guide", bob.token))[1], "sk_live_yyy");
+    await api("PUT", `${USER}/openai_api_key`, { value: "sk-proj-user-two" }, ada.token);
+    assert.equal((await read(platform, "guide", ada.token))[0], "sk-proj-user-two");
+    assert.equal((await api("DELETE", `${USER}/openai_api_key`, undefined, ada.token)).status, 204);
+    assert.equal((await read(platform, "guide", ada.token))[0], "sk-proj-xxx");
+    await api("DELETE", `${SYSTEM}/stripe_api_key`);
+    assert.equal((await read(platform, "guide", ada.token))[1], null);
+  });
+
+  await step("nobody gets a value back, and what clients rely on holds", async () => {
+    assert.equal((await api("PUT", `${SYSTEM}/nothing`, { value: "x" })).status, 404);
+    assert.match((await api("GET", `${SYSTEM}/nothing`)).body.error, /not found/);
+    assert.equal((await api("POST", SYSTEM, { key: "openai_api_key", value: "again" })).status, 409);
+    const described = await api("PUT", `${SYSTEM}/openai_api_key`, { description: "other words" });
+    assert.deepEqual([described.status, described.body.description], [200, "other words"]);
+    assert.equal((await read(platform, "guide", bob.token))[0], "sk-proj-xxx");
+    const list = await api("GET", "/admin/settings/custom/secrets");
+    assert.deepEqual(list.body.map(({ key }: { key: string }) => key), ["openai_api_key"]);
+    assert.ok(!JSON.stringify(list.body).includes("sk-proj"));
+    for (const path of [USER, "/settings/secrets"]) {
+      assert.deepEqual((await api("GET", path, undefined, bob.token)).body, []);
+    }
+  });
+
+  await step("who may: admins and keys with the scope for the server's, each user for their own", async () => {
+    await api("POST", USER, { key: "mine", value: "of ada alone" }, ada.token);
+    assert.equal((await api("GET", `${USER}/mine`, undefined, bob.token)).status, 404);
+    assert.equal((await api("DELETE", `${USER}/mine`, undefined, bob.token)).status, 404);
+    assert.equal((await api("GET", USER, undefined, platform.serviceKey)).status, 401);
+    assert.equal((await api("GET", "/admin/settings/custom/secrets", undefined, ada.token)).status, 403);
+    const reader = await platform.mintKey(["secrets:read"]);
+    assert.equal((await api("GET", "/admin/settings/custom/secrets", undefined, reader)).status, 200);
+    assert.equal((await api("POST", SYSTEM, { key: "x", value: "y" }, reader)).status, 403);
+    const writer = await platform.mintKey(["secrets:*"]);
+    assert.equal((await api("POST", SYSTEM, { key: "x", value: "y" }, writer)).status, 201);
+    const limited = await platform.mintKey(["secrets:*"], ["team-a"]);
+    assert.equal((await api("GET", "/admin/settings/custom/secrets", undefined, limited)).status, 403);
+    assert.equal(
+      (await api("GET", "/admin/settings/custom/secrets", undefined, await platform.mintKey(["functions:*"]))).status,
+      403,
+    );
+  });
+
+  await step("bad input is named without the value", async () => {
+    const cases: readonly [body: unknown, says: RegExp][] = [
+      [{ key: "a b", value: "hidden value" }, /"key" must be 1 to 128 letters/],
+      [{ key: "__proto__", value: "hidden value" }, /"key" must be/],
+      [{ key: "k", value: "" }, /"value" must not be empty/],
+      [{ key: "k", value: 5 }, /"value" must be a string/],
+      [{ key: "k", value: "x".repeat(16_385) }, /at most 16384 characters/],
+      [{ key: "k", value: "hidden value\0" }, /must not contain NUL/],
+      [{ key: "k", value: "hidden value", scope: "x" }, /"scope" is no field of a secret/],
+      [[], /must be a JSON object/],
+    ];
+    for (const [body, says] of cases) {
+      const answer = await api("POST", SYSTEM, body);
+      assert.equal(answer.status, 400, JSON.stringify(body).slice(0, 80));
+      assert.match(answer.body.error, says);
+      assert.ok(!answer.body.error.includes("hidden value"));
+    }
+    let last = 201;
+    for (let index = 0; index < 6 && last === 201; index += 1) {
+      last = (await api("POST", USER, { key: `large-${index}`, value: "x".repeat(16_000) }, bob.token)).status;
+    }
+    assert.equal(last, 400);
+    assert.equal((await read(platform, "guide", bob.token))[0], "sk-proj-xxx");
+  });
+
+  await step("two users in one sandbox never see each other's, whatever the code keeps", async () => {
+    await api("POST", USER, { key: "mine", value: "of bob alone" }, bob.token);
+    await platform.deploy(
+      "kept",
+      `const kept = secrets; const { getUser } = secrets; let readers = [];
+      export default async (req, context) => {
+        readers.push(() => kept.getUser("mine"));
+        const mine = getUser("mine");
+        for (let turn = 0; turn < 5; turn += 1) {
+          await new Promise((resolve) => setTimeout(resolve, 5));
+          const seen = [kept.getUser("mine"), getUser("mine"), context.secrets.getUser("mine"), secrets.get("mine"),
+            ...readers.map((read) => read()), await Promise.resolve().then(() => kept.getUser("mine"))];
+          if (seen.some((one) => one !== mine)) return { mine, seen };
+        }
+        return [mine ?? null, Deno.pid, Object.keys(Fluxbase.getExecutionContext())];
+      };`,
+    );
+    const tokens = [ada.token, bob.token, platform.anonKey];
+    const expected = ["of ada alone", "of bob alone", null];
+    const answers = await Promise.all(
+      Array.from({ length: 30 }, (_, index) => read(platform, "kept", tokens[index % 3] ?? "")),
+    );
+    assert.deepEqual(answers.map(([mine]) => mine), answers.map((_, index) => expected[index % 3]));
+    assert.ok(answers.every(([, , keys]) => !keys.includes("user_secrets")));
+  });
+
+  await step("code cannot replace the object or reach the server's values of another kind", async () => {
+    await platform.deploy(
+      "hostile",
+      `const tries = [];
+      for (const attempt of [() => { secrets = {}; }, () => { secrets.get = () => "forged"; }, () => { delete globalThis.secrets; },
+        () => Object.defineProperty(globalThis, "secrets", { value: {} })]) { try { attempt(); tries.push("done"); } catch (error) { tries.push(error.name); } }
+      Object.prototype.polluted = "no secret";
+      export default () => [tries, secrets.get("polluted") ?? null, secrets.get("__proto__") ?? null, secrets.get("constructor") ?? null, secrets.getSystem("openai_api_key")];`,
+    );
+    const [tries, ...values] = await read(platform, "hostile", ada.token);
+    assert.deepEqual(tries, ["TypeError", "TypeError", "TypeError", "TypeError"]);
+    assert.deepEqual(values, [null, null, null, "sk-proj-xxx"]);
+  });
+
+  await step("what a function writes of its secrets is masked in logs, errors and stacks", async () => {
+    await platform.deploy(
+      "leaky",
+      `console.log("outside", secrets.getSystem("openai_api_key"));
+      export default () => {
+        console.log("user", secrets.getUser("mine"), { deep: [secrets.getSystem("openai_api_key")], env: Deno.env.get("OWN") });
+        throw new Error("failed with " + secrets.getUser("mine") + " and " + Deno.env.get("OWN"));
+      };`,
+      { env: { OWN: "the function's own value" } },
+    );
+    const answer = await read(platform, "leaky", ada.token);
+    assert.equal(answer.error.includes("of ada alone"), false);
+    assert.match(answer.error, /failed with \[secret\] and \[secret\]/);
+    const [execution] = await platform.executions("leaky");
+    assert.match(execution.logs, /user \[secret\]/);
+    assert.match(execution.error_message, /failed with \[secret\]/);
+    await eventually(async () => {
+      const lines = (await api("GET", "/functions/leaky/logs")).body;
+      return lines.some(({ message }: { message: string }) => message === "outside [secret]");
+    });
+  });
+
+  await step("no value is in the database, the log of the server or the audit log", async () => {
+    let all = platform.logLines.join("\n");
+    const { rows: tables } = await sql<{ name: string }>`
+      select tablename as name from pg_tables where schemaname = 'fluxbase'`.execute(platform.db);
+    assert.ok(tables.length > 10);
+    for (const { name } of tables) {
+      const { rows } = await sql<{ text: string }>`select t::text as text from ${sql.table(`fluxbase.${name}`)} t`
+        .execute(platform.db);
+      all += rows.map(({ text }) => text).join("\n");
+    }
+    all += JSON.stringify((await api("GET", "/admin/audit-log?limit=1000")).body);
+    for (
+      const key of [
+        "functions",
+        "functions/leaky",
+        "functions/leaky/executions",
+        "functions/leaky/logs",
+        "functions/leaky/versions",
+      ]
+    ) {
+      all += JSON.stringify((await api("GET", `/${key}`)).body);
+    }
+    const values = [
+      "sk_live_xxx",
+      "sk_live_yyy",
+      "sk-proj-xxx",
+      "sk-proj-user",
+      "of ada alone",
+      "of bob alone",
+      "the function's own value",
+      "hidden value",
+    ];
+    for (const value of values) {
+      assert.ok(!all.includes(value), value);
+      assert.ok(!all.includes(new TextEncoder().encode(value).toHex()), `${value} as hex`);
+    }
+    assert.ok(all.includes("secret openai_api_key"), "the audit log names what was changed");
+  });
+});
+
+platformTest("a secret that changes on one server reaches the others", async (platform) => {
+  await withTestPlatform(async (other) => {
+    const { token } = await signUp(platform, "ada");
+    await platform.deploy("fn", `export default () => [secrets.getSystem("k") ?? null, secrets.getUser("k") ?? null];`);
+    await eventually(async () => (await other.call("fn", { method: "OPTIONS" })).status === 204);
+    const seen = async () => (await read(other, "fn", token)).join();
+    await platform.api("POST", SYSTEM, { key: "k", value: "first" });
+    await eventually(async () => await seen() === "first,");
+    await platform.api("POST", USER, { key: "k", value: "mine" }, token);
+    await eventually(async () => await seen() === "first,mine");
+    await platform.api("PUT", `${SYSTEM}/k`, { value: "second" });
+    await platform.api("DELETE", `${USER}/k`, undefined, token);
+    await eventually(async () => await seen() === "second,");
+  }, { DATABASE_URL: platform.databaseUrl.reveal() });
+});

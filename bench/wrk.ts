@@ -14,6 +14,7 @@ export interface Load {
 
 export interface Target {
   readonly url: string;
+  /** Empty for none. */
   readonly authorization: string;
 }
 
@@ -22,7 +23,11 @@ const ANSWER = `{"message":"Hello Alice!"}`;
 const decoder = new TextDecoder();
 
 export async function assertAnswers({ url, authorization }: Target): Promise<void> {
-  const response = await fetch(url, { method: "POST", headers: { authorization }, body: BODY });
+  const response = await fetch(url, {
+    method: "POST",
+    headers: authorization === "" ? {} : { authorization },
+    body: BODY,
+  });
   const text = await response.text();
   if (response.status !== 200 || text !== ANSWER) throw new Error(`${url} answered ${response.status} ${text}`);
 }
@@ -37,7 +42,7 @@ export async function load(
     `wrk.method = "POST"
 wrk.body = '${BODY}'
 wrk.headers["Content-Type"] = "application/json"
-wrk.headers["Authorization"] = "${authorization}"
+${authorization === "" ? "" : `wrk.headers["Authorization"] = "${authorization}"`}
 done = function(summary, latency)
   local failed = summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.timeout
   io.write(string.format("RESULT %d %d %d %d %d\\n", summary.requests, summary.duration, latency:percentile(50), latency:percentile(99), failed))

@@ -51,6 +51,7 @@ import {
   type ResponseFrame,
   violation,
 } from "./sandbox_frames.ts";
+import { readUsage } from "./process_usage.ts";
 import type { ProcessExit, SandboxProcess } from "./sandbox_process.ts";
 import { moveTo, type SandboxState } from "./sandbox_state.ts";
 import { scratchLimit } from "./scratch.ts";
@@ -86,6 +87,8 @@ export interface SandboxOptions {
   now(): number;
 }
 
+/** From this part of its memory on, a sandbox has as good as none left. */
+export const MEMORY_HIGH_PART = 0.9;
 /** After its time is over a handler may take this long to settle before its sandbox takes no new requests. */
 const SETTLE_GRACE_MS = 1_000;
 /** A handler whose time is over and whose event loop does not answer is killed after this. */
@@ -115,6 +118,8 @@ export class Sandbox implements ExchangeHolder {
   /** When the last request ended, for the choice of whom to end first. */
   idleSinceMs: number;
   servedCount = 0;
+  /** Private memory of the process before any user code. */
+  memoryBaselineMiB = 0;
   /** After this many requests it takes no more, and ends when they are over. */
   requestsMaxCount = Infinity;
 
@@ -287,7 +292,15 @@ export class Sandbox implements ExchangeHolder {
     if (silentMs < BLOCKED_GRACE_MS) return;
     const hasTimedOut = [...this.#exchanges.values()].some((exchange) => exchange.isTimedOut);
     const limitMs = hasTimedOut ? BLOCKED_GRACE_MS : this.limits.eventLoopBlockedMs;
-    if (silentMs >= limitMs) this.kill(loopBlocked(limitMs, Math.round(silentMs)));
+    if (silentMs >= limitMs) this.kill(this.#whyBlocked(limitMs, Math.round(silentMs)));
+  }
+
+  /** A heap that is nearly full blocks the event loop too: V8 looks for garbage for seconds before it gives up. */
+  #whyBlocked(limitMs: number, usedMs: number): PlatformError {
+    const usedMiB = (readUsage(this.pid)?.privateMiB ?? 0) - this.memoryBaselineMiB;
+    const { memoryMiB } = this.limits;
+    if (usedMiB < memoryMiB * MEMORY_HIGH_PART) return loopBlocked(limitMs, usedMs);
+    return outOfMemory(memoryMiB, `the JavaScript heap is full, and looking for garbage took ${usedMs} ms`);
   }
 
   #ping(nowMs: number): void {
@@ -386,6 +399,7 @@ export class Sandbox implements ExchangeHolder {
       case FRAME.READY:
         if (!this.#mayMoveFrom("starting", "READY")) return;
         this.#fences = parseReady(payload);
+        this.memoryBaselineMiB = readUsage(this.pid)?.privateMiB ?? 0;
         this.#state = moveTo(this.#state, "blank");
         return this.#ready.resolve();
       case FRAME.LOADED:

@@ -8,7 +8,7 @@
  */
 import { hogsAmong, setHog } from "./fair_share.ts";
 import { readUsage } from "./process_usage.ts";
-import { outOfMemory, type Sandbox } from "./sandbox.ts";
+import { MEMORY_HIGH_PART, outOfMemory, type Sandbox } from "./sandbox.ts";
 
 export interface SandboxMeter {
   add(sandbox: Sandbox): void;
@@ -22,8 +22,6 @@ export interface SandboxMeter {
 }
 
 interface Reading {
-  /** Private memory of the process before any user code. */
-  readonly baselineMiB: number;
   privateMiB: number;
   cpuMs: number;
   /** Processors it kept busy between the last two looks. */
@@ -40,8 +38,7 @@ const LOOK_EVERY_MS = 500;
  * sandbox is ended.
  */
 const MEMORY_SLACK_MIB = 32;
-/** A sandbox that has used this part of its memory for a while is replaced before it hits the limit. */
-const MEMORY_HIGH_PART = 0.9;
+/** A sandbox whose memory was high for so long is replaced before it hits the limit. */
 const MEMORY_HIGH_MS = 5_000;
 
 export function createSandboxMeter(now: () => number): SandboxMeter {
@@ -61,7 +58,7 @@ export function createSandboxMeter(now: () => number): SandboxMeter {
 
   function checkMemory(sandbox: Sandbox, reading: Reading, nowMs: number): void {
     const limitMiB = sandbox.limits.memoryMiB;
-    const usedMiB = reading.privateMiB - reading.baselineMiB;
+    const usedMiB = reading.privateMiB - sandbox.memoryBaselineMiB;
     if (usedMiB > limitMiB + MEMORY_SLACK_MIB) {
       return sandbox.kill(outOfMemory(limitMiB, `heap and buffers have ${Math.round(usedMiB)} MB`));
     }
@@ -75,7 +72,6 @@ export function createSandboxMeter(now: () => number): SandboxMeter {
     add(sandbox) {
       const { privateMiB, cpuMs } = readUsage(sandbox.pid) ?? { privateMiB: 0, cpuMs: 0 };
       readings.set(sandbox, {
-        baselineMiB: privateMiB,
         privateMiB,
         cpuMs,
         cpus: 0,

@@ -18,6 +18,7 @@ import { type Readiness, systemRoutes } from "./api/system_routes.ts";
 import { startAuditLog } from "./audit/audit_log.ts";
 import { createAccounts, setupTokenOf } from "./auth/accounts.ts";
 import { createAuthenticator } from "./auth/authenticator.ts";
+import { watchFunctionKeys } from "./auth/function_keys.ts";
 import { startEndedSessions } from "./auth/ended_sessions.ts";
 import { startIssuer } from "./auth/issuers.ts";
 import { createPasswords } from "./auth/passwords.ts";
@@ -123,11 +124,15 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const listener = parts.use(await startListener({ url: databaseUrl, log }));
   const catalog = parts.use(await startCatalog({ db, listener, log }));
   const { issuer } = config.auth;
-  const tokens = createTokens(jwtSecret, issuer === null ? undefined : parts.use(startIssuer(issuer, { clock, log })));
+  const tokens = createTokens(jwtSecret, {
+    issuer: issuer === null ? undefined : parts.use(startIssuer(issuer, { clock, log })),
+    functionKeys: parts.use(watchFunctionKeys(catalog, clock)),
+    clockSkewSec: config.auth.clockSkewSec,
+  });
   const localKeys = local === undefined ? null : await seedLocalKeys(local, { db, tokens });
-  const keys = await startKeyStore({ db, listener, log });
+  const keys = parts.use(await startKeyStore({ db, listener, log, clock }));
   const secrets = await startSecretStore({ db, listener, log, encryptionKey });
-  const { attempts, issuer: _, ...accountRules } = config.auth;
+  const { attempts, issuer: _issuer, clockSkewSec: _skew, ...accountRules } = config.auth;
   const endedSessions = parts.use(
     await startEndedSessions({ db, listener, log, accessTokenSec: accountRules.accessTokenSec }),
   );
@@ -184,7 +189,16 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     },
   }));
   const fences = await checkFences(sandboxes, config, log);
-  const versions = createVersionSource({ catalog, envStore, secrets, serverEnv: config.functionEnv, place });
+  const versions = createVersionSource({
+    catalog,
+    clock,
+    envStore,
+    secrets,
+    tokens,
+    serverEnv: config.functionEnv,
+    place,
+    sandboxLifeMs: limits.sandboxLifeMs,
+  });
   secrets.onSystemChange(() => {
     const before = catalog.all().map(versions.keyOf);
     versions.renew();

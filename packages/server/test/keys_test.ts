@@ -4,7 +4,10 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { sql } from "kysely";
 import { eventually, platformTest, withTestPlatform } from "./support/platform.ts";
+
+const PASSWORD = "correct horse battery";
 
 platformTest("keys", async (platform, step) => {
   const { api } = platform;
@@ -110,6 +113,75 @@ platformTest("keys", async (platform, step) => {
       await api("POST", `/client-keys/${body.id}/revoke`);
       await eventually(async () => await there() === 401);
     }, { DATABASE_URL: platform.databaseUrl.reveal() });
+  });
+
+  await step("a key of a user is that user, with the rights of its scopes", async () => {
+    const { body: ada } = await api("POST", "/auth/signup", { email: "ada@example.com", password: PASSWORD }, null);
+    const { body: bob } = await api("POST", "/auth/signup", { email: "bob@example.com", password: PASSWORD }, null);
+    await platform.deploy(
+      "who",
+      `export default (req) => [req.user_id, req.user_email, req.user_role, req.session_id ?? null];`,
+    );
+    const who = async (key: string) =>
+      await (await platform.call("who", { headers: { authorization: `Bearer ${key}` } })).json();
+    const make = (fields: Record<string, unknown>, token: string) =>
+      api("POST", "/client-keys", { name: "mine", scopes: ["functions:invoke"], ...fields }, token);
+
+    const { status, body: own } = await make({}, ada.access_token);
+    assert.equal(status, 201, JSON.stringify(own));
+    assert.equal(own.user_id, ada.user.id);
+    assert.deepEqual(await who(own.key), [ada.user.id, "ada@example.com", "authenticated", null]);
+    const { body: given } = await make({ user_id: bob.user.id, scopes: ["functions:*"] }, platform.serviceKey);
+    assert.deepEqual(await who(given.key), [bob.user.id, "bob@example.com", "authenticated", null]);
+
+    // Their own, and nobody else's.
+    const mine = await api("GET", "/client-keys", undefined, ada.access_token);
+    assert.deepEqual(mine.body.map(({ id }: { id: string }) => id), [own.id]);
+    for (
+      const [method, path] of [["GET", ""], ["PATCH", ""], ["DELETE", ""], ["POST", "/revoke"], ["POST", "/rotate"]]
+    ) {
+      const refused = await api(
+        method ?? "",
+        `/client-keys/${given.id}${path}`,
+        method === "GET" ? undefined : {},
+        ada.access_token,
+      );
+      assert.equal(refused.status, 404, `${method} ${path}`);
+    }
+    // No more than the user may do.
+    for (
+      const fields of [{ scopes: ["functions:write"] }, { scopes: ["*"] }, { scopes: ["secrets:write"] }, {
+        user_id: bob.user.id,
+      }]
+    ) {
+      assert.equal((await make(fields, ada.access_token)).status, 403, JSON.stringify(fields));
+    }
+    assert.equal((await api("PATCH", `/client-keys/${own.id}`, { scopes: ["*"] }, ada.access_token)).status, 403);
+    assert.equal((await api("GET", "/functions/fn/executions", undefined, own.key)).status, 403);
+    // The key signs nobody in.
+    assert.equal((await api("GET", "/auth/user", undefined, own.key)).status, 401);
+    assert.equal((await api("PATCH", "/auth/user", { password: "another password" }, own.key)).status, 401);
+    assert.equal((await make({}, own.key)).status, 403);
+    assert.equal((await api("GET", "/settings/secrets", undefined, own.key)).status, 403);
+    assert.equal((await make({ user_id: crypto.randomUUID() }, platform.serviceKey)).status, 404);
+
+    // Follows the user: another e-mail, and gone with them.
+    await api("PATCH", "/auth/user", { email: "ada@new.example.com" }, ada.access_token);
+    await eventually(async () => (await who(own.key))[1] === "ada@new.example.com");
+    await sql`delete from fluxbase.users where id = ${ada.user.id}`.execute(platform.db);
+    await eventually(async () => (await who(own.key)).code === "INVALID_CREDENTIAL");
+  });
+
+  await step("it is written down when a key was used last", async () => {
+    const { body: made } = await api("POST", "/client-keys", { name: "used", scopes: ["functions:read"] });
+    assert.equal(made.last_used_at, null);
+    const beforeMs = Date.now();
+    assert.equal(await lists(made.key), 200);
+    const lastUsedMs = async () => Date.parse((await api("GET", `/client-keys/${made.id}`)).body.last_used_at ?? 0);
+    await eventually(async () => await lastUsedMs() >= beforeMs);
+    const first = await lastUsedMs();
+    assert.equal(await lists(made.key), 200);
+    await eventually(async () => await lastUsedMs() > first);
   });
 
   await step("bad input is named", async () => {

@@ -120,7 +120,7 @@ platformTest("users", async (platform, step) => {
 
   await step("a user is no admin, and a refresh token is no access token", async () => {
     const { access_token, refresh_token } = await signUp(platform, "plain@example.com");
-    for (const path of ["/client-keys", "/admin/me", "/admin/audit-log", "/admin/functions/namespaces"]) {
+    for (const path of ["/admin/service-keys", "/admin/me", "/admin/audit-log", "/admin/functions/namespaces"]) {
       assert.equal((await api("GET", path, undefined, access_token)).status, 403, path);
     }
     assert.equal((await api("POST", "/functions", { name: "x", code: WHO }, access_token)).status, 403);

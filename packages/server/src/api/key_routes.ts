@@ -6,14 +6,17 @@
 import { type Key, namespaceProblem, PlatformError } from "@fluxbase/contract";
 import { z } from "zod";
 import { generateKey, hashKey, keyPrefixOf, type KeyStore } from "../auth/keys.ts";
-import { SCOPES } from "../auth/permissions.ts";
-import type { Database } from "../storage/db.ts";
+import { type Caller, userOf } from "../auth/caller.ts";
+import { isAdmin, SCOPES } from "../auth/permissions.ts";
+import { type Database, isForeignKeyViolation } from "../storage/db.ts";
 import {
   deleteKey,
   findKey,
   insertKey,
   type KeyChange,
+  type KeyFilter,
   listStoredKeys,
+  type NewKey,
   type StoredKey,
   updateKey,
 } from "../storage/keys.ts";
@@ -24,6 +27,9 @@ const KNOWN_SCOPES: readonly string[] = ["*", ...SCOPES, ...new Set(SCOPES.map((
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 const RATE_LIMIT_MAX = 1_000_000_000;
+/** What users may give to keys of their own: what they may do themselves. */
+const SCOPES_OF_USERS: readonly string[] = ["functions:invoke"];
+const KEYS_OF_USER_MAX_COUNT = 100;
 
 const text = z.string().max(200, "must have at most 200 characters").refine(
   (value) => !value.includes("\0") && value.isWellFormed(),
@@ -47,26 +53,34 @@ const serviceUpdateSchema = updateSchema.extend({
   namespaces: z.null(WHOLE_SERVICE_ROLE),
 }).partial();
 
+const owner = z.uuid("must be the id of a user").nullable();
+
+/** Client keys are made by admins, for whom they like, and by users for themselves; service keys by admins only. */
 const KINDS = [
   {
     kind: "client",
     base: "/client-keys",
     words: "client key",
+    access: "credential",
     updateSchema,
-    createSchema: updateSchema.required({ name: true }),
+    createSchema: updateSchema.extend({ user_id: owner.optional() }).required({ name: true }),
   },
   {
     kind: "service",
     base: "/admin/service-keys",
     words: "service key",
+    access: "admin",
     updateSchema: serviceUpdateSchema,
-    createSchema: serviceUpdateSchema.required({ name: true }),
+    createSchema: serviceUpdateSchema.extend({ user_id: owner.optional() }).required({ name: true }),
   },
 ] as const;
 
+type CreateInput = z.output<(typeof KINDS)[number]["createSchema"]>;
+
 export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly keys: KeyStore }): Route[] {
-  return KINDS.flatMap(({ kind, base, words, updateSchema, createSchema }): Route[] => {
+  return KINDS.flatMap(({ kind, base, words, access, updateSchema, createSchema }): Route[] => {
     const idOf = ({ params }: ApiCall) => params["id"] ?? "";
+    const within = ({ caller }: ApiCall): KeyFilter => ({ kind, userId: isAdmin(caller) ? undefined : selfOf(caller) });
 
     /** Every node follows by notification; the one that made the change at once. */
     async function changed(id: string, change: KeyChange): Promise<StoredKey> {
@@ -78,15 +92,37 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
 
     async function read(call: ApiCall): Promise<StoredKey> {
       const id = idOf(call);
-      const stored = UUID.test(id) ? await findKey(db, kind, id) : undefined;
+      const filter = within(call);
+      const stored = UUID.test(id) ? await findKey(db, id, filter) : undefined;
       if (stored === undefined) throw notFound(words, id);
       return stored;
     }
 
+    async function assertForSelf(filter: KeyFilter, input: CreateInput) {
+      assertScopesOfUser(input.scopes ?? []);
+      if (input.user_id && input.user_id !== filter.userId) throw forbidden("for another user");
+      if ((await listStoredKeys(db, filter)).length < KEYS_OF_USER_MAX_COUNT) return;
+      throw new PlatformError(
+        "INVALID_ARGUMENT",
+        `Cannot make a ${words}: a user may have ${KEYS_OF_USER_MAX_COUNT}; delete one first`,
+      );
+    }
+
+    async function insertForUser(key: NewKey): Promise<StoredKey | undefined> {
+      try {
+        return await insertKey(db, key);
+      } catch (error) {
+        if (!isForeignKeyViolation(error)) throw error;
+        throw new PlatformError("USER_NOT_FOUND", `User not found on this server: ${key.userId}`);
+      }
+    }
+
     async function create(call: ApiCall) {
+      const filter = within(call);
       const input = parseBody(createSchema, await call.body());
+      if (filter.userId !== undefined) await assertForSelf(filter, input);
       const key = generateKey(kind);
-      const stored = await insertKey(db, {
+      const stored = await insertForUser({
         kind,
         name: input.name,
         description: input.description ?? null,
@@ -95,6 +131,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
         scopes: kind === "service" ? ["*"] : input.scopes ?? [],
         namespaces: input.namespaces ?? null,
         rateLimitPerMinute: input.rate_limit_per_minute ?? null,
+        userId: filter.userId ?? input.user_id ?? null,
         createdBy: authorOf(call),
         expiresAt: input.expires_at ? new Date(input.expires_at) : null,
       });
@@ -108,7 +145,9 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
         updateSchema,
         await call.body(),
       );
-      const stored = await changed(idOf(call), {
+      const { id, userId } = await read(call);
+      if (userId !== null && !isAdmin(call.caller)) assertScopesOfUser(scopes ?? []);
+      const stored = await changed(id, {
         ...(name === undefined ? {} : { name }),
         ...(description === undefined ? {} : { description }),
         ...(scopes === undefined || kind === "service" ? {} : { scopes }),
@@ -138,8 +177,8 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
     }
 
     async function remove(call: ApiCall) {
-      const id = idOf(call);
-      if (!UUID.test(id) || !await deleteKey(db, { kind, id })) throw notFound(words, id);
+      const { id } = await read(call);
+      if (!await deleteKey(db, { kind, id })) throw notFound(words, id);
       await keys.refresh();
       return { status: 204 };
     }
@@ -153,15 +192,15 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
         method: "GET",
         path: base,
         summary: `Lists every ${words}, newest first; never the keys themselves`,
-        access: "admin",
+        access,
         answer: { status: 200, schema: z.array(keySchema) },
-        handle: async () => ({ status: 200, body: (await listStoredKeys(db, kind)).map(keyView) }),
+        handle: async (call) => ({ status: 200, body: (await listStoredKeys(db, within(call))).map(keyView) }),
       },
       {
         method: "POST",
         path: base,
         summary: `Makes a ${words}; this answer is the only one that has it`,
-        access: "admin",
+        access,
         audit: making,
         body: createSchema,
         answer: { status: 201, schema: keySchema },
@@ -171,7 +210,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
         method: "GET",
         path: one,
         summary: `Reads a ${words}`,
-        access: "admin",
+        access,
         answer,
         handle: async (call) => ({ status: 200, body: keyView(await read(call)) }),
       },
@@ -179,7 +218,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
         method: "PATCH",
         path: one,
         summary: `Changes name, scopes, namespaces, rate limit or expiry of a ${words}`,
-        access: "admin",
+        access,
         audit: changing,
         body: updateSchema,
         answer,
@@ -189,7 +228,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
         method: "POST",
         path: `${one}/revoke`,
         summary: `Revokes a ${words} for ever`,
-        access: "admin",
+        access,
         audit: changing,
         answer,
         handle: revoke,
@@ -198,7 +237,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
         method: "POST",
         path: `${one}/rotate`,
         summary: `Gives a ${words} another value; the old one is refused at once`,
-        access: "admin",
+        access,
         audit: changing,
         answer,
         handle: rotate,
@@ -207,7 +246,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
         method: "DELETE",
         path: one,
         summary: `Deletes a ${words}`,
-        access: "admin",
+        access,
         audit: changing,
         answer: { status: 204 },
         handle: remove,
@@ -229,12 +268,36 @@ function keyView(stored: StoredKey): Key {
     scopes: stored.scopes,
     namespaces: stored.namespaces,
     rate_limit_per_minute: stored.rateLimitPerMinute,
+    user_id: stored.userId,
     expires_at: stored.expiresAt?.toISOString() ?? null,
     revoked_at: stored.revokedAt?.toISOString() ?? null,
     last_used_at: stored.lastUsedAt?.toISOString() ?? null,
     created_at: stored.createdAt.toISOString(),
     created_by: stored.createdBy,
   };
+}
+
+/** Whose keys a caller who is no admin may manage: their own. */
+function selfOf(caller: Caller): string {
+  if (caller.kind === "key") throw forbidden("with a key; sign in");
+  const { userId } = userOf(caller);
+  // Those of another issuer are no users of this server.
+  if (!UUID.test(userId)) throw forbidden("for a user of another issuer");
+  return userId;
+}
+
+function assertScopesOfUser(scopes: readonly string[]): void {
+  const [refused] = scopes.filter((scope) => !SCOPES_OF_USERS.includes(scope));
+  if (refused === undefined) return;
+  throw new PlatformError(
+    "FORBIDDEN",
+    `Cannot give scope ${refused} to a key of your own: it may have ${SCOPES_OF_USERS.join(", ")}`,
+    { details: { scope: refused } },
+  );
+}
+
+function forbidden(what: string): PlatformError {
+  return new PlatformError("FORBIDDEN", `Cannot manage keys ${what}`);
 }
 
 function notFound(words: string, id: string): PlatformError {

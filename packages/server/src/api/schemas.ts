@@ -146,6 +146,7 @@ export const keySchema = z.object({
   scopes: texts,
   namespaces: textsOrNull,
   rate_limit_per_minute: numberOrNull,
+  user_id: z.uuid().nullable(),
   expires_at: z.iso.datetime().nullable(),
   revoked_at: z.iso.datetime().nullable(),
   last_used_at: z.iso.datetime().nullable(),

@@ -6,6 +6,7 @@
 import { PlatformError, type SecretView } from "@fluxbase/contract";
 import { z } from "zod";
 import { userOf } from "../auth/caller.ts";
+import { assertMay } from "../auth/permissions.ts";
 import { type SecretStore, SERVER, VALUE_MAX_CHARACTERS } from "../secrets/secret_store.ts";
 import type { Database } from "../storage/db.ts";
 import { deleteSecret, findSecret, listSecrets, type StoredSecret } from "../storage/secrets.ts";
@@ -32,7 +33,7 @@ interface Family {
   readonly read: Access;
   readonly write: Access;
   /** @throws {PlatformError} where the caller has none */
-  owner(call: ApiCall): string;
+  owner(call: ApiCall, scope: "secrets:read" | "secrets:write"): string;
 }
 
 const FAMILIES: readonly Family[] = [
@@ -56,7 +57,11 @@ const FAMILIES: readonly Family[] = [
     words: "secret of the user who asks",
     read: "credential",
     write: "credential",
-    owner: ({ caller }) => userOf(caller).userId,
+    owner({ caller }, scope) {
+      if (caller.kind !== "key" || caller.userId === null) return userOf(caller).userId;
+      assertMay(caller, scope);
+      return caller.userId;
+    },
   },
 ];
 
@@ -69,20 +74,20 @@ export function secretRoutes({ db, secrets }: SecretRouteParts): Route[] {
   return FAMILIES.flatMap(({ one, lists, words, read, write, owner }): Route[] => {
     async function find(call: ApiCall): Promise<StoredSecret> {
       const key = keyIn(call);
-      const stored = await findSecret(db, { userId: owner(call), key });
+      const stored = await findSecret(db, { userId: owner(call, "secrets:read"), key });
       if (stored === undefined) throw notFound(key);
       return stored;
     }
 
     async function create(call: ApiCall) {
-      const place = owner(call);
+      const place = owner(call, "secrets:write");
       const { key, value, description = null } = parseBody(createSchema, await call.body());
       const stored = await secrets.create(place, { key, value, description }, authorOf(call));
       return { status: 201, body: secretView(stored) };
     }
 
     async function update(call: ApiCall) {
-      const place = owner(call);
+      const place = owner(call, "secrets:write");
       const { key: sent, ...change } = parseBody(updateSchema, await call.body());
       const key = keyIn(call);
       if (sent !== undefined && sent !== key) throw invalid([`"key" cannot change: this is "${key}"`]);
@@ -92,7 +97,7 @@ export function secretRoutes({ db, secrets }: SecretRouteParts): Route[] {
     }
 
     async function remove(call: ApiCall) {
-      const place = owner(call);
+      const place = owner(call, "secrets:write");
       const key = keyIn(call);
       if (!await deleteSecret(db, { userId: place, key })) throw notFound(key);
       await secrets.refresh(place);
@@ -109,7 +114,10 @@ export function secretRoutes({ db, secrets }: SecretRouteParts): Route[] {
         summary: `Lists every ${words}, without values`,
         access: read,
         answer: { status: 200, schema: z.array(secretSchema) },
-        handle: async (call) => ({ status: 200, body: (await listSecrets(db, owner(call))).map(secretView) }),
+        handle: async (call) => ({
+          status: 200,
+          body: (await listSecrets(db, owner(call, "secrets:read"))).map(secretView),
+        }),
       })),
       {
         method: "POST",

@@ -10,7 +10,7 @@ import type { HeaderLookup } from "../core/header_list.ts";
 import { ANONYMOUS, type Caller, callerOfKey } from "./caller.ts";
 import type { EndedSessions } from "./ended_sessions.ts";
 import { type KeyStore, looksLikeKey } from "./keys.ts";
-import { invalid, type Tokens, type VerifiedToken } from "./tokens.ts";
+import { functionKeyIsOver, invalid, type Tokens, type VerifiedToken } from "./tokens.ts";
 
 export interface Authenticator {
   /**
@@ -54,7 +54,10 @@ export function createAuthenticator(
 
   function callerOf(credential: string): Caller | Promise<Caller> {
     const known = recent?.credential === credential ? recent.token : verified.get(credential);
-    if (known !== undefined && known.expiresAtMs > clock.epochMs()) {
+    const nowMs = clock.epochMs();
+    if (known !== undefined && known.expiresAtMs > nowMs) {
+      if (known.isGood?.() === false) throw functionKeyIsOver();
+      if (known.use !== undefined) known.use.atMs = nowMs;
       if (recent?.token !== known) recent = { credential, token: known };
       return known.caller;
     }
@@ -77,7 +80,7 @@ export function createAuthenticator(
     if (row.revokedAt !== null) throw invalid(`the key was revoked at ${row.revokedAt.toISOString()}`);
     const expiresAtMs = row.expiresAt?.getTime() ?? Infinity;
     if (expiresAtMs <= clock.epochMs()) throw invalid(`the key expired at ${row.expiresAt?.toISOString()}`);
-    return { caller: callerOfKey(row), expiresAtMs };
+    return { caller: callerOfKey(row), expiresAtMs, use: keys.useOf(row.id) };
   }
 
   function keep(credential: string, token: VerifiedToken): VerifiedToken {

@@ -59,21 +59,47 @@ export function callerOfClaims(claims: RoleClaims): Caller {
   });
 }
 
+/** The service role, in the name of a function: `place` is its namespace and name. */
+export function callerOfFunction(place: string): Caller {
+  return Object.freeze({ ...NOBODY, kind: "service", role: "service_role", keyId: `function ${place}` });
+}
+
 export interface KeyFacts {
   readonly id: string;
   readonly kind: "client" | "service";
   readonly scopes: readonly string[];
   readonly namespaces: readonly string[] | null;
   readonly rateLimitPerMinute: number | null;
+  readonly userId: string | null;
+  readonly userEmail: string | null;
+  readonly userRole: string | null;
 }
 
-export function callerOfKey({ id, kind, scopes, namespaces, rateLimitPerMinute }: KeyFacts): Caller {
-  const role = kind === "service" ? "service_role" : null;
-  return Object.freeze({ ...NOBODY, kind: "key", role, keyId: id, scopes, namespaces, rateLimitPerMinute });
+/** What a key may do is a matter of its scopes, whatever the role of its user. */
+export function callerOfKey(key: KeyFacts): Caller {
+  const { id, kind, scopes, namespaces, rateLimitPerMinute, userId, userEmail, userRole } = key;
+  return Object.freeze({
+    ...NOBODY,
+    kind: "key",
+    role: kind === "service" ? "service_role" : null,
+    keyId: id,
+    scopes,
+    namespaces,
+    rateLimitPerMinute,
+    userId,
+    email: userEmail,
+    factsJson: userId === null
+      ? ""
+      : JSON.stringify({ user_id: userId, user_email: userEmail ?? undefined, user_role: userRole ?? undefined }),
+  });
 }
 
-/** @throws {PlatformError} UNAUTHENTICATED for a caller who is no user */
-export function userOf({ userId, sessionId }: Caller): { userId: string; sessionId: string | null } {
-  if (userId !== null) return { userId, sessionId };
+/**
+ * Who has signed in; a key that belongs to a user is not enough.
+ *
+ * @throws {PlatformError} UNAUTHENTICATED
+ */
+export function userOf({ kind, userId, sessionId }: Caller): { userId: string; sessionId: string | null } {
+  if (kind === "user" && userId !== null) return { userId, sessionId };
   throw new PlatformError("UNAUTHENTICATED", "Cannot do this without a user: sign in and send the access token");
 }

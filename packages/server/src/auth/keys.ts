@@ -4,15 +4,17 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import type { Db } from "../storage/db.ts";
-import { type KeyRow, listKeys } from "../storage/keys.ts";
+import { type KeyRow, listKeys, markKeysUsed } from "../storage/keys.ts";
 import type { Listener } from "../storage/listener.ts";
 import type { KeyKind } from "../storage/schema.ts";
 
 const PREFIXES: Readonly<Record<KeyKind, string>> = { client: "fbk_", service: "fbs_" };
 const RANDOM_BYTES = 32;
 const SHOWN_CHARACTERS = 12;
+const WRITE_USES_MS = 10_000;
 const KEYS_CHANNEL = "fluxbase_keys";
 
 export function generateKey(kind: KeyKind): string {
@@ -38,11 +40,22 @@ export interface KeyStore {
   /** Called when any key changed. */
   onChange(handler: () => void): void;
   refresh(): Promise<void>;
+  /** Counted as used now; whoever uses the key again says so here. */
+  useOf(id: string): KeyUse;
+  /** Writes when which key was used last. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface KeyUse {
+  /** Milliseconds since the epoch. */
+  atMs: number;
 }
 
 export async function startKeyStore(
-  { db, listener, log }: { db: Db; listener: Listener; log: Log },
+  { db, listener, log, clock }: { db: Db; listener: Listener; log: Log; clock: Clock },
 ): Promise<KeyStore> {
+  const uses = new Map<string, KeyUse>();
+  let usesWrittenMs = clock.epochMs();
   let byHash = new Map<string, KeyRow>();
   const handlers: (() => void)[] = [];
   let reading: Promise<void> = Promise.resolve();
@@ -57,6 +70,22 @@ export async function startKeyStore(
     return done;
   }
 
+  async function writeUses(): Promise<void> {
+    const sinceMs = usesWrittenMs;
+    const nowMs = clock.epochMs();
+    const used = [...uses].filter(([, { atMs }]) => atMs >= sinceMs).map(([id, { atMs }]) => ({
+      id,
+      at: new Date(atMs),
+    }));
+    if (used.length === 0) return;
+    await markKeysUsed(db, used);
+    usesWrittenMs = nowMs;
+  }
+
+  const writeOrSay = () =>
+    writeUses().catch((error) => log.warn("Cannot write when keys were used last: tries again", { error }));
+  const timer = setInterval(() => void writeOrSay(), WRITE_USES_MS);
+
   await listener.on(KEYS_CHANNEL, () => void refresh().catch(() => {}));
   listener.onReconnect(() => void refresh().catch(() => {}));
   await refresh();
@@ -64,6 +93,17 @@ export async function startKeyStore(
     find: (key) => byHash.get(hexOf(hashKey(key))),
     onChange: (handler) => void handlers.push(handler),
     refresh,
+    useOf(id) {
+      const atMs = clock.epochMs();
+      let use = uses.get(id);
+      if (use === undefined) uses.set(id, use = { atMs });
+      use.atMs = atMs;
+      return use;
+    },
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      await writeOrSay();
+    },
   };
 }
 

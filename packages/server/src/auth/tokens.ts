@@ -6,20 +6,25 @@
 import { PlatformError } from "@fluxbase/contract";
 import { decodeJwt, errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
 import type { Secret } from "../core/secret.ts";
+import { type Caller, callerOfClaims, callerOfFunction } from "./caller.ts";
+import type { FunctionKeys, KeyedVersion } from "./function_keys.ts";
 import type { Issuer } from "./issuers.ts";
-import { type Caller, callerOfClaims } from "./caller.ts";
 
 /** Issuers whose role keys are accepted; a token without issuer is too. */
 export const OWN_ISSUERS: readonly string[] = ["fluxbase", "supabase", "supabase-demo"];
 const ROLES: readonly string[] = ["anon", "authenticated", "admin", "service_role"];
 /** Roles that stand for a person and say nothing without one. */
 const USER_ROLES: readonly string[] = ["authenticated", "admin"];
-const CLOCK_TOLERANCE_SEC = 5;
+const CLOCK_SKEW_SEC = 5;
 
 export interface VerifiedToken {
   readonly caller: Caller;
   /** Milliseconds since the epoch; infinite for a token without expiry. */
   readonly expiresAtMs: number;
+  /** For a credential that can stop being good before it is over. */
+  readonly isGood?: () => boolean;
+  /** Of a key: when it was used last, kept up to date by whoever finds it good. */
+  readonly use?: { atMs: number };
 }
 
 export interface Tokens {
@@ -28,6 +33,16 @@ export interface Tokens {
   /** A token for a role, without a user. */
   mintRole(role: "anon" | "service_role", validity: Validity): Promise<string>;
   mintUser(claims: UserClaims, validity: Validity): Promise<string>;
+  /** The service role, for one version of a function. */
+  mintFunction(version: KeyedVersion & { readonly place: string }, validity: Validity): Promise<string>;
+}
+
+export interface TokenOptions {
+  readonly issuer?: Issuer | undefined;
+  /** Without it, keys of functions are refused. */
+  readonly functionKeys?: FunctionKeys;
+  /** How far the clocks of those who make tokens may be off. */
+  readonly clockSkewSec?: number;
 }
 
 export interface Validity {
@@ -42,7 +57,8 @@ export interface UserClaims {
   readonly session_id: string;
 }
 
-export function createTokens(secret: Secret, foreign?: Issuer): Tokens {
+export function createTokens(secret: Secret, options: TokenOptions = {}): Tokens {
+  const { issuer: foreign, functionKeys, clockSkewSec = CLOCK_SKEW_SEC } = options;
   const key = new TextEncoder().encode(secret.reveal());
   const mint = (claims: JWTPayload, { issuedAtSec, expiresAtSec }: Validity) =>
     new SignJWT(claims).setProtectedHeader({ alg: "HS256", typ: "JWT" }).setIssuer("fluxbase")
@@ -50,7 +66,7 @@ export function createTokens(secret: Secret, foreign?: Issuer): Tokens {
 
   /** A foreign issuer makes users, whatever role it gives them. */
   async function verifyForeign(issuer: Issuer, token: string): Promise<VerifiedToken> {
-    const payload = await issuer.verify(token, { clockToleranceSec: CLOCK_TOLERANCE_SEC });
+    const payload = await issuer.verify(token, { clockToleranceSec: clockSkewSec });
     const { sub, exp = 0 } = payload;
     if (typeof sub !== "string" || sub === "") throw invalid("it has no subject");
     const caller = callerOfClaims({
@@ -62,17 +78,26 @@ export function createTokens(secret: Secret, foreign?: Issuer): Tokens {
     return { caller, expiresAtMs: exp * 1000 };
   }
 
+  function functionToken(version: KeyedVersion & { readonly place: string }, expiresAtMs: number): VerifiedToken {
+    const isGood = () => functionKeys?.isAccepted(version) === true;
+    if (!isGood()) throw functionKeyIsOver();
+    return { caller: callerOfFunction(version.place), expiresAtMs, isGood };
+  }
+
   return {
     async verify(token) {
       try {
         // Only which of two doors to knock at; each checks the issuer itself.
         if (foreign !== undefined && decodeJwt(token).iss === foreign.name) return await verifyForeign(foreign, token);
         // The algorithm is ours to choose: what the token's header says is compared, never followed.
-        const { payload } = await jwtVerify(token, key, { algorithms: ["HS256"], clockTolerance: CLOCK_TOLERANCE_SEC });
+        const { payload } = await jwtVerify(token, key, { algorithms: ["HS256"], clockTolerance: clockSkewSec });
         const { iss, exp, sub } = payload;
         const role = payload["role"];
+        const expiresAtMs = exp === undefined ? Infinity : exp * 1000;
         if (iss !== undefined && !OWN_ISSUERS.includes(iss)) throw invalid("its issuer is not accepted");
         if (typeof role !== "string" || !ROLES.includes(role)) throw invalid("it has no known role");
+        const version = versionIn(payload);
+        if (version !== undefined) return functionToken(version, expiresAtMs);
         if (USER_ROLES.includes(role) && (sub === undefined || sub === "")) {
           throw invalid(`role ${role} needs a subject`);
         }
@@ -83,14 +108,30 @@ export function createTokens(secret: Secret, foreign?: Issuer): Tokens {
           ...optionalText("email", payload["email"]),
           ...optionalText("session_id", payload["session_id"]),
         });
-        return { caller, expiresAtMs: exp === undefined ? Infinity : exp * 1000 };
+        return { caller, expiresAtMs };
       } catch (error) {
         throw error instanceof PlatformError ? error : invalid(reasonOf(error));
       }
     },
     mintRole: (role, validity) => mint({ role }, validity),
     mintUser: (claims, validity) => mint({ ...claims }, validity),
+    mintFunction: ({ functionId, version, place }, validity) =>
+      mint({ role: "service_role", function_id: functionId, version, function: place }, validity),
   };
+}
+
+/** Undefined for a token that was made for no function. */
+function versionIn(payload: JWTPayload): (KeyedVersion & { readonly place: string }) | undefined {
+  const { function_id: functionId, version, function: place } = payload;
+  if (functionId === undefined) return undefined;
+  if (typeof functionId === "string" && typeof version === "number" && typeof place === "string") {
+    return { functionId, version, place };
+  }
+  throw invalid("it was made for a function, and does not say which");
+}
+
+export function functionKeyIsOver(): PlatformError {
+  return invalid("the version of the function that it was made for is not live any more");
 }
 
 function optionalText<Name extends string>(name: Name, value: unknown): { [key in Name]?: string } {

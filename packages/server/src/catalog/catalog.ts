@@ -23,6 +23,7 @@ export interface CatalogChange {
 
 export interface Catalog {
   find(namespace: string, name: string): LiveFunction | undefined;
+  findById(id: string): LiveFunction | undefined;
   all(): LiveFunction[];
   /** The bundle of the live version; from memory when it was read lately. */
   bundleOf(fn: LiveFunction): Promise<string>;
@@ -97,6 +98,7 @@ export async function startCatalog({ db, listener, log }: CatalogOptions): Promi
 
   return {
     find: (namespace, name) => byName.get(namespace)?.get(name),
+    findById: (id) => byId.get(id),
     all: () => [...byId.values()],
     async bundleOf({ id, liveVersion, name }) {
       const bundle = await bundles.get(bundleKey(id, liveVersion), () => readBundle(db, id, liveVersion ?? 0));

@@ -58,6 +58,7 @@ export interface Config {
   readonly prewarm: "never" | "active" | "always";
   readonly auditLogDays: number;
   readonly auth: {
+    readonly clockSkewSec: number;
     readonly accessTokenSec: number;
     readonly refreshTokenDays: number;
     readonly signUpEnabled: boolean;
@@ -185,6 +186,7 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     prewarm: get(SETTINGS.prewarm),
     auditLogDays: get(SETTINGS.auditLogDays),
     auth: {
+      clockSkewSec: get(SETTINGS.clockSkewSec),
       accessTokenSec: get(SETTINGS.accessTokenSec),
       refreshTokenDays: get(SETTINGS.refreshTokenDays),
       signUpEnabled: get(SETTINGS.signUpEnabled),

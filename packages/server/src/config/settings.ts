@@ -317,6 +317,14 @@ export const SETTINGS = {
     example: "RS256",
     about: "Algorithms that are accepted with that issuer's public keys.",
   }),
+  clockSkewSec: setting({
+    env: "FLUXBASE_AUTH_CLOCK_SKEW_SECONDS",
+    yaml: "auth.clock_skew_seconds",
+    parser: integer({ min: 0, max: 300 }),
+    default: "5",
+    example: "30",
+    about: "How far the clock of who made a token may be off when its times are checked.",
+  }),
   accessTokenSec: setting({
     env: "FLUXBASE_AUTH_ACCESS_TOKEN_SECONDS",
     yaml: "auth.access_token_seconds",

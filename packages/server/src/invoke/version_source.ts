@@ -4,7 +4,9 @@
  * @module
  */
 import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
+import type { Clock } from "../core/clock.ts";
 import type { SandboxVersion } from "../sandbox/sandbox_pool.ts";
+import type { Tokens } from "../auth/tokens.ts";
 import type { EnvStore } from "../secrets/env_store.ts";
 import { hiddenValues } from "../secrets/masking.ts";
 import type { SecretStore } from "../secrets/secret_store.ts";
@@ -19,16 +21,29 @@ export interface VersionSource {
 
 export interface VersionSourceParts {
   readonly catalog: Catalog;
+  readonly clock: Clock;
+  readonly tokens: Tokens;
   readonly envStore: EnvStore;
   readonly secrets: SecretStore;
   /** What every function may see of the server's environment. */
   readonly serverEnv: Readonly<Record<string, string>>;
   /** The public URL of the server. */
   readonly place: { readonly baseUrl: string };
+  /** A sandbox keeps its environment for so long. */
+  readonly sandboxLifeMs: number;
+}
+
+/** What runs when the life of its sandbox is over may go on for so long. */
+const KEY_SLACK_MS = 3_600_000;
+
+interface VersionKeys {
+  readonly mintedMs: number;
+  readonly serviceRole: Promise<string>;
+  readonly anon: Promise<string>;
 }
 
 export function createVersionSource(parts: VersionSourceParts): VersionSource {
-  const { catalog, envStore, secrets, serverEnv, place } = parts;
+  const { catalog, clock, envStore, secrets, tokens, serverEnv, place } = parts;
   let known = new WeakMap<LiveFunction, SandboxVersion>();
   let generation = 0;
   const keyOf = ({ id, liveVersion }: LiveFunction) => `${id}:${liveVersion}:${generation}`;
@@ -37,6 +52,24 @@ export function createVersionSource(parts: VersionSourceParts): VersionSource {
     const { permissions: { net, read, write, env }, memoryMiB } = fn.settings;
     const systemSecrets: Record<string, string> = JSON.parse(secrets.system.reveal());
     let hidden = hiddenValues(Object.values(systemSecrets));
+    let keys: VersionKeys | undefined;
+
+    /** One pair of keys for all sandboxes that start within the life of one. */
+    function currentKeys(): VersionKeys {
+      const nowMs = clock.epochMs();
+      if (keys === undefined || nowMs - keys.mintedMs > parts.sandboxLifeMs) {
+        const issuedAtSec = Math.floor(nowMs / 1_000);
+        const expiresAtSec = issuedAtSec + Math.ceil((2 * parts.sandboxLifeMs + KEY_SLACK_MS) / 1_000);
+        const validity = { issuedAtSec, expiresAtSec };
+        const version = { functionId: fn.id, version: fn.liveVersion ?? 0, place: `${fn.namespace}/${fn.name}` };
+        keys = {
+          mintedMs: nowMs,
+          serviceRole: tokens.mintFunction(version, validity),
+          anon: tokens.mintRole("anon", validity),
+        };
+      }
+      return keys;
+    }
     return {
       key: keyOf(fn),
       functionId: fn.id,
@@ -49,11 +82,15 @@ export function createVersionSource(parts: VersionSourceParts): VersionSource {
       async env() {
         if (!env) return {};
         const own = await envStore.open(fn.envSealed, fn);
-        hidden = hiddenValues([...Object.values(systemSecrets), ...Object.values(own)]);
+        const { serviceRole, anon } = currentKeys();
+        const serviceRoleKey = await serviceRole;
+        hidden = hiddenValues([...hidden, ...Object.values(own), serviceRoleKey]);
         return {
           ...serverEnv,
           FLUXBASE_BASE_URL: place.baseUrl,
           FLUXBASE_URL: place.baseUrl,
+          FLUXBASE_ANON_KEY: await anon,
+          FLUXBASE_SERVICE_ROLE_KEY: serviceRoleKey,
           FLUXBASE_FUNCTION_NAME: fn.name,
           FLUXBASE_FUNCTION_NAMESPACE: fn.namespace,
           FLUXBASE_FUNCTION_VERSION: String(fn.liveVersion),

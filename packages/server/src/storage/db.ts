@@ -121,6 +121,12 @@ export function isUniqueViolation(error: unknown): boolean {
   return codeOf(error) === UNIQUE_VIOLATION;
 }
 
+const FOREIGN_KEY_VIOLATION = "23503";
+
+export function isForeignKeyViolation(error: unknown): boolean {
+  return codeOf(error) === FOREIGN_KEY_VIOLATION;
+}
+
 const DISK_FULL = "53100";
 
 /** Connection failures, shutdown and start-up of the server, too many connections. */

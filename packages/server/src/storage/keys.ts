@@ -3,8 +3,9 @@
  *
  * @module
  */
+import { sql } from "kysely";
 import type { Db } from "./db.ts";
-import type { KeyKind } from "./schema.ts";
+import type { KeyKind, UserRole } from "./schema.ts";
 
 export interface NewKey {
   readonly kind: KeyKind;
@@ -15,6 +16,8 @@ export interface NewKey {
   readonly scopes: readonly string[];
   readonly namespaces: readonly string[] | null;
   readonly rateLimitPerMinute: number | null;
+  /** Whose key it is; null: nobody's in particular. */
+  readonly userId?: string | null;
   readonly createdBy: string | null;
   readonly expiresAt: Date | null;
 }
@@ -29,6 +32,9 @@ export interface KeyRow {
   readonly rateLimitPerMinute: number | null;
   readonly expiresAt: Date | null;
   readonly revokedAt: Date | null;
+  readonly userId: string | null;
+  readonly userEmail: string | null;
+  readonly userRole: UserRole | null;
 }
 
 /** Undefined when the key exists already. */
@@ -42,6 +48,7 @@ export async function insertKey(db: Db, key: NewKey): Promise<StoredKey | undefi
     scopes: [...key.scopes],
     namespaces: key.namespaces === null ? null : [...key.namespaces],
     rate_limit_per_minute: key.rateLimitPerMinute,
+    user_id: key.userId ?? null,
     created_by: key.createdBy,
     expires_at: key.expiresAt,
   }).onConflict((conflict) => conflict.column("key_hash").doNothing())
@@ -58,6 +65,7 @@ export interface StoredKey {
   readonly scopes: readonly string[];
   readonly namespaces: readonly string[] | null;
   readonly rateLimitPerMinute: number | null;
+  readonly userId: string | null;
   readonly createdAt: Date;
   readonly createdBy: string | null;
   readonly expiresAt: Date | null;
@@ -74,6 +82,7 @@ const COLUMNS = [
   "scopes",
   "namespaces",
   "rate_limit_per_minute as rateLimitPerMinute",
+  "user_id as userId",
   "created_at as createdAt",
   "created_by as createdBy",
   "expires_at as expiresAt",
@@ -81,15 +90,33 @@ const COLUMNS = [
   "last_used_at as lastUsedAt",
 ] as const;
 
+/** The keys a statement is about. */
+export interface KeyFilter {
+  readonly kind: KeyKind;
+  /** Undefined: whoever they belong to. */
+  readonly userId: string | undefined;
+}
+
 /** Newest first. */
-export async function listStoredKeys(db: Db, kind: KeyKind): Promise<StoredKey[]> {
+export async function listStoredKeys(db: Db, { kind, userId }: KeyFilter): Promise<StoredKey[]> {
   return await db.selectFrom("fluxbase.keys").select(COLUMNS).where("kind", "=", kind)
+    .$if(userId !== undefined, (query) => query.where("user_id", "=", userId ?? null))
     .orderBy("created_at", "desc").orderBy("id").execute();
 }
 
-export async function findKey(db: Db, kind: KeyKind, id: string): Promise<StoredKey | undefined> {
+export async function findKey(db: Db, id: string, { kind, userId }: KeyFilter): Promise<StoredKey | undefined> {
   return await db.selectFrom("fluxbase.keys").select(COLUMNS).where("kind", "=", kind).where("id", "=", id)
+    .$if(userId !== undefined, (query) => query.where("user_id", "=", userId ?? null))
     .executeTakeFirst();
+}
+
+/** Only forward: servers that share a database tell in any order. */
+export async function markKeysUsed(db: Db, used: readonly { readonly id: string; readonly at: Date }[]): Promise<void> {
+  await sql`
+    update fluxbase.keys k set last_used_at = u.at
+    from unnest(${used.map(({ id }) => id)}::uuid[], ${used.map(({ at }) => at)}::timestamptz[]) as u (id, at)
+    where k.id = u.id and (k.last_used_at is null or k.last_used_at < u.at)
+  `.execute(db);
 }
 
 export interface KeyChange {
@@ -134,15 +161,18 @@ export async function deleteKey(db: Db, { kind, id }: Pick<StoredKey, "kind" | "
 
 /** Every key, revoked and expired ones too, so that their holders can be told why they are refused. */
 export async function listKeys(db: Db): Promise<KeyRow[]> {
-  return await db.selectFrom("fluxbase.keys").select([
-    "id",
-    "kind",
-    "name",
-    "key_hash as keyHash",
-    "scopes",
-    "namespaces",
-    "rate_limit_per_minute as rateLimitPerMinute",
-    "expires_at as expiresAt",
-    "revoked_at as revokedAt",
+  return await db.selectFrom("fluxbase.keys as k").leftJoin("fluxbase.users as u", "u.id", "k.user_id").select([
+    "k.id",
+    "k.kind",
+    "k.name",
+    "k.key_hash as keyHash",
+    "k.scopes",
+    "k.namespaces",
+    "k.rate_limit_per_minute as rateLimitPerMinute",
+    "k.expires_at as expiresAt",
+    "k.revoked_at as revokedAt",
+    "k.user_id as userId",
+    "u.email as userEmail",
+    "u.role as userRole",
   ]).execute();
 }

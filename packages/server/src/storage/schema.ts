@@ -176,6 +176,7 @@ export interface Schema {
     scopes: string[];
     namespaces: string[] | null;
     rate_limit_per_minute: number | null;
+    user_id: string | null;
     created_at: GeneratedInstant;
     created_by: string | null;
     expires_at: OptionalInstant;

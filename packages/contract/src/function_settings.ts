@@ -27,7 +27,8 @@ export interface FunctionSettings {
 }
 
 export interface Permissions {
-  readonly net: boolean;
+  /** A list: these hosts only, such as `api.example.com`, `*.example.com` or `api.example.com:8443`. */
+  readonly net: boolean | readonly string[];
   readonly env: boolean;
   readonly read: boolean;
   readonly write: boolean;

@@ -29,7 +29,7 @@ export interface FunctionSettingsFields {
   readonly memory_limit_mb: number;
   readonly max_response_bytes: number;
   readonly permissions: Permissions;
-  readonly allow_net: boolean;
+  readonly allow_net: boolean | readonly string[];
   readonly allow_env: boolean;
   readonly allow_read: boolean;
   readonly allow_write: boolean;

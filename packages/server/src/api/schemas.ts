@@ -29,7 +29,8 @@ import { z } from "zod";
 const textOrNull = z.string().nullable();
 const textsOrNull = z.array(z.string()).nullable();
 const numberOrNull = z.number().nullable();
-const permissions = z.object({ net: z.boolean(), env: z.boolean(), read: z.boolean(), write: z.boolean() });
+const net = z.union([z.boolean(), z.array(z.string())]);
+const permissions = z.object({ net, env: z.boolean(), read: z.boolean(), write: z.boolean() });
 
 const settingsFields = {
   timeout: z.number(),
@@ -38,7 +39,7 @@ const settingsFields = {
   memory_limit_mb: z.int(),
   max_response_bytes: z.int(),
   permissions,
-  allow_net: z.boolean(),
+  allow_net: net,
   allow_env: z.boolean(),
   allow_read: z.boolean(),
   allow_write: z.boolean(),

@@ -83,7 +83,10 @@ const KNOWN: Readonly<Record<string, Known>> = {
     expected: "shared or request",
     read: (text) => text === "shared" || text === "request" ? { isolation: text } : undefined,
   },
-  "allow-net": flag("allow_net"),
+  "allow-net": {
+    expected: "true, false, or hosts with commas, such as api.example.com,*.example.org",
+    read: (text) => flag("allow_net").read(text) ?? (text === "" ? undefined : { allow_net: text.split(",") }),
+  },
   "allow-env": flag("allow_env"),
   "allow-read": flag("allow_read"),
   "allow-write": flag("allow_write"),

@@ -25,6 +25,9 @@ const texts = z.custom<Record<string, string>>(
   { message: "must be an object whose values are strings without NUL" },
 );
 
+const flagOrHosts = z.union([z.boolean(), z.array(z.string()).readonly()], "must be true, false or a list of hosts")
+  .nullable();
+
 /** Null takes a setting away, so that the annotation or the default counts again; other fields it leaves as they are. */
 const FIELDS = {
   namespace: text,
@@ -39,12 +42,12 @@ const FIELDS = {
   max_response_bytes: z.number().nullable(),
   env: texts,
   permissions: z.strictObject({
-    net: flag.nullable(),
+    net: flagOrHosts,
     env: flag.nullable(),
     read: flag.nullable(),
     write: flag.nullable(),
   }).partial().nullable(),
-  allow_net: flag.nullable(),
+  allow_net: flagOrHosts,
   allow_env: flag.nullable(),
   allow_read: flag.nullable(),
   allow_write: flag.nullable(),

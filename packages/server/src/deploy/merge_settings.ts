@@ -25,7 +25,7 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
 
   /** One value that may come under two names. */
   function either<T>(first: keyof FunctionInput, second: keyof FunctionInput, a: T | undefined, b: T | undefined) {
-    if (a !== undefined && b !== undefined && a !== b) {
+    if (a !== undefined && b !== undefined && String(a) !== String(b)) {
       problems.push(`"${first}" is ${a} and "${second}" is ${b}: send one of the two`);
     }
     return a ?? b;
@@ -75,10 +75,16 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
       problems.push(`"${name}" is not supported by this version of the server yet: leave it out`);
     }
   }
-  const permission = (name: keyof Permissions, alone: boolean | undefined) =>
+  const permission = (name: Exclude<keyof Permissions, "net">, alone: boolean | undefined) =>
     either("permissions", `allow_${name}`, input.permissions?.[name] ?? undefined, alone) ?? base.permissions[name];
+  const net = either(
+    "permissions",
+    "allow_net",
+    hostsOf(input.permissions?.net ?? undefined, problems),
+    hostsOf(input.allow_net, problems),
+  );
   const permissions: Permissions = {
-    net: permission("net", input.allow_net),
+    net: net ?? base.permissions.net,
     env: permission("env", input.allow_env),
     read: permission("read", input.allow_read),
     write: permission("write", input.allow_write),
@@ -116,6 +122,34 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
     isolation: input.isolation ?? base.isolation,
     disableExecutionLogs: input.disable_execution_logs ?? base.disableExecutionLogs,
   };
+}
+
+/** As Deno knows hosts. */
+const HOST = /^(?:\*\.)?[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*(?::([1-9]\d{0,4}))?$/;
+const HOSTS_MAX_COUNT = 50;
+const HOST_MAX_CHARACTERS = 253;
+
+/** The same list for the same hosts; an empty one allows none. */
+function hostsOf(
+  value: boolean | readonly string[] | undefined,
+  problems: string[],
+): boolean | readonly string[] | undefined {
+  if (value === undefined || typeof value === "boolean") return value;
+  const hosts = [...new Set(value.map((host) => host.trim().toLowerCase()))].sort();
+  if (hosts.length > HOSTS_MAX_COUNT) {
+    problems.push(`"permissions.net" lists ${hosts.length} hosts, and at most ${HOSTS_MAX_COUNT} are possible`);
+  }
+  for (const host of hosts) {
+    const port = HOST.exec(host)?.[1];
+    const isHost = HOST.test(host) && host.length <= HOST_MAX_CHARACTERS && Number(port ?? 1) <= 65_535;
+    if (isHost) continue;
+    problems.push(
+      `"permissions.net" has ${
+        JSON.stringify(host.slice(0, 100))
+      }: it must be a host such as api.example.com, *.example.com or api.example.com:8443`,
+    );
+  }
+  return hosts.length === 0 ? false : hosts;
 }
 
 type WithoutNulls = { readonly [Name in keyof FunctionInput]?: Exclude<FunctionInput[Name], null> };
@@ -176,7 +210,7 @@ export function settingsAsGiven(settings: FunctionSettings): FunctionInput {
     timeout: settings.timeoutMs / MS_PER_SEC,
     memory: settings.memoryMiB,
     max_response_bytes: settings.responseBodyBytes,
-    allow_net: permissions.net,
+    allow_net: typeof permissions.net === "boolean" ? permissions.net : [...permissions.net],
     allow_env: permissions.env,
     allow_read: permissions.read,
     allow_write: permissions.write,

@@ -59,7 +59,7 @@ export function createBlankSandboxes({ log, perProfileCount, start, makeRoom }: 
   let isStopping = false;
 
   function shelfOf(profile: SandboxProfile): Shelf {
-    const key = `${profile.net}/${profile.read}/${profile.write}/${profile.memoryMiB}`;
+    const key = `${profile.net.toString()}/${profile.read}/${profile.write}/${profile.memoryMiB}`;
     const shelf = shelves.get(key) ?? { profile, ready: [], waiting: [], comingCount: 0 };
     shelves.delete(key);
     shelves.set(key, shelf);

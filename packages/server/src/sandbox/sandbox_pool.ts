@@ -372,7 +372,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     });
     const sandbox = started = await Sandbox.start(process, events, {
       limits: { ...limits, memoryMiB: profile.memoryMiB },
-      answerCall: profile.net ? options.answerOwnCall : null,
+      answerCall: profile.net === false ? null : options.answerOwnCall,
       garbage,
       now,
     });

@@ -15,7 +15,8 @@ import { readOutput } from "./process_output.ts";
 
 /** What cannot change in the life of a process: sandboxes of one profile are interchangeable while blank. */
 export interface SandboxProfile {
-  readonly net: boolean;
+  /** A list: these hosts only. */
+  readonly net: boolean | readonly string[];
   readonly read: boolean;
   readonly write: boolean;
   readonly memoryMiB: number;
@@ -91,7 +92,7 @@ export async function startSandboxProcess(
     dataBytes: (RUNTIME_DATA_MIB + 2 * profile.memoryMiB) * MiB,
     openFilesCount: OPEN_FILES_COUNT,
     fileBytes: Math.max(CACHE_FILE_BYTES, scratchBytes),
-    hasNetwork: profile.net,
+    hasNetwork: profile.net !== false,
     parentPid: Deno.pid,
   };
   const scratchDir = `${dir}/scratch`;
@@ -181,9 +182,15 @@ function denoFlags(
     "--allow-ffi",
     `--allow-read=${reads.join(",")}`,
     `--allow-write=${writes.join(",")}`,
-    ...(net ? ["--allow-net", `--deny-net=${denyNet}`] : [`--allow-net=unix:${boot.socketPath}`]),
+    ...netFlags(net, `unix:${boot.socketPath}`, denyNet),
     `--v8-flags=--max-old-space-size=${memoryMiB},--max-semi-space-size=${semiSpaceMiB},${V8_FLAGS}`,
   ];
+}
+
+/** Its own socket is always among what it may reach; what is denied stays so, whatever a listed host resolves to. */
+function netFlags(net: SandboxProfile["net"], socket: string, denyNet: string): string[] {
+  if (net === false) return [`--allow-net=${socket}`];
+  return [net === true ? "--allow-net" : `--allow-net=${[...net, socket].join(",")}`, `--deny-net=${denyNet}`];
 }
 
 /** The sandbox counts in memory that it shares with this file, so the number holds however it died; -1: it could not. */

@@ -55,8 +55,9 @@ import { startEgress } from "./sandbox/egress.ts";
 import { makeRunDir } from "./sandbox/run_dir.ts";
 import { type SandboxPool, startSandboxPool } from "./sandbox/sandbox_pool.ts";
 import { createUidRange } from "./sandbox/sandbox_process.ts";
-import { createCipher } from "./secrets/cipher.ts";
 import { createEnvStore } from "./secrets/env_store.ts";
+import { createKeyRing } from "./secrets/key_ring.ts";
+import { rotateEncryption } from "./secrets/rotation.ts";
 import { startSecretStore } from "./secrets/secret_store.ts";
 import { connectDatabase, type Database, pingDatabase } from "./storage/db.ts";
 import { startEmbeddedPostgres } from "./storage/embedded/embedded_postgres.ts";
@@ -106,8 +107,11 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     : undefined;
   const jwtSecret = chosen(config.jwtSecret, local?.jwtSecret);
   const encryptionKey = chosen(config.encryptionKey, local?.encryptionKey);
-  const cipher = await createCipher(encryptionKey);
-  const envStore = createEnvStore(cipher);
+  const keyRing = await createKeyRing(encryptionKey, [
+    ...config.encryptionPreviousKeys,
+    ...(local === undefined ? [] : [local.encryptionKey]),
+  ]);
+  const envStore = createEnvStore(keyRing.server);
   const embedded = config.database.kind === "external" ? undefined : parts.use(
     await startEmbeddedPostgres({
       dataDir,
@@ -121,6 +125,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   );
   const { db } = database;
   await migrate(db, log);
+  await rotateEncryption({ db, keyRing, log });
   const listener = parts.use(await startListener({ url: databaseUrl, log }));
   const catalog = parts.use(await startCatalog({ db, listener, log }));
   const { issuer } = config.auth;
@@ -131,7 +136,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   });
   const localKeys = local === undefined ? null : await seedLocalKeys(local, { db, tokens });
   const keys = parts.use(await startKeyStore({ db, listener, log, clock }));
-  const secrets = await startSecretStore({ db, listener, log, encryptionKey });
+  const secrets = await startSecretStore({ db, listener, log, keyRing });
   const { attempts, issuer: _issuer, clockSkewSec: _skew, ...accountRules } = config.auth;
   const endedSessions = parts.use(
     await startEndedSessions({ db, listener, log, accessTokenSec: accountRules.accessTokenSec }),

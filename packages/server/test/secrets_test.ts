@@ -263,3 +263,38 @@ platformTest("a secret that changes on one server reaches the others", async (pl
     await eventually(async () => await seen() === "second,");
   }, { DATABASE_URL: platform.databaseUrl.reveal() });
 });
+
+Deno.test("another encryption key: the old one reads, every value moves to the new one, the old one may go", async () => {
+  const [first, second] = ["1".repeat(64), "2".repeat(64)];
+  const code =
+    `export default () => [secrets.getSystem("k") ?? null, secrets.getUser("k") ?? null, Deno.env.get("K")];`;
+  await withTestPlatform(async (before) => {
+    const { token } = await signUp(before, "ada");
+    await before.deploy("fn", code, { env: { K: "env" } });
+    await before.api("POST", SYSTEM, { key: "k", value: "system" });
+    await before.api("POST", USER, { key: "k", value: "user" }, token);
+    const sealedNow = async () =>
+      (await sql<{ sealed: Uint8Array }>`
+        select sealed from fluxbase.secrets union all select env_sealed from fluxbase.versions where env_sealed is not null
+      `.execute(before.db)).rows.map(({ sealed }) => Uint8Array.from(sealed).toHex());
+    const old = await sealedNow();
+    assert.equal(old.length, 3);
+    const database = { DATABASE_URL: before.databaseUrl.reveal() };
+    const both = { ...database, FLUXBASE_ENCRYPTION_KEY: second, FLUXBASE_ENCRYPTION_PREVIOUS_KEYS: first };
+    await withTestPlatform(async (during) => {
+      assert.deepEqual(await read(during, "fn", token), ["system", "user", "env"]);
+      const told = during.logLines.find((line) => line.includes("encryptedAgain"));
+      assert.match(told ?? "", /encryptedAgain=3 failed=0/);
+      const fresh = await sealedNow();
+      assert.equal(fresh.length, 3);
+      assert.ok(fresh.every((value) => !old.includes(value)));
+    }, both);
+    await withTestPlatform(async (after) => {
+      assert.deepEqual(await read(after, "fn", token), ["system", "user", "env"]);
+    }, { ...database, FLUXBASE_ENCRYPTION_KEY: second });
+    await withTestPlatform((again) => {
+      assert.ok(again.logLines.some((line) => line.includes("encryptedAgain=0")));
+      return Promise.resolve();
+    }, both);
+  }, { FLUXBASE_ENCRYPTION_KEY: first });
+});

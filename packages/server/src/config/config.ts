@@ -38,6 +38,7 @@ export interface Config {
   readonly jwtSecret: Secret | null;
   /** Base64 of 32 bytes; null as for `jwtSecret`. */
   readonly encryptionKey: Secret | null;
+  readonly encryptionPreviousKeys: readonly Secret[];
   readonly cors: CorsPolicy;
   readonly functionsEnabled: boolean;
   readonly trustedProxies: readonly AddressRange[];
@@ -169,6 +170,7 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     databaseMaxConnections: get(SETTINGS.databaseMaxConnections),
     jwtSecret,
     encryptionKey,
+    encryptionPreviousKeys: get(SETTINGS.encryptionPreviousKeys) ?? [],
     cors,
     functionsEnabled: get(SETTINGS.functionsEnabled),
     trustedProxies: get(SETTINGS.trustedProxies) ?? [],

@@ -128,6 +128,14 @@ export const encryptionKey: Parser<Secret> = {
   },
 };
 
+export const encryptionKeys: Parser<readonly Secret[]> = {
+  expected: `a list with commas of keys, each of ${encryptionKey.expected}`,
+  parse(text) {
+    const keys = list.parse(text)?.map((item) => encryptionKey.parse(item));
+    return keys?.every((key) => key !== undefined) ? keys : undefined;
+  },
+};
+
 function encryptionKeyBytes(text: string): Uint8Array | undefined {
   if (text.length === 2 * ENCRYPTION_KEY_BYTES && HEX.test(text)) return Uint8Array.fromHex(text);
   const plain = new TextEncoder().encode(text);

@@ -12,6 +12,7 @@ import {
   boolean,
   egressHoles,
   encryptionKey,
+  encryptionKeys,
   httpUrl,
   integer,
   list,
@@ -181,7 +182,17 @@ export const SETTINGS = {
     default: null,
     example: "the output of `openssl rand -hex 32`",
     about:
-      "Encrypts environment values of functions at rest. Required with an external database, else made once and kept in the data directory.",
+      "Encrypts secrets and environment values of functions at rest. Required with an external database, else made once and kept in the data directory.",
+    isSecret: true,
+  }),
+  encryptionPreviousKeys: setting<readonly Secret[]>({
+    env: "FLUXBASE_ENCRYPTION_PREVIOUS_KEYS",
+    yaml: "encryption_previous_keys",
+    parser: encryptionKeys,
+    default: null,
+    example: "what FLUXBASE_ENCRYPTION_KEY was before",
+    about:
+      "Keys that values at rest may still be encrypted under. At its start the server encrypts those values again under the present key, and says when none is left. With several servers, first give all of them the new key here, then exchange the two.",
     isSecret: true,
   }),
   corsOrigins: setting({

@@ -18,6 +18,8 @@ export interface SealContext {
 
 export interface Cipher {
   seal(text: string, context: SealContext): Promise<Uint8Array<ArrayBuffer>>;
+  /** Whether it was sealed under the present key. */
+  isPresent(sealed: Uint8Array): boolean;
   /** @throws {Error} when the value was sealed under another key or for another context, or was changed */
   open(sealed: Uint8Array, context: SealContext): Promise<string>;
   /** A digest that only holders of the key can compute: equal texts can be recognised without keeping them. */
@@ -32,40 +34,58 @@ export const ENCRYPTION_KEY_BYTES = 32;
 
 const encoder = new TextEncoder();
 
-/** `key` holds the 32 bytes as base64. */
-export async function createCipher(key: Secret): Promise<Cipher> {
+interface AesKey {
+  readonly id: Uint8Array;
+  readonly aes: CryptoKey;
+}
+
+function bytesOf(key: Secret): Uint8Array<ArrayBuffer> {
   const raw = Uint8Array.fromBase64(key.reveal());
-  if (raw.length !== ENCRYPTION_KEY_BYTES) {
-    throw new RangeError(`Cannot encrypt with a key of ${raw.length} bytes: it must have 32`);
-  }
-  const aes = await crypto.subtle.importKey("raw", raw, "AES-GCM", false, ["encrypt", "decrypt"]);
-  const hmac = await crypto.subtle.importKey("raw", raw, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
-  const keyId = new Uint8Array(await crypto.subtle.digest("SHA-256", raw)).slice(0, KEY_ID_BYTES);
+  if (raw.length === ENCRYPTION_KEY_BYTES) return raw;
+  throw new RangeError(`Cannot encrypt with a key of ${raw.length} bytes: it must have 32`);
+}
+
+async function importAes(key: Secret): Promise<AesKey> {
+  const raw = bytesOf(key);
+  return {
+    id: new Uint8Array(await crypto.subtle.digest("SHA-256", raw)).slice(0, KEY_ID_BYTES),
+    aes: await crypto.subtle.importKey("raw", raw, "AES-GCM", false, ["encrypt", "decrypt"]),
+  };
+}
+
+/** `key` holds the 32 bytes as base64. What was sealed under a previous one opens too. */
+export async function createCipher(key: Secret, previous: readonly Secret[] = []): Promise<Cipher> {
+  const present = await importAes(key);
+  const keys = [present, ...await Promise.all(previous.map(importAes))];
+  const hmac = await crypto.subtle.importKey("raw", bytesOf(key), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  const isUnder = ({ id }: AesKey, sealed: Uint8Array) => id.every((byte, index) => byte === sealed[1 + index]);
 
   return {
     async seal(text, context) {
       const nonce = crypto.getRandomValues(new Uint8Array(NONCE_BYTES));
       const algorithm = { name: "AES-GCM", iv: nonce, additionalData: bind(context) };
-      const ciphertext = new Uint8Array(await crypto.subtle.encrypt(algorithm, aes, encoder.encode(text)));
+      const ciphertext = new Uint8Array(await crypto.subtle.encrypt(algorithm, present.aes, encoder.encode(text)));
       const sealed = new Uint8Array(HEADER_BYTES + ciphertext.length);
       sealed[0] = FORMAT;
-      sealed.set(keyId, 1);
+      sealed.set(present.id, 1);
       sealed.set(nonce, 1 + KEY_ID_BYTES);
       sealed.set(ciphertext, HEADER_BYTES);
       return sealed;
     },
+    isPresent: (sealed) => isUnder(present, sealed),
     async open(sealed, context) {
       if (sealed[0] !== FORMAT || sealed.length < HEADER_BYTES) {
         throw new Error(`Cannot open ${describe(context)}: it is not a sealed value`);
       }
-      if (!keyId.every((byte, index) => byte === sealed[1 + index])) {
+      const key = keys.find((one) => isUnder(one, sealed));
+      if (key === undefined) {
         throw new Error(`Cannot open ${describe(context)}: it was sealed under another FLUXBASE_ENCRYPTION_KEY`);
       }
       const iv = Uint8Array.from(sealed.subarray(1 + KEY_ID_BYTES, HEADER_BYTES));
       try {
         const algorithm = { name: "AES-GCM", iv, additionalData: bind(context) };
         return new TextDecoder().decode(
-          await crypto.subtle.decrypt(algorithm, aes, Uint8Array.from(sealed.subarray(HEADER_BYTES))),
+          await crypto.subtle.decrypt(algorithm, key.aes, Uint8Array.from(sealed.subarray(HEADER_BYTES))),
         );
       } catch {
         throw new Error(`Cannot open ${describe(context)}: it was changed or belongs elsewhere`);

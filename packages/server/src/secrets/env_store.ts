@@ -23,18 +23,20 @@ export interface EnvStore {
 export function createEnvStore(cipher: Cipher): EnvStore {
   return {
     async seal(env, owner) {
-      return Object.keys(env).length === 0 ? null : await cipher.seal(JSON.stringify(env), contextOf(owner));
+      return Object.keys(env).length === 0 ? null : await cipher.seal(JSON.stringify(env), envContext(owner));
     },
     async open(sealed, owner) {
-      return sealed === null ? {} : JSON.parse(await cipher.open(sealed, contextOf(owner)));
+      return sealed === null ? {} : JSON.parse(await cipher.open(sealed, envContext(owner)));
     },
-    fingerprint(env) {
+    async fingerprint(env) {
+      // The same under every key.
+      if (Object.keys(env).length === 0) return "";
       const sorted = Object.entries(env).sort(([a], [b]) => a < b ? -1 : 1);
-      return cipher.fingerprint(JSON.stringify(sorted));
+      return await cipher.fingerprint(JSON.stringify(sorted));
     },
   };
 }
 
-function contextOf({ namespace, name }: EnvOwner): SealContext {
+export function envContext({ namespace, name }: EnvOwner): SealContext {
   return { purpose: "environment", owner: `${namespace}/${name}`, name: "env" };
 }

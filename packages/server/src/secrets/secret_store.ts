@@ -19,7 +19,8 @@ import {
   type StoredSecret,
   updateSecret,
 } from "../storage/secrets.ts";
-import { type Cipher, createCipher, type SealContext } from "./cipher.ts";
+import type { Cipher, SealContext } from "./cipher.ts";
+import type { KeyRing } from "./key_ring.ts";
 
 export interface SecretInput {
   readonly value?: string | undefined;
@@ -51,7 +52,7 @@ export interface SecretStoreOptions {
   readonly db: Db;
   readonly listener: Listener;
   readonly log: Log;
-  readonly encryptionKey: Secret;
+  readonly keyRing: KeyRing;
 }
 
 /** The owner of secrets of the server. */
@@ -63,9 +64,8 @@ const SECRETS_CHANNEL = "fluxbase_secrets";
 const USERS_MAX_COUNT = 10_000;
 
 export async function startSecretStore(
-  { db, listener, log, encryptionKey }: SecretStoreOptions,
+  { db, listener, log, keyRing }: SecretStoreOptions,
 ): Promise<SecretStore> {
-  const serverCipher = await createCipher(encryptionKey);
   const handlers: (() => void)[] = [];
   let system = new Secret("{}");
   const users = new Map<string, Promise<Secret | undefined> | { readonly values: Secret | undefined }>();
@@ -75,15 +75,8 @@ export async function startSecretStore(
 
   /** Each user's values under a key of their own. */
   async function cipherOf(owner: string): Promise<Cipher> {
-    if (owner === SERVER) return serverCipher;
-    const salt = await saltOf(db, owner, crypto.getRandomValues(new Uint8Array(32)));
-    const raw = Uint8Array.fromBase64(encryptionKey.reveal());
-    const material = await crypto.subtle.importKey("raw", raw, "HKDF", false, ["deriveBits"]);
-    const info = new TextEncoder().encode(`fluxbase user secrets ${owner}`);
-    const derivation = { name: "HKDF", hash: "SHA-256", salt: new Uint8Array(salt), info };
-    return await createCipher(
-      new Secret(new Uint8Array(await crypto.subtle.deriveBits(derivation, material, 256)).toBase64()),
-    );
+    if (owner === SERVER) return keyRing.server;
+    return await keyRing.ofUser(owner, await saltOf(db, owner, crypto.getRandomValues(new Uint8Array(32))));
   }
 
   async function read(owner: string): Promise<Record<string, string>> {
@@ -93,7 +86,7 @@ export async function startSecretStore(
     const values: Record<string, string> = {};
     for (const { key, sealed } of rows) {
       try {
-        values[key] = await cipher.open(sealed, contextOf(owner, key));
+        values[key] = await cipher.open(sealed, secretContext(owner, key));
       } catch (error) {
         log.error("Cannot decrypt a secret: functions do not see it", { key, error });
       }
@@ -166,7 +159,7 @@ export async function startSecretStore(
     },
     async create(owner, { key, value, description }, author) {
       await assertFits(owner, key, value);
-      const sealed = await (await cipherOf(owner)).seal(value, contextOf(owner, key));
+      const sealed = await (await cipherOf(owner)).seal(value, secretContext(owner, key));
       const stored = await insertSecret(db, { userId: owner, key, sealed, description, author });
       if (stored === undefined) {
         throw new PlatformError("ALREADY_EXISTS", `Secret "${key}" exists already: change it with PUT`);
@@ -179,7 +172,9 @@ export async function startSecretStore(
       const stored = await updateSecret(db, { userId: owner, key }, {
         author,
         ...(description === undefined ? {} : { description }),
-        ...(value === undefined ? {} : { sealed: await (await cipherOf(owner)).seal(value, contextOf(owner, key)) }),
+        ...(value === undefined
+          ? {}
+          : { sealed: await (await cipherOf(owner)).seal(value, secretContext(owner, key)) }),
       });
       await store.refresh(owner);
       return stored;
@@ -193,6 +188,6 @@ export async function startSecretStore(
   return store;
 }
 
-function contextOf(owner: string, name: string): SealContext {
+export function secretContext(owner: string, name: string): SealContext {
   return { purpose: owner === SERVER ? "system secret" : "user secret", owner, name };
 }

@@ -91,6 +91,16 @@ export async function readSealedSecrets(db: Db, userId: string): Promise<SealedS
   return await db.selectFrom("fluxbase.secrets").select(["key", "sealed"]).where("user_id", "=", userId).execute();
 }
 
+/** Only if it is still what it was: somebody may have changed it in between. */
+export async function replaceSealedSecret(
+  db: Db,
+  { userId, key }: SecretPlace,
+  { before, after }: { readonly before: Uint8Array; readonly after: Uint8Array },
+): Promise<void> {
+  await db.updateTable("fluxbase.secrets").set({ sealed: after })
+    .where("user_id", "=", userId).where("key", "=", key).where("sealed", "=", before).execute();
+}
+
 /** The one that was there first. */
 export async function saltOf(db: Db, userId: string, fresh: Uint8Array): Promise<Uint8Array> {
   await db.insertInto("fluxbase.secret_salts").values({ user_id: userId, salt: fresh })

@@ -130,6 +130,30 @@ export function toVersion({ versionCreatedAt, versionCreatedBy, ...version }: Ve
   return { ...version, isPreBundled, createdAt: versionCreatedAt, createdBy: versionCreatedBy };
 }
 
+export interface SealedEnv {
+  readonly functionId: string;
+  readonly number: number;
+  readonly namespace: string;
+  readonly name: string;
+  readonly sealed: Uint8Array;
+}
+
+/** Of every version of every function, deleted ones too. */
+export async function listSealedEnvs(db: Db): Promise<SealedEnv[]> {
+  return await db.selectFrom("fluxbase.versions as v").innerJoin("fluxbase.functions as f", "f.id", "v.function_id")
+    .select(["f.id as functionId", "v.number", "f.namespace", "f.name", "v.env_sealed as sealed"])
+    .where("v.env_sealed", "is not", null).$narrowType<{ sealed: Uint8Array }>().execute();
+}
+
+export async function replaceSealedEnv(
+  db: Db,
+  { functionId, number }: Pick<SealedEnv, "functionId" | "number">,
+  sealed: Uint8Array,
+): Promise<void> {
+  await db.updateTable("fluxbase.versions").set({ env_sealed: sealed })
+    .where("function_id", "=", functionId).where("number", "=", number).execute();
+}
+
 /** Undefined when the version does not exist or did not build. */
 export async function readBundle(db: Db, functionId: string, number: number): Promise<string | undefined> {
   const row = await db.selectFrom("fluxbase.versions").select("bundle")

@@ -249,7 +249,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const folder = functionsDir === null ? undefined : createFunctionsFolder({ dir: functionsDir, db, deployer, log });
   const loader = functionsDir === null || folder === undefined
     ? undefined
-    : parts.use(createLoader({ dir: functionsDir, db, folder, deployer, sharedModules, rebuilder, clock, log }));
+    : parts.use(createLoader({ audit, dir: functionsDir, db, folder, deployer, sharedModules, rebuilder, clock, log }));
   const api = createApi({
     authenticator,
     audit,

@@ -11,6 +11,19 @@ const encoder = new TextEncoder();
 const CODE =
   `function handler(req) { return { user: req.user_id ?? null, role: req.user_role ?? null, email: req.user_email ?? null }; }`;
 
+/** The whole answer to a request as its bytes go over the wire. */
+async function sendRaw(url: string, head: string): Promise<string> {
+  const { hostname, port } = new URL(url);
+  using connection = await Deno.connect({
+    hostname: hostname === "localhost" ? "127.0.0.1" : hostname,
+    port: Number(port),
+  });
+  await connection.write(encoder.encode(`${head}Connection: close\r\n\r\n`));
+  const chunks: Uint8Array<ArrayBuffer>[] = [];
+  for await (const chunk of connection.readable) chunks.push(chunk);
+  return await new Blob(chunks).text();
+}
+
 platformTest("access", async (platform, step) => {
   const { api } = platform;
   const secret = encoder.encode(platform.jwtSecret.reveal());
@@ -109,6 +122,17 @@ platformTest("access", async (platform, step) => {
     });
     assert.equal(both.status, 401);
     await both.body?.cancel();
+  });
+
+  await step("two headers of one name are no credential", async () => {
+    const key = await platform.mintKey(["functions:invoke"]);
+    for (const line of ["Authorization: Bearer ", "apikey: ", "X-Client-Key: "]) {
+      for (const values of [[key, key], [key, "nonsense"], [platform.anonKey, platform.serviceKey]]) {
+        const head = values.map((value) => `${line}${value}\r\n`).join("");
+        const answer = await sendRaw(platform.url, `GET /api/v1/functions/open/invoke HTTP/1.1\r\nHost: x\r\n${head}`);
+        assert.match(answer, /^HTTP\/1.1 401 /, `${line} ${values.map((value) => value.slice(0, 6))}`);
+      }
+    }
   });
 
   await step("tokens that must not work do not, even where none is needed", async () => {

@@ -60,6 +60,28 @@ filesTest("a syntax error does not move a function to another namespace", {
   assert.equal(await say(platform, "team-a/n"), "n");
 });
 
+filesTest("what the folder changes is in the audit log", {
+  "fn.ts": answering("one"),
+  "_shared/name.ts": `export const name = "one";`,
+}, async (platform, dir) => {
+  const entries = async () =>
+    (await platform.api("GET", "/admin/audit-log?limit=1000")).body.filter((one: { actor_kind: string }) =>
+      one.actor_kind === "folder"
+    ).map((one: { action: string; target: string; actor_id: string }) => `${one.actor_id}: ${one.action} ${one.target}`)
+      .sort();
+  await eventually(async () => (await entries()).length === 2);
+  assert.deepEqual(await entries(), [
+    "boot: folder: function created default/fn",
+    "boot: folder: shared module created _shared/name.ts",
+  ]);
+  await reload(platform);
+  await Deno.remove(join(dir, "fn.ts"));
+  await platform.api("POST", "/admin/functions/reload?dry_run=true");
+  await reload(platform);
+  await eventually(async () => (await entries()).length === 3);
+  assert.ok((await entries()).includes("service_role: folder: function deleted default/fn"));
+});
+
 filesTest("a rollback stays, whatever happens to shared modules", {
   "uses.ts": `import { name } from "_shared/name.ts"; export default () => name;`,
   "_shared/name.ts": `export const name = "one";`,

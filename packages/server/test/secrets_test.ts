@@ -208,7 +208,7 @@ platformTest("secrets", async (platform, step) => {
     });
   });
 
-  await step("no value is in the database, the log of the server or the audit log", async () => {
+  await step("no value is in the database, the log of the server, or an answer of any route", async () => {
     let all = platform.logLines.join("\n");
     const { rows: tables } = await sql<{ name: string }>`
       select tablename as name from pg_tables where schemaname = 'fluxbase'`.execute(platform.db);
@@ -219,16 +219,13 @@ platformTest("secrets", async (platform, step) => {
       all += rows.map(({ text }) => text).join("\n");
     }
     all += JSON.stringify((await api("GET", "/admin/audit-log?limit=1000")).body);
-    for (
-      const key of [
-        "functions",
-        "functions/leaky",
-        "functions/leaky/executions",
-        "functions/leaky/logs",
-        "functions/leaky/versions",
-      ]
-    ) {
-      all += JSON.stringify((await api("GET", `/${key}`)).body);
+    const { paths } = (await api("GET", "/openapi.json")).body;
+    for (const path of Object.keys(paths).filter((one) => !one.includes("/invoke"))) {
+      const target = path.replace("/api/v1", "").replace("{name}", "leaky").replace("{namespace}", "default")
+        .replace("{key}", "openai_api_key").replace("{version}", "1").replace("{id}", crypto.randomUUID());
+      const { status, body } = await api("GET", target);
+      assert.notEqual(status, 500, target);
+      all += JSON.stringify(body);
     }
     const values = [
       "sk_live_xxx",

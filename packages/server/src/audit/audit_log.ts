@@ -49,6 +49,8 @@ export interface AuditLog {
       readonly changes: Readonly<Record<string, AuditChange>> | null;
     },
   ): Promise<void>;
+  /** A change that the functions folder made, written together with others. */
+  noteFolder(change: { readonly action: string; readonly target: string; readonly reloadedBy: string | null }): void;
   /** Keeps it if it is a refusal of a caller: a credential that is wrong, or rights that are missing. */
   noteRefusal(request: RequestFacts, action: Action, error: unknown): void;
   flush(): Promise<void>;
@@ -106,6 +108,24 @@ export function startAuditLog({ db, clock, log }: { db: Db; clock: Clock; log: L
   return {
     note(request, action, { status, code, changes }) {
       return write([{ ...entryOf(request, action), status, code, reason: null, changes }]);
+    },
+    noteFolder({ action, target, reloadedBy }) {
+      waiting.push({
+        at: new Date(clock.epochMs()),
+        requestId: crypto.randomUUID(),
+        actorKind: "folder",
+        actorId: reloadedBy,
+        actorRole: null,
+        address: "",
+        userAgent: null,
+        action,
+        target: plainText(target),
+        status: 200,
+        code: null,
+        reason: null,
+        changes: null,
+      });
+      timer ??= setTimeout(() => void flush(), FLUSH_MS);
     },
     noteRefusal(request, action, error) {
       if (!(error instanceof PlatformError) || !REFUSALS.has(error.code)) return;

@@ -20,6 +20,7 @@ import { type FunctionsFolder, shapeInFolder } from "./folder.ts";
 import { type FunctionOnDisk, type Scan, scanFunctionsDir } from "./functions_dir.ts";
 
 export interface LoaderParts {
+  readonly audit: FolderAudit;
   readonly dir: string;
   readonly db: Database["db"];
   readonly folder: FunctionsFolder;
@@ -28,6 +29,10 @@ export interface LoaderParts {
   readonly rebuilder: Rebuilder;
   readonly clock: Clock;
   readonly log: Log;
+}
+
+export interface FolderAudit {
+  noteFolder(change: { readonly action: string; readonly target: string; readonly reloadedBy: string | null }): void;
 }
 
 export interface LoadOptions {
@@ -62,13 +67,18 @@ const AT_ONCE_COUNT = 16;
 /** So long files must be gone before their function goes while the folder is followed. */
 export const VANISHED_MS = 1_000;
 
-export function createLoader({ dir, db, folder, deployer, sharedModules, rebuilder, clock, log }: LoaderParts): Loader {
+export function createLoader(parts: LoaderParts): Loader {
+  const { dir, db, folder, deployer, sharedModules, rebuilder, clock, log } = parts;
   let running: Promise<unknown> = Promise.resolve();
   let isStopping = false;
   /** What was stored last, so that only what changed since is looked at. */
   let seen = new Map<string, Seen>();
   /** By place, when the files of a function were not there any more. */
   const vanishedAt = new Map<string, number>();
+
+  function note(action: string, target: string, { dryRun, createdBy }: LoadOptions): void {
+    if (!dryRun) parts.audit.noteFolder({ action, target, reloadedBy: createdBy });
+  }
 
   async function run(options: LoadOptions): Promise<ReloadAnswer> {
     const readAt = folder.moment();
@@ -115,6 +125,7 @@ export function createLoader({ dir, db, folder, deployer, sharedModules, rebuild
         if (applied === undefined) return void present.set(onDisk.name, { text: "", place });
         // What does not build is tried, and told, every time.
         present.set(onDisk.name, { text: applied.problems.length === 0 ? text : "", place });
+        if (applied.outcome !== "unchanged") note(`folder: function ${applied.outcome}`, place, options);
         warnings.push(...applied.warnings.map((warning) => `${onDisk.name}: ${warning}`));
         if (applied.problems.length === 0) return void details[applied.outcome].push(onDisk.name);
         const error = describeProblems(applied.problems);
@@ -137,6 +148,7 @@ export function createLoader({ dir, db, folder, deployer, sharedModules, rebuild
         const { namespace, name } = found.function;
         const remove = async () => {
           if (!options.dryRun) await deployer.remove(namespace, name);
+          note("folder: function deleted", place, options);
           details.deleted.push(name);
         };
         await folder.loading(name, readAt, remove);
@@ -209,14 +221,17 @@ export function createLoader({ dir, db, folder, deployer, sharedModules, rebuild
 
   async function changeModule(
     { path, content, before }: ModuleChange,
-    { readAt, errors, createdBy }: { readAt: number; errors: SyncFailure[]; createdBy: string | null },
+    { readAt, errors, ...options }: LoadOptions & { readAt: number; errors: SyncFailure[] },
   ): Promise<void> {
+    const { createdBy } = options;
     const owner = { source: "filesystem", createdBy } as const;
     try {
       await folder.loading(path, readAt, async () => {
         if (content === null) await sharedModules.remove(DEFAULT_NAMESPACE, path);
         else if (before === undefined) await sharedModules.create(DEFAULT_NAMESPACE, path, { content }, owner);
         else await sharedModules.update(DEFAULT_NAMESPACE, path, { content }, owner);
+        const verb = content === null ? "deleted" : before === undefined ? "created" : "updated";
+        note(`folder: shared module ${verb}`, path, options);
       });
     } catch (error) {
       errors.push({ function: path, name: path, error: textOf(error), action: "update", problems: [] });

@@ -15,6 +15,8 @@ const BLOCKED: ReadonlySet<string> = new Set([
   "FLUXBASE_STORAGE_S3_ACCESS_KEY",
   "FLUXBASE_EMAIL_SMTP_PASSWORD",
   "FLUXBASE_SECURITY_SETUP_TOKEN",
+  "FLUXBASE_CLIENT_KEY",
+  "FLUXBASE_SERVICE_ROLE_KEY",
   ...ALL_SETTINGS.filter(({ isSecret }) => isSecret).map(({ env }) => env),
 ]);
 

@@ -8,8 +8,8 @@ import { deploy, startPlatform } from "./server.ts";
 import { median, type Row, type Suite } from "./suite.ts";
 import { assertAnswers, load, type Target } from "./wrk.ts";
 
-const SECONDS = 3;
-const ROUNDS_COUNT = 5;
+const SECONDS = 1;
+const ROUNDS_COUNT = 15;
 const HELLO = `// @fluxbase:allow-unauthenticated
 async function handler(req) {
   const data = JSON.parse(req.body || '{}')

@@ -12,6 +12,7 @@ import { delay } from "../core/clock.ts";
 import type { ImportUse } from "./analysis.ts";
 import type { BundlingMessage, BundlingOptions, BundlingReply } from "./bundle_process.ts";
 import { problemAt } from "./problem_at.ts";
+import { readSdkSource } from "./sdk_source.ts";
 
 export interface BundlingSettings {
   /** The process's uid when the server runs as root. */
@@ -55,6 +56,8 @@ interface SourceMap {
 }
 
 const SHARED_FOLDER = "_shared";
+const SDK_FOLDER = "_sdk";
+const SDK = "@fluxbase/sdk";
 /** Own files of a function: beside the shared ones, and with a link to them, so that both ways to them work. */
 const OWN_FOLDER = "function";
 const MEMORY_BYTES = 2 * 1024 * 1024 * 1024;
@@ -89,8 +92,13 @@ function placeOf(path: string): string {
 
 async function writeFolder(dir: string, input: BundlingInput, { uid, npmrc }: BundlingSettings): Promise<void> {
   const { imports = {}, compilerOptions } = input.denoJson;
+  const sdk = usesSdk(input) ? await readSdkSource() : undefined;
   const denoJson = {
-    imports: { ...imports, [`${SHARED_FOLDER}/`]: `./${SHARED_FOLDER}/` },
+    imports: {
+      ...(sdk === undefined ? {} : { [SDK]: `./${SDK_FOLDER}/${sdk.entry}` }),
+      ...imports,
+      [`${SHARED_FOLDER}/`]: `./${SHARED_FOLDER}/`,
+    },
     nodeModulesDir: "none",
     lock: false,
     unstable: ["bare-node-builtins", "raw-imports"],
@@ -109,10 +117,16 @@ async function writeFolder(dir: string, input: BundlingInput, { uid, npmrc }: Bu
   await write("code/deno.json", JSON.stringify(denoJson));
   await write(`code/${placeOf(input.entry)}`, input.entryCode);
   for (const [path, text] of Object.entries(input.files)) await write(`code/${placeOf(path)}`, text);
+  for (const [path, text] of Object.entries(sdk?.files ?? {})) await write(`code/${SDK_FOLDER}/${path}`, text);
   await Deno.symlink(`../${SHARED_FOLDER}`, join(dir, `code/${OWN_FOLDER}/${SHARED_FOLDER}`));
   // Its tokens must not lie where an import can reach.
   await write("home/.npmrc", npmrc ?? "");
   if (uid !== null) { for (const folder of made) await Deno.chown(folder, uid, uid); }
+}
+
+/** Whether its name stands anywhere in the sources: then it lies ready, and what does not import it is not bundled. */
+function usesSdk({ entryCode, files }: BundlingInput): boolean {
+  return [entryCode, ...Object.values(files)].some((text) => text.includes(SDK));
 }
 
 /** A text is a sentence about why there is no reply. */

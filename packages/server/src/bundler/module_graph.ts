@@ -172,7 +172,7 @@ function resolve(specifier: string, from: string, source: GraphSource): Target {
   if (scheme === "https" || scheme === "http") return resolveUrl(specifier, source.hosts);
   if (scheme !== undefined) return wrong(`${scheme}: modules cannot be imported; use npm:, jsr:, https: or node:`);
   if (isBuiltin(specifier)) return { kind: "built-in" };
-  if (specifier === SDK) return wrong("the SDK comes with a later version of the platform; use fetch until then");
+  if (specifier === SDK) return { kind: "package" };
   return wrong(
     `it is no path and no known name; write "npm:${specifier}" with a version, or map the name in functions/deno.json`,
   );

@@ -1,0 +1,58 @@
+/**
+ * The client of Fluxbase, for browsers, Node, Deno, Bun, and functions themselves.
+ *
+ * @module
+ */
+export { type ClientConfig, type ClientOptions, type ClientTypes, createClient, FluxbaseClient } from "./src/client.ts";
+export { FluxbaseError } from "./src/errors.ts";
+export {
+  AdminFunctionsClient,
+  type DeployOptions,
+  type FunctionFields,
+  FunctionsClient,
+  type FunctionTypes,
+  type InvokeOptions,
+  type ListExecutions,
+  type ListLogs,
+  type NewFunction,
+  type NewSharedModule,
+  type SyncInput,
+} from "./src/functions.ts";
+export {
+  AuthClient,
+  type AuthEvent,
+  type AuthListener,
+  type Credentials,
+  type Session,
+  type SessionStorage,
+  type User,
+  type UserChange,
+} from "./src/auth.ts";
+export { type KeyFields, KeysClient, type NewKey, SettingsClient } from "./src/settings.ts";
+export {
+  type CountKind,
+  type OrderOptions,
+  Query,
+  type Result,
+  type RowOf,
+  Table,
+  type TableTypes,
+  type UpsertOptions,
+  type WriteOptions,
+} from "./src/query.ts";
+export type {
+  BuildProblem,
+  Execution,
+  ExecutionStatus,
+  FunctionDetails,
+  FunctionSummary,
+  FunctionVersion,
+  FunctionVersionDetails,
+  Key,
+  LogEntry,
+  LogLevel,
+  ReloadAnswer,
+  SecretView,
+  SharedModule,
+  SyncAnswer,
+} from "@fluxbase/contract";

@@ -1,0 +1,149 @@
+/**
+ * The client: one server, one key, and whoever is signed in.
+ *
+ * @module
+ */
+import { AuthClient, type SessionStorage } from "./auth.ts";
+import { FluxbaseError } from "./errors.ts";
+import { AdminFunctionsClient, FunctionsClient, type FunctionTypes } from "./functions.ts";
+import { createHttp, type Http } from "./http.ts";
+import { type CountKind, type Query, type RowOf, rpc, Table, type TableTypes } from "./query.ts";
+import { KeysClient, SettingsClient } from "./settings.ts";
+
+export interface ClientOptions {
+  /** Sent with every request. */
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Milliseconds until an answer begins; 65,000 without. */
+  readonly timeoutMs?: number;
+  /** How often a request that may be repeated is sent again; 2 without. */
+  readonly retries?: number;
+  readonly fetch?: typeof fetch;
+  /** Where the session is kept; in browsers `localStorage`, elsewhere only in memory. Null: in memory. */
+  readonly storage?: SessionStorage | null;
+  /** Schema of the tables; the server's first without. */
+  readonly schema?: string;
+}
+
+export interface ClientConfig extends ClientOptions {
+  readonly url: string;
+  readonly apiKey?: string | undefined;
+}
+
+/** Types of a client: of its functions and its tables. */
+export interface ClientTypes {
+  readonly functions?: FunctionTypes;
+  readonly tables?: TableTypes;
+}
+
+type FunctionsOf<Types extends ClientTypes> = Types["functions"] extends FunctionTypes ? Types["functions"]
+  : Record<never, never>;
+
+const TIMEOUT_MS = 65_000;
+const RETRIES = 2;
+
+export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
+  readonly functions: FunctionsClient<FunctionsOf<Types>>;
+  readonly auth: AuthClient;
+  /** Secrets of the user who is signed in. */
+  readonly settings: SettingsClient;
+  readonly keys: KeysClient;
+  readonly admin: {
+    readonly functions: AdminFunctionsClient<FunctionsOf<Types>>;
+    /** Secrets of the server. */
+    readonly settings: SettingsClient;
+    readonly serviceKeys: KeysClient;
+  };
+  readonly #http: Http;
+  readonly #schema: string | undefined;
+
+  /**
+   * @example
+   * const client = new FluxbaseClient({ url: "http://localhost:8080", apiKey: process.env.FLUXBASE_CLIENT_KEY });
+   * const same = new FluxbaseClient("http://localhost:8080", process.env.FLUXBASE_CLIENT_KEY);
+   */
+  constructor(config: ClientConfig);
+  constructor(url: string, apiKey?: string, options?: ClientOptions);
+  constructor(first: string | ClientConfig, apiKey?: string, options: ClientOptions = {}) {
+    const config: ClientConfig = typeof first === "string" ? { ...options, url: first, apiKey } : first;
+    const url = serverUrl(config.url);
+    const key = config.apiKey || undefined;
+    const storage = config.storage === undefined ? defaultStorage() : config.storage;
+    this.auth = new AuthClient(() => this.#http, storage, `fluxbase.session.${new URL(url).host}`);
+    this.#schema = config.schema;
+    this.#http = createHttp({
+      url,
+      fetch: config.fetch ?? ((input, init) => fetch(input, init)),
+      headers: config.headers ?? {},
+      timeoutMs: config.timeoutMs ?? TIMEOUT_MS,
+      retries: config.retries ?? RETRIES,
+      renew: () => this.auth.renew(),
+      credentials: async ({ withoutUser }) => {
+        const token = (withoutUser ? null : await this.auth.accessToken()) ?? key;
+        return {
+          ...(key === undefined ? {} : { apikey: key }),
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        };
+      },
+    });
+    this.functions = new FunctionsClient(this.#http);
+    this.settings = new SettingsClient(this.#http, "user");
+    this.keys = new KeysClient(this.#http, "client");
+    this.admin = {
+      functions: new AdminFunctionsClient(this.#http),
+      settings: new SettingsClient(this.#http, "server"),
+      serviceKeys: new KeysClient(this.#http, "service"),
+    };
+  }
+
+  /** Rows of a table or view. */
+  from<Name extends (keyof NonNullable<Types["tables"]> & string) | (string & Record<never, never>)>(
+    table: Name,
+  ): Table<RowOf<NonNullable<Types["tables"]>, Name>> {
+    return new Table(this.#http, table, this.#schema);
+  }
+
+  /** Calls a function of SQL. */
+  // deno-lint-ignore no-explicit-any -- the answer of an undescribed function may be used freely
+  rpc<Data = any>(
+    name: string,
+    args: Readonly<Record<string, unknown>> = {},
+    options: { readonly count?: CountKind } = {},
+  ): Query<Data> {
+    return rpc(this.#http, name, args, { ...options, schema: this.#schema });
+  }
+}
+
+/**
+ * @example
+ * const client = createClient("http://localhost:8080", key);
+ */
+export function createClient<Types extends ClientTypes = ClientTypes>(
+  url: string,
+  apiKey?: string,
+  options?: ClientOptions,
+): FluxbaseClient<Types> {
+  return new FluxbaseClient<Types>(url, apiKey, options);
+}
+
+/** Without a slash at its end. */
+function serverUrl(url: string): string {
+  try {
+    const { protocol } = new URL(url);
+    if (protocol === "http:" || protocol === "https:") return url.replace(/\/+$/, "");
+  } catch {
+    // Said below.
+  }
+  throw new FluxbaseError(`"${url}" is no URL of a server: use one such as http://localhost:8080`, {
+    status: 0,
+    code: "INVALID_ARGUMENT",
+  });
+}
+
+function defaultStorage(): SessionStorage | null {
+  try {
+    return "document" in globalThis ? globalThis.localStorage ?? null : null;
+  } catch {
+    // A browser that allows none.
+    return null;
+  }
+}

@@ -1,0 +1,351 @@
+/**
+ * Functions: calling them, and managing them.
+ *
+ * @module
+ */
+import type {
+  Execution,
+  ExecutionStatus,
+  FunctionDetails,
+  FunctionSummary,
+  FunctionVersion,
+  FunctionVersionDetails,
+  LogEntry,
+  LogLevel,
+  ReloadAnswer,
+  SharedModule,
+  SyncAnswer,
+} from "@fluxbase/contract";
+import { errorOf, FluxbaseError } from "./errors.ts";
+import { decode, type Http, type RequestOptions } from "./http.ts";
+
+/** Fields of a function as they are sent; each but `name` may be left out. */
+export interface FunctionFields {
+  readonly code?: string;
+  /** Sources by path, for a function of several files. */
+  readonly files?: Readonly<Record<string, string>>;
+  readonly namespace?: string;
+  readonly description?: string | null;
+  readonly enabled?: boolean;
+  /** Seconds. */
+  readonly timeout?: number | null;
+  /** MB. */
+  readonly memory?: number | null;
+  readonly max_response_bytes?: number | null;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly permissions?: {
+    readonly net?: boolean | readonly string[] | null;
+    readonly env?: boolean | null;
+    readonly read?: boolean | null;
+    readonly write?: boolean | null;
+  };
+  readonly allow_unauthenticated?: boolean | null;
+  readonly is_public?: boolean | null;
+  readonly cors_origins?: string | readonly string[] | null;
+  readonly cors_methods?: string | readonly string[] | null;
+  readonly cors_headers?: string | readonly string[] | null;
+  readonly cors_credentials?: boolean | null;
+  readonly cors_max_age?: number | null;
+  /** Such as `100/min` or `100/min,1000/hour`. */
+  readonly rate_limit?: string | null;
+  readonly isolation?: "shared" | "request" | null;
+  readonly disable_execution_logs?: boolean | null;
+  readonly [field: string]: unknown;
+}
+
+export interface NewFunction extends FunctionFields {
+  readonly name: string;
+}
+
+export interface DeployOptions {
+  /** Refuse what does not build (422) instead of keeping it beside the version that works. */
+  readonly strict?: boolean;
+}
+
+export interface InvokeOptions {
+  /** What is no string is sent as JSON. */
+  readonly body?: unknown;
+  readonly headers?: HeadersInit;
+  /** POST without. */
+  readonly method?: string;
+  readonly namespace?: string;
+  readonly signal?: AbortSignal;
+  /** What follows the function's own path, such as `/users/1`. */
+  readonly path?: string;
+  readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
+}
+
+export interface ListExecutions {
+  readonly limit?: number;
+  readonly offset?: number;
+  readonly status?: ExecutionStatus;
+  /** An instant such as `2026-01-31T12:00:00Z`. */
+  readonly since?: string;
+  readonly namespace?: string;
+}
+
+export interface ListLogs {
+  readonly limit?: number;
+  readonly level?: LogLevel;
+  readonly since?: string;
+  readonly execution_id?: string;
+  readonly namespace?: string;
+}
+
+export interface NewSharedModule {
+  /** With or without `_shared/`. */
+  readonly module_path: string;
+  readonly content: string;
+  readonly description?: string | null;
+}
+
+export interface SyncInput {
+  readonly namespace?: string;
+  readonly functions: readonly NewFunction[];
+  readonly delete_missing?: boolean;
+  readonly dry_run?: boolean;
+}
+
+/** What is sent to each function and what it answers, by name: `{ hello: { input: {…}; output: {…} } }`. */
+export type FunctionTypes = Readonly<Record<string, { readonly input?: unknown; readonly output?: unknown }>>;
+
+type InputOf<Types, Name> = Name extends keyof Types ? Types[Name] extends { input?: infer Input } ? Input : unknown
+  : unknown;
+// deno-lint-ignore no-explicit-any -- an answer of an undescribed function may be used freely
+type OutputOf<Types, Name> = Name extends keyof Types ? Types[Name] extends { output?: infer Output } ? Output : any
+  // deno-lint-ignore no-explicit-any
+  : any;
+
+const OPTION_NAMES = new Set(["body", "headers", "method", "namespace", "signal", "path", "query"]);
+const BASE = "/api/v1/functions";
+
+export class FunctionsClient<Types extends FunctionTypes = Record<never, never>> {
+  protected readonly http: Http;
+
+  constructor(http: Http) {
+    this.http = http;
+  }
+
+  /**
+   * Calls a function and decodes its answer: JSON, text, or bytes.
+   *
+   * The second argument is the payload, unless it is an object of nothing but options. With a third one it always is.
+   *
+   * @example
+   * await client.functions.invoke("hello-world", { name: "Alice" });
+   * await client.functions.invoke("payment-service/process-payment", { body: JSON.stringify({ amount: 100 }) });
+   */
+  async invoke<Name extends (keyof Types & string) | (string & Record<never, never>)>(
+    name: Name,
+    payloadOrOptions?: InputOf<Types, Name> | InvokeOptions,
+    options?: InvokeOptions,
+  ): Promise<OutputOf<Types, Name>> {
+    const chosen: InvokeOptions = options !== undefined
+      ? { body: payloadOrOptions, ...options }
+      : isOptions(payloadOrOptions)
+      ? payloadOrOptions
+      : { body: payloadOrOptions };
+    const response = await this.#call(name, chosen);
+    if (response.status >= 400) throw await errorOf(response);
+    return await decode(response) as OutputOf<Types, Name>;
+  }
+
+  /** Calls a function and gives its answer as it is, for streams and statuses of one's own. */
+  async fetch(name: string, init: InvokeOptions = {}): Promise<Response> {
+    return await this.#call(name, init);
+  }
+
+  #call(name: string, { namespace, path = "", method, query, body, headers, signal }: InvokeOptions) {
+    const suffix = path === "" || path.startsWith("/") ? path : `/${path}`;
+    const verb = method?.toUpperCase() ?? "POST";
+    const isBodiless = verb === "GET" || verb === "HEAD";
+    const request: RequestOptions = {
+      ...(query === undefined ? {} : { query }),
+      ...(headers === undefined ? {} : { headers }),
+      ...(isBodiless || body === undefined ? {} : { body }),
+      signal,
+    };
+    return this.http.send(verb, `${BASE}/${placeOf(name, namespace)}/invoke${suffix}`, request);
+  }
+
+  async create(fn: NewFunction, options: DeployOptions = {}): Promise<FunctionDetails> {
+    return await this.http.request("POST", BASE, { body: fn, query: strictness(options) });
+  }
+
+  async list(namespace?: string | { readonly namespace?: string }): Promise<FunctionSummary[]> {
+    const wanted = typeof namespace === "string" ? namespace : namespace?.namespace;
+    return await this.http.request("GET", BASE, { query: { namespace: wanted } });
+  }
+
+  async get(name: string, options: { readonly namespace?: string } = {}): Promise<FunctionDetails> {
+    return await this.http.request("GET", `${BASE}/${placeOf(name, options.namespace)}`);
+  }
+
+  async update(
+    name: string,
+    change: FunctionFields,
+    { namespace, ...options }: DeployOptions & { readonly namespace?: string } = {},
+  ): Promise<FunctionDetails> {
+    const path = `${BASE}/${placeOf(name, namespace)}`;
+    return await this.http.request("PUT", path, { body: change, query: strictness(options) });
+  }
+
+  async delete(name: string, options: { readonly namespace?: string } = {}): Promise<void> {
+    await this.http.request("DELETE", `${BASE}/${placeOf(name, options.namespace)}`);
+  }
+
+  /** Takes a deletion back, within 30 days. */
+  async restore(name: string, options: { readonly namespace?: string } = {}): Promise<FunctionDetails> {
+    return await this.http.request("POST", `${BASE}/${placeOf(name, options.namespace)}/restore`);
+  }
+
+  async getExecutions(name: string, { namespace, ...query }: ListExecutions = {}): Promise<Execution[]> {
+    return await this.http.request("GET", `${BASE}/${placeOf(name, namespace)}/executions`, { query });
+  }
+
+  async getLogs(name: string, { namespace, ...query }: ListLogs = {}): Promise<LogEntry[]> {
+    return await this.http.request("GET", `${BASE}/${placeOf(name, namespace)}/logs`, { query });
+  }
+
+  /** Log lines as they are written, until the signal aborts. */
+  async *followLogs(
+    name: string,
+    { namespace, signal, ...query }: Omit<ListLogs, "limit"> & { readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<LogEntry, void, void> {
+    const path = `${BASE}/${placeOf(name, namespace)}/logs`;
+    const response = await this.http.send("GET", path, { query: { ...query, follow: true }, signal });
+    if (response.status >= 400) throw await errorOf(response);
+    try {
+      for await (const data of serverSentEvents(response)) yield JSON.parse(data) as LogEntry;
+    } catch (error) {
+      if (!signal?.aborted) throw error;
+    }
+  }
+
+  async getVersions(name: string, options: { readonly namespace?: string } = {}): Promise<FunctionVersion[]> {
+    return await this.http.request("GET", `${BASE}/${placeOf(name, options.namespace)}/versions`);
+  }
+
+  async getVersion(
+    name: string,
+    version: number,
+    options: { readonly namespace?: string } = {},
+  ): Promise<FunctionVersionDetails> {
+    return await this.http.request("GET", `${BASE}/${placeOf(name, options.namespace)}/versions/${version}`);
+  }
+
+  /** Makes an earlier version live, without building it again. */
+  async rollback(
+    name: string,
+    version: number,
+    options: { readonly namespace?: string } = {},
+  ): Promise<FunctionDetails> {
+    return await this.http.request("POST", `${BASE}/${placeOf(name, options.namespace)}/rollback`, {
+      body: { version },
+    });
+  }
+
+  async createSharedModule(
+    module: NewSharedModule,
+    options: { readonly namespace?: string } = {},
+  ): Promise<SharedModule> {
+    return await this.http.request("POST", `${BASE}/shared`, { body: module, query: options });
+  }
+
+  async listSharedModules(options: { readonly namespace?: string } = {}): Promise<SharedModule[]> {
+    return await this.http.request("GET", `${BASE}/shared`, { query: options });
+  }
+
+  async getSharedModule(path: string, options: { readonly namespace?: string } = {}): Promise<SharedModule> {
+    return await this.http.request("GET", `${BASE}/shared/${encodePath(path)}`, { query: options });
+  }
+
+  async updateSharedModule(
+    path: string,
+    change: { readonly content: string; readonly description?: string | null },
+    options: { readonly namespace?: string } = {},
+  ): Promise<SharedModule> {
+    return await this.http.request("PUT", `${BASE}/shared/${encodePath(path)}`, { body: change, query: options });
+  }
+
+  async deleteSharedModule(path: string, options: { readonly namespace?: string } = {}): Promise<void> {
+    await this.http.request("DELETE", `${BASE}/shared/${encodePath(path)}`, { query: options });
+  }
+}
+
+/** Everything of FunctionsClient, and what is about many functions at once. */
+export class AdminFunctionsClient<Types extends FunctionTypes = Record<never, never>> extends FunctionsClient<Types> {
+  async sync(input: SyncInput): Promise<SyncAnswer> {
+    return await this.http.request("POST", "/api/v1/admin/functions/sync", { body: input, timeoutMs: 600_000 });
+  }
+
+  /** Brings the database in step with the functions folder; deletes what is not there. */
+  async reload(options: { readonly dry_run?: boolean } = {}): Promise<ReloadAnswer> {
+    return await this.http.request("POST", "/api/v1/admin/functions/reload", { query: options, timeoutMs: 600_000 });
+  }
+
+  async namespaces(): Promise<string[]> {
+    const answer = await this.http.request<{ namespaces: string[] }>("GET", "/api/v1/admin/functions/namespaces");
+    return answer.namespaces;
+  }
+
+  /** Of all functions. */
+  async listExecutions(
+    query: Omit<ListExecutions, "since"> & { readonly function_name?: string } = {},
+  ): Promise<{ readonly executions: readonly Execution[]; readonly count: number }> {
+    return await this.http.request("GET", "/api/v1/admin/functions/executions", { query });
+  }
+}
+
+/** An object of nothing but options, and of at least one. */
+function isOptions(value: unknown): value is InvokeOptions {
+  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype) return false;
+  const names = Object.keys(value);
+  return names.length > 0 && names.every((name) => OPTION_NAMES.has(name));
+}
+
+/** `name`, `namespace/name`, or a name with the namespace beside it. */
+function placeOf(name: string, namespace: string | undefined): string {
+  const [first = "", second, ...more] = name.split("/");
+  if (first === "" || second === "" || more.length > 0 || (second !== undefined && namespace !== undefined)) {
+    throw new FluxbaseError(`"${name}" is no name of a function: use "name" or "namespace/name"`, {
+      status: 0,
+      code: "INVALID_ARGUMENT",
+    });
+  }
+  const parts = second === undefined ? namespace === undefined ? [first] : [namespace, first] : [first, second];
+  return parts.map(encodeURIComponent).join("/");
+}
+
+function encodePath(path: string): string {
+  return path.split("/").map(encodeURIComponent).join("/");
+}
+
+function strictness({ strict }: DeployOptions): Readonly<Record<string, boolean | undefined>> {
+  return { strict };
+}
+
+/** The data of each event of a text/event-stream. */
+async function* serverSentEvents(response: Response): AsyncGenerator<string, void, void> {
+  if (response.body === null) return;
+  const reader = response.body.getReader();
+  const decoder = new TextDecoder();
+  let text = "";
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return;
+      text += decoder.decode(value, { stream: true });
+      const events = text.split("\n\n");
+      text = events.pop() ?? "";
+      for (const event of events) {
+        const data = event.split("\n").filter((line) => line.startsWith("data:")).map((line) =>
+          line.slice(5).trimStart()
+        );
+        if (data.length > 0) yield data.join("\n");
+      }
+    }
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
+}

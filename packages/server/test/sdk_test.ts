@@ -1,0 +1,407 @@
+/**
+ * The SDK against a whole server: the guide's blocks as written, and what it promises beyond them.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { createClient, FluxbaseClient, FluxbaseError, type Session, type SessionStorage } from "@fluxbase/sdk";
+import { platformTest } from "./support/platform.ts";
+
+platformTest("the guide's SDK blocks", async (platform, step) => {
+  const key = await platform.mintKey(["functions:*"]);
+  const client = new FluxbaseClient({
+    url: platform.url,
+    apiKey: key,
+  });
+  const admin = createClient(platform.url, platform.serviceKey);
+
+  await step("the first page", async () => {
+    // Create function
+    await client.functions.create({
+      name: "hello-world",
+      description: "My first edge function",
+      code: `
+async function handler(req) {
+const data = JSON.parse(req.body || '{}')
+return {
+status: 200,
+headers: { "Content-Type": "application/json" },
+body: JSON.stringify({
+message: \`Hello \${data.name || 'World'}!\`
+})
+}
+}
+`,
+      enabled: true,
+    });
+    // Invoke function
+    const result = await client.functions.invoke("hello-world", {
+      name: "Alice",
+    });
+    assert.deepEqual(result, { message: "Hello Alice!" });
+    // List functions
+    const functions = await client.functions.list();
+    assert.deepEqual(functions.map(({ name }) => name), ["hello-world"]);
+    // Get function details
+    const details = await client.functions.get("hello-world");
+    assert.equal(details.description, "My first edge function");
+    // View execution history
+    const executions = await client.functions.getExecutions("hello-world", {
+      limit: 10,
+    });
+    assert.equal(executions.length, 1);
+    executions.forEach((exec) => {
+      assert.equal(exec.status, "success");
+      assert.ok((exec.duration_ms ?? 0) > 0);
+      assert.equal(exec.error, null);
+    });
+  });
+
+  await step("what is wrong with a bundle", async () => {
+    await client.functions.create({
+      name: "my-function",
+      code: `import x from "child_process"; export default () => x;`,
+    });
+    // Check bundling status
+    const func = await client.functions.get("my-function");
+    assert.equal(func.is_bundled, false);
+    assert.match(func.bundle_error ?? "", /child_process is blocked/);
+    // Update existing function
+    await client.functions.update("my-function", {
+      code: `async function handler(req) { console.log("a line"); return { status: 200, body: "OK" }; }`,
+    });
+    assert.equal(await client.functions.invoke("my-function"), "OK");
+    const logs = await client.functions.getLogs("my-function", {
+      limit: 50,
+    });
+    assert.deepEqual(logs.map((log) => `${typeof log.timestamp}: ${log.message}`), ["string: a line"]);
+  });
+
+  await step("shared modules", async () => {
+    await client.functions.createSharedModule({
+      module_path: "_shared/cors.ts",
+      description: "CORS headers helper",
+      content: `
+export function corsHeaders(origin?: string) {
+return {
+'Access-Control-Allow-Origin': origin || '*',
+'Access-Control-Allow-Headers': 'authorization, x-client-info, apikey, content-type',
+'Access-Control-Allow-Methods': 'POST, GET, OPTIONS, PUT, DELETE'
+}
+}
+`,
+    });
+    const modules = await client.functions.listSharedModules();
+    assert.deepEqual(modules.map(({ module_path, version }) => [module_path, version]), [["_shared/cors.ts", 1]]);
+    const module = await client.functions.getSharedModule("_shared/cors.ts");
+    assert.match(module.content, /corsHeaders/);
+    const updated = await client.functions.updateSharedModule("_shared/cors.ts", {
+      content: `
+export function corsHeaders() {
+// Updated implementation
+}
+`,
+      description: "Updated CORS helper",
+    });
+    assert.deepEqual([updated.version, updated.description], [2, "Updated CORS helper"]);
+    await client.functions.deleteSharedModule("_shared/cors.ts");
+    assert.deepEqual(await client.functions.listSharedModules(), []);
+  });
+
+  await step("namespaces", async () => {
+    // Create function in specific namespace
+    await admin.admin.functions.create({
+      name: "process-payment",
+      namespace: "payment-service",
+      code:
+        `async function handler(req) { return { amount: JSON.parse(req.body).amount }; }`,
+    });
+    // Invoke with namespace
+    const result = await client.functions.invoke(
+      "payment-service/process-payment",
+      {
+        body: JSON.stringify({ amount: 100 }),
+      },
+    );
+    assert.deepEqual(result, { amount: 100 });
+    // List functions by namespace
+    const functions = await admin.admin.functions.list("payment-service");
+    assert.deepEqual(functions.map(({ name }) => name), ["process-payment"]);
+    assert.deepEqual(await admin.admin.functions.namespaces(), ["default", "payment-service"]);
+  });
+
+  await step("sync", async () => {
+    // Sync functions from filesystem or API
+    const result = await admin.admin.functions.sync({
+      namespace: "default",
+      functions: [
+        { name: "fn1", code: "export default () => 1;" },
+        { name: "fn2", code: "export default () => 2;" },
+      ],
+      delete_missing: false, // Don't delete existing functions
+      dry_run: false, // Apply changes
+    });
+    assert.deepEqual(result.summary, { created: 2, updated: 0, deleted: 0, unchanged: 0, errors: 0 });
+  });
+
+  await step("configuration", async () => {
+    await client.functions.create({
+      name: "configured",
+      code: "export default () => Deno.env.get('API_KEY');",
+      timeout: 30, // seconds
+      memory: 256, // MB
+      env: {
+        API_KEY: "secret-key",
+        API_URL: "https://api.example.com",
+      },
+      permissions: {
+        net: true, // Allow network access
+        env: true, // Allow environment variables
+        read: false, // Deny filesystem read
+        write: false, // Deny filesystem write
+      },
+    });
+    assert.equal(await client.functions.invoke("configured"), "secret-key");
+  });
+
+  await step("secrets", async () => {
+    await client.functions.create({
+      name: "secretive",
+      code:
+        `export default () => [secrets.getUser("openai_api_key") ?? null, secrets.getSystem("stripe_api_key") ?? null];`,
+    });
+    const user = createClient(platform.url, platform.anonKey);
+    await user.auth.signUp({ email: "ada@example.com", password: "a long password" });
+    // Users can set their own secrets via the SDK
+    await user.settings.setSecret("openai_api_key", "sk-proj-user-key");
+    await admin.admin.settings.setSecret("stripe_api_key", "sk_live_1");
+    await admin.admin.settings.setSecret("stripe_api_key", "sk_live_2");
+    assert.deepEqual(await user.functions.invoke("secretive"), ["sk-proj-user-key", "sk_live_2"]);
+    assert.deepEqual((await user.settings.listSecrets()).map(({ key }) => key), ["openai_api_key"]);
+    assert.deepEqual((await admin.admin.settings.listSecrets()).map(({ key }) => key), ["stripe_api_key"]);
+    await user.settings.deleteSecret("openai_api_key");
+    await admin.admin.settings.deleteSecret("stripe_api_key");
+    assert.deepEqual(await user.functions.invoke("secretive"), [null, null]);
+  });
+});
+
+platformTest("calls by the SDK", async (platform, step) => {
+  const admin = createClient(platform.url, platform.serviceKey);
+  await admin.functions.create({
+    name: "echo",
+    code: `export default { async fetch(req) {
+      const body = await req.text();
+      const { pathname, search } = new URL(req.url);
+      return Response.json({ method: req.method, path: pathname.split("/invoke")[1], search, type: req.headers.get("content-type"), own: req.headers.get("x-own"), body });
+    } }`,
+  });
+  const invoke = (...args: [unknown?, object?]) => admin.functions.invoke("echo", ...args);
+
+  await step("payloads and options are told apart", async () => {
+    assert.deepEqual((await invoke({ name: "Alice" })).body, `{"name":"Alice"}`);
+    assert.deepEqual((await invoke({ body: { a: 1 } })).body, `{"a":1}`);
+    assert.deepEqual((await invoke({ body: "text" })).body, "text");
+    assert.deepEqual((await invoke({ body: "text", other: 1 })).body, `{"body":"text","other":1}`);
+    assert.deepEqual((await invoke({ method: "GET" }, {})).body, `{"method":"GET"}`);
+    assert.deepEqual((await invoke([1, 2])).body, "[1,2]");
+    assert.deepEqual((await invoke({})).body, "{}");
+    assert.deepEqual((await invoke()).body, "");
+    assert.deepEqual(
+      await invoke(undefined, { path: "/a/b", query: { q: "ü" }, method: "put", headers: { "x-own": "1" } }),
+      {
+        method: "PUT",
+        path: "/a/b",
+        search: "?q=%C3%BC",
+        type: null,
+        own: "1",
+        body: "",
+      },
+    );
+    assert.equal((await invoke({ method: "GET" })).method, "GET");
+    assert.equal((await admin.functions.invoke("echo", { namespace: "default" })).method, "POST");
+    await assert.rejects(invoke.bind(null, { namespace: "other" })(), { status: 404, code: "FUNCTION_NOT_FOUND" });
+    await assert.rejects(admin.functions.invoke("a/b/c"), {
+      code: "INVALID_ARGUMENT",
+      message: /no name of a function/,
+    });
+  });
+
+  await step("answers are JSON, text, bytes or nothing; fetch gives them as they are", async () => {
+    await admin.functions.create({
+      name: "answers",
+      code: `export default { fetch(req) {
+        const kind = new URL(req.url).searchParams.get("kind");
+        if (kind === "text") return new Response("plain");
+        if (kind === "bytes") return new Response(new Uint8Array([1, 2, 3]), { headers: { "content-type": "image/png" } });
+        if (kind === "none") return new Response(null, { status: 204 });
+        if (kind === "stream") return new Response(new ReadableStream({ async start(c) { for (const part of ["a", "b"]) { c.enqueue(new TextEncoder().encode(part)); await new Promise((r) => setTimeout(r, 20)); } c.close(); } }));
+        return Response.json({ error: "no such kind", code: "MINE", hint: "text" }, { status: 418 });
+      } }`,
+    });
+    const get = (kind: string) => admin.functions.invoke("answers", { query: { kind } });
+    assert.equal(await get("text"), "plain");
+    assert.deepEqual(await get("bytes"), new Uint8Array([1, 2, 3]));
+    assert.equal(await get("none"), undefined);
+    await assert.rejects(get("else"), (error: FluxbaseError) => {
+      assert.ok(error instanceof FluxbaseError);
+      assert.deepEqual([error.status, error.code, error.message, error.details["hint"]], [
+        418,
+        "MINE",
+        "no such kind",
+        "text",
+      ]);
+      assert.match(error.requestId ?? "", /^[\w-]{10,}/);
+      return true;
+    });
+    const response = await admin.functions.fetch("answers", { query: { kind: "stream" } });
+    assert.equal(response.status, 200);
+    assert.equal(await response.text(), "ab");
+  });
+
+  await step("time limits, aborting, and a server that is not there", async () => {
+    await admin.functions.create({
+      name: "slow",
+      code: `export default async () => { await new Promise((r) => setTimeout(r, 3000)); return 1; };`,
+    });
+    const hasty = createClient(platform.url, platform.serviceKey, { timeoutMs: 200 });
+    await assert.rejects(hasty.functions.invoke("slow"), { code: "TIMEOUT", status: 0 });
+    const abort = new AbortController();
+    setTimeout(() => abort.abort(), 100);
+    await assert.rejects(admin.functions.invoke("slow", undefined, { signal: abort.signal }), { code: "ABORTED" });
+    const nobody = createClient("http://127.0.0.1:9", "x", { retries: 0 });
+    await assert.rejects(nobody.functions.list(), { code: "NETWORK_ERROR" });
+    assert.throws(() => createClient("localhost:8080", "x"), /no URL of a server/);
+  });
+
+  await step("what may be repeated is, and nothing else", async () => {
+    const seen: string[] = [];
+    const answers = [new Response(null, { status: 503, headers: { "retry-after": "0" } }), Response.json([])];
+    const flaky: typeof fetch = (_, init) => {
+      seen.push(init?.method ?? "");
+      return Promise.resolve(answers[Math.min(seen.length, answers.length) - 1]?.clone() ?? Response.error());
+    };
+    const client = createClient(platform.url, "x", { fetch: flaky });
+    assert.deepEqual(await client.functions.list(), []);
+    assert.deepEqual(seen, ["GET", "GET"]);
+    seen.length = 0;
+    await assert.rejects(client.functions.invoke("fn"), { status: 503 });
+    assert.deepEqual(seen, ["POST"]);
+  });
+
+  await step("management: versions, rollback, keys", async () => {
+    await admin.functions.update("echo", { code: "export default () => 2;" });
+    assert.equal(await admin.functions.invoke("echo"), 2);
+    assert.deepEqual((await admin.functions.getVersions("echo")).map(({ version }) => version), [2, 1]);
+    assert.match((await admin.functions.getVersion("echo", 1)).code, /Response.json/);
+    assert.equal((await admin.functions.rollback("echo", 1)).version, 1);
+    await admin.functions.delete("echo");
+    assert.equal((await admin.functions.restore("echo")).name, "echo");
+    const made = await admin.keys.create({ name: "ci", scopes: ["functions:invoke"] });
+    assert.equal((await createClient(platform.url, made.key).functions.invoke("echo")).method, "POST");
+    const { key: rotated } = await admin.keys.rotate(made.id);
+    assert.notEqual(rotated, made.key);
+    assert.equal((await admin.keys.update(made.id, { name: "cd" })).name, "cd");
+    assert.equal(typeof (await admin.keys.revoke(made.id)).revoked_at, "string");
+    assert.equal((await admin.keys.list()).length, 1);
+    await admin.keys.delete(made.id);
+    await assert.rejects(admin.keys.get(made.id), { code: "KEY_NOT_FOUND" });
+    const service = await admin.admin.serviceKeys.create({ name: "all" });
+    assert.equal((await createClient(platform.url, service.key).keys.list()).length, 0);
+    await assert.rejects(
+      admin.functions.create({ name: "bad", code: "export default 1 +" }, { strict: true }),
+      { status: 422, code: "BUNDLE_REJECTED" },
+    );
+  });
+
+  await step("inside a function, with its own key and as the caller", async () => {
+    await admin.functions.create({
+      name: "inside",
+      code: `import { createClient, FluxbaseError } from "@fluxbase/sdk";
+async function handler(req) {
+  // Create a service client with elevated permissions
+  const client = createClient(
+    Deno.env.get("FLUXBASE_BASE_URL")!,
+    Deno.env.get("FLUXBASE_SERVICE_ROLE_KEY")!,
+  );
+  const asCaller = createClient(Deno.env.get("FLUXBASE_URL")!, req.headers["authorization"].slice(7));
+  const refused = await asCaller.keys.list().catch((error) => error instanceof FluxbaseError && error.code);
+  return { names: (await client.functions.list()).map((fn) => fn.name), keys: (await client.keys.list()).length, refused };
+}`,
+    }, { strict: true });
+    const anybody = createClient(platform.url, platform.anonKey);
+    assert.deepEqual(await anybody.functions.invoke("inside"), {
+      names: ["answers", "echo", "inside", "slow"],
+      keys: 0,
+      refused: "UNAUTHENTICATED",
+    });
+  });
+});
+
+platformTest("sessions of the SDK", async (platform, step) => {
+  const items = new Map<string, string>();
+  const storage: SessionStorage = {
+    getItem: (key) => items.get(key) ?? null,
+    setItem: (key, value) => void items.set(key, value),
+    removeItem: (key) => void items.delete(key),
+  };
+  const client = createClient(platform.url, platform.anonKey, { storage });
+  const events: [string, string | null][] = [];
+  const { unsubscribe } = client.auth.onAuthStateChange((event, session) =>
+    events.push([event, session?.user.email ?? null])
+  );
+
+  await step("sign-up, user, sign-out, sign-in", async () => {
+    const session: Session = await client.auth.signUp({
+      email: "Ada@example.com",
+      password: "a long password",
+      user_metadata: { name: "Ada" },
+    });
+    assert.ok(session.expires_at > Date.now() / 1_000);
+    assert.equal((await client.auth.getUser()).email, "ada@example.com");
+    assert.deepEqual((await client.auth.updateUser({ user_metadata: { name: "A." } })).user_metadata, { name: "A." });
+    await client.auth.signOut();
+    assert.equal(await client.auth.getSession(), null);
+    assert.equal(items.size, 0);
+    await assert.rejects(client.auth.getUser(), { status: 401 });
+    await assert.rejects(client.auth.signIn({ email: "ada@example.com", password: "wrong password" }), {
+      code: "INVALID_CREDENTIAL",
+    });
+    await client.auth.signIn({ email: "ada@example.com", password: "a long password" });
+    assert.deepEqual(events.map(([event]) => event), ["SIGNED_IN", "USER_UPDATED", "SIGNED_OUT", "SIGNED_IN"]);
+    unsubscribe();
+  });
+
+  await step("a session that was kept goes on in another client", async () => {
+    const again = createClient(platform.url, platform.anonKey, { storage });
+    assert.equal((await again.auth.getUser()).email, "ada@example.com");
+  });
+
+  await step("many requests with a token that is over make one refresh", async () => {
+    let refreshCount = 0;
+    const counting: typeof fetch = (input, init) => {
+      if (String(input).endsWith("/auth/refresh")) refreshCount += 1;
+      return fetch(input, init);
+    };
+    const [stored = ""] = items.values();
+    const over = { ...JSON.parse(stored), expires_at: 0 };
+    const [name = ""] = items.keys();
+    items.set(name, JSON.stringify(over));
+    const other = createClient(platform.url, platform.anonKey, { storage, fetch: counting });
+    const users = await Promise.all(Array.from({ length: 8 }, () => other.auth.getUser()));
+    assert.deepEqual([users.length, refreshCount], [8, 1]);
+    assert.notEqual(JSON.parse(items.get(name) ?? "").refresh_token, over.refresh_token);
+
+    // A token that the server refuses before its time: renewed once, and the request sent again.
+    items.set(name, JSON.stringify({ ...JSON.parse(items.get(name) ?? ""), access_token: "a.b.c" }));
+    refreshCount = 0;
+    const third = createClient(platform.url, platform.anonKey, { storage, fetch: counting });
+    assert.equal((await third.auth.getUser()).email, "ada@example.com");
+    assert.equal(refreshCount, 1);
+
+    // A refresh token that was used elsewhere ends the session here.
+    items.set(name, JSON.stringify(over));
+    const fourth = createClient(platform.url, platform.anonKey, { storage });
+    await assert.rejects(fourth.auth.refresh(), { status: 401 });
+    assert.equal(await fourth.auth.getSession(), null);
+  });
+});

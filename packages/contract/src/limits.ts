@@ -62,6 +62,10 @@ export const LIMITS = {
   /** Requests that wait for a free sandbox, over all functions. */
   waitingRequestsCount: { min: 0, default: 2_000, max: 100_000 },
   waitForSandboxMs: { min: 0, default: 10_000, max: 60_000 },
+  /** Of one answer with rows of tables. */
+  tableRowsCount: { min: 1, default: 100_000, max: 10_000_000 },
+  /** One statement for a request for tables. */
+  tableStatementMs: { min: 10, default: 10_000, max: 600_000 },
   /** How long a stopping server waits for running requests. */
   drainMs: { min: 0, default: 10_000, max: 600_000 },
 } as const satisfies Record<LimitName, Limit>;

@@ -38,6 +38,8 @@ export interface ClientTypes {
 type FunctionsOf<Types extends ClientTypes> = Types["functions"] extends FunctionTypes ? Types["functions"]
   : Record<never, never>;
 
+type TablesOf<Types extends ClientTypes> = Types["tables"] extends TableTypes ? Types["tables"] : Record<never, never>;
+
 const TIMEOUT_MS = 65_000;
 const RETRIES = 2;
 
@@ -96,9 +98,9 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
   }
 
   /** Rows of a table or view. */
-  from<Name extends (keyof NonNullable<Types["tables"]> & string) | (string & Record<never, never>)>(
+  from<Name extends (keyof TablesOf<Types> & string) | (string & Record<never, never>)>(
     table: Name,
-  ): Table<RowOf<NonNullable<Types["tables"]>, Name>> {
+  ): Table<RowOf<TablesOf<Types>, Name>> {
     return new Table(this.#http, table, this.#schema);
   }
 

@@ -14,6 +14,7 @@ import { keyRoutes } from "./api/key_routes.ts";
 import { secretRoutes } from "./api/secret_routes.ts";
 import { sharedModuleRoutes } from "./api/shared_module_routes.ts";
 import { syncRoutes } from "./api/sync_routes.ts";
+import { tableRoutes } from "./api/table_routes.ts";
 import { type Readiness, systemRoutes } from "./api/system_routes.ts";
 import { startAuditLog } from "./audit/audit_log.ts";
 import { createAccounts, setupTokenOf } from "./auth/accounts.ts";
@@ -28,7 +29,7 @@ import { startBundler } from "./bundler/bundler.ts";
 import { type CatalogChange, startCatalog } from "./catalog/catalog.ts";
 import type { Config } from "./config/config.ts";
 import { type LocalSecrets, readLocalSecrets } from "./config/local_secrets.ts";
-import { systemClock, withDeadline } from "./core/clock.ts";
+import { type Clock, systemClock, withDeadline } from "./core/clock.ts";
 import { createDeadlines } from "./core/deadlines.ts";
 import { InvariantError } from "./core/invariant.ts";
 import type { Log } from "./core/log.ts";
@@ -56,16 +57,21 @@ import { makeRunDir } from "./sandbox/run_dir.ts";
 import { type SandboxPool, startSandboxPool } from "./sandbox/sandbox_pool.ts";
 import { createUidRange } from "./sandbox/sandbox_process.ts";
 import { createEnvStore } from "./secrets/env_store.ts";
-import { createKeyRing } from "./secrets/key_ring.ts";
+import { roleContext } from "./secrets/env_store.ts";
+import { createKeyRing, type KeyRing } from "./secrets/key_ring.ts";
 import { rotateEncryption } from "./secrets/rotation.ts";
 import { startSecretStore } from "./secrets/secret_store.ts";
-import { connectDatabase, type Database, pingDatabase } from "./storage/db.ts";
+import { connectDatabase, type Database, type Db, pingDatabase, urlAs } from "./storage/db.ts";
 import { startEmbeddedPostgres } from "./storage/embedded/embedded_postgres.ts";
 import { insertKey } from "./storage/keys.ts";
-import { startListener } from "./storage/listener.ts";
+import { type Listener, startListener } from "./storage/listener.ts";
 import { migrate } from "./storage/migrate.ts";
+import { ensureRoles, findSealedPassword, keepSealedPassword, type Roles, watchSchema } from "./storage/roles.ts";
 import { startPurging } from "./storage/purge.ts";
 import { StartError } from "./storage/start_error.ts";
+import { startSchemaCache } from "./tables/schema_cache.ts";
+import { startTableSessions } from "./tables/sessions.ts";
+import { createTables, type Tables } from "./tables/tables.ts";
 
 export interface Platform {
   readonly url: string;
@@ -126,7 +132,15 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const { db } = database;
   await migrate(db, log);
   await rotateEncryption({ db, keyRing, log });
+  const roles = await ensureRoles(db, {
+    log,
+    schemas: config.databaseSchemas,
+    passwordOf: (trx, name) => rolePassword(trx, name, keyRing),
+  });
   const listener = parts.use(await startListener({ url: databaseUrl, log }));
+  const tables = roles === undefined
+    ? undefined
+    : await startTables({ roles, databaseUrl, db, listener, clock, log, config, parts });
   const catalog = parts.use(await startCatalog({ db, listener, log }));
   const { issuer } = config.auth;
   const tokens = createTokens(jwtSecret, {
@@ -269,6 +283,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       ...keyRoutes({ db, keys }),
       ...auditRoutes({ db, audit }),
       ...secretRoutes({ db, secrets }),
+      ...tableRoutes(tables),
       ...authRoutes({ accounts, rateLimiter, attempts }),
       ...executionRoutes({ db, catalog, executions }),
       ...sharedModuleRoutes({
@@ -324,6 +339,39 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       await started.disposeAsync();
     },
   };
+}
+
+/** Made once, kept encrypted, the same on every server. */
+async function rolePassword(trx: Db, name: string, { server }: KeyRing): Promise<string> {
+  const sealed = await findSealedPassword(trx, name);
+  if (sealed !== undefined) return await server.open(sealed, roleContext(name));
+  const password = crypto.getRandomValues(new Uint8Array(32)).toHex();
+  await keepSealedPassword(trx, name, await server.seal(password, roleContext(name)));
+  return password;
+}
+
+async function startTables(
+  { roles, databaseUrl, db, listener, clock, log, config, parts }: {
+    readonly roles: Roles;
+    readonly databaseUrl: Secret;
+    readonly db: Database["db"];
+    readonly listener: Listener;
+    readonly clock: Clock;
+    readonly log: Log;
+    readonly config: Config;
+    readonly parts: AsyncDisposableStack;
+  },
+): Promise<Tables> {
+  const { databaseSchemas: schemas, databaseTableConnections, limits } = config;
+  const isWatched = await watchSchema(db);
+  const cache = parts.use(await startSchemaCache({ db, listener, log, clock, schemas, isWatched }));
+  const sessions = parts.use(startTableSessions({
+    url: urlAs(databaseUrl, roles.api),
+    maxConnectionsCount: databaseTableConnections,
+    statementMs: limits.tableStatementMs,
+    log,
+  }));
+  return createTables({ cache, sessions, schemas, maxRowsCount: limits.tableRowsCount });
 }
 
 /** Absolute; null where functions are not kept as files. */

@@ -113,8 +113,7 @@ export function corsHeaders() {
     await admin.admin.functions.create({
       name: "process-payment",
       namespace: "payment-service",
-      code:
-        `async function handler(req) { return { amount: JSON.parse(req.body).amount }; }`,
+      code: `async function handler(req) { return { amount: JSON.parse(req.body).amount }; }`,
     });
     // Invoke with namespace
     const result = await client.functions.invoke(

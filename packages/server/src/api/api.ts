@@ -19,7 +19,7 @@ import type { Log } from "../core/log.ts";
 import { requestIdOf } from "../core/request_id.ts";
 import type { CallerLimits, Origin } from "../ratelimit/caller_limits.ts";
 import { asDatabaseError } from "../storage/db.ts";
-import { readJsonBody } from "./json_body.ts";
+import { readJsonBody, readTextBody } from "./json_body.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { ApiAnswer, ApiCall, Route } from "./route.ts";
 
@@ -82,22 +82,15 @@ export function createApi(options: ApiOptions): Api {
   const routes = [...options.routes, documentRoute()];
   const app = new Hono<{ Bindings: Facts }>({ strict: false });
   for (const route of routes) {
-    const places = AT_ROOT.includes(route.path) ? [PREFIX + route.path, route.path] : [PREFIX + route.path];
-    for (const place of places) {
+    for (const place of placesOf(route)) {
       app.on(route.method, toHono(place), async (context) => {
         const facts = context.env;
         return await answer(facts, () => run(route, facts, context.req.param()));
       });
     }
   }
-  for (
-    const path of new Set(
-      routes.flatMap(({ path }) => AT_ROOT.includes(path) ? [PREFIX + path, path] : [PREFIX + path]),
-    )
-  ) {
-    const allowed = routes.filter((route) => PREFIX + route.path === path || route.path === path).map(({ method }) =>
-      method
-    );
+  for (const path of new Set(routes.flatMap(placesOf))) {
+    const allowed = routes.filter((route) => placesOf(route).includes(path)).map(({ method }) => method);
     app.all(toHono(path), (context) => answer(context.env, () => refuseMethod(context.req.raw, allowed)));
   }
   app.notFound((context) => notFound(context.env));
@@ -135,6 +128,9 @@ export function createApi(options: ApiOptions): Api {
       origin: originOf(facts),
       params,
       query,
+      method: request.method,
+      headers: request.headers,
+      text: () => readTextBody(request, options.bodyMaxBytes),
       body: () => readJsonBody(request, options.bodyMaxBytes),
     };
     if (isManagement(route)) return await runAudited(route, { facts, call, action, asked });
@@ -188,8 +184,10 @@ export function createApi(options: ApiOptions): Api {
     const { request, requestId } = facts;
     const common = [...cors.headers(request.headers.get("origin")), ["x-request-id", requestId]] as [string, string][];
     try {
-      const { status, body } = await work();
+      const { status, body, text, headers = [] } = await work();
       if (facts.standing !== undefined) common.push(...rateLimitHeaders(facts.standing));
+      for (const [name, value] of headers) common.push([name, value]);
+      if (text !== undefined) return new Response(text, { status, headers: common });
       if (body === undefined) return new Response(null, { status, headers: common });
       return new Response(JSON.stringify(body), { status, headers: [...common, ["content-type", "application/json"]] });
     } catch (error) {
@@ -227,6 +225,11 @@ export function createApi(options: ApiOptions): Api {
       });
     },
   };
+}
+
+function placesOf({ path, isAtRoot }: Route): string[] {
+  if (isAtRoot) return [path];
+  return AT_ROOT.includes(path) ? [PREFIX + path, path] : [PREFIX + path];
 }
 
 /** Routes with a scope check it again where they know the namespace: a key may be limited to some. */

@@ -9,18 +9,22 @@ const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** @throws {PlatformError} BODY_TOO_LARGE, INVALID_JSON */
 export async function readJsonBody(request: Request, maxBytes: number): Promise<unknown> {
-  const bytes = await readBytes(request, maxBytes);
-  if (bytes.length === 0) throw invalidJson("it is empty");
-  let text: string;
-  try {
-    text = decoder.decode(bytes);
-  } catch {
-    throw invalidJson("it is not valid UTF-8");
-  }
+  const text = await readTextBody(request, maxBytes);
+  if (text === "") throw invalidJson("it is empty");
   try {
     return JSON.parse(text);
   } catch (error) {
     throw invalidJson(error instanceof Error ? error.message.slice(0, 200) : "it cannot be parsed");
+  }
+}
+
+/** @throws {PlatformError} BODY_TOO_LARGE, INVALID_JSON when it is not UTF-8 */
+export async function readTextBody(request: Request, maxBytes: number): Promise<string> {
+  const bytes = await readBytes(request, maxBytes);
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    throw invalidJson("it is not valid UTF-8");
   }
 }
 

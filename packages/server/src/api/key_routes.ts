@@ -28,7 +28,7 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 const RATE_LIMIT_MAX = 1_000_000_000;
 /** What users may give to keys of their own: what they may do themselves. */
-const SCOPES_OF_USERS: readonly string[] = ["functions:invoke"];
+const SCOPES_OF_USERS: readonly string[] = ["functions:invoke", "tables:read", "tables:write"];
 const KEYS_OF_USER_MAX_COUNT = 100;
 
 const text = z.string().max(200, "must have at most 200 characters").refine(

@@ -20,7 +20,7 @@ export function openApiDocument(routes: readonly Route[], { version, serverUrl, 
   for (const route of routes) {
     // The document has no way to say that a parameter may hold slashes.
     const path = route.path.replaceAll("*}", "}");
-    const methods = paths[`${apiPrefix}${path}`] ??= {};
+    const methods = paths[`${route.isAtRoot ? "" : apiPrefix}${path}`] ??= {};
     methods[route.method.toLowerCase()] = operationOf({ ...route, path });
   }
   for (const path of ["/functions/{name}/invoke", "/functions/{namespace}/{name}/invoke"]) {

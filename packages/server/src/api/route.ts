@@ -6,6 +6,7 @@
  * @module
  */
 import type { z } from "zod";
+import type { HeaderLookup } from "../core/header_list.ts";
 import type { Caller } from "../auth/caller.ts";
 import type { Origin } from "../ratelimit/caller_limits.ts";
 import type { Scope } from "../auth/permissions.ts";
@@ -17,6 +18,8 @@ export interface Route {
   readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Below `/api/v1`, parameters as `{name}`, and `{name*}` for one that may hold slashes. */
   readonly path: string;
+  /** Not below `/api/v1`, but at the root of the server. */
+  readonly isAtRoot?: true;
   readonly summary: string;
   readonly access: Access;
   /** Parameters of the query; unknown ones are ignored. */
@@ -45,8 +48,12 @@ export interface ApiCall {
   /** Decoded path parameters. */
   readonly params: Readonly<Record<string, string>>;
   readonly query: URLSearchParams;
+  readonly method: string;
+  readonly headers: HeaderLookup;
   /** The parsed JSON body. */
   body(): Promise<unknown>;
+  /** The body as it was sent; empty without one. */
+  text(): Promise<string>;
 }
 
 /** Who is written down as the author of a change. */
@@ -58,4 +65,7 @@ export function authorOf({ caller }: ApiCall): string | null {
 export interface ApiAnswer {
   readonly status: number;
   readonly body?: unknown;
+  /** Instead of a body: what is JSON already, with a type among the headers. */
+  readonly text?: string;
+  readonly headers?: readonly (readonly [string, string])[];
 }

@@ -13,6 +13,8 @@ export const SCOPES = [
   "functions:invoke",
   "secrets:read",
   "secrets:write",
+  "tables:read",
+  "tables:write",
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 

@@ -34,6 +34,8 @@ export interface Config {
     | { readonly kind: "embedded"; readonly port: number | null }
     | { readonly kind: "external"; readonly url: Secret };
   readonly databaseMaxConnections: number;
+  readonly databaseSchemas: readonly string[];
+  readonly databaseTableConnections: number;
   /** Null only with the embedded database: made and kept by the server. */
   readonly jwtSecret: Secret | null;
   /** Base64 of 32 bytes; null as for `jwtSecret`. */
@@ -168,6 +170,8 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     development: get(SETTINGS.development),
     database: database === null ? { kind: "embedded", port: embeddedPort } : { kind: "external", url: database },
     databaseMaxConnections: get(SETTINGS.databaseMaxConnections),
+    databaseSchemas: get(SETTINGS.databaseSchemas),
+    databaseTableConnections: get(SETTINGS.databaseTableConnections),
     jwtSecret,
     encryptionKey,
     encryptionPreviousKeys: get(SETTINGS.encryptionPreviousKeys) ?? [],

@@ -157,6 +157,22 @@ export const SETTINGS = {
     example: "20",
     about: "Connections one server process opens at most, besides one that listens.",
   }),
+  databaseSchemas: setting({
+    env: "FLUXBASE_DATABASE_SCHEMAS",
+    yaml: "database.schemas",
+    parser: list,
+    default: "public",
+    example: "public,shop",
+    about: "Schemas whose tables and functions are served over HTTP, and that functions may use directly.",
+  }),
+  databaseTableConnections: setting({
+    env: "FLUXBASE_DATABASE_TABLE_CONNECTIONS",
+    yaml: "database.table_connections",
+    parser: integer({ min: 1, max: 1_000 }),
+    default: "8",
+    example: "20",
+    about: "Connections to the database that requests for tables may use, apart from those of the server itself.",
+  }),
   embeddedPort: setting({
     env: "FLUXBASE_DATABASE_EMBEDDED_PORT",
     yaml: "database.embedded_port",
@@ -547,6 +563,8 @@ const LIMIT_ABOUT: Readonly<Record<LimitKey, string>> = {
   webSocketLifeMs: "How long one WebSocket may stay open; the function's own time limit ends when it opens.",
   waitingRequestsCount: "Requests that wait for a sandbox, over all functions.",
   waitForSandboxMs: "How long a request waits for a sandbox.",
+  tableRowsCount: "Rows of one answer with rows of tables; what is more is left for the next page.",
+  tableStatementMs: "Time of one statement for a request for tables; one that takes longer is ended.",
   drainMs: "How long a stopping server waits for running requests.",
 };
 

@@ -37,6 +37,11 @@ export function createEnvStore(cipher: Cipher): EnvStore {
   };
 }
 
+/** Of a role that the server logs in as. */
+export function roleContext(name: string): SealContext {
+  return { purpose: "password of a role", owner: "", name };
+}
+
 export function envContext({ namespace, name }: EnvOwner): SealContext {
   return { purpose: "environment", owner: `${namespace}/${name}`, name: "env" };
 }

@@ -5,10 +5,11 @@
  */
 import type { Log } from "../core/log.ts";
 import type { Db } from "../storage/db.ts";
+import { keepSealedPassword, listSealedPasswords } from "../storage/roles.ts";
 import { listSecretOwners, readSealedSecrets, replaceSealedSecret, saltOf } from "../storage/secrets.ts";
 import { listSealedEnvs, replaceSealedEnv } from "../storage/versions.ts";
 import type { Cipher, SealContext } from "./cipher.ts";
-import { envContext } from "./env_store.ts";
+import { envContext, roleContext } from "./env_store.ts";
 import type { KeyRing } from "./key_ring.ts";
 import { secretContext, SERVER } from "./secret_store.ts";
 
@@ -38,6 +39,10 @@ export async function rotateEncryption(
   for (const env of await listSealedEnvs(db)) {
     const { sealed } = env;
     await rotate(keyRing.server, { sealed, context: envContext(env) }, (fresh) => replaceSealedEnv(db, env, fresh));
+  }
+  for (const { name, sealed } of await listSealedPasswords(db)) {
+    const write = (fresh: Uint8Array) => keepSealedPassword(db, name, fresh);
+    await rotate(keyRing.server, { sealed, context: roleContext(name) }, write);
   }
   for (const userId of [SERVER, ...await listSecretOwners(db)]) {
     const cipher = userId === SERVER

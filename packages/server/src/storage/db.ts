@@ -8,7 +8,7 @@ import { Kysely, PostgresDialect, sql, type Transaction } from "kysely";
 import pg from "pg";
 import { delay } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
-import type { Secret } from "../core/secret.ts";
+import { Secret } from "../core/secret.ts";
 import type { Schema } from "./schema.ts";
 import { StartError } from "./start_error.ts";
 
@@ -49,6 +49,8 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Databas
     connectionTimeoutMillis: 10_000,
     statement_timeout: STATEMENT_MS,
     application_name: "fluxbase",
+    // What others define in a schema of theirs must never be taken for what Postgres defines.
+    options: "-c search_path=pg_catalog",
     keepAlive: true,
   });
   // A connection that breaks while idle is replaced by the pool; without a listener it would end the process.
@@ -97,6 +99,14 @@ async function waitForServer(pool: pg.Pool, { url, log, connectMs = CONNECT_MS }
 /** Resolves when the database answers. */
 export async function pingDatabase(db: Db): Promise<void> {
   await sql`select 1`.execute(db);
+}
+
+/** The same database, as another role. */
+export function urlAs(url: Secret, { name, password }: { readonly name: string; readonly password: string }): Secret {
+  const other = new URL(url.reveal());
+  other.username = encodeURIComponent(name);
+  other.password = encodeURIComponent(password);
+  return new Secret(other.href);
 }
 
 /** Host, port and database without user and password. */

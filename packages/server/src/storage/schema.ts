@@ -32,6 +32,7 @@ export interface Schema {
     created_at: GeneratedInstant;
     updated_at: GeneratedInstant;
   };
+  "fluxbase.login_roles": { name: string; sealed: Uint8Array };
   "fluxbase.secret_salts": { user_id: string; salt: Uint8Array };
   "fluxbase.users": {
     id: Generated<string>;

@@ -23,8 +23,21 @@ export async function createTestDatabase({ template = TEMPLATE } = {}): Promise<
   url.pathname = `/${name}`;
   return {
     url: new Secret(url.href),
-    [Symbol.asyncDispose]: () => administer(server, `drop database if exists ${name} with (force)`),
+    [Symbol.asyncDispose]: () => dropDatabase(server, name),
   };
+}
+
+/** With the roles that a server has made for it. */
+async function dropDatabase(server: string, name: string): Promise<void> {
+  const client = new pg.Client({ connectionString: server });
+  await client.connect();
+  try {
+    const { rows: [place] } = await client.query("select oid from pg_database where datname = $1", [name]);
+    await client.query(`drop database if exists ${name} with (force)`);
+    for (const kind of ["api", "functions"]) await client.query(`drop role if exists fluxbase_${kind}_${place?.oid}`);
+  } finally {
+    await client.end();
+  }
 }
 
 /** One connection, one statement. */

@@ -1,0 +1,232 @@
+/**
+ * Routes for rows of the user's tables: as PostgREST has them below `/rest/v1`, and below `/api/v1/tables`.
+ *
+ * @module
+ */
+import { PlatformError } from "@fluxbase/contract";
+import { type Caller, userOf } from "../auth/caller.ts";
+import { assertMay, isAdmin } from "../auth/permissions.ts";
+import type { TableCaller } from "../tables/sessions.ts";
+import { TableError } from "../tables/table_error.ts";
+import type { TableRequest, Tables } from "../tables/tables.ts";
+import type { ApiAnswer, ApiCall, Route } from "./route.ts";
+
+type Verb = Route["method"];
+
+const READS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
+const ALL: readonly Verb[] = ["GET", "POST", "PATCH", "DELETE"];
+const WORDS: Readonly<Record<Verb, string>> = {
+  GET: "Reads rows",
+  POST: "Inserts rows",
+  PUT: "Inserts a row or replaces it",
+  PATCH: "Changes the rows that the filters leave",
+  DELETE: "Deletes the rows that the filters leave",
+};
+
+/** Undefined: the server could not set up what tables need in the database. */
+export function tableRoutes(tables: Tables | undefined): Route[] {
+  return [
+    ...([...ALL, "PUT"] as const).map((method) =>
+      route(
+        method,
+        "/rest/v1/{table}",
+        WORDS[method],
+        (call) => rows(call, { schema: profileOf(call), isRest: true }),
+        true,
+      )
+    ),
+    ...(["GET", "POST"] as const).map((method) =>
+      route(method, "/rest/v1/rpc/{function}", "Calls a function of SQL", (call) => rpc(call, profileOf(call)), true)
+    ),
+    ...(["GET", "POST"] as const).map((method) =>
+      route(method, "/rpc/{function}", "Calls a function of SQL", (call) => rpc(call, profileOf(call)))
+    ),
+    ...ALL.map((method) =>
+      route(method, "/tables/{table}", WORDS[method], (call) => rows(call, { schema: profileOf(call) }))
+    ),
+    route("POST", "/tables/{table}/query", "Reads rows; the query is the body", queryRows),
+    route("POST", "/tables/{schema}/{table}/query", "Reads rows; the query is the body", queryRows),
+    ...ALL.map((method) =>
+      route(
+        method,
+        "/tables/{first}/{second}",
+        `${WORDS[method]} of a table in a schema, or one row by its id`,
+        (call) => {
+          const { first = "", second = "" } = call.params;
+          return present().schemas.includes(first)
+            ? rows(call, { schema: first, table: second })
+            : rows(call, { schema: profileOf(call), table: first, id: second });
+        },
+      )
+    ),
+    ...(["GET", "PATCH", "DELETE"] as const).map((method) =>
+      route(
+        method,
+        "/tables/{schema}/{table}/{id}",
+        `${WORDS[method]}: one by its id`,
+        (call) => rows(call, { schema: call.params["schema"] ?? "", id: call.params["id"] ?? "" }),
+      )
+    ),
+  ];
+
+  function present(): Tables {
+    if (tables !== undefined) return tables;
+    throw new PlatformError(
+      "FEATURE_DISABLED",
+      "Tables are switched off: the server may not make the roles that they need in its database",
+    );
+  }
+
+  /** The schema that clients of PostgREST name in a header. */
+  function profileOf({ headers, method }: ApiCall): string {
+    const named = headers.get(READS.has(method) ? "accept-profile" : "content-profile");
+    return named ?? present().schemas[0] ?? "public";
+  }
+
+  async function rows(
+    call: ApiCall,
+    { schema, table = call.params["table"] ?? "", id, isRest = false }: {
+      readonly schema: string;
+      readonly table?: string;
+      readonly id?: string;
+      readonly isRest?: boolean;
+    },
+  ): Promise<ApiAnswer> {
+    const params = new URLSearchParams(call.query);
+    if (id !== undefined) params.append(await keyOf(schema, table), `eq.${id}`);
+    return await answering(call, async () =>
+      await present().rows({
+        ...await requestOf(call, schema),
+        name: table,
+        params,
+        returnsRows: !isRest,
+        isSingle: id !== undefined,
+      }));
+  }
+
+  async function keyOf(schema: string, table: string): Promise<string> {
+    const key = (await present().schema()).relation(schema, table)?.primaryKey ?? [];
+    return key.length === 1 ? key[0] ?? "id" : "id";
+  }
+
+  async function rpc(call: ApiCall, schema: string): Promise<ApiAnswer> {
+    return await answering(call, async () =>
+      await present().call({
+        ...await requestOf(call, schema),
+        name: call.params["function"] ?? "",
+        params: new URLSearchParams(call.query),
+        returnsRows: true,
+        isSingle: false,
+      }));
+  }
+
+  /** `{"select": "id,name", "filters": [{"column", "operator", "value"}], "order": "name.desc", "limit": 10}` */
+  async function queryRows(call: ApiCall): Promise<ApiAnswer> {
+    const params = paramsOf(await call.body());
+    const schema = call.params["schema"] ?? profileOf(call);
+    return await answering(call, async () =>
+      await present().rows({
+        ...await requestOf({ ...call, method: "GET", text: () => Promise.resolve("") }, schema),
+        name: call.params["table"] ?? "",
+        params,
+        returnsRows: true,
+        isSingle: false,
+      }));
+  }
+}
+
+function route(
+  method: Verb,
+  path: string,
+  summary: string,
+  handle: (call: ApiCall) => Promise<ApiAnswer>,
+  isAtRoot = false,
+): Route {
+  return {
+    method,
+    path,
+    ...(isAtRoot ? { isAtRoot } : {}),
+    summary,
+    access: "credential",
+    answer: { status: method === "POST" ? 201 : 200 },
+    handle,
+  };
+}
+
+async function requestOf(
+  call: ApiCall,
+  schema: string,
+): Promise<Omit<TableRequest, "name" | "params" | "returnsRows" | "isSingle">> {
+  const { method, headers } = call;
+  const caller = tableCallerOf(call.caller, READS.has(method) ? "tables:read" : "tables:write");
+  return { caller, method, path: "", schema, headers, body: READS.has(method) ? "" : await call.text() };
+}
+
+/** @throws {PlatformError} FORBIDDEN for a key without the scope */
+function tableCallerOf(caller: Caller, scope: "tables:read" | "tables:write"): TableCaller {
+  const { userId: sub, email, sessionId: session_id, keyId: key_id } = caller;
+  const known = Object.fromEntries(
+    Object.entries({ sub, email, session_id, key_id }).filter(([, value]) => value !== null),
+  );
+  if (isAdmin(caller)) return { role: "service_role", claims: { ...known, role: "service_role" } };
+  if (caller.kind === "anon") return { role: "anon", claims: { role: "anon" } };
+  if (caller.kind === "key") assertMay(caller, scope);
+  else userOf(caller);
+  const role = sub === null ? "anon" : "authenticated";
+  return { role, claims: { ...known, role } };
+}
+
+async function answering(
+  { requestId }: ApiCall,
+  work: () => Promise<{ status: number; headers: readonly (readonly [string, string])[]; text: string | null }>,
+): Promise<ApiAnswer> {
+  try {
+    const { text, ...answer } = await work();
+    return text === null ? answer : { ...answer, text };
+  } catch (error) {
+    if (!(error instanceof TableError)) throw error;
+    const { status, message, code, details, hint } = error;
+    return {
+      status,
+      body: { error: message, message, code, details, hint, request_id: requestId },
+      ...(status === 401 ? { headers: [["www-authenticate", "Bearer"]] } : {}),
+    };
+  }
+}
+
+const QUERY_NAMES: ReadonlySet<string> = new Set(["select", "order", "limit", "offset", "count", "or", "and"]);
+
+function paramsOf(body: unknown): URLSearchParams {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) {
+    throw invalidQuery("the body must be an object");
+  }
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(body)) {
+    if (name === "filters") addFilters(params, value);
+    else if (QUERY_NAMES.has(name)) params.append(name, Array.isArray(value) ? value.join(",") : String(value));
+    else throw invalidQuery(`"${name.slice(0, 80)}" is none of its fields: ${[...QUERY_NAMES, "filters"].join(", ")}`);
+  }
+  return params;
+}
+
+function addFilters(params: URLSearchParams, filters: unknown): void {
+  if (!Array.isArray(filters)) throw invalidQuery('"filters" must be a list');
+  for (const filter of filters) {
+    const { column, operator, value } = typeof filter === "object" && filter !== null ? filter : {};
+    if (typeof column !== "string" || typeof operator !== "string") {
+      throw invalidQuery('each of "filters" must have "column", "operator" and "value"');
+    }
+    const text = operator === "in" && Array.isArray(value)
+      ? `(${value.map((one) => JSON.stringify(String(one))).join(",")})`
+      : Array.isArray(value)
+      ? `{${value.map((one) => JSON.stringify(String(one))).join(",")}}`
+      : typeof value === "object" && value !== null
+      ? JSON.stringify(value)
+      : String(value);
+    params.append(column, `${operator}.${text}`);
+  }
+}
+
+function invalidQuery(why: string): PlatformError {
+  return new PlatformError("INVALID_ARGUMENT", `Cannot read the query: ${why}`);
+}

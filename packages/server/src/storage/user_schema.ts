@@ -1,0 +1,149 @@
+/**
+ * What the user's own schemas hold: tables and views, their columns, how they belong together, functions of SQL.
+ *
+ * @module
+ */
+import { sql } from "kysely";
+import type { Db } from "./db.ts";
+
+export interface ColumnRow {
+  readonly name: string;
+  /** As Postgres writes it, such as `character varying(20)` or `integer[]`. */
+  readonly type: string;
+  readonly isJson: boolean;
+  readonly isArray: boolean;
+  readonly isNullable: boolean;
+  /** It may be left out of a new row. */
+  readonly hasDefault: boolean;
+  readonly isGenerated: boolean;
+  /** Of an enum, its values. */
+  readonly values: readonly string[] | null;
+}
+
+export interface RelationRow {
+  readonly schema: string;
+  readonly name: string;
+  readonly kind: "table" | "view";
+  readonly columns: readonly ColumnRow[];
+  readonly primaryKey: readonly string[];
+  readonly uniqueKeys: readonly (readonly string[])[];
+}
+
+export interface ForeignKeyRow {
+  readonly name: string;
+  readonly schema: string;
+  readonly table: string;
+  readonly columns: readonly string[];
+  readonly otherSchema: string;
+  readonly otherTable: string;
+  readonly otherColumns: readonly string[];
+}
+
+export interface SqlFunctionRow {
+  readonly schema: string;
+  readonly name: string;
+  readonly args: readonly { readonly name: string; readonly type: string }[];
+  /** So many of the last arguments may be left out. */
+  readonly defaultCount: number;
+  /** It changes nothing. */
+  readonly isStable: boolean;
+  readonly returnsSet: boolean;
+  readonly returns: "rows" | "scalar" | "void";
+  /** The table whose rows it gives, if it is one of ours. */
+  readonly returnsRelation: string | null;
+  readonly returnType: string;
+}
+
+export interface UserSchemaRows {
+  readonly relations: readonly RelationRow[];
+  readonly foreignKeys: readonly ForeignKeyRow[];
+  readonly functions: readonly SqlFunctionRow[];
+}
+
+export async function readUserSchema(db: Db, schemas: readonly string[]): Promise<UserSchemaRows> {
+  const [relations, foreignKeys, functions] = await Promise.all([
+    readRelations(db, schemas),
+    readForeignKeys(db, schemas),
+    readFunctions(db, schemas),
+  ]);
+  return { relations, foreignKeys, functions };
+}
+
+async function readRelations(db: Db, schemas: readonly string[]): Promise<RelationRow[]> {
+  const { rows } = await sql<RelationRow>`
+    select n.nspname as schema, c.relname as name,
+      case when c.relkind in ('v', 'm') then 'view' else 'table' end as kind,
+      coalesce((
+        select json_agg(json_build_object(
+          'name', a.attname,
+          'type', format_type(a.atttypid, a.atttypmod),
+          'isJson', t.typname in ('json', 'jsonb'),
+          'isArray', t.typcategory = 'A',
+          'isNullable', not a.attnotnull,
+          'hasDefault', a.atthasdef or a.attidentity <> '',
+          'isGenerated', a.attgenerated <> '' or a.attidentity = 'a',
+          'values', (select json_agg(e.enumlabel order by e.enumsortorder) from pg_enum e where e.enumtypid = t.oid)
+        ) order by a.attnum)
+        from pg_attribute a join pg_type t on t.oid = a.atttypid
+        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+      ), '[]') as columns,
+      coalesce((
+        select json_agg(a.attname order by k.place)
+        from pg_constraint p, unnest(p.conkey) with ordinality k (attnum, place), pg_attribute a
+        where p.conrelid = c.oid and p.contype = 'p' and a.attrelid = c.oid and a.attnum = k.attnum
+      ), '[]') as "primaryKey",
+      coalesce((
+        select json_agg((
+          select json_agg(a.attname order by k.place)
+          from unnest(u.conkey) with ordinality k (attnum, place)
+          join pg_attribute a on a.attrelid = c.oid and a.attnum = k.attnum
+        ))
+        from pg_constraint u where u.conrelid = c.oid and u.contype = 'u'
+      ), '[]') as "uniqueKeys"
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = any (${schemas}::text[]) and c.relkind in ('r', 'p', 'f', 'v', 'm') and not c.relispartition
+    order by n.nspname, c.relname
+  `.execute(db);
+  return rows;
+}
+
+async function readForeignKeys(db: Db, schemas: readonly string[]): Promise<ForeignKeyRow[]> {
+  const { rows } = await sql<ForeignKeyRow>`
+    select f.conname as name, n.nspname as schema, c.relname as "table",
+      on_.nspname as "otherSchema", o.relname as "otherTable",
+      (select json_agg(a.attname order by k.place) from unnest(f.conkey) with ordinality k (attnum, place)
+        join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.attnum) as columns,
+      (select json_agg(a.attname order by k.place) from unnest(f.confkey) with ordinality k (attnum, place)
+        join pg_attribute a on a.attrelid = f.confrelid and a.attnum = k.attnum) as "otherColumns"
+    from pg_constraint f
+    join pg_class c on c.oid = f.conrelid join pg_namespace n on n.oid = c.relnamespace
+    join pg_class o on o.oid = f.confrelid join pg_namespace on_ on on_.oid = o.relnamespace
+    where f.contype = 'f' and f.conparentid = 0
+      and n.nspname = any (${schemas}::text[]) and on_.nspname = any (${schemas}::text[])
+    order by f.conname
+  `.execute(db);
+  return rows;
+}
+
+async function readFunctions(db: Db, schemas: readonly string[]): Promise<SqlFunctionRow[]> {
+  const { rows } = await sql<SqlFunctionRow>`
+    select n.nspname as schema, p.proname as name, p.pronargdefaults::int as "defaultCount",
+      p.provolatile <> 'v' as "isStable", p.proretset as "returnsSet",
+      case when t.typtype = 'c' or t.typname = 'record' then 'rows' when t.typname = 'void' then 'void'
+        else 'scalar' end as returns,
+      (select rn.nspname || '.' || r.relname from pg_class r join pg_namespace rn on rn.oid = r.relnamespace
+        where r.oid = t.typrelid and r.relkind <> 'c' and rn.nspname = any (${schemas}::text[])) as "returnsRelation",
+      format_type(p.prorettype, null) as "returnType",
+      coalesce((
+        select json_agg(json_build_object(
+          'name', coalesce(p.proargnames[u.place], ''), 'type', format_type(u.type, null)) order by u.place)
+        from unnest(p.proargtypes::oid[]) with ordinality u (type, place)
+      ), '[]') as args
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_type t on t.oid = p.prorettype
+    where n.nspname = any (${schemas}::text[]) and p.prokind = 'f' and t.typname not in ('trigger', 'event_trigger')
+      and (p.proargmodes is null or not p.proargmodes && array['o', 'b', 'v']::"char"[]
+        or (p.proargmodes && array['t']::"char"[] and not p.proargmodes && array['b', 'v']::"char"[]))
+    order by n.nspname, p.proname
+  `.execute(db);
+  return rows;
+}

@@ -1,0 +1,218 @@
+/**
+ * The user's schema in memory: what names mean, and how tables belong together.
+ *
+ * Follows changes by notification; a name that is not known makes it look again, at most once a second.
+ *
+ * @module
+ */
+import type { Clock } from "../core/clock.ts";
+import type { Log } from "../core/log.ts";
+import type { Db } from "../storage/db.ts";
+import type { Listener } from "../storage/listener.ts";
+import { SCHEMA_CHANNEL } from "../storage/roles.ts";
+import {
+  type ColumnRow,
+  type ForeignKeyRow,
+  readUserSchema,
+  type RelationRow,
+  type SqlFunctionRow,
+} from "../storage/user_schema.ts";
+
+export interface Relation {
+  readonly schema: string;
+  readonly name: string;
+  readonly kind: RelationRow["kind"];
+  readonly columns: ReadonlyMap<string, ColumnRow>;
+  readonly primaryKey: readonly string[];
+  readonly relationships: readonly Relationship[];
+}
+
+/** From one table to another: each pair of columns is equal. */
+export interface Relationship {
+  /** Of the foreign key; a hint may name it. */
+  readonly name: string;
+  readonly to: Relation;
+  readonly isMany: boolean;
+  readonly pairs: readonly ColumnPair[];
+  /** The table in between, when many belong to many. */
+  readonly through: { readonly table: Relation; readonly pairs: readonly ColumnPair[] } | null;
+  /** The columns of this table, for hints. */
+  readonly ownColumns: readonly string[];
+}
+
+export interface ColumnPair {
+  readonly from: string;
+  readonly to: string;
+}
+
+export interface UserSchema {
+  relation(schema: string, name: string): Relation | undefined;
+  relations(): readonly Relation[];
+  /** Overloads of one name. */
+  functions(schema: string, name: string): readonly SqlFunctionRow[];
+  allFunctions(): readonly SqlFunctionRow[];
+}
+
+export interface SchemaCache {
+  /** Waits for a look that is under way. */
+  current(): UserSchema | Promise<UserSchema>;
+  /** After a name was not found. */
+  refreshed(): Promise<UserSchema>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** PostgREST's own channel, which people use by hand. */
+const POSTGREST_CHANNEL = "pgrst";
+const LOOK_AGAIN_MS = 1_000;
+const POLL_MS = 10_000;
+
+export async function startSchemaCache(
+  { db, listener, log, clock, schemas, isWatched }: {
+    readonly db: Db;
+    readonly listener: Listener;
+    readonly log: Log;
+    readonly clock: Clock;
+    readonly schemas: readonly string[];
+    /** Whether every change is told. */
+    readonly isWatched: boolean;
+  },
+): Promise<SchemaCache> {
+  let known: UserSchema | undefined;
+  let reading: Promise<UserSchema> | undefined;
+  let isStale = false;
+  let readAtMs = -Infinity;
+
+  function read(): Promise<UserSchema> {
+    if (reading !== undefined) {
+      // What is being read may be older than what was just told.
+      isStale = true;
+      return reading;
+    }
+    return reading = (async () => {
+      try {
+        do {
+          isStale = false;
+          readAtMs = clock.nowMs();
+          known = schemaOf(await readUserSchema(db, schemas));
+        } while (isStale);
+        return known;
+      } finally {
+        reading = undefined;
+      }
+    })();
+  }
+
+  const readOrSay = () =>
+    void read().catch((error) => log.warn("Cannot read the schema of the user's tables", { error }));
+  await listener.on(SCHEMA_CHANNEL, readOrSay);
+  await listener.on(POSTGREST_CHANNEL, readOrSay);
+  listener.onReconnect(readOrSay);
+  await read();
+  const timer = isWatched ? undefined : setInterval(readOrSay, POLL_MS);
+  return {
+    current: () => reading ?? known ?? read(),
+    async refreshed() {
+      if (known !== undefined && clock.nowMs() - readAtMs < LOOK_AGAIN_MS) return known;
+      return await read();
+    },
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      await reading?.catch(() => {});
+    },
+  };
+}
+
+/** How tables belong together is worked out when it is asked for, once. */
+function schemaOf(
+  { relations, foreignKeys, functions }: {
+    readonly relations: readonly RelationRow[];
+    readonly foreignKeys: readonly ForeignKeyRow[];
+    readonly functions: readonly SqlFunctionRow[];
+  },
+): UserSchema {
+  const byPlace = new Map<string, Relation>();
+  const placeOf = (schema: string, name: string) => `${schema}\0${name}`;
+  for (const row of relations) {
+    let found: readonly Relationship[] | undefined;
+    byPlace.set(placeOf(row.schema, row.name), {
+      schema: row.schema,
+      name: row.name,
+      kind: row.kind,
+      columns: new Map(row.columns.map((column) => [column.name, column])),
+      primaryKey: row.primaryKey,
+      get relationships() {
+        return found ??= relationshipsOf(row);
+      },
+    });
+  }
+  const find = (schema: string, name: string) => byPlace.get(placeOf(schema, name));
+  const rowOf = new Map(relations.map((row) => [placeOf(row.schema, row.name), row]));
+  const functionsByPlace = Map.groupBy(functions, ({ schema, name }) => placeOf(schema, name));
+
+  function relationshipsOf({ schema, name }: RelationRow): Relationship[] {
+    const isThis = (otherSchema: string, otherName: string) => otherSchema === schema && otherName === name;
+    const outgoing = foreignKeys.filter((key) => isThis(key.schema, key.table));
+    const incoming = foreignKeys.filter((key) => isThis(key.otherSchema, key.otherTable));
+    const direct = outgoing.flatMap((key): Relationship[] => {
+      const to = find(key.otherSchema, key.otherTable);
+      return to === undefined ? [] : [{
+        name: key.name,
+        to,
+        isMany: false,
+        pairs: pairsOf(key.columns, key.otherColumns),
+        through: null,
+        ownColumns: key.columns,
+      }];
+    });
+    const inverse = incoming.flatMap((key): Relationship[] => {
+      const to = find(key.schema, key.table);
+      return to === undefined ? [] : [{
+        name: key.name,
+        to,
+        isMany: !isUnique(key.schema, key.table, key.columns),
+        pairs: pairsOf(key.otherColumns, key.columns),
+        through: null,
+        ownColumns: key.otherColumns,
+      }];
+    });
+    return [...direct, ...inverse, ...incoming.flatMap(throughOf)];
+  }
+
+  /** A table in between has both foreign keys in its primary key. */
+  function throughOf(first: ForeignKeyRow): Relationship[] {
+    const table = find(first.schema, first.table);
+    if (table === undefined) return [];
+    const isInKey = ({ columns }: ForeignKeyRow) => columns.every((column) => table.primaryKey.includes(column));
+    if (!isInKey(first)) return [];
+    return foreignKeys.flatMap((second): Relationship[] => {
+      const isOther = second !== first && second.schema === first.schema && second.table === first.table;
+      const to = find(second.otherSchema, second.otherTable);
+      if (!isOther || to === undefined || !isInKey(second)) return [];
+      return [{
+        name: table.name,
+        to,
+        isMany: true,
+        pairs: pairsOf(second.columns, second.otherColumns),
+        through: { table, pairs: pairsOf(first.otherColumns, first.columns) },
+        ownColumns: first.otherColumns,
+      }];
+    });
+  }
+
+  function isUnique(schema: string, name: string, columns: readonly string[]): boolean {
+    const row = rowOf.get(placeOf(schema, name));
+    const keys = row === undefined ? [] : [row.primaryKey, ...row.uniqueKeys];
+    return keys.some((key) => key.length > 0 && key.every((column) => columns.includes(column)));
+  }
+
+  return {
+    relation: find,
+    relations: () => [...byPlace.values()],
+    functions: (schema, name) => functionsByPlace.get(placeOf(schema, name)) ?? [],
+    allFunctions: () => functions,
+  };
+}
+
+function pairsOf(from: readonly string[], to: readonly string[]): ColumnPair[] {
+  return from.map((column, index) => ({ from: column, to: to[index] ?? "" }));
+}

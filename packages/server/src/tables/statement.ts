@@ -1,0 +1,500 @@
+/**
+ * From a request for tables to one statement of SQL.
+ *
+ * Every name is looked up in the schema and quoted, every value is a parameter: no text of a caller is ever part of the
+ * statement itself.
+ *
+ * @module
+ */
+import { type RawBuilder, sql } from "kysely";
+import type { SqlFunctionRow } from "../storage/user_schema.ts";
+import type { Clauses, Condition, Field, Operator, OrderTerm, SelectItem, TableQuery } from "./grammar.ts";
+import type { ColumnPair, Relation, Relationship } from "./schema_cache.ts";
+import { badQuery, notSupported, TableError } from "./table_error.ts";
+
+type Sql = RawBuilder<unknown>;
+
+export interface ReadOptions {
+  readonly limit: number;
+  readonly offset: number;
+  /** Counts all rows that the filters leave. */
+  readonly countsAll: boolean;
+}
+
+export interface WriteOptions {
+  /** What to do with a row that is there already; null: that is an error. */
+  readonly duplicates: "merge" | "ignore" | null;
+  readonly returnsRows: boolean;
+  /** Missing values are the column's default rather than null. */
+  readonly missingIsDefault: boolean;
+}
+
+const COMPARISONS: Readonly<Partial<Record<Operator, string>>> = {
+  eq: "=",
+  neq: "<>",
+  gt: ">",
+  gte: ">=",
+  lt: "<",
+  lte: "<=",
+  match: "~",
+  imatch: "~*",
+  isdistinct: "is distinct from",
+  cs: "@>",
+  cd: "<@",
+  ov: "&&",
+  sl: "<<",
+  sr: ">>",
+  nxl: "&>",
+  nxr: "&<",
+  adj: "-|-",
+};
+const SEARCHES: Readonly<Partial<Record<Operator, string>>> = {
+  fts: "to_tsquery",
+  plfts: "plainto_tsquery",
+  phfts: "phraseto_tsquery",
+  wfts: "websearch_to_tsquery",
+};
+const IS: Readonly<Record<string, string>> = {
+  null: "is null",
+  not_null: "is not null",
+  true: "is true",
+  false: "is false",
+  unknown: "is unknown",
+};
+const CASTS: ReadonlySet<string> = new Set(
+  ("text varchar char bpchar int int2 int4 int8 integer bigint smallint numeric decimal float4 float8 real bool boolean date " +
+    "timestamp timestamptz time timetz interval uuid json jsonb bytea inet cidr money").split(" "),
+);
+
+/** Names of tables inside one statement: t0, t1, … */
+class Aliases {
+  #count = 0;
+  next(): string {
+    this.#count += 1;
+    return `t${this.#count}`;
+  }
+}
+
+interface Scope {
+  readonly relation: Relation;
+  readonly alias: string;
+  /** Of the table among the clauses. */
+  readonly path: string;
+  readonly query: TableQuery;
+  readonly aliases: Aliases;
+}
+
+function scopeOf(relation: Relation, query: TableQuery): Scope {
+  const aliases = new Aliases();
+  const scope = { relation, alias: aliases.next(), path: "", query, aliases };
+  assertPathsExist(query);
+  return scope;
+}
+
+/** Answers with one row: `body` as JSON, `page` rows in it, and `total` if it was asked for. */
+export function readStatement(relation: Relation, query: TableQuery, options: ReadOptions): Sql {
+  const scope = scopeOf(relation, query);
+  const clauses = clausesOf(scope);
+  const where = whereSql(conditionsOf(scope));
+  const from = sql`${placeOf(relation)} as ${sql.id(scope.alias)}`;
+  const total = options.countsAll ? sql`(select pg_catalog.count(*) from ${from}${where})` : sql`null::bigint`;
+  return sql`select coalesce(pg_catalog.json_agg(_row), '[]')::text as body, pg_catalog.count(*) as page, ${total} as total
+    from (select ${selection(scope, query.items)} from ${from}${where}${orderSql(scope, clauses.order)}
+      limit ${options.limit}${options.offset === 0 ? sql`` : sql` offset ${options.offset}`}) _row`;
+}
+
+/** The rows that the filters leave, for whoever explains it. */
+export function filteredRows(relation: Relation, query: TableQuery): Sql {
+  const scope = scopeOf(relation, query);
+  return sql`select from ${placeOf(relation)} as ${sql.id(scope.alias)}${whereSql(conditionsOf(scope))}`;
+}
+
+export function insertStatement(
+  relation: Relation,
+  query: TableQuery,
+  { rows, payload, ...options }: WriteOptions & {
+    readonly rows: readonly Readonly<Record<string, unknown>>[];
+    /** The rows as they were sent: numbers of JavaScript are not exact enough. */
+    readonly payload: string;
+  },
+): Sql {
+  const scope = scopeOf(relation, query);
+  const names = query.columns ?? sameKeys(rows);
+  for (const name of names) columnOf(relation, name);
+  const target = sql`insert into ${placeOf(relation)} as ${sql.id(scope.alias)}`;
+  const conflict = conflictSql(relation, query, names, options.duplicates);
+  if (names.length === 0) {
+    if (rows.length > 1) throw badQuery("Several rows without any column cannot be inserted at once");
+    const insert = rows.length === 0
+      ? sql`select from ${placeOf(relation)} where false`
+      : sql`${target} default values`;
+    return writing(scope, sql`${insert}${conflict}`, options, rows.length === 0);
+  }
+  const list = sql.join(names.map((name) => sql.id(name)));
+  const source = sql`pg_catalog.json_populate_recordset(null::${placeOf(relation)}, ${payload}::json)`;
+  const isLacking = names.some((name) => rows.some((row) => !Object.hasOwn(row, name)));
+  if (options.missingIsDefault && isLacking) throw notSupported("Prefer: missing=default, where rows lack columns");
+  return writing(scope, sql`${target} (${list}) select ${list} from ${source}${conflict}`, options, false);
+}
+
+export function updateStatement(
+  relation: Relation,
+  query: TableQuery,
+  { change, payload, ...options }: WriteOptions & {
+    readonly change: Readonly<Record<string, unknown>>;
+    readonly payload: string;
+  },
+): Sql {
+  const scope = scopeOf(relation, query);
+  const names = (query.columns ?? Object.keys(change)).filter((name) => Object.hasOwn(change, name));
+  for (const name of Object.keys(change)) columnOf(relation, name);
+  assertNoPage(scope);
+  if (names.length === 0) return writing(scope, sql`select from ${placeOf(relation)} where false`, options, true);
+  const set = sql.join(names.map((name) => sql`${sql.id(name)} = _new.${sql.id(name)}`));
+  const source = sql`pg_catalog.json_populate_record(null::${placeOf(relation)}, ${payload}::json) _new`;
+  const update = sql`update ${placeOf(relation)} as ${sql.id(scope.alias)} set ${set} from ${source}${
+    whereSql(conditionsOf(scope))
+  }`;
+  return writing(scope, update, options, false);
+}
+
+export function deleteStatement(relation: Relation, query: TableQuery, options: WriteOptions): Sql {
+  const scope = scopeOf(relation, query);
+  assertNoPage(scope);
+  const remove = sql`delete from ${placeOf(relation)} as ${sql.id(scope.alias)}${whereSql(conditionsOf(scope))}`;
+  return writing(scope, remove, options, false);
+}
+
+/** Whether anything says which rows are meant. */
+export function hasFilter(query: TableQuery): boolean {
+  return (query.clauses.get("")?.conditions.length ?? 0) > 0;
+}
+
+/** Like a read: `body`, `page`, `total`. */
+export function callStatement(
+  fn: SqlFunctionRow,
+  relation: Relation | undefined,
+  query: TableQuery,
+  { args, payload, ...options }: ReadOptions & {
+    readonly args: Readonly<Record<string, unknown>>;
+    readonly payload: string;
+  },
+): Sql {
+  const used = fn.args.filter(({ name }) => Object.hasOwn(args, name));
+  const call = used.length === 0
+    ? sql`${sql.id(fn.schema, fn.name)}()`
+    // Types come from the catalog of Postgres, which writes them so that they can be read back.
+    : sql`${sql.id(fn.schema, fn.name)}(${
+      sql.join(used.map(({ name }) => sql`${sql.id(name)} := _args.${sql.id(name)}`))
+    })`;
+  const source = used.length === 0
+    ? sql``
+    : sql`pg_catalog.json_to_record(${payload}::json) as _args (${
+      sql.join(used.map(({ name, type }) => sql`${sql.id(name)} ${sql.raw(type)}`))
+    }), lateral `;
+  if (fn.returns === "void") {
+    return sql`select 'null' as body, 0 as page, null::bigint as total from ${source}${call} as _result`;
+  }
+  if (fn.returns === "scalar") {
+    const values = sql`select _result.value from ${source}${call} as _result (value)`;
+    return fn.returnsSet
+      ? sql`select coalesce(pg_catalog.json_agg(_row.value), '[]')::text as body, pg_catalog.count(*) as page,
+          null::bigint as total from (${values} limit ${options.limit} offset ${options.offset}) _row`
+      : sql`select pg_catalog.to_json(_row.value)::text as body, 1 as page, null::bigint as total from (${values}) _row`;
+  }
+  if (relation === undefined) {
+    if (hasFilter(query)) throw notSupported("Filtering the rows of a function that returns no table");
+    const rows = sql`select _result.* from ${source}${call} as _result`;
+    return asJson(rows, fn.returnsSet, options);
+  }
+  const scope = scopeOf(relation, query);
+  const clauses = clausesOf(scope);
+  const rows = sql`select ${selection(scope, query.items)} from ${source}${call} as ${sql.id(scope.alias)}${
+    whereSql(conditionsOf(scope))
+  }${orderSql(scope, clauses.order)}`;
+  return asJson(rows, fn.returnsSet, options);
+}
+
+function asJson(rows: Sql, isSet: boolean, { limit, offset }: ReadOptions): Sql {
+  const body = isSet
+    ? sql`coalesce(pg_catalog.json_agg(_row), '[]')::text`
+    : sql`coalesce((pg_catalog.json_agg(_row) -> 0)::text, 'null')`;
+  return sql`select ${body} as body, pg_catalog.count(*) as page, null::bigint as total
+    from (${rows} limit ${limit} offset ${offset}) _row`;
+}
+
+/** A change, and what of the changed rows is given back. */
+function writing(scope: Scope, change: Sql, { returnsRows }: WriteOptions, isNothing: boolean): Sql {
+  const alias = sql.id(scope.alias);
+  if (isNothing) return sql`select '[]' as body, 0 as page, null::bigint as total`;
+  if (!returnsRows) {
+    return sql`with _changed as (${change} returning 1)
+      select '' as body, pg_catalog.count(*) as page, pg_catalog.count(*) as total from _changed`;
+  }
+  return sql`with _changed as (${change} returning ${alias}.*)
+    select coalesce(pg_catalog.json_agg(_row), '[]')::text as body, pg_catalog.count(*) as page,
+      pg_catalog.count(*) as total
+    from (select ${selection(scope, scope.query.items)} from _changed as ${alias}${
+    orderSql(scope, clausesOf(scope).order)
+  }) _row`;
+}
+
+function conflictSql(
+  { primaryKey, name: table, columns }: Relation,
+  { onConflict }: TableQuery,
+  names: readonly string[],
+  duplicates: WriteOptions["duplicates"],
+): Sql {
+  if (duplicates === null) return sql``;
+  const target = onConflict ?? primaryKey;
+  if (target.length === 0) throw badQuery(`Table "${table}" has no primary key: say on_conflict`);
+  for (const name of target) if (!columns.has(name)) throw unknownColumn(table, name);
+  const list = sql.join(target.map((name) => sql.id(name)));
+  const changed = names.filter((name) => !target.includes(name));
+  if (duplicates === "ignore" || changed.length === 0) return sql` on conflict (${list}) do nothing`;
+  const set = sql.join(changed.map((name) => sql`${sql.id(name)} = excluded.${sql.id(name)}`));
+  return sql` on conflict (${list}) do update set ${set}`;
+}
+
+function sameKeys(rows: readonly Readonly<Record<string, unknown>>[]): readonly string[] {
+  const names = Object.keys(rows[0] ?? {});
+  const isSame = rows.every((row) => {
+    const own = Object.keys(row);
+    return own.length === names.length && own.every((name) => Object.hasOwn(rows[0] ?? {}, name));
+  });
+  if (isSame) return names;
+  throw new TableError("All rows must have the same columns, or `columns` must name them", {
+    status: 400,
+    code: "PGRST102",
+  });
+}
+
+function selection(scope: Scope, items: readonly SelectItem[]): Sql {
+  const parts = items.flatMap((item): Sql[] => {
+    if (item.kind === "all") return [sql`${sql.id(scope.alias)}.*`];
+    if (item.kind === "embed") return item.items.length === 0 ? [] : [embedSql(scope, item)];
+    const value = fieldSql(scope, item.field);
+    const lastKey = item.field.path.findLast(({ key }) => typeof key === "string")?.key;
+    const name = item.alias ?? String(lastKey ?? item.field.column);
+    const cast = item.cast === null ? value : sql`(${value})::${sql.raw(castOf(item.cast))}`;
+    return [sql`${cast} as ${sql.id(name)}`];
+  });
+  return parts.length === 0 ? sql`` : sql.join(parts);
+}
+
+function castOf(type: string): string {
+  const [, base = "", array = ""] = /^([a-z0-9]+)(\[\])?$/i.exec(type.trim()) ?? [];
+  if (CASTS.has(base.toLowerCase())) return base.toLowerCase() + array;
+  throw badQuery(`Cannot cast to "${type.slice(0, 40)}"`);
+}
+
+type Embed = Extract<SelectItem, { kind: "embed" }>;
+
+function embeddedScope({ query, aliases, path }: Scope, embed: Embed, relation: Relation): Scope {
+  const places = [embed.alias, embed.name].flatMap((name) =>
+    name === null ? [] : [path === "" ? name : `${path}.${name}`]
+  );
+  const found = places.find((place) => query.clauses.has(place)) ?? places[0] ?? "";
+  return { relation, alias: aliases.next(), path: found, query, aliases };
+}
+
+function embedSql(scope: Scope, embed: Embed): Sql {
+  const relationship = relationshipTo(scope.relation, embed);
+  const inner = embeddedScope(scope, embed, relationship.to);
+  const { order, limit, offset } = clausesOf(inner);
+  const rows = sql`select ${selection(inner, embed.items)} from ${joined(scope, relationship, inner)}${
+    orderSql(inner, order)
+  }${limit === null ? sql`` : sql` limit ${limit}`}${offset === null ? sql`` : sql` offset ${offset}`}`;
+  const value = relationship.isMany
+    ? sql`coalesce((select pg_catalog.json_agg(_many) from (${rows}) _many), '[]'::json)`
+    : sql`(select pg_catalog.row_to_json(_one) from (${rows}) _one)`;
+  return sql`${value} as ${sql.id(embed.alias ?? embed.name)}`;
+}
+
+/** The rows of a related table that belong to a row of this one, with the conditions on them. */
+function joined({ alias }: Scope, { to, pairs, through }: Relationship, inner: Scope): Sql {
+  const target = sql`${placeOf(to)} as ${sql.id(inner.alias)}`;
+  if (through === null) {
+    return sql`${target}${whereSql([...equalIds(alias, inner.alias, pairs), ...conditionsOf(inner)])}`;
+  }
+  const between = inner.aliases.next();
+  const conditions = [
+    ...equalIds(alias, between, through.pairs),
+    ...equalIds(between, inner.alias, pairs),
+    ...conditionsOf(inner),
+  ];
+  return sql`${target}, ${placeOf(through.table)} as ${sql.id(between)}${whereSql(conditions)}`;
+}
+
+function equalIds(from: string, to: string, pairs: readonly ColumnPair[]): Sql[] {
+  return pairs.map((pair) => sql`${sql.id(from, pair.from)} = ${sql.id(to, pair.to)}`);
+}
+
+function relationshipTo(relation: Relation, { name, hint }: Embed): Relationship {
+  const named = relation.relationships.filter((one) =>
+    one.to.name === name || one.name === name ||
+    (one.ownColumns.length === 1 && one.ownColumns[0] === name && !one.isMany)
+  );
+  const fitting = hint === null ? named : named.filter((one) => isHintedBy(one, hint));
+  // Of two ways over the same table in between, or a table that refers to itself, the caller has to say which.
+  if (fitting.length === 1 && fitting[0] !== undefined) return fitting[0];
+  const direct = fitting.filter(({ ownColumns, isMany }) =>
+    !isMany && (ownColumns[0] === hint || ownColumns[0] === name)
+  );
+  if (direct.length === 1 && direct[0] !== undefined) return direct[0];
+  if (fitting.length === 0) {
+    throw new TableError(`No relationship between "${relation.name}" and "${name.slice(0, 80)}" was found`, {
+      status: 400,
+      code: "PGRST200",
+      details: hint === null
+        ? "A foreign key has to lead from one to the other"
+        : `Searched with the hint "${hint.slice(0, 80)}"`,
+    });
+  }
+  throw new TableError(`More than one relationship between "${relation.name}" and "${name.slice(0, 80)}" was found`, {
+    status: 300,
+    code: "PGRST201",
+    hint: `Say which: ${fitting.map((one) => `${name}!${one.name}`).join(", ")}`,
+  });
+}
+
+function isHintedBy({ name, ownColumns, pairs, through }: Relationship, hint: string): boolean {
+  return name === hint || through?.table.name === hint || ownColumns.includes(hint) ||
+    pairs.some(({ to }) => to === hint);
+}
+
+/** Of the table itself, and of tables that are embedded with `!inner`. */
+function conditionsOf(scope: Scope): Sql[] {
+  const own = clausesOf(scope).conditions.map((condition) => conditionSql(scope, condition));
+  const items = itemsOf(scope);
+  const inner = items.flatMap((item): Sql[] => {
+    if (item.kind !== "embed" || !item.isInner) return [];
+    const relationship = relationshipTo(scope.relation, item);
+    const embedded = embeddedScope(scope, item, relationship.to);
+    return [sql`exists (select from ${joined(scope, relationship, embedded)})`];
+  });
+  return [...own, ...inner];
+}
+
+/** What is selected of the table of a scope. */
+function itemsOf({ path, query }: Scope): readonly SelectItem[] {
+  let items = query.items;
+  for (const name of path === "" ? [] : path.split(".")) {
+    const embed = items.find((item) => item.kind === "embed" && (item.alias ?? item.name) === name) ??
+      items.find((item) => item.kind === "embed" && item.name === name);
+    items = embed?.kind === "embed" ? embed.items : [];
+  }
+  return items;
+}
+
+function assertPathsExist(query: TableQuery): void {
+  for (const path of query.clauses.keys()) {
+    let items = query.items;
+    for (const name of path === "" ? [] : path.split(".")) {
+      const embed = items.find((item) => item.kind === "embed" && (item.alias === name || item.name === name));
+      if (embed?.kind !== "embed") {
+        throw new TableError(`"${path.slice(0, 80)}" is no embedded table of this request`, {
+          status: 400,
+          code: "PGRST108",
+          hint: `Add "${name.slice(0, 80)}" to the selection`,
+        });
+      }
+      items = embed.items;
+    }
+  }
+}
+
+function clausesOf({ path, query }: Scope): Clauses {
+  return query.clauses.get(path) ?? { conditions: [], order: [], limit: null, offset: null };
+}
+
+function assertNoPage(scope: Scope): void {
+  const { limit, offset } = clausesOf(scope);
+  if (limit !== null || offset !== null) throw notSupported("A limit on what is changed");
+}
+
+function whereSql(conditions: readonly Sql[]): Sql {
+  return conditions.length === 0 ? sql`` : sql` where ${sql.join(conditions, sql` and `)}`;
+}
+
+function orderSql(scope: Scope, terms: readonly OrderTerm[]): Sql {
+  if (terms.length === 0) return sql``;
+  const parts = terms.map(({ field, isDescending, nulls }) =>
+    sql`${fieldSql(scope, field)}${isDescending ? sql` desc` : sql``}${
+      nulls === null ? sql`` : nulls === "first" ? sql` nulls first` : sql` nulls last`
+    }`
+  );
+  return sql` order by ${sql.join(parts)}`;
+}
+
+function conditionSql(scope: Scope, condition: Condition): Sql {
+  if (condition.kind !== "compare") {
+    const parts = condition.conditions.map((one) => conditionSql(scope, one));
+    const joinedParts = sql`(${sql.join(parts, condition.kind === "and" ? sql` and ` : sql` or `)})`;
+    return condition.isNegated ? sql`not ${joinedParts}` : joinedParts;
+  }
+  const compared = comparisonSql(scope, condition);
+  return condition.isNegated ? sql`not (${compared})` : compared;
+}
+
+type Comparison = Extract<Condition, { kind: "compare" }>;
+
+function comparisonSql(scope: Scope, { field, operator, value, values, config }: Comparison): Sql {
+  const left = fieldSql(scope, field);
+  const search = SEARCHES[operator];
+  if (search !== undefined) {
+    const query = config === null
+      ? sql`pg_catalog.${sql.raw(search)}(${value})`
+      : sql`pg_catalog.${sql.raw(search)}(${config}::regconfig, ${value})`;
+    return sql`${searchable(scope, field, left, config)} @@ ${query}`;
+  }
+  switch (operator) {
+    case "is":
+      return sql`${left} ${sql.raw(IS[value] ?? "is null")}`;
+    case "in":
+      return sql`${left} = any (${arrayOf(values)})`;
+    case "like":
+    case "ilike":
+      return sql`${left} ${sql.raw(operator)} ${value.replaceAll("*", "%")}`;
+    default:
+      return sql`${left} ${sql.raw(COMPARISONS[operator] ?? "=")} ${value}`;
+  }
+}
+
+function searchable({ relation }: Scope, { column, path }: Field, left: Sql, config: string | null): Sql {
+  const isVector = path.length === 0 && relation.columns.get(column)?.type === "tsvector";
+  if (isVector) return left;
+  return config === null
+    ? sql`pg_catalog.to_tsvector(${left})`
+    : sql`pg_catalog.to_tsvector(${config}::regconfig, ${left})`;
+}
+
+/** As Postgres reads arrays; each value in quotes. */
+function arrayOf(values: readonly string[]): string {
+  return `{${values.map((value) => `"${value.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`).join(",")}}`;
+}
+
+function fieldSql({ relation, alias }: Scope, { column, path }: Field): Sql {
+  const { isJson } = columnOf(relation, column);
+  let value: Sql = sql`${sql.id(alias, column)}`;
+  if (path.length > 0 && !isJson) value = sql`pg_catalog.to_jsonb(${value})`;
+  for (const { isText, key } of path) {
+    const arrow = sql.raw(isText ? "->>" : "->");
+    value = typeof key === "number" ? sql`${value} ${arrow} ${key}::int` : sql`${value} ${arrow} ${key}::text`;
+  }
+  return path.length === 0 ? value : sql`(${value})`;
+}
+
+function columnOf(relation: Relation, name: string) {
+  const column = relation.columns.get(name);
+  if (column === undefined) throw unknownColumn(relation.name, name);
+  return column;
+}
+
+function unknownColumn(table: string, name: string): TableError {
+  return new TableError(`column ${table}.${name.slice(0, 80)} does not exist`, { status: 400, code: "42703" });
+}
+
+function placeOf({ schema, name }: Pick<Relation, "schema" | "name">): Sql {
+  return sql`${sql.id(schema, name)}`;
+}

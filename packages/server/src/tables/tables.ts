@@ -1,0 +1,397 @@
+/**
+ * Answers requests for tables: reads the query, makes the statement, runs it as the caller, says what HTTP needs.
+ *
+ * Owns: what methods, preferences and pages mean, as PostgREST's documentation has it.
+ * Does not own: SQL (./statement.ts), transactions (./sessions.ts), paths and credentials (../api/table_routes.ts).
+ *
+ * @module
+ */
+import { sql } from "kysely";
+import type { SqlFunctionRow } from "../storage/user_schema.ts";
+import { type CountKind, parseTableQuery, type TableQuery } from "./grammar.ts";
+import type { Relation, SchemaCache, UserSchema } from "./schema_cache.ts";
+import type { SessionRequest, TableCaller, TableSessions } from "./sessions.ts";
+import {
+  callStatement,
+  deleteStatement,
+  filteredRows,
+  hasFilter,
+  insertStatement,
+  readStatement,
+  updateStatement,
+} from "./statement.ts";
+import { notSupported, TableError } from "./table_error.ts";
+
+export interface TableRequest {
+  readonly caller: TableCaller;
+  readonly method: string;
+  readonly path: string;
+  readonly schema: string;
+  /** Of the table, or of the function of SQL. */
+  readonly name: string;
+  readonly params: URLSearchParams;
+  readonly headers: { get(name: string): string | null };
+  /** Of a change, when the request does not say. */
+  readonly returnsRows: boolean;
+  /** As it was sent; empty without one. */
+  readonly body: string;
+  /** One row is meant, which is an object rather than a list. */
+  readonly isSingle: boolean;
+}
+
+export interface TableAnswer {
+  readonly status: number;
+  readonly headers: readonly (readonly [string, string])[];
+  /** JSON; null: no body. */
+  readonly text: string | null;
+}
+
+export interface Tables {
+  readonly schemas: readonly string[];
+  /** @throws {TableError} */
+  rows(request: TableRequest): Promise<TableAnswer>;
+  /** Calls a function of SQL. */
+  call(request: TableRequest): Promise<TableAnswer>;
+  schema(): UserSchema | Promise<UserSchema>;
+}
+
+export interface TablesParts {
+  readonly cache: SchemaCache;
+  readonly sessions: TableSessions;
+  readonly schemas: readonly string[];
+  readonly maxRowsCount: number;
+}
+
+interface Preferences {
+  readonly returns: "minimal" | "representation" | "headers-only" | null;
+  readonly count: CountKind | null;
+  readonly duplicates: "merge" | "ignore" | null;
+  readonly missingIsDefault: boolean;
+  readonly rollsBack: boolean;
+}
+
+interface Page {
+  readonly limit: number;
+  readonly offset: number;
+}
+
+interface Found {
+  readonly body: string;
+  readonly page: number;
+  readonly total: number | null;
+}
+
+const OBJECT_TYPE = "application/vnd.pgrst.object+json";
+
+export function createTables({ cache, sessions, schemas, maxRowsCount }: TablesParts): Tables {
+  async function relationOf({ schema, name }: TableRequest): Promise<Relation> {
+    if (!schemas.includes(schema)) throw unknownSchema(schema, schemas);
+    const found = (await cache.current()).relation(schema, name) ?? (await cache.refreshed()).relation(schema, name);
+    if (found !== undefined) return found;
+    throw new TableError(`Table not found: "${schema}.${name.slice(0, 80)}"`, { status: 404, code: "PGRST205" });
+  }
+
+  function sessionOf({ caller, method, path, schema }: TableRequest, isReadOnly: boolean): SessionRequest {
+    return { caller, method, path, schemas: [schema, ...schemas.filter((one) => one !== schema)], isReadOnly };
+  }
+
+  async function read(request: TableRequest, relation: Relation): Promise<TableAnswer> {
+    const query = parseTableQuery(request.params);
+    const preferences = preferencesOf(request, query);
+    const page = pageOf(request, query, maxRowsCount);
+    const countsAll = preferences.count === "exact";
+    const statements = [readStatement(relation, query, { ...page, countsAll })];
+    const guesses = preferences.count === "planned" || preferences.count === "estimated";
+    if (guesses) statements.push(sql`explain (format json) ${filteredRows(relation, query)}`);
+    const [row = {}, plan] = await sessions.run(sessionOf(request, true), statements);
+    const found = foundIn(row);
+    const planned = guesses ? Number(plan?.["QUERY PLAN"]?.[0]?.Plan?.["Plan Rows"] ?? 0) : null;
+    const isAll = page.offset === 0 && found.page < page.limit;
+    const total = planned !== null && preferences.count === "estimated" && isAll ? found.page : planned ?? found.total;
+    if (request.isSingle || wantsObject(request)) return single(found);
+    if (total !== null && page.offset > 0 && page.offset >= total) throw outOfRange(page.offset, total);
+    const isPart = total !== null && found.page < total;
+    return {
+      status: isPart ? 206 : 200,
+      headers: [["content-range", rangeOf(page.offset, found.page, total)], jsonType()],
+      text: request.method === "HEAD" ? null : found.body,
+    };
+  }
+
+  async function write(request: TableRequest, relation: Relation): Promise<TableAnswer> {
+    const query = parseTableQuery(request.params);
+    const preferences = preferencesOf(request, query);
+    const isObject = wantsObject(request);
+    const wantsRows = preferences.returns === null ? request.returnsRows : preferences.returns === "representation";
+    const options = { ...preferences, returnsRows: wantsRows || isObject };
+    const { statement, isOne } = changeOf(request, relation, { query, options });
+    const rows = await sessions.run(
+      sessionOf(request, false),
+      [statement],
+      isObject || preferences.rollsBack
+        ? ([row = {}]) => {
+          if (isObject) single(foundIn(row));
+          if (preferences.rollsBack) throw new RolledBack(row);
+        }
+        : undefined,
+    ).catch((error: unknown) => {
+      if (error instanceof RolledBack) return [error.row];
+      throw error;
+    });
+    const found = foundIn(rows[0] ?? {});
+    const created = request.method === "POST";
+    const headers: [string, string][] = [[
+      "content-range",
+      created
+        ? `*/${preferences.count === null ? "*" : found.page}`
+        : rangeOf(0, found.page, preferences.count === null ? null : found.page),
+    ]];
+    if (preferences.returns !== null) headers.push(["preference-applied", `return=${preferences.returns}`]);
+    if (request.isSingle && found.page === 0) throw noSuchRow(request.name);
+    if (!options.returnsRows) return { status: created ? 201 : 204, headers, text: null };
+    const isBare = isObject || request.isSingle ||
+      (created && isOne && request.returnsRows && preferences.returns === null);
+    const text = isBare ? single(found).text : found.body;
+    return { status: created ? 201 : 200, headers: [...headers, jsonType(isObject)], text };
+  }
+
+  return {
+    schemas,
+    schema: () => cache.current(),
+    async rows(request) {
+      const relation = await relationOf(request);
+      const isRead = request.method === "GET" || request.method === "HEAD";
+      try {
+        return isRead ? await read(request, relation) : await write(request, relation);
+      } catch (error) {
+        // A column that is new, or one that is gone: what is known of the schema is looked at again, once.
+        if (!(error instanceof TableError) || !STALE.test(error.code)) throw error;
+        const before = await cache.current();
+        if (await cache.refreshed() === before) throw error;
+        const again = await relationOf(request);
+        return isRead ? await read(request, again) : await write(request, again);
+      }
+    },
+
+    async call(request) {
+      const { schema, name, params, method } = request;
+      if (!schemas.includes(schema)) throw unknownSchema(schema, schemas);
+      const isGet = method === "GET" || method === "HEAD";
+      const candidates = await overloadsOf(cache, schema, name);
+      const known = new Set(candidates.flatMap(({ args }) => args.map((arg) => arg.name)));
+      const args = isGet ? argumentsIn(params, known) : objectIn(request.body === "" ? "{}" : request.body);
+      const fn = fitting(candidates, args, name);
+      if (isGet && !fn.isStable) {
+        throw new TableError(`Function "${name}" may change something: call it with POST`, {
+          status: 405,
+          code: "25006",
+        });
+      }
+      const query = parseTableQuery(params, known);
+      const preferences = preferencesOf(request, query);
+      const page = pageOf(request, query, maxRowsCount);
+      const [relationSchema = "", relationName = ""] = fn.returnsRelation?.split(".") ?? [];
+      const relation = fn.returnsRelation === null
+        ? undefined
+        : (await cache.current()).relation(relationSchema, relationName);
+      const payload = isGet || request.body === "" ? JSON.stringify(args) : request.body;
+      const statement = callStatement(fn, relation, query, { ...page, countsAll: false, args, payload });
+      const [row = {}] = await sessions.run(sessionOf(request, isGet), [statement]);
+      const found = foundIn(row);
+      if (fn.returns === "void") return { status: 204, headers: [], text: null };
+      if (wantsObject(request) && fn.returnsSet) return single(found);
+      const total = preferences.count === null ? null : found.page;
+      return {
+        status: 200,
+        headers: [["content-range", rangeOf(page.offset, found.page, total)], jsonType()],
+        text: method === "HEAD" ? null : found.body,
+      };
+    },
+  };
+}
+
+const STALE = /^(42703|42P01|PGRST200)$/;
+
+/** Carries what was changed out of a transaction that is undone because the caller wants that. */
+class RolledBack extends Error {
+  readonly row: Readonly<Record<string, unknown>>;
+  constructor(row: Readonly<Record<string, unknown>>) {
+    super("rolled back");
+    this.row = row;
+  }
+}
+
+function changeOf(
+  { method, body, isSingle }: TableRequest,
+  relation: Relation,
+  { query, options }: { query: TableQuery; options: Parameters<typeof deleteStatement>[2] },
+) {
+  if (method === "POST" || method === "PUT") {
+    const isOne = isObjectText(body);
+    const rows = rowsIn(body);
+    const payload = isOne ? `[${body}]` : body;
+    const duplicates = method === "PUT" ? "merge" : options.duplicates;
+    return { statement: insertStatement(relation, query, { ...options, duplicates, rows, payload }), isOne };
+  }
+  if (!hasFilter(query) && !isSingle) {
+    throw new TableError(`Cannot ${method} every row of "${relation.name}": say which rows, such as ?id=eq.1`, {
+      status: 400,
+      code: "21000",
+      hint: "A filter that every row meets, such as id=not.is.null, means all of them",
+    });
+  }
+  const statement = method === "DELETE"
+    ? deleteStatement(relation, query, options)
+    : updateStatement(relation, query, { ...options, change: objectIn(body), payload: body });
+  return { statement, isOne: false };
+}
+
+function foundIn(row: Readonly<Record<string, unknown>>): Found {
+  const { body, page, total } = row;
+  return {
+    body: typeof body === "string" ? body : "null",
+    page: Number(page ?? 0),
+    total: total === null || total === undefined ? null : Number(total),
+  };
+}
+
+/** The list without its brackets, when there is exactly one row in it. */
+function single({ body, page }: Found): TableAnswer & { readonly text: string } {
+  if (page === 1) return { status: 200, headers: [jsonType(true)], text: body.slice(1, -1) };
+  throw new TableError("Cannot coerce the result to a single JSON object", {
+    status: 406,
+    code: "PGRST116",
+    details: `The result contains ${page} rows`,
+  });
+}
+
+function wantsObject({ headers }: TableRequest): boolean {
+  return (headers.get("accept") ?? "").includes(OBJECT_TYPE);
+}
+
+function jsonType(isObject = false): [string, string] {
+  return ["content-type", isObject ? `${OBJECT_TYPE}; charset=utf-8` : "application/json; charset=utf-8"];
+}
+
+function preferencesOf({ headers }: TableRequest, query: TableQuery): Preferences {
+  const preferences = new Map(
+    (headers.get("prefer") ?? "").split(",").map((part) => {
+      const [name = "", value = ""] = part.trim().split("=");
+      return [name, value] as const;
+    }),
+  );
+  const accept = headers.get("accept") ?? "*/*";
+  if (!/json|\*\/\*|^application\/\*|^$/.test(accept)) throw notSupported(`An answer of type ${accept.slice(0, 80)}`);
+  const counting = preferences.get("count");
+  const resolution = preferences.get("resolution");
+  const returns = preferences.get("return");
+  return {
+    returns: returns === "minimal" || returns === "representation" || returns === "headers-only" ? returns : null,
+    count: counting === "exact" || counting === "planned" || counting === "estimated" ? counting : query.count,
+    duplicates: resolution === "merge-duplicates" ? "merge" : resolution === "ignore-duplicates" ? "ignore" : null,
+    missingIsDefault: preferences.get("missing") === "default",
+    rollsBack: preferences.get("tx") === "rollback",
+  };
+}
+
+/** `limit` and `offset`, or the header `Range: 0-9`; never more than the server gives at once. */
+function pageOf({ headers, method }: TableRequest, query: TableQuery, maxCount: number): Page {
+  const { limit, offset } = query.clauses.get("") ?? { limit: null, offset: null };
+  const range = method === "GET" || method === "HEAD" ? headers.get("range") : null;
+  const [, from, to] = range === null ? [] : /^(?:items=)?(\d{1,15})-(\d{0,15})$/.exec(range.trim()) ?? [];
+  const start = offset ?? Number(from ?? 0);
+  const count = limit ?? (to === undefined || to === "" ? maxCount : Number(to) - Number(from) + 1);
+  if (count < 0) throw new TableError("The range ends before it begins", { status: 416, code: "PGRST103" });
+  return { limit: Math.min(count, maxCount), offset: start };
+}
+
+function rangeOf(offset: number, count: number, total: number | null): string {
+  const part = count === 0 ? "*" : `${offset}-${offset + count - 1}`;
+  return `${part}/${total ?? "*"}`;
+}
+
+function isObjectText(body: string): boolean {
+  return /^\s*\{/.test(body);
+}
+
+function parsed(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    throw new TableError("Cannot read the request body: it is empty or no JSON", { status: 400, code: "PGRST102" });
+  }
+}
+
+function objectIn(body: string): Readonly<Record<string, unknown>> {
+  const value = parsed(body);
+  if (isRecord(value)) return value;
+  throw new TableError("The request body must be a JSON object", { status: 400, code: "PGRST102" });
+}
+
+function rowsIn(body: string): readonly Readonly<Record<string, unknown>>[] {
+  const value = parsed(body);
+  if (isRecord(value)) return [value];
+  if (Array.isArray(value) && value.every(isRecord)) return value;
+  throw new TableError("The request body must be a JSON object or a list of them", { status: 400, code: "PGRST102" });
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+async function overloadsOf(cache: SchemaCache, schema: string, name: string): Promise<readonly SqlFunctionRow[]> {
+  const found = (await cache.current()).functions(schema, name);
+  return found.length > 0 ? found : (await cache.refreshed()).functions(schema, name);
+}
+
+/** Each argument once, as text. */
+function argumentsIn(params: URLSearchParams, known: ReadonlySet<string>): Readonly<Record<string, unknown>> {
+  return Object.fromEntries([...params].filter(([name]) => known.has(name)));
+}
+
+/** The one that has all arguments, and lacks none that it needs. */
+function fitting(
+  candidates: readonly SqlFunctionRow[],
+  args: Readonly<Record<string, unknown>>,
+  name: string,
+): SqlFunctionRow {
+  const names = Object.keys(args);
+  const found = candidates.filter((fn) => {
+    const needed = fn.args.slice(0, fn.args.length - fn.defaultCount);
+    return names.every((one) => fn.args.some((arg) => arg.name === one)) &&
+      needed.every((arg) => names.includes(arg.name));
+  });
+  if (found.length === 1 && found[0] !== undefined) return found[0];
+  const given = names.length === 0 ? "without arguments" : `with ${names.join(", ").slice(0, 200)}`;
+  if (found.length === 0) {
+    const shapes = candidates.map((fn) => `${name}(${fn.args.map((arg) => arg.name).join(", ")})`);
+    throw new TableError(`Function not found: "${name.slice(0, 80)}" ${given}`, {
+      status: 404,
+      code: "PGRST202",
+      hint: shapes.length === 0 ? null : `There is ${shapes.join(", ")}`,
+    });
+  }
+  throw new TableError(`More than one function "${name.slice(0, 80)}" ${given} was found`, {
+    status: 300,
+    code: "PGRST203",
+  });
+}
+
+function unknownSchema(schema: string, schemas: readonly string[]): TableError {
+  return new TableError(`Schema not found: "${schema.slice(0, 80)}" is none of ${schemas.join(", ")}`, {
+    status: 406,
+    code: "PGRST106",
+  });
+}
+
+function outOfRange(offset: number, total: number): TableError {
+  return new TableError("Requested range not satisfiable", {
+    status: 416,
+    code: "PGRST103",
+    details: `An offset of ${offset} was requested, but there are only ${total} rows.`,
+  });
+}
+
+function noSuchRow(name: string): TableError {
+  return new TableError(`Row not found in "${name}"`, { status: 404, code: "PGRST116" });
+}

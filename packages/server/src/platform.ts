@@ -69,6 +69,7 @@ import { migrate } from "./storage/migrate.ts";
 import { ensureRoles, findSealedPassword, keepSealedPassword, type Roles, watchSchema } from "./storage/roles.ts";
 import { startPurging } from "./storage/purge.ts";
 import { StartError } from "./storage/start_error.ts";
+import { createSqlConsole, type SqlConsole } from "./tables/console.ts";
 import { startSchemaCache } from "./tables/schema_cache.ts";
 import { startTableSessions } from "./tables/sessions.ts";
 import { createTables, type Tables } from "./tables/tables.ts";
@@ -361,7 +362,7 @@ async function startTables(
     readonly config: Config;
     readonly parts: AsyncDisposableStack;
   },
-): Promise<Tables> {
+): Promise<{ tables: Tables; console: SqlConsole }> {
   const { databaseSchemas: schemas, databaseTableConnections, limits } = config;
   const isWatched = await watchSchema(db);
   const cache = parts.use(await startSchemaCache({ db, listener, log, clock, schemas, isWatched }));
@@ -371,7 +372,11 @@ async function startTables(
     statementMs: limits.tableStatementMs,
     log,
   }));
-  return createTables({ cache, sessions, schemas, maxRowsCount: limits.tableRowsCount });
+  const [maxRowsCount, statementMs] = [limits.tableRowsCount, limits.tableStatementMs];
+  return {
+    tables: createTables({ cache, sessions, schemas, maxRowsCount }),
+    console: createSqlConsole({ url: urlAs(databaseUrl, roles.functions), schemas, statementMs, maxRowsCount }),
+  };
 }
 
 /** Absolute; null where functions are not kept as files. */

@@ -326,6 +326,55 @@ body: JSON.stringify(data),
   });
 });
 
+platformTest("SQL of an admin", async (platform, step) => {
+  const run = (statement: string, parameters?: unknown[], key = platform.serviceKey) =>
+    platform.api("POST", "/admin/database/query", {
+      sql: statement,
+      ...(parameters === undefined ? {} : { parameters }),
+    }, key);
+  const rest = restOf(platform);
+
+  await step("makes a table, which is served at once, and reads it", async () => {
+    const made = await run(
+      "create table notes (id serial primary key, text text); insert into notes (text) values ('a')",
+    );
+    assert.deepEqual([made.status, made.body.command, made.body.row_count], [200, "INSERT", 1]);
+    const read = await run("select id, text from notes where text = $1", ["a"]);
+    assert.deepEqual(read.body, {
+      command: "SELECT",
+      row_count: 1,
+      columns: ["id", "text"],
+      rows: [{ id: 1, text: "a" }],
+    });
+    await eventually(async () => (await rest("GET", "/notes")).status === 200);
+    assert.equal((await rest("POST", "/notes", { text: "b" })).status, 201);
+    assert.equal((await restOf(platform, platform.anonKey)("GET", "/notes")).status, 401);
+    await run("grant select on notes to anon");
+    assert.equal((await restOf(platform, platform.anonKey)("GET", "/notes")).body.length, 2);
+  });
+
+  await step("is no way to the platform's own tables, nor to other roles", async () => {
+    for (
+      const [statement, code] of [
+        ["select * from fluxbase.keys", "42501"],
+        ["set role postgres", "42501"],
+        ["alter role fluxbase_x superuser", "42704"],
+        ["copy notes to '/tmp/x'", "42501"],
+        ["create extension plpython3u", "42501"],
+        ["select pg_read_file('/etc/passwd')", "42501"],
+      ] as const
+    ) {
+      const { status, body } = await run(statement);
+      assert.ok(status >= 400, statement);
+      assert.equal(body.code, code, `${statement}: ${body.error}`);
+    }
+    assert.equal((await run("select 1", undefined, platform.anonKey)).status, 403);
+    assert.equal((await platform.api("POST", "/admin/database/query", { query: "x" })).status, 400);
+    const wrong = await run("selekt 1");
+    assert.deepEqual([wrong.status, wrong.body.code], [400, "42601"]);
+  });
+});
+
 platformTest("who sees which rows", async (platform, step) => {
   await sql.raw(`
     create table public.notes (id serial primary key, owner uuid not null, text text not null, shared boolean not null default false);

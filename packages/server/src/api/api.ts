@@ -166,11 +166,12 @@ export function createApi(options: ApiOptions): Api {
     const { caller } = call;
     const before = await route.audit?.before?.(call).catch(() => undefined);
     try {
-      const { status, body } = await route.handle(call);
+      const answered = await route.handle(call);
+      const { status, body } = answered;
       const target = targetOf(route, { ...asked, ...before, ...(isRecord(body) ? body : {}) });
       const changes = route.audit === undefined ? null : changesBetween(before, body);
       await options.audit.note(facts, { action, target, caller }, { status, code: null, changes });
-      return { status, body };
+      return answered;
     } catch (error) {
       const known = asDatabaseError(error);
       const { status, code } = known instanceof PlatformError ? known : { status: 500, code: "INTERNAL" };

@@ -4,14 +4,28 @@
  * @module
  */
 import { PlatformError } from "@fluxbase/contract";
+import { z } from "zod";
 import { type Caller, userOf } from "../auth/caller.ts";
 import { assertMay, isAdmin } from "../auth/permissions.ts";
+import type { SqlConsole, SqlResult } from "../tables/console.ts";
 import type { TableCaller } from "../tables/sessions.ts";
 import { TableError } from "../tables/table_error.ts";
 import type { TableRequest, Tables } from "../tables/tables.ts";
 import type { ApiAnswer, ApiCall, Route } from "./route.ts";
 
 type Verb = Route["method"];
+
+const SQL_SHAPE = 'send {"sql": "select …", "parameters": [ … ]}';
+const sqlSchema = z.strictObject({
+  sql: z.string(SQL_SHAPE).min(1, SQL_SHAPE),
+  parameters: z.array(z.union([z.string(), z.number(), z.boolean(), z.null()]), SQL_SHAPE).optional(),
+}, SQL_SHAPE);
+const sqlResultSchema = z.object({
+  command: z.string(),
+  row_count: z.int(),
+  columns: z.array(z.string()),
+  rows: z.array(z.record(z.string(), z.unknown())),
+}) satisfies z.ZodType<SqlResult>;
 
 const READS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 const ALL: readonly Verb[] = ["GET", "POST", "PATCH", "DELETE"];
@@ -24,8 +38,18 @@ const WORDS: Readonly<Record<Verb, string>> = {
 };
 
 /** Undefined: the server could not set up what tables need in the database. */
-export function tableRoutes(tables: Tables | undefined): Route[] {
+export function tableRoutes(found: { readonly tables: Tables; readonly console: SqlConsole } | undefined): Route[] {
+  const tables = found?.tables;
   return [
+    {
+      method: "POST",
+      path: "/admin/database/query",
+      summary: "Runs SQL as the role that functions use, and gives the rows of the last statement",
+      access: "admin",
+      body: sqlSchema,
+      answer: { status: 200, schema: sqlResultSchema },
+      handle: runSql,
+    },
     ...([...ALL, "PUT"] as const).map((method) =>
       route(
         method,
@@ -75,6 +99,20 @@ export function tableRoutes(tables: Tables | undefined): Route[] {
       "FEATURE_DISABLED",
       "Tables are switched off: the server may not make the roles that they need in its database",
     );
+  }
+
+  async function runSql(call: ApiCall): Promise<ApiAnswer> {
+    const { data, error } = sqlSchema.safeParse(await call.body());
+    if (data === undefined) throw invalidQuery(error.issues[0]?.message ?? "it is no object");
+    present();
+    return await answering(call, async () => {
+      const result = await found?.console.run(data.sql, data.parameters ?? []);
+      return {
+        status: 200,
+        headers: [["content-type", "application/json; charset=utf-8"]],
+        text: JSON.stringify(result),
+      };
+    });
   }
 
   /** The schema that clients of PostgREST name in a header. */

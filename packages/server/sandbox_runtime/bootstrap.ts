@@ -30,6 +30,7 @@ import { createSecrets } from "./secrets.ts";
 import { defineGlobals, HandlerContext, removeUnsafeGlobals } from "./globals.ts";
 import { captureServe, findHandler, type FoundHandler, type UserHandler } from "./handler.ts";
 import { type HardenOptions, hardenProcess, mapSharedPage } from "./harden.ts";
+import { DATABASE_HOST, installDatabase } from "./database.ts";
 import { OwnServer } from "./own_server.ts";
 import { FunctionRequest, GuideRequest } from "./request.ts";
 import { type Answer, toAnswer } from "./result.ts";
@@ -158,7 +159,12 @@ async function onLoad(payload: Uint8Array): Promise<void> {
   for (const [name, value] of Object.entries(message.env)) Deno.env.set(name, value);
   secrets = createSecrets(message.secrets);
   defineGlobals(identity, secrets, trackBackground);
-  if (options.hasNetwork) ownServer.install(message.ownOrigins);
+  if (options.hasNetwork) {
+    ownServer.install(message.ownOrigins);
+    installDatabase(() => ownServer.open(`http://${DATABASE_HOST}/`), {
+      usesNode: /["']node:(net|tls)["']/.test(code),
+    });
+  }
   showUserStacks(sourceMap);
 
   let served: UserHandler | undefined;

@@ -23,8 +23,17 @@ const BODILESS: ReadonlySet<number> = new Set([101, 204, 205, 304]);
 const NativeRequest = Request;
 const NativeResponse = Response;
 const NativeHeaders = Headers;
+const NativeTransformStream = TransformStream;
 const nativeFetch = fetch;
 const encoder = new TextEncoder();
+
+const DATABASE_PROTOCOL = /^postgres(ql)?:$/;
+
+function notHttp(): TypeError {
+  return new TypeError(
+    'Cannot fetch a postgres: URL, since a database does not speak HTTP: hand DATABASE_URL to a driver (import pg from "npm:pg"), or use the SDK (client.from("users").select())',
+  );
+}
 
 interface OwnCall {
   readonly url: string;
@@ -53,6 +62,7 @@ export class OwnServer {
     Object.defineProperty(globalThis, "fetch", {
       value: function fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
         const url = URL.parse(typeof input === "string" || input instanceof URL ? String(input) : input.url);
+        if (url !== null && DATABASE_PROTOCOL.test(url.protocol)) return Promise.reject(notHttp());
         if (url === null || !origins.includes(url.origin)) return nativeFetch(input, init);
         return own(new NativeRequest(input, init));
       },
@@ -60,6 +70,15 @@ export class OwnServer {
       configurable: true,
       enumerable: true,
     });
+  }
+
+  /** A way for bytes in both directions that ends when either side does. */
+  async open(url: string): Promise<{ readable: ReadableStream<Uint8Array>; writable: WritableStream<Uint8Array> }> {
+    const { readable, writable } = new NativeTransformStream<Uint8Array, Uint8Array>();
+    const init: RequestInit & { duplex: "half" } = { method: "POST", body: readable, duplex: "half" };
+    const response = await this.#call(new NativeRequest(url, init));
+    if (response.ok && response.body !== null) return { readable: response.body, writable };
+    throw new TypeError(await response.text());
   }
 
   onResponse(id: number, payload: Uint8Array): void {

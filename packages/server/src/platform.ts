@@ -45,6 +45,7 @@ import { createGateway } from "./gateway/gateway.ts";
 import { type HttpServer, type RequestHandler, startHttpServer } from "./gateway/http_server.ts";
 import { maskedLine } from "./invoke/recording.ts";
 import { createVersionSource, type VersionSource } from "./invoke/version_source.ts";
+import { DATABASE_HOST } from "../sandbox_runtime/database.ts";
 import { type Fence, FENCES } from "../sandbox_runtime/harden.ts";
 import { landlockVersion } from "../sandbox_runtime/landlock.ts";
 import { createCallerLimits } from "./ratelimit/caller_limits.ts";
@@ -62,6 +63,7 @@ import { createKeyRing, type KeyRing } from "./secrets/key_ring.ts";
 import { rotateEncryption } from "./secrets/rotation.ts";
 import { startSecretStore } from "./secrets/secret_store.ts";
 import { connectDatabase, type Database, type Db, pingDatabase, urlAs } from "./storage/db.ts";
+import { createDatabaseTunnel } from "./storage/database_tunnel.ts";
 import { startEmbeddedPostgres } from "./storage/embedded/embedded_postgres.ts";
 import { insertKey } from "./storage/keys.ts";
 import { type Listener, startListener } from "./storage/listener.ts";
@@ -100,6 +102,7 @@ const ROLE_KEY_VALID_SEC = 10 * 365 * 86_400;
 const READY_PING_MS = 2_000;
 const DEFAULT_FUNCTIONS_DIR = "functions";
 const BOOT_LOAD_MS = 2_000;
+const CONNECTIONS_OF_FUNCTION_COUNT = 10;
 
 /** @throws {StartError} with a sentence for the operator */
 export async function startPlatform(config: Config, log: Log): Promise<Platform> {
@@ -142,6 +145,10 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const tables = roles === undefined
     ? undefined
     : await startTables({ roles, databaseUrl, db, listener, clock, log, config, parts });
+  const functionsUrl = roles === undefined ? undefined : urlAs(databaseUrl, roles.functions);
+  const tunnel = functionsUrl === undefined
+    ? undefined
+    : createDatabaseTunnel({ url: functionsUrl, connectionsMaxCount: CONNECTIONS_OF_FUNCTION_COUNT });
   const catalog = parts.use(await startCatalog({ db, listener, log }));
   const { issuer } = config.auth;
   const tokens = createTokens(jwtSecret, {
@@ -193,7 +200,10 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     log,
     limits,
     ownOrigins: () => place.origins,
-    answerOwnCall: (request) => place.handle(request),
+    answerOwnCall: (request, functionId) =>
+      tunnel !== undefined && new URL(request.url).hostname === DATABASE_HOST
+        ? tunnel.open(request, functionId)
+        : place.handle(request),
     onLine: (version, line) =>
       executions.recordLine({ functionId: version.functionId, ...line, ...maskedLine(line, version.hidden()) }),
     process: {
@@ -218,6 +228,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     serverEnv: config.functionEnv,
     place,
     sandboxLifeMs: limits.sandboxLifeMs,
+    databaseUrl: functionsUrl === undefined ? null : tunnelUrl(functionsUrl),
   });
   secrets.onSystemChange(() => {
     const before = catalog.all().map(versions.keyOf);
@@ -340,6 +351,12 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       await started.disposeAsync();
     },
   };
+}
+
+/** As functions see it. */
+function tunnelUrl(url: Secret): Secret {
+  const { username, password, pathname } = new URL(url.reveal());
+  return new Secret(`postgres://${username}:${password}@${DATABASE_HOST}:5432${pathname}`);
 }
 
 /** Made once, kept encrypted, the same on every server. */

@@ -6,6 +6,7 @@
 import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
 import type { Clock } from "../core/clock.ts";
 import type { SandboxVersion } from "../sandbox/sandbox_pool.ts";
+import type { Secret } from "../core/secret.ts";
 import type { Tokens } from "../auth/tokens.ts";
 import type { EnvStore } from "../secrets/env_store.ts";
 import { hiddenValues } from "../secrets/masking.ts";
@@ -31,6 +32,8 @@ export interface VersionSourceParts {
   readonly place: { readonly baseUrl: string };
   /** A sandbox keeps its environment for so long. */
   readonly sandboxLifeMs: number;
+  /** For functions that speak with the database themselves; null where they cannot. */
+  readonly databaseUrl: Secret | null;
 }
 
 /** What runs when the life of its sandbox is over may go on for so long. */
@@ -43,7 +46,7 @@ interface VersionKeys {
 }
 
 export function createVersionSource(parts: VersionSourceParts): VersionSource {
-  const { catalog, clock, envStore, secrets, tokens, serverEnv, place } = parts;
+  const { catalog, clock, envStore, secrets, tokens, serverEnv, place, databaseUrl } = parts;
   let known = new WeakMap<LiveFunction, SandboxVersion>();
   let generation = 0;
   const keyOf = ({ id, liveVersion }: LiveFunction) => `${id}:${liveVersion}:${generation}`;
@@ -84,13 +87,15 @@ export function createVersionSource(parts: VersionSourceParts): VersionSource {
         const own = await envStore.open(fn.envSealed, fn);
         const { serviceRole, anon } = currentKeys();
         const serviceRoleKey = await serviceRole;
-        hidden = hiddenValues([...hidden, ...Object.values(own), serviceRoleKey]);
+        const password = databaseUrl === null ? [] : [new URL(databaseUrl.reveal()).password];
+        hidden = hiddenValues([...hidden, ...Object.values(own), serviceRoleKey, ...password]);
         return {
           ...serverEnv,
           FLUXBASE_BASE_URL: place.baseUrl,
           FLUXBASE_URL: place.baseUrl,
           FLUXBASE_ANON_KEY: await anon,
           FLUXBASE_SERVICE_ROLE_KEY: serviceRoleKey,
+          ...(databaseUrl === null || net === false ? {} : { DATABASE_URL: databaseUrl.reveal() }),
           FLUXBASE_FUNCTION_NAME: fn.name,
           FLUXBASE_FUNCTION_NAMESPACE: fn.namespace,
           FLUXBASE_FUNCTION_VERSION: String(fn.liveVersion),

@@ -17,7 +17,6 @@ import type { Fence } from "../../sandbox_runtime/harden.ts";
 import { createBlankSandboxes } from "./blank_sandboxes.ts";
 import { Exchange, type ExchangeObserver, type LogLine, type SandboxRequest } from "./exchange.ts";
 import { createLogBudgets } from "./log_budgets.ts";
-import type { AnswerCall } from "./own_calls.ts";
 import { clientClosed, Sandbox } from "./sandbox.ts";
 import { createSandboxMeter } from "./sandbox_meter.ts";
 import { type SandboxProcessOptions, type SandboxProfile, startSandboxProcess } from "./sandbox_process.ts";
@@ -79,7 +78,8 @@ export interface SandboxPoolOptions {
   /** Origins under which the server itself is known; called when a sandbox loads a version. */
   ownOrigins(): readonly string[];
   /** Answers what functions ask of the server itself. */
-  readonly answerOwnCall: AnswerCall;
+  /** For the function that asks. */
+  readonly answerOwnCall: (request: Request, functionId: string) => Promise<Response>;
   /** A line that a function wrote outside any request. */
   onLine(version: SandboxVersion, line: LogLine): void;
 }
@@ -372,7 +372,9 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     });
     const sandbox = started = await Sandbox.start(process, events, {
       limits: { ...limits, memoryMiB: profile.memoryMiB },
-      answerCall: profile.net === false ? null : options.answerOwnCall,
+      answerCall: profile.net === false
+        ? null
+        : (request) => options.answerOwnCall(request, started === undefined ? "" : functionIdOf(started) ?? ""),
       garbage,
       now,
     });

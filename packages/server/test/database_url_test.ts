@@ -1,0 +1,115 @@
+/**
+ * Functions that use the database themselves, by DATABASE_URL and a driver of their own.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { sql } from "kysely";
+import { platformTest } from "./support/platform.ts";
+
+platformTest("DATABASE_URL in functions", async (platform, step) => {
+  await sql.raw(`create table public.users (id int, name text); insert into public.users values (1, 'Ada'), (2, 'Bob')`)
+    .execute(platform.db);
+  const answer = async (name: string) => {
+    const response = await platform.call(name);
+    const text = await response.text();
+    assert.equal(response.status, 200, text);
+    return JSON.parse(text);
+  };
+
+  await step("npm:pg", async () => {
+    await platform.deploy(
+      "with-pg",
+      `import pg from "npm:pg@8.16.3";
+      async function handler(req) {
+        const dbUrl = Deno.env.get("DATABASE_URL");
+        const client = new pg.Client(dbUrl);
+        await client.connect();
+        try {
+          const { rows } = await client.query("select name from users where id = $1", [1]);
+          await client.query("create table if not exists made (id int)");
+          const big = await client.query("select repeat('x', 1000000) as text");
+          const denied = await client.query("select * from fluxbase.keys").catch((error) => error.code);
+          const { rows: [who] } = await client.query("select session_user::text as name");
+          return { rows, big: big.rows[0].text.length, denied, who: who.name.replace(/_\\d+$/, "") };
+        } finally {
+          await client.end();
+        }
+      }`,
+    );
+    const expected = { rows: [{ name: "Ada" }], big: 1_000_000, denied: "42501", who: "fluxbase_functions" };
+    assert.deepEqual(await answer("with-pg"), expected);
+    assert.deepEqual(await answer("with-pg"), expected);
+  });
+
+  await step("npm:postgres", async () => {
+    await platform.deploy(
+      "with-postgres",
+      `import postgres from "npm:postgres@3.4.7";
+      const sql = postgres(Deno.env.get("DATABASE_URL"), { max: 2 });
+      export default async () => await Promise.all([sql\`select name from users where id = \${2}\`, sql\`select 1 + 1 as two\`]);`,
+    );
+    assert.deepEqual(await answer("with-postgres"), [[{ name: "Bob" }], [{ two: 2 }]]);
+  });
+
+  await step("the guide's fetch of a postgres: URL fails with what to use instead", async () => {
+    await platform.deploy(
+      "nonsense",
+      `async function handler(req) {
+// Database client is available via env
+const dbUrl = Deno.env.get("DATABASE_URL");
+// Use pg client or any PostgreSQL library
+const result = await fetch(\`\${dbUrl}/users\`);
+return {
+status: 200,
+body: JSON.stringify(result),
+};
+}`,
+    );
+    const response = await platform.call("nonsense");
+    assert.equal(response.status, 500);
+    assert.match((await response.json()).error, /Cannot fetch a postgres: URL.*npm:pg.*SDK/);
+  });
+
+  await step("no other role, no other database, not too many connections, none without the network", async () => {
+    await platform.deploy(
+      "hostile",
+      `import pg from "npm:pg@8.16.3";
+      const url = new URL(Deno.env.get("DATABASE_URL"));
+      const outcome = async (change) => {
+        const other = new URL(url);
+        change(other);
+        const client = new pg.Client(other.href);
+        try { await client.connect(); return "connected"; } catch (error) { return error.code ?? error.message; } finally { await client.end().catch(() => {}); }
+      };
+      export default async () => {
+        const clients = Array.from({ length: 12 }, () => new pg.Client(url.href));
+        const many = await Promise.all(clients.map((client) => client.connect().then(() => "ok", (error) => error.code)));
+        await Promise.all(clients.map((client) => client.end().catch(() => {})));
+        return {
+          many: many.filter((one) => one === "ok").length, refused: many.find((one) => one !== "ok"),
+          role: await outcome((u) => { u.username = "postgres"; }),
+          database: await outcome((u) => { u.pathname = "/postgres"; }),
+          password: await outcome((u) => { u.password = "wrong"; }),
+          again: await outcome(() => {}),
+        };
+      };`,
+    );
+    assert.deepEqual(await answer("hostile"), {
+      many: 10,
+      refused: "53300",
+      role: "28000",
+      database: "28000",
+      password: "28P01",
+      again: "connected",
+    });
+    await platform.deploy("cut-off", `export default () => Deno.env.get("DATABASE_URL") ?? null;`, {
+      allow_net: false,
+    });
+    const { status } = await platform.call("cut-off").then(async (response) => {
+      await response.body?.cancel();
+      return response;
+    });
+    assert.equal(status, 204);
+  });
+});

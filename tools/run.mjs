@@ -19,6 +19,7 @@ const SCRIPTS = {
   ok: [["run", "-A", "tools/test.ts"]],
   fmt: [["fmt", "--quiet"]],
   docs: [["run", "-A", "tools/settings_reference.ts"]],
+  "build-sdk": [["run", "-A", "tools/build_sdk.ts"]],
   bench: [["run", "-A", "bench/main.ts"]],
 };
 

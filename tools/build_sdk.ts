@@ -1,0 +1,75 @@
+/**
+ * Builds what `npm pack` puts into the package of the SDK: one module for `import`, one for `require`, and types.
+ *
+ * @module
+ */
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { isolatedDeclarationSync } from "oxc-transform";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const SDK = join(ROOT, "packages/sdk");
+const DIST = join(SDK, "dist");
+const CONTRACT = join(ROOT, "packages/contract");
+const ARCHITECTURES: Readonly<Record<string, string>> = { x86_64: "x64", aarch64: "arm64" };
+
+await Deno.remove(DIST, { recursive: true }).catch(() => {});
+await Deno.mkdir(DIST, { recursive: true });
+await bundle("esm", "index.js");
+await bundle("cjs", "index.cjs");
+await declare({ from: SDK, to: DIST, modules: await modulesOf(SDK), place: "" });
+// Types of the wire are part of it; nothing of the contract is left in the code.
+const wire = ["executions", "function_settings", "functions", "keys", "secrets", "users"];
+await declare({
+  from: CONTRACT,
+  to: join(DIST, "contract"),
+  modules: wire.map((name) => `src/${name}.ts`),
+  place: "contract/",
+});
+await Deno.writeTextFile(
+  join(DIST, "contract/mod.d.ts"),
+  wire.map((name) => `export * from "./src/${name}.js";\n`).join(""),
+);
+// A code is a text to whoever reads it.
+await Deno.writeTextFile(join(DIST, "contract/src/errors.d.ts"), "export type ErrorCode = string;\n");
+
+async function bundle(format: "esm" | "cjs", name: string): Promise<void> {
+  const system = `${Deno.build.os}-${ARCHITECTURES[Deno.build.arch] ?? Deno.build.arch}`;
+  const { success, stderr } = await new Deno.Command(join(ROOT, "node_modules/@esbuild", system, "bin/esbuild"), {
+    args: [
+      join(SDK, "mod.ts"),
+      "--bundle",
+      `--format=${format}`,
+      "--platform=neutral",
+      "--target=es2022",
+      "--minify-syntax",
+      "--minify-whitespace",
+      `--outfile=${join(DIST, name)}`,
+    ],
+  }).output();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+}
+
+/** One declaration for each module. */
+async function declare(
+  { from, to, modules, place }: { from: string; to: string; modules: readonly string[]; place: string },
+): Promise<void> {
+  for (const path of modules) {
+    const { code, errors } = isolatedDeclarationSync(path, await Deno.readTextFile(join(from, path)), {});
+    if (errors.length > 0) throw new Error(`${path}: ${errors.map(({ message }) => message).join("; ")}`);
+    const contract = relative(dirname(place + path), "contract/mod.js");
+    const text = code.replaceAll(/(from\s+")(\.[^"]+)\.ts"/g, '$1$2.js"')
+      .replaceAll('"@fluxbase/contract"', JSON.stringify(contract.startsWith(".") ? contract : `./${contract}`));
+    const target = join(to, path.replace(/\.ts$/, ".d.ts"));
+    await Deno.mkdir(dirname(target), { recursive: true });
+    await Deno.writeTextFile(target, text);
+  }
+}
+
+async function modulesOf(dir: string): Promise<string[]> {
+  const paths = ["mod.ts"];
+  for await (const { name } of Deno.readDir(join(dir, "src"))) {
+    if (name.endsWith(".ts") && !name.endsWith("_test.ts")) paths.push(`src/${name}`);
+  }
+  return paths;
+}

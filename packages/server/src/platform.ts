@@ -248,6 +248,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     callerPerMinute: config.callerRateLimit,
     failuresPerMinute: config.failuresRateLimit,
   });
+  const stopping = new AbortController();
   const audit = parts.use(startAuditLog({ db, clock, log }));
   const clientAddresses = createClientAddresses(config.trustedProxies);
   const gateway = parts.use(createGateway(
@@ -297,7 +298,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       ...secretRoutes({ db, secrets }),
       ...tableRoutes(tables),
       ...authRoutes({ accounts, rateLimiter, attempts }),
-      ...executionRoutes({ db, catalog, executions }),
+      ...executionRoutes({ db, catalog, executions, stopping: stopping.signal }),
       ...sharedModuleRoutes({
         sharedModules,
         rebuilder,
@@ -345,6 +346,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     failed: embedded?.gaveUp ?? new Promise(() => {}),
     async [Symbol.asyncDispose]() {
       const deadlineMs = clock.nowMs() + limits.drainMs;
+      stopping.abort();
       await server.stop(limits.drainMs);
       await sandboxes.settle(deadlineMs);
       await executions.flush();

@@ -312,6 +312,31 @@ platformTest("calls by the SDK", async (platform, step) => {
     );
   });
 
+  await step("log lines are followed as they come", async () => {
+    await admin.functions.create({
+      name: "talks",
+      code: `export default (req) => { console.log("said " + req.params.n); };`,
+    });
+    await admin.functions.invoke("talks", { query: { n: 0 } });
+    const stop = new AbortController();
+    const seen: string[] = [];
+    const following = (async () => {
+      for await (const { message } of admin.functions.followLogs("talks", { signal: stop.signal })) {
+        seen.push(message);
+        if (seen.length === 3) stop.abort();
+      }
+    })();
+    for (let n = 1; seen.length < 3; n += 1) {
+      await admin.functions.invoke("talks", { query: { n } });
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    await following;
+    assert.deepEqual(seen.slice(0, 3).map((line) => line.slice(0, 5)), ["said ", "said ", "said "]);
+    assert.ok(!seen.includes("said 0"));
+    assert.equal(new Set(seen).size, seen.length);
+    await admin.functions.delete("talks");
+  });
+
   await step("inside a function, with its own key and as the caller", async () => {
     await admin.functions.create({
       name: "inside",

@@ -18,6 +18,7 @@ import {
   type StoredExecution,
   type StoredLogLine,
 } from "../storage/executions.ts";
+import { followLogs } from "./followed_logs.ts";
 import { functionOf } from "./function_routes.ts";
 import { choiceParam, instantParam, integerParam, parseQuery, textParam } from "./query.ts";
 import type { ApiCall, Route } from "./route.ts";
@@ -40,6 +41,7 @@ const logsQuery = z.object({
   level: choiceParam(LOG_LEVELS),
   since: instantParam,
   execution_id: textParam,
+  follow: choiceParam(["true", "false"]),
 });
 const allExecutionsQuery = z.object({
   namespace: textParam,
@@ -54,9 +56,11 @@ export interface ExecutionRouteParts {
   readonly db: Database["db"];
   readonly catalog: Catalog;
   readonly executions: ExecutionLog;
+  /** The server ends: nobody follows any longer. */
+  readonly stopping: AbortSignal;
 }
 
-export function executionRoutes({ db, catalog, executions: log }: ExecutionRouteParts): Route[] {
+export function executionRoutes({ db, catalog, executions: log, stopping }: ExecutionRouteParts): Route[] {
   function functionId(call: ApiCall): string {
     const { namespace, name } = functionOf(call);
     assertMay(call.caller, "functions:read", namespace);
@@ -73,13 +77,26 @@ export function executionRoutes({ db, catalog, executions: log }: ExecutionRoute
   }
 
   async function logsOfFunction(call: ApiCall) {
-    const { limit, level, since, execution_id } = parseQuery(logsQuery, call.query);
+    const { limit, level, since, execution_id, follow } = parseQuery(logsQuery, call.query);
     const filter = {
       functionId: functionId(call),
       ...given({ level, executionId: execution_id }),
       ...sinceOf(since),
       limit,
     };
+    if (follow === "true") {
+      return {
+        status: 200,
+        headers: [["content-type", "text/event-stream"], ["cache-control", "no-store"]] as const,
+        text: followLogs({
+          signal: stopping,
+          async lines(from) {
+            await log.flush();
+            return (await listLogLines(db, { ...filter, since: from, limit: PAGE_MAX_COUNT })).map(logView);
+          },
+        }),
+      };
+    }
     await log.flush();
     return { status: 200, body: (await listLogLines(db, filter)).map(logView) };
   }
@@ -150,7 +167,8 @@ export function executionRoutes({ db, catalog, executions: log }: ExecutionRoute
       {
         method: "GET",
         path: `${base}/logs`,
-        summary: "Lists the log lines of a function, newest first",
+        summary:
+          "Lists the log lines of a function, newest first; with follow=true as server-sent events, as they come",
         access: "functions:read",
         query: logsQuery,
         answer: { status: 200, schema: z.array(logEntrySchema) },

@@ -66,6 +66,6 @@ export interface ApiAnswer {
   readonly status: number;
   readonly body?: unknown;
   /** Instead of a body: what is JSON already, with a type among the headers. */
-  readonly text?: string;
+  readonly text?: string | ReadableStream<Uint8Array>;
   readonly headers?: readonly (readonly [string, string])[];
 }

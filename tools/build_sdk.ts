@@ -4,19 +4,18 @@
  * @module
  */
 import { dirname, join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
 import { isolatedDeclarationSync } from "oxc-transform";
+import { bundle, ROOT } from "./esbuild.ts";
 
-const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const SDK = join(ROOT, "packages/sdk");
 const DIST = join(SDK, "dist");
 const CONTRACT = join(ROOT, "packages/contract");
-const ARCHITECTURES: Readonly<Record<string, string>> = { x86_64: "x64", aarch64: "arm64" };
 
 await Deno.remove(DIST, { recursive: true }).catch(() => {});
 await Deno.mkdir(DIST, { recursive: true });
-await bundle("esm", "index.js");
-await bundle("cjs", "index.cjs");
+for (const [format, name] of [["esm", "index.js"], ["cjs", "index.cjs"]] as const) {
+  await bundle(join(SDK, "mod.ts"), { outfile: join(DIST, name), format, platform: "neutral" });
+}
 await declare({ from: SDK, to: DIST, modules: await modulesOf(SDK), place: "" });
 // Types of the wire are part of it; nothing of the contract is left in the code.
 const wire = ["executions", "function_settings", "functions", "keys", "secrets", "users"];
@@ -32,23 +31,6 @@ await Deno.writeTextFile(
 );
 // A code is a text to whoever reads it.
 await Deno.writeTextFile(join(DIST, "contract/src/errors.d.ts"), "export type ErrorCode = string;\n");
-
-async function bundle(format: "esm" | "cjs", name: string): Promise<void> {
-  const system = `${Deno.build.os}-${ARCHITECTURES[Deno.build.arch] ?? Deno.build.arch}`;
-  const { success, stderr } = await new Deno.Command(join(ROOT, "node_modules/@esbuild", system, "bin/esbuild"), {
-    args: [
-      join(SDK, "mod.ts"),
-      "--bundle",
-      `--format=${format}`,
-      "--platform=neutral",
-      "--target=es2022",
-      "--minify-syntax",
-      "--minify-whitespace",
-      `--outfile=${join(DIST, name)}`,
-    ],
-  }).output();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
-}
 
 /** One declaration for each module. */
 async function declare(

@@ -20,6 +20,8 @@ const SCRIPTS = {
   fmt: [["fmt", "--quiet"]],
   docs: [["run", "-A", "tools/settings_reference.ts"]],
   "build-sdk": [["run", "-A", "tools/build_sdk.ts"]],
+  "build-cli": [["run", "-A", "tools/build_cli.ts"]],
+  cli: [["run", "-A", "packages/cli/mod.ts"]],
   bench: [["run", "-A", "bench/main.ts"]],
 };
 

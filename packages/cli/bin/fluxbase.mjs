@@ -4,9 +4,8 @@ import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-const built = new URL("../dist/cli.js", import.meta.url);
-if (existsSync(built)) {
-  await import(built.href);
+if (!existsSync(new URL("../mod.ts", import.meta.url))) {
+  await import(new URL("../dist/cli.js", import.meta.url).href);
 } else {
   const runner = fileURLToPath(new URL("../../../tools/run.mjs", import.meta.url));
   const { status } = spawnSync(process.execPath, [runner, "cli", ...process.argv.slice(2)], {

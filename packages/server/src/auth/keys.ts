@@ -14,7 +14,7 @@ import type { KeyKind } from "../storage/schema.ts";
 const PREFIXES: Readonly<Record<KeyKind, string>> = { client: "fbk_", service: "fbs_" };
 const RANDOM_BYTES = 32;
 const SHOWN_CHARACTERS = 12;
-const WRITE_USES_MS = 10_000;
+const WRITE_USES_MS = 3_000;
 const KEYS_CHANNEL = "fluxbase_keys";
 
 export function generateKey(kind: KeyKind): string {

@@ -12,11 +12,12 @@ import { deploying } from "./deploying.ts";
 import { many } from "./many.ts";
 import { recycling } from "./recycling.ts";
 import { streaming } from "./streaming.ts";
+import { tables } from "./tables.ts";
 import { print, type Row, type Suite, tableOf } from "./suite.ts";
 import { warm } from "./warm.ts";
 import { hasWrk } from "./wrk.ts";
 
-const SUITES: readonly Suite[] = [warm, callers, cold, memory, streaming, many, deploying, recycling];
+const SUITES: readonly Suite[] = [warm, callers, cold, memory, streaming, many, deploying, tables, recycling];
 const RESULTS = fileURLToPath(new URL("./results.md", import.meta.url));
 
 async function runSuite(suite: Suite): Promise<Row[]> {

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { createClient } from "@fluxbase/sdk";
 import fc from "fast-check";
 import { sql } from "kysely";
-import { eventually, platformTest, type TestPlatform } from "./support/platform.ts";
+import { eventually, platformTest, type TestPlatform, withTestPlatform } from "./support/platform.ts";
 
 const SCHEMA = `
   create table public.teams (id int primary key, name text not null unique);
@@ -430,6 +430,14 @@ platformTest("who sees which rows", async (platform, step) => {
     const response = await fetch(`${platform.url}/rest/v1/notes`);
     assert.equal(response.status, 401);
     await response.body?.cancel();
+  });
+
+  await step("what the owner has taken away stays away when a server starts", async () => {
+    await sql.raw("revoke select on public.closed from service_role").execute(platform.db);
+    await withTestPlatform(async (other) => {
+      const answer = await restOf(other)("GET", "/closed");
+      assert.deepEqual([answer.status, answer.body.code], [403, "42501"]);
+    }, { DATABASE_URL: platform.databaseUrl.reveal() });
   });
 
   await step("keys need the scope, and are who they belong to", async () => {

@@ -95,6 +95,11 @@ async function makeRoles(trx: Db, schemas: readonly string[], passwordOf: Passwo
   await run(`grant connect on database ${id(database)} to ${id(api)}, ${id(functions)}`);
   for (const schema of schemas) {
     const place = id(schema);
+    // Once for each: what the owner has taken away since then stays away.
+    const { rows: [standing] } = await sql<{ isSetUp: boolean }>`
+      select pg_catalog.has_schema_privilege(${functions}, ${schema}, 'create') as "isSetUp"
+    `.execute(trx);
+    if (standing?.isSetUp === true) continue;
     await run(`grant usage on schema ${place} to anon, authenticated, service_role, ${id(functions)}`);
     await run(`grant create on schema ${place} to ${id(functions)}`);
     for (const grantee of ["service_role", id(functions)]) {

@@ -8,6 +8,7 @@ import { FluxbaseError } from "@fluxbase/sdk";
 import { Command, CommanderError, Option } from "commander";
 import { UsageError } from "./src/context.ts";
 import { addFunctions } from "./src/functions.ts";
+import { addInspection } from "./src/inspect.ts";
 import { say } from "./src/output.ts";
 import { addDatabase, addKeys, addLogin, addSettings, addShared } from "./src/settings.ts";
 
@@ -25,6 +26,7 @@ addShared(program);
 addSettings(program);
 addKeys(program);
 addDatabase(program);
+addInspection(program);
 inherit(program);
 
 try {

@@ -8,6 +8,7 @@ import process from "node:process";
 import { createClient, FluxbaseError, type SettingsClient } from "@fluxbase/sdk";
 import type { Command } from "commander";
 import { clientOf, type GlobalOptions, keepProfile, pathOf, placeOf } from "./context.ts";
+import { runSql } from "./sql.ts";
 import { print, printObject, printRows, readSecret, say } from "./output.ts";
 
 const KEY_COLUMNS = ["id", "name", "key_prefix", "scopes", "namespaces", "expires_at", "revoked_at", "last_used_at"];
@@ -150,27 +151,13 @@ export function addShared(program: Command): void {
   );
 }
 
-interface SqlAnswer {
-  readonly command: string;
-  readonly row_count: number;
-  readonly columns: readonly string[];
-  readonly rows: readonly object[];
-}
-
 export function addDatabase(program: Command): void {
   program.command("db").description("the database that functions use").command("query [sql]")
     .description("run SQL; without it, it is read from stdin or --file").option("--file <path>", "a file with SQL")
     .action(async (sql: string | undefined, { file }: { file?: string }, command: Command) => {
       const options = command.optsWithGlobals<GlobalOptions>();
       const text = sql ?? (file === undefined ? await readSecret("SQL: ") : readFileSync(pathOf(file), "utf8"));
-      const { url, key } = placeOf(options);
-      const response = await fetch(`${url.replace(/\/+$/, "")}/api/v1/admin/database/query`, {
-        method: "POST",
-        headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
-        body: JSON.stringify({ sql: text }),
-      });
-      const answer: SqlAnswer & { error?: string; hint?: string | null } = await response.json();
-      if (!response.ok) throw new Error([answer.error, answer.hint].filter((part) => part).join("; "));
+      const answer = await runSql(placeOf(options), text);
       if (answer.columns.length > 0 || options.output === "json") printRows(answer.rows, answer.columns, options);
       say(`${answer.command} ${answer.row_count}`);
     });

@@ -144,6 +144,33 @@ platformTest("the command line", async (platform, step) => {
       assert.match((await good(["shared", "get", "_shared/name.ts"])).out, /export const name/);
       await good(["db", "query", "create table notes (id int, text text); insert into notes values (1, 'a')"]);
       assert.match((await good(["db", "query"], { stdin: "select * from notes" })).out, /^ID +TEXT\n1 +a/);
+      await good([
+        "db",
+        "query",
+        "create type mood as enum ('good', 'bad'); create table days (id int not null, mood mood, tags text[] not null, data jsonb)",
+      ]);
+      assert.equal(
+        (await good(["types"])).out.replace(/^.*\n/, ""),
+        `export interface Tables {
+  days: {
+    id: number;
+    mood: "good" | "bad" | null;
+    tags: string[];
+    data: unknown;
+  };
+  notes: {
+    id: number | null;
+    text: string | null;
+  };
+}
+`,
+      );
+      assert.match(
+        (await good(["doctor"])).out,
+        /ok {3}the database answers\nok {3}the key is accepted\nok {3}tables are served/,
+      );
+      const away = await fluxbase(["doctor", "--url", "http://127.0.0.1:9"]);
+      assert.deepEqual([away.code, /^BAD {2}No server answers/.test(away.out)], [1, true]);
       assert.match((await fluxbase(["db", "query", "selekt"])).err, /^error: syntax error/);
     });
 

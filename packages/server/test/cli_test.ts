@@ -61,7 +61,7 @@ platformTest("the command line", async (platform, step) => {
       assert.equal(packed.code, 0, packed.err);
       const tarball = [...Deno.readDirSync(dir)].find(({ name }) => name.endsWith(".tgz"))?.name ?? "";
       await Deno.writeTextFile(join(dir, "package.json"), `{"private":true}`);
-      const installed = await run("npm", ["install", "--no-audit", "--no-fund", `./${tarball}`]);
+      const installed = await run("npm", ["install", "--offline", "--no-audit", "--no-fund", `./${tarball}`]);
       assert.equal(installed.code, 0, installed.err);
       assert.match((await good(["--version"])).out, /^\d+\.\d+\.\d+/);
     });

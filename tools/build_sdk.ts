@@ -18,7 +18,7 @@ for (const [format, name] of [["esm", "index.js"], ["cjs", "index.cjs"]] as cons
 }
 await declare({ from: SDK, to: DIST, modules: await modulesOf(SDK), place: "" });
 // Types of the wire are part of it; nothing of the contract is left in the code.
-const wire = ["executions", "function_settings", "functions", "keys", "secrets", "users"];
+const wire = ["audit", "executions", "function_settings", "functions", "keys", "secrets", "sql", "users"];
 await declare({
   from: CONTRACT,
   to: join(DIST, "contract"),

@@ -50,3 +50,14 @@ export {
   type SyncAnswer,
   type SyncFailure,
 } from "./src/functions.ts";
+export {
+  DEPTH_MAX,
+  ENDINGS,
+  type FunctionFiles,
+  isFunctionFolder,
+  isNoSource,
+  isSourceFile,
+  isSourceFolder,
+  shapeOf,
+} from "./src/source_files.ts";
+export { type SqlAnswer } from "./src/sql.ts";

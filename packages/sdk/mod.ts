@@ -5,6 +5,7 @@
  */
 export { type ClientConfig, type ClientOptions, type ClientTypes, createClient, FluxbaseClient } from "./src/client.ts";
 export { FluxbaseError } from "./src/errors.ts";
+export { AuditLogClient, DatabaseClient, LimitsClient, type LimitView, type ListAuditLog } from "./src/admin.ts";
 export {
   AdminFunctionsClient,
   type DeployOptions,
@@ -41,6 +42,7 @@ export {
   type WriteOptions,
 } from "./src/query.ts";
 export type {
+  AuditEntry,
   BuildProblem,
   Execution,
   ExecutionStatus,
@@ -54,5 +56,6 @@ export type {
   ReloadAnswer,
   SecretView,
   SharedModule,
+  SqlAnswer,
   SyncAnswer,
 } from "@fluxbase/contract";

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { AuditLogClient, DatabaseClient, LimitsClient } from "./admin.ts";
 import { AuthClient, type SessionStorage } from "./auth.ts";
 import { FluxbaseError } from "./errors.ts";
 import { AdminFunctionsClient, FunctionsClient, type FunctionTypes } from "./functions.ts";
@@ -54,6 +55,9 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
     /** Secrets of the server. */
     readonly settings: SettingsClient;
     readonly serviceKeys: KeysClient;
+    readonly database: DatabaseClient;
+    readonly auditLog: AuditLogClient;
+    readonly limits: LimitsClient;
   };
   readonly #http: Http;
   readonly #schema: string | undefined;
@@ -94,6 +98,9 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
       functions: new AdminFunctionsClient(this.#http),
       settings: new SettingsClient(this.#http, "server"),
       serviceKeys: new KeysClient(this.#http, "service"),
+      database: new DatabaseClient(this.#http),
+      auditLog: new AuditLogClient(this.#http),
+      limits: new LimitsClient(this.#http),
     };
   }
 

@@ -295,6 +295,12 @@ export class AdminFunctionsClient<Types extends FunctionTypes = Record<never, ne
   ): Promise<{ readonly executions: readonly Execution[]; readonly count: number }> {
     return await this.http.request("GET", "/api/v1/admin/functions/executions", { query });
   }
+
+  /** Log lines of one execution, in their order. */
+  async getExecutionLogs(id: string, options: { readonly after_line?: number } = {}): Promise<LogEntry[]> {
+    const path = `/api/v1/admin/functions/executions/${encodeURIComponent(id)}/logs`;
+    return (await this.http.request<{ entries: LogEntry[] }>("GET", path, { query: options })).entries;
+  }
 }
 
 /** An object of nothing but options, and of at least one. */

@@ -3,11 +3,11 @@
  *
  * @module
  */
-import { PlatformError } from "@fluxbase/contract";
+import { PlatformError, type SqlAnswer } from "@fluxbase/contract";
 import { z } from "zod";
 import { type Caller, userOf } from "../auth/caller.ts";
 import { assertMay, isAdmin } from "../auth/permissions.ts";
-import type { SqlConsole, SqlResult } from "../tables/console.ts";
+import type { SqlConsole } from "../tables/console.ts";
 import type { TableCaller } from "../tables/sessions.ts";
 import { TableError } from "../tables/table_error.ts";
 import type { TableRequest, Tables } from "../tables/tables.ts";
@@ -25,7 +25,7 @@ const sqlResultSchema = z.object({
   row_count: z.int(),
   columns: z.array(z.string()),
   rows: z.array(z.record(z.string(), z.unknown())),
-}) satisfies z.ZodType<SqlResult>;
+}) satisfies z.ZodType<SqlAnswer>;
 
 const READS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 const ALL: readonly Verb[] = ["GET", "POST", "PATCH", "DELETE"];

@@ -13,7 +13,7 @@
  * @module
  */
 import { dirname, join } from "node:path";
-import { DEFAULT_NAMESPACE } from "@fluxbase/contract";
+import { DEFAULT_NAMESPACE, ENDINGS, shapeOf } from "@fluxbase/contract";
 import type { Log } from "../core/log.ts";
 import { createTurns } from "../core/turns.ts";
 import type { Deployer, SaveFunction } from "../deploy/deploy.ts";
@@ -22,7 +22,6 @@ import type { Database } from "../storage/db.ts";
 import { findFunction, type FunctionWithVersion } from "../storage/functions.ts";
 import { findModule } from "../storage/shared_modules.ts";
 import { sourcePaths } from "./functions_dir.ts";
-import { ENDINGS, shapeOf } from "./layout.ts";
 
 export interface FunctionsFolder {
   /** Does what saves or deletes a function, and then writes it to the folder, or away from it. */

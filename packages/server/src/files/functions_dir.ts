@@ -8,8 +8,17 @@
  */
 import { join } from "node:path";
 import { parseEnv } from "node:util";
-import { functionNameProblem, modulePathProblem, type SyncFailure } from "@fluxbase/contract";
-import { DEPTH_MAX, ENDINGS, isFunctionFolder, isNoSource, isSourceFile, isSourceFolder } from "./layout.ts";
+import {
+  DEPTH_MAX,
+  ENDINGS,
+  functionNameProblem,
+  isFunctionFolder,
+  isNoSource,
+  isSourceFile,
+  isSourceFolder,
+  modulePathProblem,
+  type SyncFailure,
+} from "@fluxbase/contract";
 
 export interface FunctionOnDisk {
   readonly name: string;

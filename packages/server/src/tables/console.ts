@@ -4,19 +4,11 @@
  *
  * @module
  */
-import { PlatformError } from "@fluxbase/contract";
+import { PlatformError, type SqlAnswer } from "@fluxbase/contract";
 import pg from "pg";
 import type { Secret } from "../core/secret.ts";
 import { asDatabaseError } from "../storage/db.ts";
 import { errorOfStatement } from "./table_error.ts";
-
-export interface SqlResult {
-  /** Such as `SELECT` or `CREATE`. */
-  readonly command: string;
-  readonly row_count: number;
-  readonly columns: readonly string[];
-  readonly rows: readonly Readonly<Record<string, unknown>>[];
-}
 
 export interface SqlConsole {
   /**
@@ -24,7 +16,7 @@ export interface SqlConsole {
    *
    * @throws {TableError} for what the database refuses
    */
-  run(text: string, parameters: readonly unknown[]): Promise<SqlResult>;
+  run(text: string, parameters: readonly unknown[]): Promise<SqlAnswer>;
 }
 
 const CONNECT_MS = 5_000;
@@ -61,7 +53,7 @@ export function createSqlConsole(
   };
 }
 
-function view(result: pg.QueryResult | undefined, maxRowsCount: number): SqlResult {
+function view(result: pg.QueryResult | undefined, maxRowsCount: number): SqlAnswer {
   const { command = "", rowCount = 0, fields = [], rows = [] } = result ?? {};
   if (rows.length > maxRowsCount) {
     throw new PlatformError(

@@ -5,47 +5,51 @@
  */
 import process from "node:process";
 import { FluxbaseError } from "@fluxbase/sdk";
+import completion from "@bomb.sh/tab/commander";
 import { Command, CommanderError, Option } from "commander";
-import { UsageError } from "./src/context.ts";
-import { addFunctions } from "./src/functions.ts";
-import { addInspection } from "./src/inspect.ts";
-import { say } from "./src/output.ts";
-import { addDatabase, addKeys, addLogin, addSettings, addShared } from "./src/settings.ts";
+import { addAudit } from "./src/commands/audit.ts";
+import { addDatabase } from "./src/commands/database.ts";
+import { addDoctor } from "./src/commands/doctor.ts";
+import { addFunctions } from "./src/commands/functions.ts";
+import { addKeys } from "./src/commands/keys.ts";
+import { addLogin } from "./src/commands/login.ts";
+import { addServer } from "./src/commands/server.ts";
+import { addSettings } from "./src/commands/settings.ts";
+import { addShared } from "./src/commands/shared.ts";
+import { addTypes } from "./src/commands/types.ts";
+import { paint, say } from "./src/output.ts";
+import { UsageError } from "./src/place.ts";
+import manifest from "./package.json" with { type: "json" };
 
 const EXIT = { failure: 1, usage: 2 } as const;
 
-const program = new Command("fluxbase").description("The command line of Fluxbase").version("0.1.0")
+const program = new Command("fluxbase").description("The command line of Fluxbase").version(manifest.version)
   .option("--url <url>", "the server; FLUXBASE_URL, else the profile's, else http://localhost:8080")
   .option("--key <key>", "key or token; FLUXBASE_SERVICE_ROLE_KEY or FLUXBASE_CLIENT_KEY, else the profile's")
   .option("--profile <name>", "a profile of `fluxbase login`")
   .addOption(new Option("--output <format>", "how answers are shown").choices(["table", "json"]).default("table"))
   .showSuggestionAfterError().showHelpAfterError("(--help says more)").exitOverride();
+addServer(program);
 addLogin(program);
-addFunctions(program);
+addFunctions(program, manifest.version);
 addShared(program);
 addSettings(program);
 addKeys(program);
 addDatabase(program);
-addInspection(program);
-inherit(program);
+addTypes(program);
+addAudit(program);
+addDoctor(program);
+completion(program);
 
 try {
   await program.parseAsync(process.argv);
 } catch (error) {
   if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : EXIT.usage;
   else {
-    say(`error: ${error instanceof Error ? error.message : error}`);
+    say(`${paint("red", "error:", process.stderr)} ${error instanceof Error ? error.message : error}`);
     if (error instanceof FluxbaseError && error.requestId !== null) {
       say(`code ${error.code}, request ${error.requestId}`);
     }
     process.exitCode = error instanceof UsageError ? EXIT.usage : EXIT.failure;
-  }
-}
-
-/** Commander does not hand its behaviour at errors down by itself. */
-function inherit(command: Command): void {
-  for (const child of command.commands) {
-    child.copyInheritedSettings(command);
-    inherit(child);
   }
 }

@@ -268,7 +268,11 @@ export class FunctionsClient<Types extends FunctionTypes = Record<never, never>>
     return await this.http.request("PUT", `${BASE}/shared/${encodePath(path)}`, { body: change, query: options });
   }
 
-  async deleteSharedModule(path: string, options: { readonly namespace?: string } = {}): Promise<void> {
+  /** With `force` even while functions use it. */
+  async deleteSharedModule(
+    path: string,
+    options: { readonly namespace?: string; readonly force?: boolean } = {},
+  ): Promise<void> {
     await this.http.request("DELETE", `${BASE}/shared/${encodePath(path)}`, { query: options });
   }
 }

@@ -5,7 +5,7 @@
  */
 import { BUNDLE_NAME } from "./bundle.ts";
 
-const HARNESS = /(^|\()(ext:|node:)|\/sandbox_runtime\/[a-z_]+\.ts:\d+:\d+\)?$/;
+const HARNESS = /(^|\()(ext:|node:)|\/sandbox_runtime\/[a-z_]+\.[jt]s:\d+:\d+\)?$/;
 const IN_BUNDLE = new RegExp(`${BUNDLE_NAME}:(\\d+):(\\d+)`);
 const MAP_COMMENT = "\n//# sourceMappingURL=data:application/json;base64,";
 

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { join } from "node:path";
 import { type Environment, readConfig } from "./config/config.ts";
 import { createLog } from "./core/log.ts";
 import { type Platform, startPlatform } from "./platform.ts";
@@ -25,6 +26,7 @@ async function main(env: Environment): Promise<number> {
     Deno.exit(130);
   });
   const platform = await startPlatform(config, log);
+  await using _ = await keepAddress(platform);
   print(welcome(platform));
   const failure = await Promise.race([stopped, platform.failed]);
   print(failure?.message ?? "Stopping: finishing what runs; press Ctrl-C again to stop at once");
@@ -40,6 +42,16 @@ async function readYaml(path: string): Promise<string | undefined> {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw new StartError(`Cannot read ${path}: ${error instanceof Error ? error.message : error}`);
   }
+}
+
+/** For the command line, while the server runs: it speaks with the server of its folder without being told how. */
+async function keepAddress({ url, dataDir, localKeys }: Platform): Promise<AsyncDisposable> {
+  const path = join(dataDir, "server.json");
+  const text = JSON.stringify({ url, service_role_key: localKeys?.serviceRoleKey }, null, 2);
+  await Deno.remove(path).catch(() => {});
+  // Without it the command line asks for an address; the server runs as well.
+  await Deno.writeTextFile(path, `${text}\n`, { mode: 0o600, createNew: true }).catch(() => {});
+  return { [Symbol.asyncDispose]: () => Deno.remove(path).catch(() => {}) };
 }
 
 /** Resolves at the first signal; calls back at the second. */

@@ -26,7 +26,7 @@ import { createPasswords } from "./auth/passwords.ts";
 import { generateKey, hashKey, keyPrefixOf, startKeyStore } from "./auth/keys.ts";
 import { createTokens, type Tokens } from "./auth/tokens.ts";
 import { startBundler } from "./bundler/bundler.ts";
-import { type CatalogChange, startCatalog } from "./catalog/catalog.ts";
+import { type CatalogChange, type LiveFunction, startCatalog } from "./catalog/catalog.ts";
 import type { Config } from "./config/config.ts";
 import { type LocalSecrets, readLocalSecrets } from "./config/local_secrets.ts";
 import { type Clock, systemClock, withDeadline } from "./core/clock.ts";
@@ -38,6 +38,7 @@ import { createDeployer } from "./deploy/deploy.ts";
 import { createRebuilder } from "./deploy/rebuild.ts";
 import { createSharedModules } from "./deploy/shared_modules.ts";
 import { startExecutionLog } from "./executions/execution_log.ts";
+import { shown } from "./executions/shown.ts";
 import { createFunctionsFolder } from "./files/folder.ts";
 import { createLoader, type Loader } from "./files/load.ts";
 import { watchFunctionsDir } from "./files/watch.ts";
@@ -173,9 +174,12 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     nowMs: () => clock.epochMs(),
   });
   const authenticator = createAuthenticator({ tokens, keys, endedSessions, clock });
-  const executions = parts.use(
+  const executionLog = parts.use(
     await startExecutionLog({ db, clock, log, spoolDir: dataDir, node: crypto.randomUUID(), ...config.executions }),
   );
+  const executions = config.development
+    ? shown(executionLog, log, (id) => pathOfFunction(catalog.findById(id)))
+    : executionLog;
 
   const isRoot = Deno.uid() === 0;
   const denoDir = await makeCacheDir(dataDir);
@@ -568,6 +572,10 @@ interface ChangeParts {
 }
 
 /** A version that is not live any more gets no new requests; the one that took its place may be made ready. */
+function pathOfFunction(fn: LiveFunction | undefined): string {
+  return fn === undefined ? "a function that is gone" : `${fn.namespace}/${fn.name}`;
+}
+
 function followChange({ before, after }: CatalogChange, { sandboxes, versions, prewarm }: ChangeParts): void {
   const isServed = before?.liveVersion === after?.liveVersion && after?.enabled === true;
   if (isServed) return;

@@ -95,8 +95,9 @@ async function writeFolder(dir: string, input: BundlingInput, { uid, npmrc }: Bu
   const sdk = usesSdk(input) ? await readSdkSource() : undefined;
   const denoJson = {
     imports: {
-      ...(sdk === undefined ? {} : { [SDK]: `./${SDK_FOLDER}/${sdk.entry}` }),
       ...imports,
+      // Whatever editors are told: here it is the server's own, which fits it.
+      ...(sdk === undefined ? {} : { [SDK]: `./${SDK_FOLDER}/${sdk.entry}` }),
       [`${SHARED_FOLDER}/`]: `./${SHARED_FOLDER}/`,
     },
     nodeModulesDir: "none",

@@ -88,7 +88,8 @@ export const SETTINGS = {
     parser: boolean,
     default: "false",
     example: "true",
-    about: "Development mode: error answers carry the stack of what the function threw.",
+    about:
+      "Development mode: error answers carry the stack of what the function threw, and the server's log shows calls and console lines of functions.",
   }),
   databaseUrl: setting<Secret>({
     env: "DATABASE_URL",

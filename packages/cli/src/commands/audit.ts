@@ -1,0 +1,40 @@
+/**
+ * `fluxbase audit` and `fluxbase limits`: what happened on a server, and what it allows.
+ *
+ * @module
+ */
+import { createClient, type ListAuditLog } from "@fluxbase/sdk";
+import type { Command } from "commander";
+import { withClient, withOptions } from "../action.ts";
+import { printRows } from "../output.ts";
+import { urlOf } from "../place.ts";
+
+const FILTERS: Readonly<Record<string, string>> = {
+  "--actor <id>": "of this user or key",
+  "--action <action>": "such as 'PATCH /functions/{name}'",
+  "--target <target>": "such as default/hello",
+  "--code <code>": "refused with this code",
+  "--since <instant>": "such as 2026-01-31T12:00:00Z",
+  "--until <instant>": "such as 2026-01-31T12:00:00Z",
+  "--before <id>": "before this entry, for the next page",
+};
+
+export function addAudit(program: Command): void {
+  const audit = program.command("audit").description("who changed what, and who was refused; newest first")
+    .option("--limit <count>", "entries", "50");
+  for (const [flags, description] of Object.entries(FILTERS)) audit.option(flags, description);
+  audit.action(withClient<Omit<ListAuditLog, "limit"> & { limit: string }, []>(
+    async ({ admin }, { url: _, key: __, profile: ___, output, limit, ...filter }) => {
+      const entries = await admin.auditLog.list({ ...filter, limit: Number(limit) });
+      const columns = ["id", "timestamp", "actor_kind", "actor_id", "action", "target", "status", "code"];
+      printRows(entries, columns, { output });
+    },
+  ));
+
+  program.command("limits").description("every limit of the server, with its unit and bounds")
+    .action(withOptions(async (options) => {
+      const limits = await createClient(urlOf(options)).admin.limits.list();
+      const rows = Object.entries(limits).map(([name, limit]) => ({ name, ...limit }));
+      printRows(rows, ["name", "value", "min", "max"], options);
+    }));
+}

@@ -1,0 +1,136 @@
+/**
+ * `fluxbase doctor`: what is wrong with this machine or a server, and how to mend it.
+ *
+ * @module
+ */
+import { release } from "node:os";
+import { statfsSync } from "node:fs";
+import process from "node:process";
+import type { Command } from "commander";
+import { withOptions } from "../action.ts";
+import { launcher } from "../launcher.ts";
+import { paint, print, printJson } from "../output.ts";
+import { type GlobalOptions, isLocal, pathOf, type Place, placeOf, urlOf, UsageError } from "../place.ts";
+
+interface Finding {
+  readonly ok: boolean;
+  readonly text: string;
+}
+
+interface Readiness {
+  readonly status: string;
+  readonly database: string;
+  readonly fences: { readonly standing: readonly string[]; readonly missing: readonly string[] };
+}
+
+const NODE_MIN = 20;
+const FREE_MIN_BYTES = 1024 ** 3;
+/** With Landlock. */
+const KERNEL_MIN = [5, 13] as const;
+
+export function addDoctor(program: Command): void {
+  program.command("doctor").description("check this machine and the server: database, sandboxes and their fences, key")
+    .action(withOptions(async (options) => {
+      const machine = isLocal(urlOf(options)) ? await examineMachine() : [];
+      const findings = [...machine, ...await examineServer(options)];
+      if (options.output === "json") printJson(findings);
+      else for (const { ok, text } of findings) print(`${ok ? GOOD() : BAD()} ${text}`);
+      if (findings.some(({ ok }) => !ok)) process.exitCode = 1;
+    }));
+}
+
+const GOOD = () => paint("green", "ok  ", process.stdout);
+const BAD = () => paint("red", "BAD ", process.stdout);
+
+/** What `fluxbase start` needs here. */
+async function examineMachine(): Promise<Finding[]> {
+  const { node } = process.versions;
+  const findings = [
+    finding(Number.parseInt(node) >= NODE_MIN, `Node ${node}`, `is too old: install ${NODE_MIN} or newer`),
+    finding(...await findServer()),
+  ];
+  const [major = 0, minor = 0] = release().split(".").map(Number);
+  if (process.platform === "linux") {
+    const hasLandlock = major > KERNEL_MIN[0] || (major === KERNEL_MIN[0] && minor >= KERNEL_MIN[1]);
+    const remedy = `has no Landlock: sandboxes stand behind one fence less; use ${KERNEL_MIN.join(".")} or newer`;
+    findings.push(finding(hasLandlock, `kernel ${release()}`, remedy));
+  }
+  const { bavail, bsize } = statfsSync(pathOf("."));
+  const free = `${(bavail * bsize / 1024 ** 3).toFixed(1)} GiB are free in this folder`;
+  findings.push(finding(bavail * bsize >= FREE_MIN_BYTES, free, ": make room, the database needs it"));
+  return findings;
+}
+
+async function findServer(): Promise<[boolean, string, string]> {
+  try {
+    const { denoPath } = await launcher();
+    const text = "the server for this system is installed";
+    return denoPath() === undefined
+      ? [false, "the server is installed", "without the Deno of this system: npm install, optional packages included"]
+      : [true, text, ""];
+  } catch (error) {
+    return [false, error instanceof Error ? error.message : String(error), ""];
+  }
+}
+
+function finding(ok: boolean, text: string, remedy: string): Finding {
+  return { ok, text: ok ? text : `${text} ${remedy}`.trimEnd() };
+}
+
+async function examineServer(options: GlobalOptions): Promise<Finding[]> {
+  let place: Place;
+  try {
+    place = placeOf(options);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    return [{ ok: false, text: error.message }];
+  }
+  const url = place.url.replace(/\/+$/, "");
+  const get = (path: string) =>
+    fetch(url + path, place.key === undefined ? {} : { headers: { authorization: `Bearer ${place.key}` } });
+  let ready: Readiness;
+  try {
+    const response = await fetch(`${url}/health/ready`);
+    ready = await response.json();
+  } catch {
+    return [{ ok: false, text: `no server answers at ${url}: start it with "fluxbase start", or set FLUXBASE_URL` }];
+  }
+  const { database, fences } = ready;
+  const functions = await get("/api/v1/functions");
+  await functions.body?.cancel();
+  const tables = await get("/rest/v1/rpc/fluxbase_doctor_looks");
+  await tables.body?.cancel();
+  return [
+    { ok: true, text: `the server answers at ${url}` },
+    {
+      ok: database === "ok",
+      text: database === "ok"
+        ? "the database answers"
+        : "the database does not answer: look at the server's log, and at DATABASE_URL",
+    },
+    {
+      ok: functions.ok,
+      text: functions.ok ? "the key is accepted" : "the key is refused: log in again, or set another",
+    },
+    {
+      ok: tables.status !== 503,
+      text: tables.status === 503
+        ? "tables are switched off: the server may not make roles in its database; give its user CREATEROLE and BYPASSRLS, or make it a superuser"
+        : "tables are served",
+    },
+    ...fences.standing.map((fence) => ({ ok: true, text: `fence ${fence} stands` })),
+    ...fences.missing.map((fence) => ({
+      ok: false,
+      text: `fence ${fence} is missing: ${MENDING[fence] ?? "a newer kernel may have it"}`,
+    })),
+  ];
+}
+
+const MENDING: Readonly<Record<string, string>> = {
+  "uid": "run the server as root, so that each sandbox gets a user of its own",
+  "landlock": "use a kernel of 5.13 or newer with Landlock switched on (lsm=landlock)",
+  "seccomp": "use Linux on x86_64 or aarch64",
+  "rlimits": "use Linux",
+  "no-new-privileges": "use Linux",
+  "dies-with-server": "use Linux",
+};

@@ -1,0 +1,304 @@
+/**
+ * `fluxbase functions …`
+ *
+ * @module
+ */
+import { readFileSync } from "node:fs";
+import { join, relative } from "node:path";
+import process from "node:process";
+import { parseEnv } from "node:util";
+import { type FluxbaseClient, FluxbaseError, type FunctionFields, type LogEntry, type SyncAnswer } from "@fluxbase/sdk";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { withClient, withOptions } from "../action.ts";
+import { print, printJson, printObject, printRows, progress, readSecret, say, warn } from "../output.ts";
+import { type GlobalOptions, pathOf, UsageError } from "../place.ts";
+import { setSharedModule } from "../shared_modules.ts";
+import { readFunction, readFunctions, readSharedModules } from "../source.ts";
+import { writeFunction } from "../template.ts";
+
+interface InNamespace {
+  readonly namespace?: string;
+}
+
+const SUMMARY = ["namespace", "name", "enabled", "version", "live_version", "updated_at"];
+const DETAILS = [
+  "name",
+  "namespace",
+  "description",
+  "enabled",
+  "version",
+  "live_version",
+  "bundle_error",
+  "timeout",
+  "memory",
+  "rate_limit",
+  "updated_at",
+];
+const VERSION = ["version", "is_live", "is_bundled", "bundle_size", "created_at", "created_by"];
+const EXECUTION = ["executed_at", "status", "status_code", "duration_ms", "id", "error"];
+
+type Parse = (text: string) => string | number | boolean;
+
+/** Flags of `functions set`: field of the API, and how its value is read. */
+const SETTINGS: Readonly<Record<string, readonly [string, Parse]>> = {
+  "--description <text>": ["description", String],
+  "--enabled <boolean>": ["enabled", booleanOf],
+  "--timeout <seconds>": ["timeout", numberOf],
+  "--memory <megabytes>": ["memory", numberOf],
+  "--rate-limit <limits>": ["rate_limit", String],
+  "--public <boolean>": ["is_public", booleanOf],
+  "--allow-unauthenticated <boolean>": ["allow_unauthenticated", booleanOf],
+  "--cors-origins <origins>": ["cors_origins", String],
+};
+
+export function addFunctions(program: Command, version: string): void {
+  const functions = program.command("functions").description("functions: deploy, call, look at");
+  /** A command about one namespace. */
+  const command = (usage: string, description: string) =>
+    functions.command(usage).description(description).option("-n, --namespace <name>", "its namespace");
+
+  functions.command("new <name>").description("write a function with its test, and what editors need, to functions/")
+    .option("--folder <path>", "instead of functions/", "functions")
+    .action(withOptions<{ folder: string }, [string]>(({ folder }, name) => {
+      const paths = writeFunction(pathOf(folder), name, version).map((path) => relative(pathOf("."), path));
+      for (const path of paths) say(`Wrote ${path}`);
+      say(`Deploy it with "fluxbase functions deploy ${paths[0]}"; test it with "npx deno test ${paths[1]}"`);
+    }));
+
+  command("list", "list functions").action(withClient<InNamespace, []>(async (client, options) => {
+    printRows(await client.functions.list(options.namespace), SUMMARY, options);
+  }));
+
+  functions.command("namespaces").description("list the namespaces that have functions")
+    .action(withClient<object, []>(async (client, options) => {
+      const names = await client.admin.functions.namespaces();
+      printRows(names.map((namespace) => ({ namespace })), ["namespace"], options);
+    }));
+
+  command("get <name>", "show a function").option("--code", "print its source only")
+    .option("--version <number>", "one of its versions", numberOf)
+    .action(withClient<InNamespace & { code?: boolean; version?: number }, [string]>(
+      async (client, { namespace, code, version, ...options }, name) => {
+        const place = placeIn(name, namespace);
+        const shown = version === undefined
+          ? await client.functions.get(place)
+          : await client.functions.getVersion(place, version);
+        if (code) print(shown.code ?? "");
+        else printObject(shown, version === undefined ? DETAILS : VERSION, options);
+      },
+    ));
+
+  command("deploy <path>", "deploy a file, or a folder with index.ts").option("--name <name>", "instead of its own")
+    .option("--no-strict", "keep what does not build beside the version that works")
+    .action(withClient<InNamespace & { name?: string; strict: boolean }, [string]>(deploy));
+
+  const set = command("set <name>", "change settings of a function")
+    .option("--env-file <path>", "its environment, all of it, from a file of NAME=value lines");
+  for (const [flags, [field, parse]] of Object.entries(SETTINGS)) {
+    set.addOption(new Option(flags, field.replaceAll("_", " ")).argParser(parse));
+  }
+  set.action(withClient<InNamespace & { envFile?: string } & Record<string, unknown>, [string]>(
+    async (client, { namespace, envFile, ...options }, name) => {
+      const change: Record<string, unknown> = {};
+      for (const { attribute, field } of settingsOf(set)) {
+        if (options[attribute] !== undefined) change[field] = options[attribute];
+      }
+      if (envFile !== undefined) change["env"] = parseEnv(readFileSync(pathOf(envFile), "utf8"));
+      if (Object.keys(change).length === 0) throw new UsageError("Nothing to change: --help lists the settings");
+      const fn = await client.functions.update(placeIn(name, namespace), change as FunctionFields);
+      printObject(fn, DETAILS, options);
+    },
+  ));
+
+  command("delete <name>", "delete a function; it can be restored for 30 days")
+    .action(withClient<InNamespace, [string]>(async (client, { namespace }, name) => {
+      await client.functions.delete(placeIn(name, namespace));
+      say(`Deleted ${name}; "fluxbase functions restore ${name}" takes it back within 30 days`);
+    }));
+
+  command("restore <name>", "take a deletion back")
+    .action(withClient<InNamespace, [string]>(async (client, { namespace }, name) => {
+      await client.functions.restore(placeIn(name, namespace));
+      say(`Restored ${name}`);
+    }));
+
+  command("invoke <name>", "call a function; its answer goes to stdout")
+    .option("-d, --data <text>", "body; - reads stdin").option("-X, --method <method>", "method; POST without")
+    .option("--path <path>", "what follows the function's own path")
+    .option("-H, --header <header...>", "such as 'x-name: value'")
+    .action(withClient<InNamespace & Call, [string]>(invoke));
+
+  command("logs <name>", "show log lines").option("-f, --follow", "go on with new lines")
+    .option("--limit <count>", "lines", numberOf, 50).option("--level <level>", "only this level")
+    .action(withClient<InNamespace & LogOptions, [string]>(showLogs));
+
+  command("executions [name]", "show calls of a function, or of all").option("--limit <count>", "calls", numberOf, 20)
+    .option("--logs <id>", "the log lines of one call, by its id")
+    .action(withClient<InNamespace & { limit: number; logs?: string }, [string | undefined]>(
+      async (client, { namespace, limit, logs, ...options }, name) => {
+        const { functions: all } = client.admin;
+        if (logs !== undefined) {
+          for (const entry of await all.getExecutionLogs(logs)) showLine(entry, options);
+        } else if (name !== undefined) {
+          printRows(await client.functions.getExecutions(placeIn(name, namespace), { limit }), EXECUTION, options);
+        } else {
+          const { executions } = await all.listExecutions({ limit, ...(namespace === undefined ? {} : { namespace }) });
+          printRows(executions, ["function_name", ...EXECUTION], options);
+        }
+      },
+    ));
+
+  command("versions <name>", "list versions").action(
+    withClient<InNamespace, [string]>(async (client, { namespace, ...options }, name) => {
+      printRows(await client.functions.getVersions(placeIn(name, namespace)), VERSION, options);
+    }),
+  );
+
+  command("rollback <name> <version>", "make an earlier version live")
+    .action(withClient<InNamespace, [string, string]>(async (client, { namespace }, name, version) => {
+      const fn = await client.functions.rollback(placeIn(name, namespace), numberOf(version));
+      say(`${fn.namespace}/${fn.name} is at version ${fn.live_version}`);
+    }));
+
+  command("sync [folder]", "deploy every function of a folder, and the shared modules beside them")
+    .option("--delete-missing", "delete functions that are not in it").option("--dry-run", "say what would happen")
+    .action(withClient<InNamespace & { deleteMissing?: boolean; dryRun?: boolean }, [string | undefined]>(sync));
+
+  functions.command("reload").description("make the server read its functions folder")
+    .option("--dry-run", "say what would happen")
+    .action(withClient<{ dryRun?: boolean }, []>(async (client, { dryRun = false, ...options }) => {
+      showSync(await progress("Reloading", client.admin.functions.reload({ dry_run: dryRun })), options);
+    }));
+}
+
+interface Call {
+  readonly data?: string;
+  readonly method?: string;
+  readonly path?: string;
+  readonly header?: readonly string[];
+}
+
+interface LogOptions {
+  readonly follow?: boolean;
+  readonly limit: number;
+  readonly level?: LogEntry["level"];
+}
+
+async function deploy(
+  { functions }: FluxbaseClient,
+  { name, namespace, strict, output }: GlobalOptions & InNamespace & { name?: string; strict: boolean },
+  path: string,
+): Promise<void> {
+  const source = readFunction(pathOf(path));
+  const chosen = name ?? source.name;
+  const inNamespace = namespace === undefined ? {} : { namespace };
+  const create = async () => await functions.create({ name: chosen, ...inNamespace, ...source.fields }, { strict });
+  const fn = await progress(
+    `Deploying ${chosen}`,
+    functions.update(placeIn(chosen, namespace), source.fields, { strict }).catch((error) => {
+      if (!(error instanceof FluxbaseError) || error.code !== "FUNCTION_NOT_FOUND") throw error;
+      return create();
+    }),
+  );
+  if (output === "json") printJson(fn);
+  for (const warning of fn.warnings) warn(warning);
+  if (fn.bundle_error !== null) throw new Error(fn.bundle_error);
+  if (output !== "json") say(`Deployed ${fn.namespace}/${fn.name}, version ${fn.version}`);
+}
+
+async function invoke(
+  { functions }: FluxbaseClient,
+  { namespace, data, method, path, header = [] }: GlobalOptions & InNamespace & Call,
+  name: string,
+): Promise<void> {
+  const body = data === "-" ? await readSecret("") : data;
+  const response = await functions.fetch(placeIn(name, namespace), {
+    headers: header.map(headerOf),
+    ...(body === undefined ? {} : { body }),
+    ...(method === undefined ? {} : { method }),
+    ...(path === undefined ? {} : { path }),
+  });
+  // As it comes: an answer may be a stream.
+  for await (const chunk of response.body ?? []) process.stdout.write(chunk);
+  if (process.stdout.isTTY) print("");
+  if (response.status < 400) return;
+  say(`The function answered ${response.status}`);
+  process.exitCode = 1;
+}
+
+async function showLogs(
+  { functions }: FluxbaseClient,
+  { namespace, follow, limit, level, ...options }: GlobalOptions & InNamespace & LogOptions,
+  name: string,
+): Promise<void> {
+  const place = placeIn(name, namespace);
+  const filter = level === undefined ? {} : { level };
+  const entries = await functions.getLogs(place, { limit, ...filter });
+  for (const entry of entries.toReversed()) showLine(entry, options);
+  if (!follow) return;
+  for await (const entry of functions.followLogs(place, filter)) showLine(entry, options);
+}
+
+function showLine(entry: LogEntry, { output }: GlobalOptions): void {
+  if (output === "json") print(JSON.stringify(entry));
+  else print(`${entry.timestamp} ${entry.level.padEnd(5)} ${entry.message}`);
+}
+
+async function sync(
+  client: FluxbaseClient,
+  { namespace, deleteMissing = false, dryRun = false, ...options }:
+    & GlobalOptions
+    & InNamespace
+    & { deleteMissing?: boolean; dryRun?: boolean },
+  folder = "functions",
+): Promise<void> {
+  const dir = pathOf(folder);
+  const functions = readFunctions(dir).map(({ name, fields }) => ({ name, ...fields }));
+  const inNamespace = namespace === undefined ? {} : { namespace };
+  if (!dryRun) {
+    for (const [path, content] of Object.entries(readSharedModules(dir))) {
+      await setSharedModule(client, path, content, inNamespace);
+    }
+  }
+  const answer = await progress(
+    `Deploying ${functions.length} functions from ${join(folder)}`,
+    client.admin.functions.sync({ functions, delete_missing: deleteMissing, dry_run: dryRun, ...inNamespace }),
+  );
+  showSync(answer, options);
+}
+
+function showSync(answer: Pick<SyncAnswer, "message" | "errors">, { output }: GlobalOptions): void {
+  if (output === "json") printJson(answer);
+  else say(answer.message);
+  for (const { name, error } of answer.errors) say(`${name}: ${error}`);
+  if (answer.errors.length > 0) process.exitCode = 1;
+}
+
+function placeIn(name: string, namespace: string | undefined): string {
+  return namespace === undefined ? name : `${namespace}/${name}`;
+}
+
+function headerOf(line: string): [string, string] {
+  const colon = line.indexOf(":");
+  if (colon < 1) throw new UsageError(`"${line}" is no header: use one such as 'x-name: value'`);
+  return [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
+}
+
+/** The name under which Commander keeps each flag of SETTINGS, and the field of the API. */
+function settingsOf(command: Command): { attribute: string; field: string }[] {
+  return Object.entries(SETTINGS).map(([flags, [field]]) => ({
+    attribute: command.options.find((option) => option.flags === flags)?.attributeName() ?? "",
+    field,
+  }));
+}
+
+function numberOf(text: string): number {
+  const number = Number(text);
+  if (text.trim() === "" || !Number.isFinite(number)) throw new InvalidArgumentError("It must be a number.");
+  return number;
+}
+
+function booleanOf(text: string): boolean {
+  if (text !== "true" && text !== "false") throw new InvalidArgumentError("It must be true or false.");
+  return text === "true";
+}

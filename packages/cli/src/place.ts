@@ -1,0 +1,168 @@
+/**
+ * Which server a command speaks with, and as whom: flags, then a profile that is asked for, the environment, the server
+ * that runs in this folder, and the profile that was logged in to last.
+ *
+ * @module
+ */
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import process from "node:process";
+import type { SessionStorage } from "@fluxbase/sdk";
+
+export interface GlobalOptions {
+  readonly url?: string;
+  readonly key?: string;
+  readonly profile?: string;
+  readonly output: "table" | "json";
+}
+
+export interface Place {
+  readonly url: string;
+  readonly key: string | undefined;
+  /** Where the tokens of a profile's user are kept, who signed in with a password. */
+  readonly storage: SessionStorage | null;
+}
+
+interface Profile {
+  readonly url: string;
+  readonly key?: string;
+  /** What the SDK keeps of a session, by its own names. */
+  readonly session?: Readonly<Record<string, string>>;
+}
+
+interface ConfigFile {
+  readonly current?: string;
+  readonly profiles?: Readonly<Record<string, Profile>>;
+}
+
+export const DEFAULT_URL = "http://localhost:8080";
+const KEY_NAMES = ["FLUXBASE_SERVICE_ROLE_KEY", "FLUXBASE_CLIENT_KEY", "FLUXBASE_ANON_KEY"];
+const LOCAL_HOST = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
+
+/** What was typed cannot be done: not the server's fault. */
+export class UsageError extends Error {}
+
+/** @throws {UsageError} when there is nobody to speak as */
+export function placeOf({ url, key, profile }: GlobalOptions): Place {
+  const asked = profile === undefined ? undefined : { name: profile, ...profileOf(profile) };
+  const { current, profiles = {} } = readConfig();
+  const last = current === undefined || profiles[current] === undefined
+    ? []
+    : [{ name: current, ...profiles[current] }];
+  const sources: readonly (Partial<Profile> & { readonly name?: string })[] = asked !== undefined
+    ? [given({ url, key }), asked]
+    : [given({ url, key }), fromEnvironment(), ...localServer(), ...last];
+  const speaker = sources.find((source) => source.key !== undefined || source.session !== undefined);
+  if (speaker === undefined) {
+    throw new UsageError(`No key: set ${KEY_NAMES[0]}, give --key, or run "fluxbase login"`);
+  }
+  return {
+    url: sources.find((source) => source.url !== undefined)?.url ?? DEFAULT_URL,
+    key: speaker.key,
+    storage: speaker.session === undefined ? null : profileStorage(speaker.name ?? ""),
+  };
+}
+
+/** For what needs no key. */
+export function urlOf(options: GlobalOptions): string {
+  if (options.profile !== undefined) return options.url ?? profileOf(options.profile).url;
+  return options.url ?? process.env["FLUXBASE_URL"] ?? localServer()[0]?.url ?? DEFAULT_URL;
+}
+
+export function isLocal(url: string): boolean {
+  return LOCAL_HOST.test(new URL(url).hostname);
+}
+
+function profileOf(name: string): Profile {
+  const known = readConfig().profiles?.[name];
+  if (known === undefined) {
+    throw new UsageError(`There is no profile "${name}": make it with "fluxbase login --profile ${name}"`);
+  }
+  return known;
+}
+
+function fromEnvironment(): Partial<Profile> {
+  return given({
+    url: process.env["FLUXBASE_URL"],
+    key: KEY_NAMES.map((name) => process.env[name]).find((value) => value),
+  });
+}
+
+function given({ url, key }: { url: string | undefined; key: string | undefined }): Partial<Profile> {
+  return { ...(url ? { url } : {}), ...(key ? { key } : {}) };
+}
+
+/**
+ * What a server that runs in this folder, or in one above it, says of itself. A folder may come from anybody: the file
+ * counts only when nobody else could write it, and only for this machine.
+ */
+function localServer(): Profile[] {
+  for (let dir = pathOf("."), before = ""; dir !== before; before = dir, dir = dirname(dir)) {
+    const path = join(dir, ".fluxbase", "server.json");
+    try {
+      const { mode, uid } = statSync(path);
+      if ((mode & 0o077) !== 0 || uid !== process.getuid?.()) continue;
+      const { url, service_role_key: key } = JSON.parse(readFileSync(path, "utf8"));
+      if (isLocal(url)) return [{ url, key }];
+    } catch {
+      // Not here.
+    }
+  }
+  return [];
+}
+
+function configPath(): string {
+  return join(process.env["XDG_CONFIG_HOME"] || join(homedir(), ".config"), "fluxbase", "config.json");
+}
+
+function readConfig(): ConfigFile {
+  const path = configPath();
+  let text;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch {
+    return {};
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new UsageError(`${path} is damaged: mend it, or delete it and log in again`);
+  }
+}
+
+/** Makes it the one that is used without `--profile`. Returns where it is kept. */
+export function keepProfile(name: string, profile: Profile): string {
+  return writeConfig({ current: name, profiles: { ...readConfig().profiles, [name]: profile } });
+}
+
+/** Tokens change while a profile is used. */
+export function profileStorage(name: string): SessionStorage {
+  const change = (key: string, value: string | undefined) => {
+    const config = readConfig();
+    const { url = DEFAULT_URL, session } = config.profiles?.[name] ?? {};
+    const { [key]: _, ...others } = session ?? {};
+    const kept = { url, session: value === undefined ? others : { ...others, [key]: value } };
+    writeConfig({ ...config, profiles: { ...config.profiles, [name]: kept } });
+  };
+  return {
+    getItem: (key) => readConfig().profiles?.[name]?.session?.[key] ?? null,
+    setItem: (key, value) => change(key, value),
+    removeItem: (key) => change(key, undefined),
+  };
+}
+
+/** Readable by its owner only; whole or not at all. */
+function writeConfig(config: ConfigFile): string {
+  const path = configPath();
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const fresh = `${path}.${process.pid}`;
+  writeFileSync(fresh, `${JSON.stringify(config, null, 2)}\n`, { mode: 0o600 });
+  renameSync(fresh, path);
+  return path;
+}
+
+/** From where the command was given. */
+export function pathOf(path: string): string {
+  return resolve(process.env["FLUXBASE_CLI_CWD"] ?? process.cwd(), path);
+}

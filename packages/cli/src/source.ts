@@ -1,0 +1,71 @@
+/**
+ * Functions and shared modules as they lie in folders, read for sending.
+ *
+ * @module
+ */
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { basename, join, relative } from "node:path";
+import { ENDINGS, isFunctionFolder, isNoSource, isSourceFile, isSourceFolder } from "@fluxbase/contract";
+import { UsageError } from "./place.ts";
+
+export interface FunctionSource {
+  readonly name: string;
+  readonly fields: { readonly code?: string; readonly files?: Readonly<Record<string, string>> };
+}
+
+const SHARED = "_shared";
+
+/** A file, or a folder whose entry is `index.ts`. @throws {UsageError} */
+export function readFunction(path: string): FunctionSource {
+  if (!existsSync(path)) throw new UsageError(`${path} is not there`);
+  const name = basename(path).replace(/\.\w+$/, "");
+  if (!statSync(path).isDirectory()) return { name, fields: { code: readFileSync(path, "utf8") } };
+  const files = readFiles(path);
+  if (!hasEntry(path)) throw new UsageError(`${path} has no index.ts`);
+  return { name, fields: { files } };
+}
+
+/** Every function of a folder, by the rules that the server has for its own. @throws {UsageError} */
+export function readFunctions(dir: string): FunctionSource[] {
+  if (!existsSync(dir)) throw new UsageError(`${dir} is not there`);
+  const found = new Map<string, string>();
+  const entries = readdirSync(dir, { withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile() && !isNoSource(entry.name)).map(({ name }) => name);
+  for (const ending of ENDINGS) {
+    for (const file of files) {
+      const name = file.slice(0, -ending.length);
+      if (file.endsWith(ending) && name !== "" && !found.has(name)) found.set(name, join(dir, file));
+    }
+  }
+  for (const { name } of entries.filter((entry) => entry.isDirectory() && isFunctionFolder(entry.name))) {
+    if (!found.has(name) && hasEntry(join(dir, name))) found.set(name, join(dir, name));
+  }
+  return [...found].sort(([a], [b]) => a < b ? -1 : 1).map(([, path]) => readFunction(path));
+}
+
+/** Shared modules beside the functions, by their paths. */
+export function readSharedModules(dir: string): Readonly<Record<string, string>> {
+  const shared = join(dir, SHARED);
+  if (!existsSync(shared)) return {};
+  return Object.fromEntries(Object.entries(readFiles(shared)).map(([path, text]) => [`${SHARED}/${path}`, text]));
+}
+
+function hasEntry(dir: string): boolean {
+  return ENDINGS.some((ending) => existsSync(join(dir, `index${ending}`)));
+}
+
+function readFiles(root: string): Record<string, string> {
+  const files: Record<string, string> = {};
+  const read = (dir: string) => {
+    for (const entry of readdirSync(dir, { withFileTypes: true })) {
+      const path = join(dir, entry.name);
+      if (entry.isDirectory() && isSourceFolder(entry.name)) read(path);
+      if (!entry.isFile() || !isSourceFile(entry.name)) continue;
+      // What is no text travels as base64.
+      const encoding = entry.name.endsWith(".wasm") ? "base64" : "utf8";
+      files[relative(root, path).replaceAll("\\", "/")] = readFileSync(path, encoding);
+    }
+  };
+  read(root);
+  return files;
+}

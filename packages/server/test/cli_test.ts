@@ -6,10 +6,38 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { platformTest } from "./support/platform.ts";
+import { delay } from "../src/core/clock.ts";
+import { platformTest, type TestPlatform } from "./support/platform.ts";
 
-const CLI = fileURLToPath(new URL("../../cli/", import.meta.url));
+const PACKAGES = fileURLToPath(new URL("../../", import.meta.url));
+const FLUXBASE_SETUP_TOKEN = "the setup token of a test";
 const NPM_VARIABLES = /^(PATH|HOME|npm_config_.*|https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS)$/i;
+
+/** A server in between, which remembers what was asked for. */
+function recordingProxy(target: string): AsyncDisposable & { readonly url: string; readonly seen: Set<string> } {
+  const seen = new Set<string>();
+  const server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, (request) => {
+    const { pathname, search } = new URL(request.url);
+    seen.add(`${request.method} ${pathname}`);
+    const { method, headers, body } = request;
+    return fetch(`${target}${pathname}${search}`, { method, headers, body });
+  });
+  return {
+    url: `http://127.0.0.1:${server.addr.port}`,
+    seen,
+    [Symbol.asyncDispose]: () => server.shutdown(),
+  };
+}
+
+/** Routes that are no management of a server, and names of others for the same thing. */
+const NO_COMMAND = [
+  /^\w+ \/(rest|api)\/v1\/(\{table\}|tables\/|rpc\/)/, // Rows: the SDK's, and `db query`.
+  /^PATCH \/api\/v1\/functions/, // As PUT.
+  /^\w+ \/api\/v1\/(auth\/(signup|refresh|user)|dashboard\/|admin\/(login|refresh|logout|me|setup\/status))/,
+  /^GET \/api\/v1\/settings\/secret$/, // As /settings/secrets.
+  /^GET \/api\/v1\/health/, // `doctor` asks for readiness, at the root.
+  /^(GET|PUT|PATCH|DELETE) .*\/invoke$/, // As POST, with --method.
+];
 
 interface Said {
   readonly code: number;
@@ -46,7 +74,8 @@ platformTest("the command line", async (platform, step) => {
     const decoder = new TextDecoder();
     return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
   }
-  const server = { HOME: home, FLUXBASE_URL: platform.url, FLUXBASE_SERVICE_ROLE_KEY: platform.serviceKey };
+  await using proxy = recordingProxy(platform.url);
+  const server = { HOME: home, FLUXBASE_URL: proxy.url, FLUXBASE_SERVICE_ROLE_KEY: platform.serviceKey };
   const fluxbase = (args: readonly string[], options: { stdin?: string; env?: Record<string, string> } = {}) =>
     run("node", ["node_modules/fluxbase/bin/fluxbase.mjs", ...args], { env: server, ...options });
   const good = async (args: readonly string[], options: { stdin?: string; env?: Record<string, string> } = {}) => {
@@ -57,11 +86,15 @@ platformTest("the command line", async (platform, step) => {
 
   try {
     await step("npm packs it, and installs it in an empty folder", async () => {
-      const packed = await run("npm", ["pack", "--silent", "--pack-destination", dir], { cwd: CLI });
-      assert.equal(packed.code, 0, packed.err);
-      const tarball = [...Deno.readDirSync(dir)].find(({ name }) => name.endsWith(".tgz"))?.name ?? "";
+      for (const name of ["cli", "sdk", "server"]) {
+        const cwd = join(PACKAGES, name);
+        const packed = await run("npm", ["pack", "--silent", "--pack-destination", dir], { cwd });
+        assert.equal(packed.code, 0, packed.err);
+      }
+      const tarballs = [...Deno.readDirSync(dir)].map(({ name }) => name).filter((name) => name.endsWith(".tgz"));
       await Deno.writeTextFile(join(dir, "package.json"), `{"private":true}`);
-      const installed = await run("npm", ["install", "--offline", "--no-audit", "--no-fund", `./${tarball}`]);
+      const options = ["--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"];
+      const installed = await run("npm", ["install", ...options, ...tarballs.map((name) => `./${name}`)]);
       assert.equal(installed.code, 0, installed.err);
       assert.match((await good(["--version"])).out, /^\d+\.\d+\.\d+/);
     });
@@ -170,7 +203,7 @@ platformTest("the command line", async (platform, step) => {
         /ok {3}the database answers\nok {3}the key is accepted\nok {3}tables are served/,
       );
       const away = await fluxbase(["doctor", "--url", "http://127.0.0.1:9"]);
-      assert.deepEqual([away.code, /^BAD {2}No server answers/.test(away.out)], [1, true]);
+      assert.deepEqual([away.code, /BAD {2}no server answers/.test(away.out)], [1, true]);
       assert.match((await fluxbase(["db", "query", "selekt"])).err, /^error: syntax error/);
     });
 
@@ -191,7 +224,228 @@ platformTest("the command line", async (platform, step) => {
       await good(["functions", "delete", "hello"]);
       await good(["functions", "restore", "hello"]);
     });
+
+    await step("migrations run once each, in order, whole or not at all", async () => {
+      assert.match((await good(["db", "migrations", "new", "make pets"])).err, /migrations\/\d{14}_make_pets\.sql/);
+      const folder = join(dir, "migrations");
+      for (const { name } of Deno.readDirSync(folder)) await Deno.remove(join(folder, name));
+      await Deno.writeTextFile(join(folder, "1_pets.sql"), "create table pets (name text); -- they are many");
+      await Deno.writeTextFile(
+        join(folder, "2_more.sql"),
+        "insert into pets values ('Rex'); insert into pets values ('Ida')",
+      );
+      await Deno.writeTextFile(join(folder, "3_wrong.sql"), "insert into pets values ('Lost'); select nothing");
+      assert.match((await good(["db", "migrate", "--dry-run"])).err, /Would run 1_pets\.sql\nWould run 2_more\.sql/);
+      const failed = await fluxbase(["db", "migrate"]);
+      assert.equal(failed.code, 1);
+      assert.match(
+        failed.err,
+        /^Ran 1_pets\.sql\nRan 2_more\.sql\nerror: 3_wrong\.sql: column "nothing" does not exist/,
+      );
+      assert.match((await good(["db", "query", "select count(*) from pets"])).out, /\n2\n/);
+      await Deno.writeTextFile(join(folder, "3_wrong.sql"), "insert into pets values ('Found')");
+      const [one, two] = await Promise.all([fluxbase(["db", "migrate"]), fluxbase(["db", "migrate"])]);
+      assert.ok(one.code === 0 || two.code === 0, one.err + two.err);
+      assert.match((await good(["db", "query", "select count(*) from pets"])).out, /\n3\n/);
+      assert.match((await good(["db", "migrate"])).err, /Nothing to do/);
+      const { out } = await good(["db", "migrations", "list", "--output", "json"]);
+      assert.equal(JSON.parse(out).filter(({ applied_at }: { applied_at: unknown }) => applied_at).length, 3);
+      await Deno.writeTextFile(join(folder, "1_pets.sql"), "create table others ()");
+      assert.match((await fluxbase(["db", "migrate"])).err, /1_pets\.sql was changed after it ran/);
+    });
+
+    await step("an admin and a user sign in; their session is kept, refreshed and ended", async () => {
+      const env = { HOME: join(dir, "other-home"), FLUXBASE_URL: proxy.url };
+      const admin = ["--email", "admin@example.com"];
+      await good(["setup", ...admin], { env: { ...env, FLUXBASE_SETUP_TOKEN }, stdin: "a long password" });
+      assert.match((await good(["functions", "list"], { env })).out, /hello/);
+      assert.match(
+        (await fluxbase(["setup", ...admin, "--token", FLUXBASE_SETUP_TOKEN], { env, stdin: "x" })).err,
+        /^error: /,
+      );
+      await good(["login", "--email", "a@example.com", "--profile", "user"], { env, stdin: "a long password" });
+      assert.match((await good(["settings", "secrets", "list", "--user"], { env })).out, /mine/);
+      assert.match((await fluxbase(["audit"], { env })).err, /FORBIDDEN/);
+      assert.match((await good(["functions", "list", "--profile", "default"], { env })).out, /hello/);
+      await good(["logout", "--profile", "user"], { env });
+      assert.equal((await fluxbase(["settings", "secrets", "list", "--user", "--profile", "user"], { env })).code, 1);
+      const wrong = await fluxbase(["login", ...admin], { env, stdin: "wrong password" });
+      assert.deepEqual([wrong.code, /cannot sign in/.test(wrong.err)], [1, true]);
+    });
+
+    await step("completes what is typed, for each shell", async () => {
+      const { out } = await good(["complete", "--", "functions", "ro"]);
+      assert.match(out, /^rollback\t/m);
+      for (const shell of ["bash", "zsh", "fish"]) assert.match((await good(["complete", shell])).out, /fluxbase/);
+      const { code, err } = await run("bash", ["-c", "source /dev/stdin", "bash"], {
+        stdin: (await good(["complete", "bash"])).out,
+      });
+      assert.deepEqual([code, err], [0, ""]);
+    });
+
+    await step("every route that manages a server has its command", async () => {
+      await good(["functions", "set", "hello", "--timeout", "7", "--enabled", "false", "--description", "says hello"]);
+      assert.match((await good(["functions", "get", "hello"])).out, /enabled +false[^]*timeout +7\n/);
+      await good(["functions", "set", "hello", "--enabled", "true"]);
+      assert.match((await good(["functions", "get", "hello", "--at", "1", "--code"])).out, /Hello \$\{name\}/);
+      assert.match((await good(["functions", "namespaces"])).out, /default/);
+      assert.match((await good(["functions", "executions"])).out, /FUNCTION_NAME[^]*hello/);
+      const calls = JSON.parse((await good(["functions", "executions", "hello", "--output", "json"])).out);
+      await good(["functions", "executions", "--logs", calls[0].id]);
+      await fluxbase(["functions", "reload", "--dry-run"]);
+      assert.match((await good(["limits"])).out, /wallMs +30000/);
+      assert.match((await good(["audit", "--target", "default/hello"])).out, /PUT \/functions\/\{name\}/);
+      for (const kind of [[], ["--service"]]) {
+        const make = ["keys", "create", "temporary", "--output", "json", ...kind];
+        const { id, key } = JSON.parse((await good(make)).out);
+        assert.match((await good(["keys", "get", id, ...kind])).out, /name +temporary/);
+        const change = ["keys", "update", id, "--name", "renamed", "--rate-limit", "77", ...kind];
+        assert.match((await good(change)).out, /name +renamed[^]*rate_limit_per_minute +77/);
+        assert.notEqual((await good(["keys", "rotate", id, ...kind])).out.trim(), key);
+        await good(["keys", "list", ...kind]);
+        await good(["keys", "revoke", id, ...kind]);
+        await good(["keys", "delete", id, ...kind]);
+      }
+      const user = ["--user", "--key", (await signIn(platform)).access_token];
+      for (const whose of [[], user]) {
+        await good(["settings", "secrets", "set", "passing", ...whose], { stdin: "first" });
+        await good(["settings", "secrets", "set", "passing", "--description", "again", ...whose], { stdin: "second" });
+        assert.match((await good(["settings", "secrets", "get", "passing", ...whose])).out, /description +again/);
+        await good(["settings", "secrets", "list", ...whose]);
+        await good(["settings", "secrets", "delete", "passing", ...whose]);
+      }
+      await good(["shared", "list"]);
+      await good(["shared", "set", "_shared/name.ts", "name.ts"]);
+      await good(["shared", "delete", "_shared/name.ts"]);
+
+      const { body } = await platform.api("GET", "/openapi.json");
+      const routes = Object.entries<object>(body.paths)
+        .flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`))
+        // A namespace is an option.
+        .filter((route) => !route.includes("/functions/{namespace}/"));
+      const wanted = routes.filter((route) => !NO_COMMAND.some((pattern) => pattern.test(route)));
+      assert.ok(wanted.length > 40, `${wanted.length} routes`);
+      const seen = [...proxy.seen];
+      const missing = wanted.filter((route) => {
+        const pattern = new RegExp(
+          `^${route.replaceAll("*", "").replaceAll(/\{path\}/g, ".+").replaceAll(/\{\w+\}/g, "[^/]+")}$`,
+        );
+        return !seen.some((request) => pattern.test(request));
+      });
+      assert.deepEqual(missing, []);
+    });
+
+    await step("a whole server, and all work on it, without any address or key", async () => {
+      const cwd = join(dir, "project");
+      await Deno.mkdir(cwd);
+      const env = { HOME: cwd, FLUXBASE_SERVER_ADDRESS: "127.0.0.1:0" };
+      const command = join(dir, "node_modules/fluxbase/bin/fluxbase.mjs");
+      const here = async (...args: string[]) => {
+        const said = await run("node", [command, ...args], { cwd, env });
+        assert.equal(said.code, 0, `${args.join(" ")}: ${said.out}${said.err}`);
+        return said;
+      };
+      {
+        await using _ = await startProgram(command, "start", { cwd, env });
+        await here("functions", "new", "hello");
+        await here("functions", "deploy", "functions/hello.ts");
+        assert.equal((await here("functions", "invoke", "hello")).out, `{"message":"Hello World!"}`);
+        const code = `export default () => { console.log("second"); return 2; };`;
+        await Deno.writeTextFile(join(cwd, "functions/hello.ts"), code);
+        await here("functions", "deploy", "functions/hello.ts");
+        await using tail = await startProgram(command, "functions logs hello --follow", { cwd, env });
+        assert.equal((await here("functions", "invoke", "hello")).out, "2");
+        await tail.says(/ second\n/);
+        await here("functions", "rollback", "hello", "1");
+        assert.match((await here("functions", "invoke", "hello")).out, /Hello World/);
+        assert.doesNotMatch((await here("doctor", "--output", "json")).out, /"ok": false/);
+        assert.match((await here("functions", "get", "hello")).out, /live_version +1\n/);
+      }
+      assert.match((await run("node", [command, "functions", "list"], { cwd, env })).err, /No key/);
+
+      await using dev = await startProgram(command, "dev", { cwd, env });
+      await Deno.writeTextFile(
+        join(cwd, "functions/saved.ts"),
+        `export default () => { console.log("it ran"); return "saved"; };`,
+      );
+      await dev.says(/saved/);
+      assert.equal((await here("functions", "invoke", "saved")).out, `"saved"`);
+      await dev.says(/default\/saved: it ran\n/);
+    });
+
+    await step("what `functions new` writes is what Deno and editors want", async () => {
+      const cwd = join(dir, "project");
+      const guideStyle =
+        "async function handler(req) { const { a } = JSON.parse(req.body || '{}'); secrets.get('b'); return { status: 200, body: a }; }";
+      await Deno.writeTextFile(join(cwd, "functions/my-function.ts"), guideStyle);
+      await Deno.remove(join(cwd, "functions/hello.ts"));
+      await Deno.remove(join(cwd, "functions/hello_test.ts"));
+      await run("node", [join(dir, "node_modules/fluxbase/bin/fluxbase.mjs"), "functions", "new", "hello"], { cwd });
+      for (
+        const args of [
+          ["check", "functions/my-function.ts", "functions/hello.ts", "functions/hello_test.ts"],
+          ["test", "functions"],
+          ["run", "--allow-net", "--allow-env", "--check", "functions/my-function.ts"],
+        ]
+      ) {
+        const { code, out, err } = await run(Deno.execPath(), args, { cwd });
+        assert.equal(code, 0, `deno ${args.join(" ")}: ${out}${err}`);
+      }
+    });
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
-});
+}, { FLUXBASE_SECURITY_SETUP_TOKEN: FLUXBASE_SETUP_TOKEN });
+
+async function signIn(platform: TestPlatform): Promise<{ access_token: string }> {
+  const credentials = { email: "a@example.com", password: "a long password" };
+  return (await platform.api("POST", "/auth/signin", credentials)).body;
+}
+
+interface Program extends AsyncDisposable {
+  /** Resolves when its output has it. */
+  says(pattern: RegExp): Promise<void>;
+}
+
+const SAYS_WITHIN_MS = 60_000;
+
+/** Resolves when it has said something; a server, when it is ready. Ended as Ctrl-C would. */
+async function startProgram(
+  command: string,
+  args: string,
+  { cwd, env }: { readonly cwd: string; readonly env: Readonly<Record<string, string>> },
+): Promise<Program> {
+  const inherited = Object.fromEntries(
+    Object.entries(Deno.env.toObject()).filter(([name]) => NPM_VARIABLES.test(name)),
+  );
+  const isServer = args === "start" || args === "dev";
+  const child = new Deno.Command("node", {
+    args: [command, ...args.split(" ")],
+    cwd,
+    clearEnv: true,
+    env: { ...inherited, ...env },
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  let text = "";
+  const reading = [child.stdout, child.stderr].map(async (stream) => {
+    for await (const chunk of stream) text += new TextDecoder().decode(chunk);
+  });
+  const says = async (pattern: RegExp) => {
+    const deadline = Date.now() + SAYS_WITHIN_MS;
+    while (!pattern.test(text)) {
+      assert.ok(Date.now() < deadline, `${args} did not say ${pattern}: ${text}`);
+      await delay(50);
+    }
+  };
+  if (isServer) await says(/is ready at/);
+  return {
+    says,
+    async [Symbol.asyncDispose]() {
+      child.kill("SIGINT");
+      const { code } = await child.status;
+      await Promise.all(reading);
+      if (isServer) assert.equal(code, 0, text);
+    },
+  };
+}

@@ -76,15 +76,15 @@ export function addFunctions(program: Command, version: string): void {
     }));
 
   command("get <name>", "show a function").option("--code", "print its source only")
-    .option("--version <number>", "one of its versions", numberOf)
-    .action(withClient<InNamespace & { code?: boolean; version?: number }, [string]>(
-      async (client, { namespace, code, version, ...options }, name) => {
+    .option("--at <version>", "as it was in a version", numberOf)
+    .action(withClient<InNamespace & { code?: boolean; at?: number }, [string]>(
+      async (client, { namespace, code, at, ...options }, name) => {
         const place = placeIn(name, namespace);
-        const shown = version === undefined
+        const shown = at === undefined
           ? await client.functions.get(place)
-          : await client.functions.getVersion(place, version);
+          : await client.functions.getVersion(place, at);
         if (code) print(shown.code ?? "");
-        else printObject(shown, version === undefined ? DETAILS : VERSION, options);
+        else printObject(shown, at === undefined ? DETAILS : VERSION, options);
       },
     ));
 
@@ -236,7 +236,12 @@ async function showLogs(
   const entries = await functions.getLogs(place, { limit, ...filter });
   for (const entry of entries.toReversed()) showLine(entry, options);
   if (!follow) return;
-  for await (const entry of functions.followLogs(place, filter)) showLine(entry, options);
+  // From the last line on, so that none is missed that is written meanwhile.
+  const shown = new Set(entries.map(({ id }) => id));
+  const since = entries[0]?.timestamp ?? new Date(0).toISOString();
+  for await (const entry of functions.followLogs(place, { ...filter, since })) {
+    if (!shown.has(entry.id)) showLine(entry, options);
+  }
 }
 
 function showLine(entry: LogEntry, { output }: GlobalOptions): void {

@@ -90,6 +90,7 @@ export function executionRoutes({ db, catalog, executions: log, stopping }: Exec
         headers: [["content-type", "text/event-stream"], ["cache-control", "no-store"]] as const,
         text: followLogs({
           signal: stopping,
+          sinceMs: since === undefined ? Date.now() : Date.parse(since),
           async lines(from) {
             await log.flush();
             return (await listLogLines(db, { ...filter, since: from, limit: PAGE_MAX_COUNT })).map(logView);

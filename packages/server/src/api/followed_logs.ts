@@ -12,6 +12,8 @@ import { delay } from "../core/clock.ts";
 export interface FollowOptions {
   /** Lines since then, in any order; those of before may come again. */
   lines(since: Date): Promise<readonly LogEntry[]>;
+  /** Lines of before are not wanted. */
+  readonly sinceMs: number;
   readonly signal: AbortSignal;
 }
 
@@ -25,24 +27,25 @@ const encoder = new TextEncoder();
 let followerCount = 0;
 
 /** @throws {PlatformError} RATE_LIMITED */
-export function followLogs({ lines, signal }: FollowOptions): ReadableStream<Uint8Array> {
+export function followLogs({ lines, sinceMs, signal }: FollowOptions): ReadableStream<Uint8Array> {
   if (followerCount >= FOLLOWERS_MAX_COUNT) {
     throw new PlatformError("RATE_LIMITED", `Cannot follow: ${FOLLOWERS_MAX_COUNT} clients of this server follow logs`);
   }
   followerCount += 1;
   const left = new AbortController();
   const stopped = AbortSignal.any([signal, left.signal]);
-  const startMs = Date.now();
   /** Ids of lines that were sent, and when. */
   const sent = new Map<string, number>();
 
   async function follow(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
-    let pingedMs = startMs;
+    let pingedMs = Date.now();
+    let fromMs = sinceMs;
     controller.enqueue(encoder.encode(": following\n\n"));
     while (!stopped.aborted) {
       const nowMs = Date.now();
-      const found = await lines(new Date(Math.max(startMs, nowMs - LATE_MS)));
-      const fresh = found.filter(({ id, timestamp }) => !sent.has(id) && Date.parse(timestamp) >= startMs)
+      const found = await lines(new Date(fromMs));
+      fromMs = Math.max(sinceMs, nowMs - LATE_MS);
+      const fresh = found.filter(({ id, timestamp }) => !sent.has(id) && Date.parse(timestamp) >= sinceMs)
         .sort((a, b) => a.timestamp < b.timestamp ? -1 : a.timestamp > b.timestamp ? 1 : a.line_number - b.line_number);
       for (const entry of fresh) {
         sent.set(entry.id, nowMs);

@@ -7,14 +7,17 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const SDK = "@fluxbase/sdk";
 const ARCHITECTURES: Readonly<Record<string, string>> = { x86_64: "x64", aarch64: "arm64" };
 
 export async function bundle(
   entry: string,
-  { outfile, format, platform }: {
+  { outfile, format, platform, sdk = "source" }: {
     readonly outfile: string;
     readonly format: "esm" | "cjs";
-    readonly platform: "neutral" | "node";
+    readonly platform: "neutral" | "node" | "browser";
+    /** Where the SDK comes from: an installed one is left to Node, and looked for beside the entry for browsers. */
+    readonly sdk?: "source" | "installed";
   },
 ): Promise<void> {
   const system = `${Deno.build.os}-${ARCHITECTURES[Deno.build.arch] ?? Deno.build.arch}`;
@@ -27,7 +30,8 @@ export async function bundle(
       "--target=es2022",
       "--minify-syntax",
       "--minify-whitespace",
-      `--alias:@fluxbase/sdk=${join(ROOT, "packages/sdk/mod.ts")}`,
+      ...(sdk === "source" ? [`--alias:${SDK}=${join(ROOT, "packages/sdk/mod.ts")}`] : []),
+      ...(sdk === "installed" && platform !== "browser" ? [`--external:${SDK}`] : []),
       // What is written for `require` finds it in a module, too.
       ...(platform === "node" && format === "esm"
         ? ['--banner:js=import{createRequire}from"node:module";const require=createRequire(import.meta.url);']

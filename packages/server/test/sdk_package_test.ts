@@ -6,9 +6,15 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { bundle } from "../../../tools/esbuild.ts";
+import { withDeadline } from "../src/core/clock.ts";
+import { findBrowser, openPage } from "./support/browser.ts";
+import { type GuidePlace, guideSteps } from "./support/guide_sdk.ts";
 import { platformTest } from "./support/platform.ts";
 
 const SDK = fileURLToPath(new URL("../../sdk/", import.meta.url));
+const GUIDE = fileURLToPath(new URL("./support/guide_sdk.ts", import.meta.url));
+const PAGE_MS = 60_000;
 const SIZE_MAX_BYTES = 15 * 1024;
 
 const USE = `
@@ -50,6 +56,8 @@ async function run(
 
 platformTest("the SDK as a package", async (platform, step) => {
   const dir = await Deno.makeTempDir({ prefix: "fluxbase-sdk-" });
+  const { url, serviceKey, anonKey } = platform;
+  const place = { url, serviceKey, anonKey, clientKey: await platform.mintKey(["functions:*"]) };
   const env = { URL: platform.url, FLUXBASE_CLIENT_KEY: await platform.mintKey(["functions:*"]) };
   try {
     await step("npm packs it, and installs it in an empty project", async () => {
@@ -84,6 +92,29 @@ platformTest("the SDK as a package", async (platform, step) => {
       }
     });
 
+    await step("the guide's blocks, in Node", async () => {
+      await bundle(GUIDE, { outfile: join(dir, "guide.mjs"), format: "esm", platform: "neutral", sdk: "installed" });
+      const code =
+        `import { runGuide } from "./guide.mjs"; console.log(await runGuide(JSON.parse(process.env.PLACE)));`;
+      await Deno.writeTextFile(join(dir, "run.mjs"), code);
+      const said = JSON.parse(await run("node", ["run.mjs"], dir, { PLACE: JSON.stringify(place) }));
+      assert.deepEqual([said.error, said.passed.length], [undefined, guideSteps(place).length]);
+    });
+
+    const browser = await findBrowser();
+    if (browser !== undefined) {
+      await step("the guide's blocks, in a browser, on a page of another origin", async () => {
+        await bundle(join(dir, "guide.mjs"), {
+          outfile: join(dir, "page.js"),
+          format: "esm",
+          platform: "browser",
+          sdk: "installed",
+        });
+        const said = await inBrowser(browser, await Deno.readTextFile(join(dir, "page.js")), place);
+        assert.deepEqual([said.error, said.passed.length], [undefined, guideSteps(place).length]);
+      });
+    }
+
     await step("its types hold what they promise", async () => {
       await Deno.writeTextFile(join(dir, "typed.ts"), TYPED);
       await run(Deno.execPath(), ["check", "--node-modules-dir=manual", "typed.ts"], dir);
@@ -92,3 +123,25 @@ platformTest("the SDK as a package", async (platform, step) => {
     await Deno.remove(dir, { recursive: true });
   }
 });
+
+/** The page sends what came of it to where it was loaded from. */
+async function inBrowser(
+  browser: string,
+  code: string,
+  place: GuidePlace,
+): Promise<{ passed: string[]; error?: string }> {
+  const html = `<!doctype html><script type="module">
+    import { runGuide } from "/page.js";
+    await fetch("/said", { method: "POST", body: await runGuide(${JSON.stringify(place)}) });
+  </script>`;
+  const { promise: said, resolve } = Promise.withResolvers<string>();
+  await using server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen: () => {} }, async (request) => {
+    const { pathname } = new URL(request.url);
+    if (pathname === "/said") resolve(await request.text());
+    return pathname === "/page.js"
+      ? new Response(code, { headers: { "content-type": "text/javascript" } })
+      : new Response(html, { headers: { "content-type": "text/html" } });
+  });
+  await using _ = await openPage(browser, `http://127.0.0.1:${server.addr.port}/`);
+  return JSON.parse(await withDeadline(said, PAGE_MS, () => new Error("The page said nothing")));
+}

@@ -20,6 +20,7 @@ import pg from "pg";
 import type { Log } from "../core/log.ts";
 import type { Secret } from "../core/secret.ts";
 import { asDatabaseError } from "../storage/db.ts";
+import { type BatchStatement, runBatch, type TextRow } from "./batch.ts";
 import { errorOfStatement } from "./table_error.ts";
 
 export interface TableCaller {
@@ -37,9 +38,6 @@ export interface SessionRequest {
   readonly isReadOnly: boolean;
 }
 
-// deno-lint-ignore no-explicit-any -- rows of statements that are made of what callers ask for
-type Row = Record<string, any>;
-
 export interface TableSessions {
   /**
    * The first row of each statement. `mayKeep` looks at them before the transaction ends; what it throws undoes it.
@@ -49,8 +47,8 @@ export interface TableSessions {
   run(
     request: SessionRequest,
     statements: readonly RawBuilder<unknown>[],
-    mayKeep?: (rows: readonly Row[]) => void,
-  ): Promise<readonly Row[]>;
+    mayKeep?: (rows: readonly TextRow[]) => void,
+  ): Promise<readonly TextRow[]>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -90,7 +88,6 @@ export function startTableSessions(
     idle_in_transaction_session_timeout: statementMs,
     application_name: "fluxbase-tables",
     keepAlive: true,
-    pipeline: true,
   });
   pool.on("error", (error) => log.warn("A database connection for tables broke", { reason: error.message }));
   const names = new Map<string, string>();
@@ -102,6 +99,11 @@ export function startTableSessions(
     return name;
   }
 
+  function prepare(statement: RawBuilder<unknown>): BatchStatement {
+    const { sql: text, parameters } = compile(statement);
+    return { text, name: nameOf(text), values: parameters };
+  }
+
   return {
     async run(request, statements, mayKeep) {
       const client = await pool.connect().catch((error) => {
@@ -109,28 +111,19 @@ export function startTableSessions(
       });
       let isBroken = false;
       try {
-        const begun = client.query(beginning(request));
-        const answers = statements.map((statement) => {
-          const { sql: text, parameters } = compile(statement);
-          const name = nameOf(text);
-          return client.query({ text, values: [...parameters], ...(name === undefined ? {} : { name }) });
-        });
-        const ended = mayKeep === undefined ? client.query("commit") : undefined;
-        const settled = await Promise.allSettled([begun, ...answers, ...(ended === undefined ? [] : [ended])]);
-        const failed = settled.find((one) => one.status === "rejected");
-        if (failed !== undefined) throw failed.reason;
-        const rows = settled.slice(1, 1 + statements.length).map((one): Row =>
-          one.status === "fulfilled" && one.value !== undefined ? firstRow(one.value) : {}
-        );
-        if (mayKeep !== undefined) {
-          mayKeep(rows);
-          await client.query("commit");
-        }
+        const batch = [beginning(request), ...statements.map(prepare)];
+        if (mayKeep === undefined) return (await runBatch(client, batch)).slice(1);
+        await client.query("begin");
+        const rows = (await runBatch(client, batch)).slice(1);
+        mayKeep(rows);
+        await client.query("commit");
         return rows;
       } catch (error) {
-        await client.query("rollback").catch(() => {
-          isBroken = true;
-        });
+        if (mayKeep !== undefined) {
+          await client.query("rollback").catch(() => {
+            isBroken = true;
+          });
+        }
         throw errorOfStatement(error, request.caller.role) ?? asDatabaseError(error);
       } finally {
         client.release(isBroken);
@@ -140,25 +133,20 @@ export function startTableSessions(
   };
 }
 
-function firstRow(result: unknown): Row {
-  const rows = typeof result === "object" && result !== null ? Reflect.get(result, "rows") : undefined;
-  return Array.isArray(rows) ? rows[0] ?? {} : {};
-}
+/** What holds for one transaction. Every value is a parameter. */
+const BEGINNING = `select ${
+  ["role", "request.jwt.claims", "request.method", "request.path", "search_path", "transaction_read_only"]
+    .map((name, index) => `pg_catalog.set_config('${name}', $${index + 1}, true)`).join(", ")
+}`;
 
-/** One text of constants: quoted by the driver, so that nothing in a claim ends its quotes. */
-function beginning({ caller, method, path, schemas, isReadOnly }: SessionRequest): string {
-  const settings: Readonly<Record<string, string>> = {
-    "role": caller.role,
-    "request.jwt.claims": JSON.stringify(caller.claims),
-    "request.method": method,
-    "request.path": path,
-    "search_path": schemas.map((schema) => pg.escapeIdentifier(schema)).join(", "),
+function beginning({ caller, method, path, schemas, isReadOnly }: SessionRequest): BatchStatement {
+  const claims = JSON.stringify(caller.claims);
+  const searchPath = schemas.map((schema) => pg.escapeIdentifier(schema)).join(", ");
+  return {
+    text: BEGINNING,
+    name: "fluxbase_begin",
+    values: [caller.role, claims, method, path, searchPath, isReadOnly ? "on" : "off"].map(plain),
   };
-  const list = Object.entries(settings)
-    .map(([name, value]) =>
-      `pg_catalog.set_config(${pg.escapeLiteral(name)}, ${pg.escapeLiteral(plain(value))}, true)`
-    );
-  return `begin${isReadOnly ? " read only" : ""}; select ${list.join(", ")}`;
 }
 
 /** Without what no text of Postgres can hold. */

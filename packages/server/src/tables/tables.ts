@@ -9,6 +9,7 @@
 import { sql } from "kysely";
 import type { SqlFunctionRow } from "../storage/user_schema.ts";
 import { type CountKind, parseTableQuery, type TableQuery } from "./grammar.ts";
+import type { TextRow } from "./batch.ts";
 import type { Relation, SchemaCache, UserSchema } from "./schema_cache.ts";
 import type { SessionRequest, TableCaller, TableSessions } from "./sessions.ts";
 import {
@@ -103,9 +104,9 @@ export function createTables({ cache, sessions, schemas, maxRowsCount }: TablesP
     const statements = [readStatement(relation, query, { ...page, countsAll })];
     const guesses = preferences.count === "planned" || preferences.count === "estimated";
     if (guesses) statements.push(sql`explain (format json) ${filteredRows(relation, query)}`);
-    const [row = {}, plan] = await sessions.run(sessionOf(request, true), statements);
+    const [row = [], plan] = await sessions.run(sessionOf(request, true), statements);
     const found = foundIn(row);
-    const planned = guesses ? Number(plan?.["QUERY PLAN"]?.[0]?.Plan?.["Plan Rows"] ?? 0) : null;
+    const planned = guesses ? plannedRows(plan?.[0] ?? "[]") : null;
     const isAll = page.offset === 0 && found.page < page.limit;
     const total = planned !== null && preferences.count === "estimated" && isAll ? found.page : planned ?? found.total;
     if (request.isSingle || wantsObject(request)) return single(found);
@@ -129,7 +130,7 @@ export function createTables({ cache, sessions, schemas, maxRowsCount }: TablesP
       sessionOf(request, false),
       [statement],
       isObject || preferences.rollsBack
-        ? ([row = {}]) => {
+        ? ([row = []]) => {
           if (isObject) single(foundIn(row));
           if (preferences.rollsBack) throw new RolledBack(row);
         }
@@ -138,7 +139,7 @@ export function createTables({ cache, sessions, schemas, maxRowsCount }: TablesP
       if (error instanceof RolledBack) return [error.row];
       throw error;
     });
-    const found = foundIn(rows[0] ?? {});
+    const found = foundIn(rows[0] ?? []);
     const created = request.method === "POST";
     const headers: [string, string][] = [[
       "content-range",
@@ -196,7 +197,7 @@ export function createTables({ cache, sessions, schemas, maxRowsCount }: TablesP
         : (await cache.current()).relation(relationSchema, relationName);
       const payload = isGet || request.body === "" ? JSON.stringify(args) : request.body;
       const statement = callStatement(fn, relation, query, { ...page, countsAll: false, args, payload });
-      const [row = {}] = await sessions.run(sessionOf(request, isGet), [statement]);
+      const [row = []] = await sessions.run(sessionOf(request, isGet), [statement]);
       const found = foundIn(row);
       if (fn.returns === "void") return { status: 204, headers: [], text: null };
       if (wantsObject(request) && fn.returnsSet) return single(found);
@@ -214,8 +215,8 @@ const STALE = /^(42703|42P01|PGRST200)$/;
 
 /** Carries what was changed out of a transaction that is undone because the caller wants that. */
 class RolledBack extends Error {
-  readonly row: Readonly<Record<string, unknown>>;
-  constructor(row: Readonly<Record<string, unknown>>) {
+  readonly row: TextRow;
+  constructor(row: TextRow) {
     super("rolled back");
     this.row = row;
   }
@@ -246,13 +247,15 @@ function changeOf(
   return { statement, isOne: false };
 }
 
-function foundIn(row: Readonly<Record<string, unknown>>): Found {
-  const { body, page, total } = row;
-  return {
-    body: typeof body === "string" ? body : "null",
-    page: Number(page ?? 0),
-    total: total === null || total === undefined ? null : Number(total),
-  };
+/** Every statement answers with `body`, `page` and `total`, in this order. */
+function foundIn([body, page, total]: TextRow): Found {
+  return { body: body ?? "null", page: Number(page ?? 0), total: total === null ? null : Number(total ?? 0) };
+}
+
+/** In the answer of EXPLAIN. */
+function plannedRows(json: string): number {
+  const [{ Plan } = {}]: { Plan?: { "Plan Rows"?: number } }[] = JSON.parse(json);
+  return Plan?.["Plan Rows"] ?? 0;
 }
 
 /** The list without its brackets, when there is exactly one row in it. */

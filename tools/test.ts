@@ -64,6 +64,7 @@ async function runTests(files: readonly string[]): Promise<Count> {
     return await runFiles(files.length > 0 ? files : await testFiles("packages"), {
       FLUXBASE_TEST_DATABASE_URL: server,
       FLUXBASE_TEST_DATABASE_DIR: postgres.dir,
+      FLUXBASE_TEST_DATABASE_LOG: postgres.logFile,
     });
   } finally {
     await Deno.remove(dataDir, { recursive: true }).catch(() => {});

@@ -9,7 +9,7 @@ import { type RawBuilder, sql } from "kysely";
 import type { ColumnRow } from "../src/storage/user_schema.ts";
 import { parseTableQuery } from "../src/tables/grammar.ts";
 import type { Relation, Relationship } from "../src/tables/schema_cache.ts";
-import { compile } from "../src/tables/sessions.ts";
+import { BEGINNING, compile } from "../src/tables/sessions.ts";
 import { deleteStatement, insertStatement, readStatement, updateStatement } from "../src/tables/statement.ts";
 import { TableError } from "../src/tables/table_error.ts";
 import { eventually, platformTest } from "./support/platform.ts";
@@ -46,14 +46,14 @@ const WORDS = new Set(
   ("select from where and or not as with limit offset order by asc desc nulls first last coalesce pg_catalog json_agg row_to_json count to_jsonb " +
     "null bigint text int json is true false unknown distinct in any like ilike exists insert into update set delete returning on conflict do nothing excluded " +
     "json_populate_recordset json_populate_record to_tsvector to_tsquery plainto_tsquery phraseto_tsquery websearch_to_tsquery regconfig default values " +
+    "json_to_record to_json _args lateral _result value explain format " +
     "body page total _row _many _one _changed _new varchar char bpchar int2 int4 int8 integer smallint numeric decimal float4 float8 real bool boolean date " +
     "timestamp timestamptz time timetz interval uuid jsonb bytea inet cidr money").split(" "),
 );
 
 /** An alias is a name that the caller may choose: whatever it is, it stands in quotes. */
-function assertShape(statement: RawBuilder<unknown>): void {
-  const { sql: text } = compile(statement);
-  const rest = text.replaceAll(/"(?:[^"]|"")*"/g, " ").replaceAll(/'\[\]'|''/g, " ").replaceAll(/\$\d+/g, " ");
+function assertShape(text: string): void {
+  const rest = text.replaceAll(/"(?:[^"]|"")*"/g, " ").replaceAll(/'(\[\]|null)?'/g, " ").replaceAll(/\$\d+/g, " ");
   assert.doesNotMatch(rest, /['";\\]|--|\/\*/, text);
   for (const [word] of rest.matchAll(/[a-z_][a-z0-9_]*/gi)) assert.ok(WORDS.has(word), `${word} in ${text}`);
 }
@@ -149,6 +149,61 @@ const query = fc.array(
   { maxLength: 4 },
 );
 
+/** Whose grammar holds, so that what is hostile in it comes as far as a statement. */
+const quoted = text.map((value) => `"${value.replaceAll(/[\\"]/g, "\\$&")}"`);
+const plausible = fc.array(
+  fc.oneof(
+    fc.tuple(
+      fc.constantFrom("name", "data->>a", "data->b->>c", "id::text"),
+      fc.oneof(text.map((value) => `eq.${value}`), text.map((value) => `not.like.${value}`)),
+    ),
+    fc.tuple(
+      fc.constant("name"),
+      fc.array(quoted, { minLength: 1, maxLength: 3 }).map((list) => `in.(${list.join(",")})`),
+    ),
+    fc.tuple(
+      fc.constantFrom("or", "and", "not.or"),
+      fc.tuple(quoted, quoted).map(([a, b]) => `(name.eq.${a},data->>x.neq.${b},id.gt.3)`),
+    ),
+    fc.tuple(text.map((key) => `data->>${key.replaceAll(/[^\w]/g, "")}k`), text.map((value) => `neq.${value}`)),
+    fc.tuple(
+      fc.constant("select"),
+      fc.oneof(quoted.map((alias) => `${alias}:id,name`), quoted.map((key) => `id,data->>${key}`), fc.constant("*")),
+    ),
+    fc.tuple(
+      fc.constant("order"),
+      fc.oneof(fc.constantFrom("id.desc", "name.asc.nullsfirst"), quoted.map((key) => `data->>${key}.desc`)),
+    ),
+    fc.tuple(fc.constant("tags"), text.map((value) => `cs.{${JSON.stringify(value)}}`)),
+    fc.tuple(fc.constantFrom("name"), text.map((value) => `wfts(english).${value}`)),
+    fc.tuple(fc.constant("id"), fc.integer().map((value) => `eq.${value}`)),
+  ).map(([key, value]): [string, string] => [key, value]),
+  { minLength: 1, maxLength: 3 },
+);
+const row = fc.dictionary(
+  fc.oneof(fc.constantFrom("id", "name", "data", "a", "b"), text),
+  fc.oneof(fc.string(), fc.integer(), text),
+);
+const request = fc.record({
+  method: fc.constantFrom("GET", "GET", "GET", "POST", "PATCH", "DELETE", "PUT"),
+  path: fc.oneof({ weight: 9, arbitrary: fc.constant("/rest/v1/users") }, {
+    weight: 1,
+    arbitrary: text.map((name) => `/rest/v1/${encodeURIComponent(name)}`),
+  }),
+  prefer: fc.constantFrom(
+    "",
+    "return=representation",
+    "resolution=merge-duplicates,return=representation",
+    "count=exact",
+    "tx=rollback",
+    "count=estimated",
+  ),
+}).chain((made) => fc.constantFrom(made, made, made, { ...made, method: "POST", path: "/rest/v1/rpc/echo" }));
+
+const REQUESTS_COUNT = 10_000;
+const LANES_COUNT = 20;
+const POSTGRES_LOG = Deno.env.get("FLUXBASE_TEST_DATABASE_LOG") ?? "";
+
 Deno.test("whatever a query says, a statement is made of known words, names in quotes, and parameters", () => {
   let madeCount = 0;
   fc.assert(
@@ -174,7 +229,7 @@ Deno.test("whatever a query says, a statement is made of known words, names in q
             continue;
           }
           madeCount += 1;
-          assertShape(statement);
+          assertShape(compile(statement).sql);
         }
       },
     ),
@@ -200,16 +255,53 @@ platformTest("hostile queries and random policies over HTTP", async (platform, s
   };
   await eventually(async () => (await get("?limit=1", platform.serviceKey)).status === 200);
 
-  await step("hostile queries are answered, never with 500, and change nothing", async () => {
-    await fc.assert(
-      fc.asyncProperty(query, async (parts) => {
-        const { status, text: answered } = await get(`?${new URLSearchParams(parts)}`, platform.serviceKey);
-        assert.ok([200, 300, 400, 404, 406, 416, 501].includes(status), `${status} ${answered}`);
-      }),
-      { numRuns: 1_000 },
-    );
-    assert.equal(JSON.parse((await get("?select=id", platform.serviceKey)).text).length, 60);
-  });
+  await step(
+    "10,000 hostile requests are answered, never with 500; Postgres' own log has nothing unexpected",
+    async () => {
+      await sql.raw(`
+      create table public.untouched as select i as id from generate_series(1, 60) i;
+      create function public.echo(a text, b jsonb default null) returns jsonb language sql stable
+        as $$ select jsonb_build_array(a, b) $$;
+      grant select, insert, update, delete on public.users to service_role;
+    `).execute(platform.db);
+      const { rows: [database] } = await sql<{ name: string }>`select current_database() as name`.execute(platform.db);
+      await sql.raw(`alter database ${database?.name} set log_statement = 'all'`).execute(platform.db);
+      const isOurs = sql`datname = current_database() and application_name = 'fluxbase-tables'`;
+      await sql`select pg_terminate_backend(pid) from pg_stat_activity where ${isOurs}`.execute(platform.db);
+      const { size: before } = await Deno.stat(POSTGRES_LOG);
+      await eventually(async () => (await get("?limit=1", platform.serviceKey)).status === 200);
+
+      const headers = { authorization: `Bearer ${platform.serviceKey}` };
+      const waiting = fc.sample(
+        fc.tuple(request, fc.oneof(query, { weight: 3, arbitrary: plausible }), row),
+        REQUESTS_COUNT,
+      );
+      const seen = new Map<number, number>();
+      await Promise.all(Array.from({ length: LANES_COUNT }, async () => {
+        for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+          const [{ method, path, prefer }, parts, values] = next;
+          const url = `${platform.url}${path}?${new URLSearchParams(parts)}`;
+          const body = method === "GET" ? null : JSON.stringify(values);
+          const response = await fetch(url, { method, headers: { ...headers, prefer }, body });
+          const answered = await response.text();
+          seen.set(response.status, (seen.get(response.status) ?? 0) + 1);
+          assert.ok(response.status < 500 || response.status === 501, `${method} ${url} ${body}: ${answered}`);
+        }
+      }));
+      assert.ok((seen.get(200) ?? 0) > 100, `few were understood: ${JSON.stringify([...seen])}`);
+      const { rows } = await sql`select id from public.untouched`.execute(platform.db);
+      assert.equal(rows.length, 60);
+
+      const { rows: backends } = await sql<{ pid: number }>`select pid from pg_stat_activity where ${isOurs}`
+        .execute(platform.db);
+      const pids = new Set(backends.map(({ pid }) => pid));
+      const statements = await loggedStatements(before, pids);
+      assert.ok(statements.length > REQUESTS_COUNT / 2, `${statements.length} statements are in the log`);
+      for (const statement of new Set(statements)) {
+        if (statement !== BEGINNING && !/^(begin|commit|rollback)$/.test(statement)) assertShape(statement);
+      }
+    },
+  );
 
   await step("a user sees exactly the rows that their role selects in Postgres", async () => {
     const column = fc.constantFrom("id", "team_id", "level");
@@ -249,3 +341,13 @@ platformTest("hostile queries and random policies over HTTP", async (platform, s
     );
   });
 });
+
+/** What these backends ran, from the log of Postgres; an entry's further lines begin with a tab. */
+async function loggedStatements(fromByte: number, pids: ReadonlySet<number>): Promise<string[]> {
+  const file = await Deno.readFile(POSTGRES_LOG);
+  const log = new TextDecoder().decode(file.subarray(fromByte));
+  return log.split(/\n(?=\d{4}-\d\d-\d\d )/).flatMap((entry) => {
+    const [, pid, text] = /^\S+ \S+ \S+ \[(\d+)\] LOG: {2}(?:statement|execute [^:]+): ([^]*)$/.exec(entry) ?? [];
+    return text !== undefined && pids.has(Number(pid)) ? [text.replaceAll("\n\t", "\n").trimEnd()] : [];
+  });
+}

@@ -150,6 +150,10 @@ export function parseTableQuery(params: URLSearchParams, others: ReadonlySet<str
   let count: CountKind | null = null;
   if ([...params].length > ITEMS_MAX_COUNT) throw badQuery("The query has too many parts");
   for (const [name, value] of params) {
+    // No text of Postgres can hold it, and where names stand it would end the statement.
+    if (name.includes("\0") || value.includes("\0")) {
+      throw badQuery("The query has a character that no text can hold: U+0000");
+    }
     if (others.has(name)) continue;
     if (name === "select") items = parseSelect(value);
     else if (name === "columns") columns = parseNames(value, name);

@@ -134,7 +134,7 @@ export function startTableSessions(
 }
 
 /** What holds for one transaction. Every value is a parameter. */
-const BEGINNING = `select ${
+export const BEGINNING = `select ${
   ["role", "request.jwt.claims", "request.method", "request.path", "search_path", "transaction_read_only"]
     .map((name, index) => `pg_catalog.set_config('${name}', $${index + 1}, true)`).join(", ")
 }`;

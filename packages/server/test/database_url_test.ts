@@ -52,6 +52,64 @@ platformTest("DATABASE_URL in functions", async (platform, step) => {
     assert.deepEqual(await answer("with-postgres"), [[{ name: "Bob" }], [{ two: 2 }]]);
   });
 
+  await step("npm:kysely", async () => {
+    await platform.deploy(
+      "with-kysely",
+      `import { Kysely, PostgresDialect, sql } from "npm:kysely@0.28.2";
+      import pg from "npm:pg@8.16.3";
+      interface Database { users: { id: number; name: string } }
+      const db = new Kysely<Database>({
+        dialect: new PostgresDialect({ pool: new pg.Pool({ connectionString: Deno.env.get("DATABASE_URL"), max: 3 }) }),
+      });
+      export default async () => await db.transaction().execute(async (trx) => {
+        await trx.insertInto("users").values({ id: 3, name: "Cleo" }).execute();
+        const rows = await trx.selectFrom("users").select("name").where("id", ">=", 2).orderBy("id").execute();
+        await trx.deleteFrom("users").where("id", "=", 3).execute();
+        return { rows, one: (await sql<{ one: number }>\`select 1 as one\`.execute(trx)).rows[0].one };
+      });`,
+    );
+    assert.deepEqual(await answer("with-kysely"), { rows: [{ name: "Bob" }, { name: "Cleo" }], one: 1 });
+  });
+
+  await step("the SDK, as the service role and as the caller, who sees what policies let through", async () => {
+    await sql.raw(`
+      create table public.notes (id int primary key, owner uuid, text text);
+      alter table public.notes enable row level security;
+      create policy own on public.notes to authenticated
+        using (owner = (current_setting('request.jwt.claims')::json ->> 'sub')::uuid);
+      grant select on public.notes to authenticated, service_role;
+    `).execute(platform.db);
+    const [ada, bob] = await Promise.all(["ada", "bob"].map(async (name) => {
+      const credentials = { email: `${name}@example.com`, password: "a long password" };
+      return (await platform.api("POST", "/auth/signup", credentials)).body;
+    }));
+    await sql`insert into public.notes values (1, ${ada.user.id}, 'of Ada'), (2, ${bob.user.id}, 'of Bob')`
+      .execute(platform.db);
+    await platform.deploy(
+      "notes",
+      `import { createClient } from "@fluxbase/sdk";
+      async function handler(req) {
+        const url = Deno.env.get("FLUXBASE_BASE_URL");
+        const texts = async (key) => {
+          const { data, error } = await createClient(url, key).from("notes").select("text").order("id");
+          return error?.code ?? data.map(({ text }) => text);
+        };
+        return {
+          all: await texts(Deno.env.get("FLUXBASE_SERVICE_ROLE_KEY")),
+          own: await texts(req.headers["authorization"].slice(7)),
+        };
+      }`,
+    );
+    const as = async (token: string) => {
+      const response = await platform.call("notes", { headers: { authorization: `Bearer ${token}` } });
+      return await response.json();
+    };
+    const all = ["of Ada", "of Bob"];
+    assert.deepEqual(await as(ada.access_token), { all, own: ["of Ada"] });
+    assert.deepEqual(await as(bob.access_token), { all, own: ["of Bob"] });
+    assert.deepEqual(await as(platform.anonKey), { all, own: "42501" });
+  });
+
   await step("the guide's fetch of a postgres: URL fails with what to use instead", async () => {
     await platform.deploy(
       "nonsense",

@@ -196,7 +196,7 @@ async function requestOf(
 ): Promise<Omit<TableRequest, "name" | "params" | "returnsRows" | "isSingle">> {
   const { method, headers } = call;
   const caller = tableCallerOf(call.caller, READS.has(method) ? "tables:read" : "tables:write");
-  return { caller, method, path: "", schema, headers, body: READS.has(method) ? "" : await call.text() };
+  return { caller, method, schema, headers, body: READS.has(method) ? "" : await call.text() };
 }
 
 /** @throws {PlatformError} FORBIDDEN for a key without the scope */

@@ -12,10 +12,8 @@ export interface ColumnRow {
   readonly type: string;
   readonly isJson: boolean;
   readonly isArray: boolean;
-  readonly isNullable: boolean;
-  /** It may be left out of a new row. */
-  readonly hasDefault: boolean;
-  readonly isGenerated: boolean;
+  /** What a new row has in it when nothing is said, as an expression of SQL; null: nothing. */
+  readonly defaultText: string | null;
   /** Of an enum, its values. */
   readonly values: readonly string[] | null;
 }
@@ -79,9 +77,14 @@ async function readRelations(db: Db, schemas: readonly string[]): Promise<Relati
           'type', format_type(a.atttypid, a.atttypmod),
           'isJson', t.typname in ('json', 'jsonb'),
           'isArray', t.typcategory = 'A',
-          'isNullable', not a.attnotnull,
-          'hasDefault', a.atthasdef or a.attidentity <> '',
-          'isGenerated', a.attgenerated <> '' or a.attidentity = 'a',
+          'defaultText', case
+            when a.attidentity <> '' then format(
+              'nextval(%L::regclass)', pg_get_serial_sequence(format('%I.%I', n.nspname, c.relname), a.attname)
+            )
+            when a.attgenerated = '' then (
+              select pg_get_expr(d.adbin, d.adrelid) from pg_attrdef d where d.adrelid = c.oid and d.adnum = a.attnum
+            )
+          end,
           'values', (select json_agg(e.enumlabel order by e.enumsortorder) from pg_enum e where e.enumtypid = t.oid)
         ) order by a.attnum)
         from pg_attribute a join pg_type t on t.oid = a.atttypid

@@ -28,6 +28,8 @@ export type SelectItem =
     readonly alias: string | null;
     readonly hint: string | null;
     readonly isInner: boolean;
+    /** Its columns stand among those of the table itself. */
+    readonly isSpread: boolean;
     readonly items: readonly SelectItem[];
   };
 
@@ -69,6 +71,8 @@ export type Condition =
     readonly values: readonly string[];
     /** Of a text search. */
     readonly config: string | null;
+    /** The value is a list, one or all of which must fit. */
+    readonly quantifier: "any" | "all" | null;
   }
   | {
     readonly kind: "and" | "or";
@@ -128,6 +132,18 @@ const OPERATORS: ReadonlySet<string> = new Set<Operator>([
   "plfts",
   "phfts",
   "wfts",
+]);
+const QUANTIFIED: ReadonlySet<Operator> = new Set<Operator>([
+  "eq",
+  "neq",
+  "gt",
+  "gte",
+  "lt",
+  "lte",
+  "like",
+  "ilike",
+  "match",
+  "imatch",
 ]);
 const IS_VALUES: ReadonlySet<string> = new Set(["null", "not_null", "true", "false", "unknown"]);
 const COUNTS: ReadonlySet<string> = new Set<CountKind>(["exact", "planned", "estimated"]);
@@ -267,7 +283,10 @@ function comparison(
   },
 ): Condition {
   const isSearch = operator.endsWith("fts");
-  if (modifier !== undefined && !isSearch) throw notSupported(`The modifier of ${operator}(${modifier})`);
+  const quantifier = !isSearch && (modifier === "any" || modifier === "all") ? modifier : null;
+  if (modifier !== undefined && !isSearch && (quantifier === null || !QUANTIFIED.has(operator))) {
+    throw badQuery(`"${operator}" has no modifier "${modifier.slice(0, 40)}"`);
+  }
   if (operator === "is" && !IS_VALUES.has(value.toLowerCase())) {
     throw badQuery(`"is" compares with null, not_null, true, false or unknown, not with ${value.slice(0, 40)}`);
   }
@@ -280,6 +299,7 @@ function comparison(
     value: operator === "is" ? value.toLowerCase() : value,
     values,
     config: isSearch ? modifier ?? null : null,
+    quantifier,
   };
 }
 
@@ -392,7 +412,11 @@ class Reader {
 
   #item(depth: number): SelectItem {
     if (this.take("*")) return { kind: "all" };
-    if (this.at("...")) throw notSupported("Spreading an embedded table");
+    if (this.take("...")) {
+      const item = this.#item(depth);
+      if (item.kind !== "embed") throw this.#unexpected("an embedded table");
+      return { ...item, isSpread: true };
+    }
     let name = this.name("column");
     let alias: string | null = null;
     if (this.at(":") && !this.at("::")) {
@@ -411,7 +435,7 @@ class Reader {
       const items = this.items(depth + 1);
       this.need(")");
       if (name === "count" && items.length === 0) throw notSupported("An aggregate in the selection");
-      return { kind: "embed", name, alias, hint, isInner, items };
+      return { kind: "embed", name, alias, hint, isInner, isSpread: false, items };
     }
     const field = this.pathOf(name);
     if (this.at(".")) throw notSupported("An aggregate in the selection");

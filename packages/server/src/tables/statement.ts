@@ -14,7 +14,11 @@ import { badQuery, notSupported, TableError } from "./table_error.ts";
 
 type Sql = RawBuilder<unknown>;
 
+/** How rows are written. */
+export type BodyFormat = "json" | "csv";
+
 export interface ReadOptions {
+  readonly format: BodyFormat;
   readonly limit: number;
   readonly offset: number;
   /** Counts all rows that the filters leave. */
@@ -27,6 +31,7 @@ export interface WriteOptions {
   readonly returnsRows: boolean;
   /** Missing values are the column's default rather than null. */
   readonly missingIsDefault: boolean;
+  readonly format: BodyFormat;
 }
 
 const COMPARISONS: Readonly<Partial<Record<Operator, string>>> = {
@@ -98,9 +103,17 @@ export function readStatement(relation: Relation, query: TableQuery, options: Re
   const where = whereSql(conditionsOf(scope));
   const from = sql`${placeOf(relation)} as ${sql.id(scope.alias)}`;
   const total = options.countsAll ? sql`(select pg_catalog.count(*) from ${from}${where})` : sql`null::bigint`;
-  return sql`select coalesce(pg_catalog.json_agg(_row), '[]')::text as body, pg_catalog.count(*) as page, ${total} as total
+  return sql`select ${bodySql(options.format)} as body, pg_catalog.count(*) as page, ${total} as total
     from (select ${selection(scope, query.items)} from ${from}${where}${orderSql(scope, clauses.order)}
       limit ${options.limit}${options.offset === 0 ? sql`` : sql` offset ${options.offset}`}) _row`;
+}
+
+/** Of the rows of `_row`. */
+function bodySql(format: BodyFormat): Sql {
+  if (format === "json") return sql`coalesce(pg_catalog.json_agg(_row), '[]')::text`;
+  // What Postgres writes between the brackets of a row is a line of CSV.
+  const line = sql`pg_catalog.substr(_row::text, 2, pg_catalog.length(_row::text) - 2)`;
+  return sql`coalesce(pg_catalog.string_agg(${line}, ${"\n"}), '')`;
 }
 
 /** The rows that the filters leave, for whoever explains it. */
@@ -128,9 +141,20 @@ export function insertStatement(
     return rows.length === 0 ? NOTHING : writing(scope, sql`${target} default values${conflict}`, options);
   }
   const list = sql.join(names.map((name) => sql.id(name)));
+  const lacking = new Set(names.filter((name) => rows.some((row) => !Object.hasOwn(row, name))));
+  if (options.missingIsDefault && lacking.size > 0) {
+    const source = sql`pg_catalog.jsonb_array_elements(${payload}::jsonb) as _given,
+      lateral pg_catalog.jsonb_populate_record(null::${placeOf(relation)}, _given) as _row`;
+    const values = names.map((name) => {
+      const value = sql`_row.${sql.id(name)}`;
+      if (!lacking.has(name)) return value;
+      // Expressions of the owner, as the catalog of Postgres has them.
+      const otherwise = sql.raw(columnOf(relation, name).defaultText ?? "null");
+      return sql`case when _given ? ${name}::text then ${value} else ${otherwise} end`;
+    });
+    return writing(scope, sql`${target} (${list}) select ${sql.join(values)} from ${source}${conflict}`, options);
+  }
   const source = sql`pg_catalog.json_populate_recordset(null::${placeOf(relation)}, ${payload}::json)`;
-  const isLacking = names.some((name) => rows.some((row) => !Object.hasOwn(row, name)));
-  if (options.missingIsDefault && isLacking) throw notSupported("Prefer: missing=default, where rows lack columns");
   return writing(scope, sql`${target} (${list}) select ${list} from ${source}${conflict}`, options);
 }
 
@@ -224,15 +248,14 @@ function asJson(rows: Sql, isSet: boolean, { limit, offset }: ReadOptions): Sql 
 const NOTHING: Sql = sql`select '[]' as body, 0 as page, null::bigint as total`;
 
 /** A change, and what of the changed rows is given back. */
-function writing(scope: Scope, change: Sql, { returnsRows }: WriteOptions): Sql {
+function writing(scope: Scope, change: Sql, { returnsRows, format }: WriteOptions): Sql {
   const alias = sql.id(scope.alias);
   if (!returnsRows) {
     return sql`with _changed as (${change} returning 1)
       select '' as body, pg_catalog.count(*) as page, pg_catalog.count(*) as total from _changed`;
   }
   return sql`with _changed as (${change} returning ${alias}.*)
-    select coalesce(pg_catalog.json_agg(_row), '[]')::text as body, pg_catalog.count(*) as page,
-      pg_catalog.count(*) as total
+    select ${bodySql(format)} as body, pg_catalog.count(*) as page, pg_catalog.count(*) as total
     from (select ${selection(scope, scope.query.items)} from _changed as ${alias}${
     orderSql(scope, clausesOf(scope).order)
   }) _row`;
@@ -268,17 +291,67 @@ function sameKeys(rows: readonly Readonly<Record<string, unknown>>[]): readonly 
   });
 }
 
+/** A value and its name; all columns of a table have theirs already. */
+interface Column {
+  readonly name: string | null;
+  readonly value: Sql;
+}
+
 function selection(scope: Scope, items: readonly SelectItem[]): Sql {
-  const parts = items.flatMap((item): Sql[] => {
-    if (item.kind === "all") return [sql`${sql.id(scope.alias)}.*`];
-    if (item.kind === "embed") return item.items.length === 0 ? [] : [embedSql(scope, item)];
-    const value = fieldSql(scope, item.field);
-    const lastKey = item.field.path.findLast(({ key }) => typeof key === "string")?.key;
-    const name = item.alias ?? String(lastKey ?? item.field.column);
-    const cast = item.cast === null ? value : sql`(${value})::${sql.raw(castOf(item.cast))}`;
-    return [sql`${cast} as ${sql.id(name)}`];
-  });
+  const parts = items.flatMap((item) => columnsOf(scope, item))
+    .map(({ name, value }) => name === null ? value : sql`${value} as ${sql.id(name)}`);
   return parts.length === 0 ? sql`` : sql.join(parts);
+}
+
+function columnsOf(scope: Scope, item: SelectItem): Column[] {
+  if (item.kind === "all") return [{ name: null, value: sql`${sql.id(scope.alias)}.*` }];
+  if (item.kind === "embed") {
+    if (item.items.length === 0) return [];
+    return item.isSpread ? spreadColumns(scope, item) : [{ name: nameOf(item), value: embedSql(scope, item) }];
+  }
+  const value = fieldSql(scope, item.field);
+  return [{ name: nameOf(item), value: item.cast === null ? value : sql`(${value})::${sql.raw(castOf(item.cast))}` }];
+}
+
+function nameOf(item: Exclude<SelectItem, { kind: "all" }>): string {
+  if (item.kind === "embed") return item.alias ?? item.name;
+  const lastKey = item.field.path.findLast(({ key }) => typeof key === "string")?.key;
+  return item.alias ?? String(lastKey ?? item.field.column);
+}
+
+/** Columns of the one row that belongs to a row of this table, each a subselect by the same key. */
+function spreadColumns(scope: Scope, embed: Embed): Column[] {
+  const relationship = relationshipTo(scope.relation, embed);
+  if (relationship.isMany) throw notSupported("Spreading a table of which many rows belong to one");
+  const items = embed.items.flatMap((item) => item.kind === "all" ? fieldsOf(relationship.to) : [item]);
+  return items.flatMap((item) => {
+    const inner = embeddedScope(scope, embed, relationship.to);
+    return columnsOf(inner, item).map(({ name, value }) => ({
+      name,
+      value: sql`(select ${value} from ${joined(scope, relationship, inner)})`,
+    }));
+  });
+}
+
+function fieldsOf({ columns }: Relation): SelectItem[] {
+  return [...columns.keys()].map((column) => ({
+    kind: "field",
+    field: { column, path: [] },
+    alias: null,
+    cast: null,
+  }));
+}
+
+/** Names of what is selected, as the first line of CSV has them. */
+export function columnNames(relation: Relation, query: TableQuery): string[] {
+  const namesIn = (within: Relation, items: readonly SelectItem[]): string[] =>
+    items.flatMap((item) => {
+      if (item.kind === "all") return [...within.columns.keys()];
+      if (item.kind === "field") return [nameOf(item)];
+      if (item.items.length === 0) return [];
+      return item.isSpread ? namesIn(relationshipTo(within, item).to, item.items) : [nameOf(item)];
+    });
+  return namesIn(relation, query.items);
 }
 
 function castOf(type: string): string {
@@ -304,10 +377,9 @@ function embedSql(scope: Scope, embed: Embed): Sql {
   const rows = sql`select ${selection(inner, embed.items)} from ${joined(scope, relationship, inner)}${
     orderSql(inner, order)
   }${limit === null ? sql`` : sql` limit ${limit}`}${offset === null ? sql`` : sql` offset ${offset}`}`;
-  const value = relationship.isMany
+  return relationship.isMany
     ? sql`coalesce((select pg_catalog.json_agg(_many) from (${rows}) _many), '[]'::json)`
     : sql`(select pg_catalog.row_to_json(_one) from (${rows}) _one)`;
-  return sql`${value} as ${sql.id(embed.alias ?? embed.name)}`;
 }
 
 /** The rows of a related table that belong to a row of this one, with the conditions on them. */
@@ -438,7 +510,7 @@ function conditionSql(scope: Scope, condition: Condition): Sql {
 
 type Comparison = Extract<Condition, { kind: "compare" }>;
 
-function comparisonSql(scope: Scope, { field, operator, value, values, config }: Comparison): Sql {
+function comparisonSql(scope: Scope, { field, operator, value, values, config, quantifier }: Comparison): Sql {
   const left = fieldSql(scope, field);
   const search = SEARCHES[operator];
   if (search !== undefined) {
@@ -452,11 +524,12 @@ function comparisonSql(scope: Scope, { field, operator, value, values, config }:
       return sql`${left} ${sql.raw(IS[value] ?? "is null")}`;
     case "in":
       return sql`${left} = any (${arrayOf(values)})`;
-    case "like":
-    case "ilike":
-      return sql`${left} ${sql.raw(operator)} ${value.replaceAll("*", "%")}`;
-    default:
-      return sql`${left} ${sql.raw(COMPARISONS[operator] ?? "=")} ${value}`;
+    default: {
+      const isPattern = operator === "like" || operator === "ilike";
+      const compared = isPattern ? value.replaceAll("*", "%") : value;
+      const right = quantifier === null ? sql`${compared}` : sql`${sql.raw(quantifier)} (${compared})`;
+      return sql`${left} ${sql.raw(isPattern ? operator : COMPARISONS[operator] ?? "=")} ${right}`;
+    }
   }
 }
 

@@ -13,7 +13,9 @@ import type { TextRow } from "./batch.ts";
 import type { Relation, SchemaCache, UserSchema } from "./schema_cache.ts";
 import type { SessionRequest, TableCaller, TableSessions } from "./sessions.ts";
 import {
+  type BodyFormat,
   callStatement,
+  columnNames,
   deleteStatement,
   filteredRows,
   hasFilter,
@@ -26,7 +28,6 @@ import { notSupported, TableError } from "./table_error.ts";
 export interface TableRequest {
   readonly caller: TableCaller;
   readonly method: string;
-  readonly path: string;
   readonly schema: string;
   /** Of the table, or of the function of SQL. */
   readonly name: string;
@@ -92,7 +93,8 @@ export function createTables({ cache, sessions, schemas, maxRowsCount }: TablesP
     throw new TableError(`Table not found: "${schema}.${name.slice(0, 80)}"`, { status: 404, code: "PGRST205" });
   }
 
-  function sessionOf({ caller, method, path, schema }: TableRequest, isReadOnly: boolean): SessionRequest {
+  /** The path is that of PostgREST, by which policies and functions may decide. */
+  function sessionOf({ caller, method, schema }: TableRequest, path: string, isReadOnly: boolean): SessionRequest {
     return { caller, method, path, schemas: [schema, ...schemas.filter((one) => one !== schema)], isReadOnly };
   }
 
@@ -101,10 +103,11 @@ export function createTables({ cache, sessions, schemas, maxRowsCount }: TablesP
     const preferences = preferencesOf(request, query);
     const page = pageOf(request, query, maxRowsCount);
     const countsAll = preferences.count === "exact";
-    const statements = [readStatement(relation, query, { ...page, countsAll })];
+    const format = formatOf(request);
+    const statements = [readStatement(relation, query, { ...page, countsAll, format })];
     const guesses = preferences.count === "planned" || preferences.count === "estimated";
     if (guesses) statements.push(sql`explain (format json) ${filteredRows(relation, query)}`);
-    const [row = [], plan] = await sessions.run(sessionOf(request, true), statements);
+    const [row = [], plan] = await sessions.run(sessionOf(request, `/${request.name}`, true), statements);
     const found = foundIn(row);
     const planned = guesses ? plannedRows(plan?.[0] ?? "[]") : null;
     const isAll = page.offset === 0 && found.page < page.limit;
@@ -114,8 +117,8 @@ export function createTables({ cache, sessions, schemas, maxRowsCount }: TablesP
     const isPart = total !== null && found.page < total;
     return {
       status: isPart ? 206 : 200,
-      headers: [["content-range", rangeOf(page.offset, found.page, total)], jsonType()],
-      text: request.method === "HEAD" ? null : found.body,
+      headers: [["content-range", rangeOf(page.offset, found.page, total)], typeOf(format)],
+      text: request.method === "HEAD" ? null : bodyOf(found, format, relation, query),
     };
   }
 
@@ -124,10 +127,11 @@ export function createTables({ cache, sessions, schemas, maxRowsCount }: TablesP
     const preferences = preferencesOf(request, query);
     const isObject = wantsObject(request);
     const wantsRows = preferences.returns === null ? request.returnsRows : preferences.returns === "representation";
-    const options = { ...preferences, returnsRows: wantsRows || isObject };
+    const format = formatOf(request);
+    const options = { ...preferences, returnsRows: wantsRows || isObject, format };
     const { statement, isOne } = changeOf(request, relation, { query, options });
     const rows = await sessions.run(
-      sessionOf(request, false),
+      sessionOf(request, `/${request.name}`, false),
       [statement],
       isObject || preferences.rollsBack
         ? ([row = []]) => {
@@ -152,8 +156,9 @@ export function createTables({ cache, sessions, schemas, maxRowsCount }: TablesP
     if (!options.returnsRows) return { status: created ? 201 : 204, headers, text: null };
     const isBare = isObject || request.isSingle ||
       (created && isOne && request.returnsRows && preferences.returns === null);
-    const text = isBare ? single(found).text : found.body;
-    return { status: created ? 201 : 200, headers: [...headers, jsonType(isObject)], text };
+    const text = isBare && format === "json" ? single(found).text : bodyOf(found, format, relation, query);
+    const type = isObject ? jsonType(true) : typeOf(format);
+    return { status: created ? 201 : 200, headers: [...headers, type], text };
   }
 
   return {
@@ -196,8 +201,10 @@ export function createTables({ cache, sessions, schemas, maxRowsCount }: TablesP
         ? undefined
         : (await cache.current()).relation(relationSchema, relationName);
       const payload = isGet || request.body === "" ? JSON.stringify(args) : request.body;
-      const statement = callStatement(fn, relation, query, { ...page, countsAll: false, args, payload });
-      const [row = []] = await sessions.run(sessionOf(request, isGet), [statement]);
+      if (formatOf(request) !== "json") throw notSupported("An answer of a function as CSV");
+      const options = { ...page, countsAll: false, format: "json", args, payload } as const;
+      const statement = callStatement(fn, relation, query, options);
+      const [row = []] = await sessions.run(sessionOf(request, `/rpc/${name}`, isGet), [statement]);
       const found = foundIn(row);
       if (fn.returns === "void") return { status: 204, headers: [], text: null };
       if (wantsObject(request) && fn.returnsSet) return single(found);
@@ -268,6 +275,26 @@ function single({ body, page }: Found): TableAnswer & { readonly text: string } 
   });
 }
 
+const CSV_TYPE = "text/csv";
+
+function formatOf({ headers }: TableRequest): BodyFormat {
+  return (headers.get("accept") ?? "").includes(CSV_TYPE) ? "csv" : "json";
+}
+
+function typeOf(format: BodyFormat): [string, string] {
+  return format === "csv" ? ["content-type", `${CSV_TYPE}; charset=utf-8`] : jsonType();
+}
+
+function bodyOf({ body }: Found, format: BodyFormat, relation: Relation, query: TableQuery): string {
+  if (format === "json") return body;
+  const head = columnNames(relation, query).map(csvValue).join(",");
+  return body === "" ? head : `${head}\n${body}`;
+}
+
+function csvValue(text: string): string {
+  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
 function wantsObject({ headers }: TableRequest): boolean {
   return (headers.get("accept") ?? "").includes(OBJECT_TYPE);
 }
@@ -284,7 +311,9 @@ function preferencesOf({ headers }: TableRequest, query: TableQuery): Preference
     }),
   );
   const accept = headers.get("accept") ?? "*/*";
-  if (!/json|\*\/\*|^application\/\*|^$/.test(accept)) throw notSupported(`An answer of type ${accept.slice(0, 80)}`);
+  if (!/json|\*\/\*|^application\/\*|^$|text\/csv/.test(accept)) {
+    throw notSupported(`An answer of type ${accept.slice(0, 80)}`);
+  }
   const counting = preferences.get("count");
   const resolution = preferences.get("resolution");
   const returns = preferences.get("return");

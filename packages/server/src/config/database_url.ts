@@ -17,15 +17,35 @@ export interface DatabaseParts {
 
 /** Null: no external database is named. A whole URL wins over parts. */
 export function databaseOf({ url, host, port, user, password, database, sslMode }: DatabaseParts): Secret | null {
-  if (url !== null) return url;
+  if (url !== null) return new Secret(inTermsOfDriver(url.reveal()));
   if (host === null) return null;
   const credentials = password === null
     ? encodeURIComponent(user)
     : `${encodeURIComponent(user)}:${encodeURIComponent(password.reveal())}`;
-  // libpq's "prefer" (try TLS, else go on without) is nothing the driver knows; without the parameter it uses no TLS.
-  const query = sslMode === "prefer" || sslMode === "disable"
-    ? ""
-    : `?sslmode=${sslMode === "require" ? "no-verify" : sslMode}`;
   const place = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
-  return new Secret(`postgres://${credentials}@${place}:${port}/${encodeURIComponent(database)}${query}`);
+  const path = `${place}:${port}/${encodeURIComponent(database)}`;
+  return new Secret(inTermsOfDriver(`postgres://${credentials}@${path}?sslmode=${sslMode}`));
+}
+
+/**
+ * What libpq's words are to the driver: it takes "require" for "verify-full", and knows no way to try TLS first, so what
+ * need not be encrypted is not. Null: without the parameter.
+ */
+const MODES: Readonly<Record<string, string | null>> = {
+  "disable": null,
+  "allow": null,
+  "prefer": null,
+  "require": "no-verify",
+  "verify-ca": "verify-full",
+};
+
+function inTermsOfDriver(text: string): string {
+  const url = URL.parse(text);
+  const mode = url?.searchParams.get("sslmode") ?? "";
+  if (url === null || !Object.hasOwn(MODES, mode)) return text;
+  // A root certificate that is named is one to check by.
+  const changed = mode === "require" && url.searchParams.has("sslrootcert") ? "verify-full" : MODES[mode];
+  if (typeof changed === "string") url.searchParams.set("sslmode", changed);
+  else url.searchParams.delete("sslmode");
+  return url.href;
 }

@@ -35,10 +35,18 @@ const STATEMENT_MS = 30_000;
 const OLDEST_SERVER = 15;
 
 /** Answers that will not change by waiting. */
+const UNTRUSTED =
+  "its certificate is not trusted; name its root with sslrootcert=<path>, or do not check it with sslmode=require";
 const FINAL_CODES: Readonly<Record<string, string>> = {
   "28P01": "the user or password is wrong",
   "28000": "the user may not connect; check pg_hba.conf",
   "3D000": "the database does not exist; create it first",
+  "DEPTH_ZERO_SELF_SIGNED_CERT": UNTRUSTED,
+  "SELF_SIGNED_CERT_IN_CHAIN": UNTRUSTED,
+  "UNABLE_TO_VERIFY_LEAF_SIGNATURE": UNTRUSTED,
+  "UNABLE_TO_GET_ISSUER_CERT_LOCALLY": UNTRUSTED,
+  "CERT_HAS_EXPIRED": "its certificate has expired",
+  "ERR_TLS_CERT_ALTNAME_INVALID": "its certificate is for another host",
 };
 
 /** @throws {StartError} when the database cannot be reached in time, refuses us, or is too old */

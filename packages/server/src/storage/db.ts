@@ -34,9 +34,9 @@ const LAST_BACKOFF_MS = 3_000;
 const STATEMENT_MS = 30_000;
 const OLDEST_SERVER = 15;
 
-/** Answers that will not change by waiting. */
 const UNTRUSTED =
   "its certificate is not trusted; name its root with sslrootcert=<path>, or do not check it with sslmode=require";
+/** Answers that will not change by waiting. */
 const FINAL_CODES: Readonly<Record<string, string>> = {
   "28P01": "the user or password is wrong",
   "28000": "the user may not connect; check pg_hba.conf",

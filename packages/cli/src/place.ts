@@ -57,8 +57,13 @@ export function placeOf({ url, key, profile }: GlobalOptions): Place {
   if (speaker === undefined) {
     throw new UsageError(`No key: set ${KEY_NAMES[0]}, give --key, or run "fluxbase login"`);
   }
+  const chosen = sources.find((source) => source.url !== undefined)?.url ?? DEFAULT_URL;
+  // A key that was kept for one server must not reach another because of a variable that is set.
+  if (speaker.url !== undefined && originOf(speaker.url) !== originOf(chosen)) {
+    throw new UsageError(`The key for ${speaker.url} is not sent to ${chosen}: give --key, or another --profile`);
+  }
   return {
-    url: sources.find((source) => source.url !== undefined)?.url ?? DEFAULT_URL,
+    url: chosen,
     key: speaker.key,
     storage: speaker.session === undefined ? null : profileStorage(speaker.name ?? ""),
   };
@@ -70,8 +75,12 @@ export function urlOf(options: GlobalOptions): string {
   return options.url ?? process.env["FLUXBASE_URL"] ?? localServer()[0]?.url ?? DEFAULT_URL;
 }
 
+function originOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).origin : url;
+}
+
 export function isLocal(url: string): boolean {
-  return LOCAL_HOST.test(new URL(url).hostname);
+  return URL.canParse(url) && LOCAL_HOST.test(new URL(url).hostname);
 }
 
 function profileOf(name: string): Profile {

@@ -203,7 +203,7 @@ platformTest("the command line", async (platform, step) => {
         /ok {3}the database answers\nok {3}the key is accepted\nok {3}tables are served/,
       );
       const away = await fluxbase(["doctor", "--url", "http://127.0.0.1:9"]);
-      assert.deepEqual([away.code, /BAD {2}no server answers/.test(away.out)], [1, true]);
+      assert.deepEqual([away.code, /bad {2}no server answers/.test(away.out)], [1, true]);
       assert.match((await fluxbase(["db", "query", "selekt"])).err, /^error: syntax error/);
     });
 
@@ -217,6 +217,9 @@ platformTest("the command line", async (platform, step) => {
       const { mode } = await Deno.stat(join(home, ".config/fluxbase/config.json"));
       assert.equal((mode ?? 0) & 0o777, 0o600);
       assert.equal((await fluxbase(["login", "--url", platform.url], { env: bare, stdin: "wrong" })).code, 1);
+      const elsewhere = { ...bare, FLUXBASE_URL: "https://elsewhere.example.com" };
+      const refused = await fluxbase(["functions", "list"], { env: elsewhere });
+      assert.deepEqual([refused.code, /is not sent to https:\/\/elsewhere/.test(refused.err)], [2, true]);
       const typo = await fluxbase(["function", "list"]);
       assert.equal(typo.code, 2);
       assert.match(typo.err, /Did you mean functions\?/);
@@ -358,7 +361,7 @@ platformTest("the command line", async (platform, step) => {
         await tail.says(/ second\n/);
         await here("functions", "rollback", "hello", "1");
         assert.match((await here("functions", "invoke", "hello")).out, /Hello World/);
-        assert.doesNotMatch((await here("doctor", "--output", "json")).out, /"ok": false/);
+        assert.doesNotMatch((await here("doctor", "--output", "json")).out, /"level": "bad"/);
         assert.match((await here("functions", "get", "hello")).out, /live_version +1\n/);
       }
       assert.match((await run("node", [command, "functions", "list"], { cwd, env })).err, /No key/);

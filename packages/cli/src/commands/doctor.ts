@@ -13,7 +13,8 @@ import { paint, print, printJson } from "../output.ts";
 import { type GlobalOptions, isLocal, pathOf, type Place, placeOf, urlOf, UsageError } from "../place.ts";
 
 interface Finding {
-  readonly ok: boolean;
+  /** A server works with a warning, but is less than it could be. */
+  readonly level: "ok" | "warn" | "bad";
   readonly text: string;
 }
 
@@ -47,13 +48,13 @@ async function examineMachine(): Promise<Finding[]> {
   const { node } = process.versions;
   const findings = [
     finding(Number.parseInt(node) >= NODE_MIN, `Node ${node}`, `is too old: install ${NODE_MIN} or newer`),
-    finding(...await findServer()),
+    await findServer(),
   ];
   const [major = 0, minor = 0] = release().split(".").map(Number);
   if (process.platform === "linux") {
     const hasLandlock = major > KERNEL_MIN[0] || (major === KERNEL_MIN[0] && minor >= KERNEL_MIN[1]);
     const remedy = `has no Landlock: sandboxes stand behind one fence less; use ${KERNEL_MIN.join(".")} or newer`;
-    findings.push(finding(hasLandlock, `kernel ${release()}`, remedy));
+    findings.push(finding(hasLandlock, `kernel ${release()}`, remedy, "warn"));
   }
   const { bavail, bsize } = statfsSync(pathOf("."));
   const free = `${(bavail * bsize / 1024 ** 3).toFixed(1)} GiB are free in this folder`;
@@ -61,20 +62,19 @@ async function examineMachine(): Promise<Finding[]> {
   return findings;
 }
 
-async function findServer(): Promise<[boolean, string, string]> {
+/** Only who starts servers here needs it. */
+async function findServer(): Promise<Finding> {
   try {
     const { denoPath } = await launcher();
-    const text = "the server for this system is installed";
-    return denoPath() === undefined
-      ? [false, "the server is installed", "without the Deno of this system: npm install, optional packages included"]
-      : [true, text, ""];
+    const remedy = "but the Deno of this system is not: run npm install again, optional packages included";
+    return finding(denoPath() !== undefined, "the server for this system is installed", remedy);
   } catch (error) {
-    return [false, error instanceof Error ? error.message : String(error), ""];
+    return finding(false, error instanceof Error ? error.message : String(error), "", "warn");
   }
 }
 
-function finding(ok: boolean, text: string, remedy: string): Finding {
-  return { ok, text: ok ? text : `${text} ${remedy}`.trimEnd() };
+function finding(isGood: boolean, text: string, remedy = "", otherwise: "warn" | "bad" = "bad"): Finding {
+  return isGood ? { level: "ok", text } : { level: otherwise, text: `${text} ${remedy}`.trimEnd() };
 }
 
 async function examineServer(options: GlobalOptions): Promise<Finding[]> {
@@ -83,9 +83,9 @@ async function examineServer(options: GlobalOptions): Promise<Finding[]> {
     place = placeOf(options);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    return [{ ok: false, text: error.message }];
+    return [{ level: "bad", text: error.message }];
   }
-  const url = place.url.replace(/\/+$/, "");
+  const url = place.url.replace(/\/+$/;
   const get = (path: string) =>
     fetch(url + path, place.key === undefined ? {} : { headers: { authorization: `Bearer ${place.key}` } });
   let ready: Readiness;
@@ -93,7 +93,7 @@ async function examineServer(options: GlobalOptions): Promise<Finding[]> {
     const response = await fetch(`${url}/health/ready`);
     ready = await response.json();
   } catch {
-    return [{ ok: false, text: `no server answers at ${url}: start it with "fluxbase start", or set FLUXBASE_URL` }];
+    return [{ level: "bad", text: `no server answers at ${url}: start it with "fluxbase start", or set FLUXBASE_URL` }];
   }
   const { database, fences } = ready;
   const functions = await get("/api/v1/functions");
@@ -101,28 +101,22 @@ async function examineServer(options: GlobalOptions): Promise<Finding[]> {
   const tables = await get("/rest/v1/rpc/fluxbase_doctor_looks");
   await tables.body?.cancel();
   return [
-    { ok: true, text: `the server answers at ${url}` },
-    {
-      ok: database === "ok",
-      text: database === "ok"
-        ? "the database answers"
-        : "the database does not answer: look at the server's log, and at DATABASE_URL",
-    },
-    {
-      ok: functions.ok,
-      text: functions.ok ? "the key is accepted" : "the key is refused: log in again, or set another",
-    },
-    {
-      ok: tables.status !== 503,
-      text: tables.status === 503
-        ? "tables are switched off: the server may not make roles in its database; give its user CREATEROLE and BYPASSRLS, or make it a superuser"
-        : "tables are served",
-    },
-    ...fences.standing.map((fence) => ({ ok: true, text: `fence ${fence} stands` })),
-    ...fences.missing.map((fence) => ({
-      ok: false,
-      text: `fence ${fence} is missing: ${MENDING[fence] ?? "a newer kernel may have it"}`,
-    })),
+    finding(true, `the server answers at ${url}`,
+    database === "ok"
+      ? finding(true, "the database answers"
+      : finding(false, "the database does not answer:", "look at the server's log, and at DATABASE_URL"),
+    functions.ok
+      ? finding(true, "the key is accepted"
+      : finding(false, "the key is refused:", "log in again, or set another"),
+    tables.status !== 503 ? finding(true, "tables are served" : finding(
+      false,
+      "tables are switched off, the server may not make roles in its database:",
+      "give its user CREATEROLE and BYPASSRLS, or make it a superuser",
+    ),
+    ...fences.standing.map((fence) => finding(true, `fence ${fence} stands`),
+    ...fences.missing.map((fence) =>
+      finding(false, `fence ${fence} is missing:`, MENDING[fence] ?? "a newer kernel may have it", "warn")
+    ),
   ];
 }
 

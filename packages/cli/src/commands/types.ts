@@ -32,6 +32,7 @@ const COLUMNS = `
   join pg_type t on t.oid = a.atttypid
   left join pg_type e on e.oid = t.typelem and t.typcategory = 'A'
   where n.nspname = $1 and c.relkind in ('r', 'p', 'v', 'm', 'f') and not c.relispartition
+    and c.relname <> 'fluxbase_migrations'
   order by c.relname, a.attnum`;
 
 interface ColumnRow {

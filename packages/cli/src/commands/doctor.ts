@@ -35,13 +35,16 @@ export function addDoctor(program: Command): void {
       const machine = isLocal(urlOf(options)) ? await examineMachine() : [];
       const findings = [...machine, ...await examineServer(options)];
       if (options.output === "json") printJson(findings);
-      else for (const { ok, text } of findings) print(`${ok ? GOOD() : BAD()} ${text}`);
-      if (findings.some(({ ok }) => !ok)) process.exitCode = 1;
+      else {
+        for (const { level, text } of findings) {
+          print(`${paint(COLOURS[level], level.padEnd(4), process.stdout)} ${text}`);
+        }
+      }
+      if (findings.some(({ level }) => level === "bad")) process.exitCode = 1;
     }));
 }
 
-const GOOD = () => paint("green", "ok  ", process.stdout);
-const BAD = () => paint("red", "BAD ", process.stdout);
+const COLOURS = { ok: "green", warn: "yellow", bad: "red" } as const;
 
 /** What `fluxbase start` needs here. */
 async function examineMachine(): Promise<Finding[]> {
@@ -85,7 +88,7 @@ async function examineServer(options: GlobalOptions): Promise<Finding[]> {
     if (!(error instanceof UsageError)) throw error;
     return [{ level: "bad", text: error.message }];
   }
-  const url = place.url.replace(/\/+$/;
+  const url = place.url.replace(/\/+$/, "");
   const get = (path: string) =>
     fetch(url + path, place.key === undefined ? {} : { headers: { authorization: `Bearer ${place.key}` } });
   let ready: Readiness;
@@ -101,19 +104,19 @@ async function examineServer(options: GlobalOptions): Promise<Finding[]> {
   const tables = await get("/rest/v1/rpc/fluxbase_doctor_looks");
   await tables.body?.cancel();
   return [
-    finding(true, `the server answers at ${url}`,
+    finding(true, `the server answers at ${url}`),
     database === "ok"
-      ? finding(true, "the database answers"
+      ? finding(true, "the database answers")
       : finding(false, "the database does not answer:", "look at the server's log, and at DATABASE_URL"),
     functions.ok
-      ? finding(true, "the key is accepted"
+      ? finding(true, "the key is accepted")
       : finding(false, "the key is refused:", "log in again, or set another"),
-    tables.status !== 503 ? finding(true, "tables are served" : finding(
+    tables.status !== 503 ? finding(true, "tables are served") : finding(
       false,
       "tables are switched off, the server may not make roles in its database:",
       "give its user CREATEROLE and BYPASSRLS, or make it a superuser",
     ),
-    ...fences.standing.map((fence) => finding(true, `fence ${fence} stands`),
+    ...fences.standing.map((fence) => finding(true, `fence ${fence} stands`)),
     ...fences.missing.map((fence) =>
       finding(false, `fence ${fence} is missing:`, MENDING[fence] ?? "a newer kernel may have it", "warn")
     ),

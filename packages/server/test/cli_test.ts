@@ -202,7 +202,7 @@ platformTest("the command line", async (platform, step) => {
         (await good(["doctor"])).out,
         /ok {3}the database answers\nok {3}the key is accepted\nok {3}tables are served/,
       );
-      const away = await fluxbase(["doctor", "--url", "http://127.0.0.1:9"]);
+      const away = await fluxbase(["doctor", "--url", "http://127.0.0.1:9", "--key", "x"]);
       assert.deepEqual([away.code, /bad {2}no server answers/.test(away.out)], [1, true]);
       assert.match((await fluxbase(["db", "query", "selekt"])).err, /^error: syntax error/);
     });

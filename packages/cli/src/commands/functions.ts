@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import process from "node:process";
 import { parseEnv } from "node:util";
+import { functionNameProblem } from "@fluxbase/contract";
 import { type FluxbaseClient, FluxbaseError, type FunctionFields, type LogEntry, type SyncAnswer } from "@fluxbase/sdk";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { withClient, withOptions } from "../action.ts";
@@ -37,19 +38,20 @@ const DETAILS = [
 const VERSION = ["version", "is_live", "is_bundled", "bundle_size", "created_at", "created_by"];
 const EXECUTION = ["executed_at", "status", "status_code", "duration_ms", "id", "error"];
 
-type Parse = (text: string) => string | number | boolean;
-
-/** Flags of `functions set`: field of the API, and how its value is read. */
-const SETTINGS: Readonly<Record<string, readonly [string, Parse]>> = {
-  "--description <text>": ["description", String],
-  "--enabled <boolean>": ["enabled", booleanOf],
-  "--timeout <seconds>": ["timeout", numberOf],
-  "--memory <megabytes>": ["memory", numberOf],
-  "--rate-limit <limits>": ["rate_limit", String],
-  "--public <boolean>": ["is_public", booleanOf],
-  "--allow-unauthenticated <boolean>": ["allow_unauthenticated", booleanOf],
-  "--cors-origins <origins>": ["cors_origins", String],
-};
+/** Flags of `functions set`, by the field of the API. */
+const SETTINGS: readonly (readonly [field: string, option: Option])[] = [
+  ["description", new Option("--description <text>", "what it is for")],
+  ["enabled", new Option("--enabled <boolean>", "whether it can be called").argParser(booleanOf)],
+  ["timeout", new Option("--timeout <seconds>", "time of one call").argParser(numberOf)],
+  ["memory", new Option("--memory <megabytes>", "heap of a sandbox").argParser(numberOf)],
+  ["rate_limit", new Option("--rate-limit <limits>", "such as 100/min,1000/hour")],
+  ["is_public", new Option("--public <boolean>", "whether it is listed for any caller").argParser(booleanOf)],
+  [
+    "allow_unauthenticated",
+    new Option("--allow-unauthenticated <boolean>", "whether it is called without a key").argParser(booleanOf),
+  ],
+  ["cors_origins", new Option("--cors-origins <origins>", "with commas; * for any")],
+];
 
 export function addFunctions(program: Command, version: string): void {
   const functions = program.command("functions").description("functions: deploy, call, look at");
@@ -60,6 +62,8 @@ export function addFunctions(program: Command, version: string): void {
   functions.command("new <name>").description("write a function with its test, and what editors need, to functions/")
     .option("--folder <path>", "instead of functions/", "functions")
     .action(withOptions<{ folder: string }, [string]>(({ folder }, name) => {
+      const problem = functionNameProblem(name);
+      if (problem !== undefined) throw new UsageError(problem);
       const paths = writeFunction(pathOf(folder), name, version).map((path) => relative(pathOf("."), path));
       for (const path of paths) say(`Wrote ${path}`);
       say(`Deploy it with "fluxbase functions deploy ${paths[0]}"; test it with "npx deno test ${paths[1]}"`);
@@ -94,14 +98,13 @@ export function addFunctions(program: Command, version: string): void {
 
   const set = command("set <name>", "change settings of a function")
     .option("--env-file <path>", "its environment, all of it, from a file of NAME=value lines");
-  for (const [flags, [field, parse]] of Object.entries(SETTINGS)) {
-    set.addOption(new Option(flags, field.replaceAll("_", " ")).argParser(parse));
-  }
+  for (const [, option] of SETTINGS) set.addOption(option);
   set.action(withClient<InNamespace & { envFile?: string } & Record<string, unknown>, [string]>(
     async (client, { namespace, envFile, ...options }, name) => {
       const change: Record<string, unknown> = {};
-      for (const { attribute, field } of settingsOf(set)) {
-        if (options[attribute] !== undefined) change[field] = options[attribute];
+      for (const [field, option] of SETTINGS) {
+        const value = options[option.attributeName()];
+        if (value !== undefined) change[field] = value;
       }
       if (envFile !== undefined) change["env"] = parseEnv(readFileSync(pathOf(envFile), "utf8"));
       if (Object.keys(change).length === 0) throw new UsageError("Nothing to change: --help lists the settings");
@@ -287,14 +290,6 @@ function headerOf(line: string): [string, string] {
   const colon = line.indexOf(":");
   if (colon < 1) throw new UsageError(`"${line}" is no header: use one such as 'x-name: value'`);
   return [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
-}
-
-/** The name under which Commander keeps each flag of SETTINGS, and the field of the API. */
-function settingsOf(command: Command): { attribute: string; field: string }[] {
-  return Object.entries(SETTINGS).map(([flags, [field]]) => ({
-    attribute: command.options.find((option) => option.flags === flags)?.attributeName() ?? "",
-    field,
-  }));
 }
 
 function numberOf(text: string): number {

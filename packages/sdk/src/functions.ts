@@ -106,8 +106,8 @@ export interface SyncInput {
   readonly dry_run?: boolean;
 }
 
-/** What is sent to each function and what it answers, by name: `{ hello: { input: {…}; output: {…} } }`. */
-export type FunctionTypes = Readonly<Record<string, { readonly input?: unknown; readonly output?: unknown }>>;
+/** What is sent to each function and what it answers, by name: `{ hello: { input: {…}; output: {…} } }`; interfaces, too. */
+export type FunctionTypes = object;
 
 type InputOf<Types, Name> = Name extends keyof Types ? Types[Name] extends { input?: infer Input } ? Input : unknown
   : unknown;

@@ -7,7 +7,7 @@ import { errorOf, FluxbaseError } from "./errors.ts";
 import { decode, type Http } from "./http.ts";
 
 /** Rows by table: `{ users: { id: number; name: string } }`. `fluxbase types` writes it. */
-export type TableTypes = Readonly<Record<string, object>>;
+export type TableTypes = object;
 // deno-lint-ignore no-explicit-any -- rows of undescribed tables may be used freely
 export type RowOf<Tables, Name> = Name extends keyof Tables ? Tables[Name] : any;
 

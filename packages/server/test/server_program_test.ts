@@ -70,9 +70,19 @@ function programTest(name: string, run: (dataDir: string) => Promise<void>): voi
       await withoutLeakedProcesses(() => run(dataDir));
       await eventually(() => processesOf(dataDir).length === 0);
     } finally {
-      await Deno.remove(dataDir, { recursive: true });
+      await removeWhole(dataDir);
     }
   });
+}
+
+/** Names what was written there after everything had ended, if anything was. */
+async function removeWhole(dir: string): Promise<void> {
+  try {
+    await Deno.remove(dir, { recursive: true });
+  } catch (error) {
+    const { stdout } = await new Deno.Command("find", { args: [dir] }).output();
+    throw new Error(`Written after the end: ${decoder.decode(stdout)}${processesOf(dir).join("; ")}`, { cause: error });
+  }
 }
 
 /** Processes whose command line names this folder: the embedded Postgres and its watchdog. */

@@ -226,6 +226,11 @@ export class FunctionsClient<Types extends FunctionTypes = Record<never, never>>
     return await this.http.request("GET", `${BASE}/${placeOf(name, options.namespace)}/versions`);
   }
 
+  /** The same as `getVersions`. */
+  versions(name: string, options: { readonly namespace?: string } = {}): Promise<FunctionVersion[]> {
+    return this.getVersions(name, options);
+  }
+
   async getVersion(
     name: string,
     version: number,

@@ -183,7 +183,10 @@ export function corsHeaders() {
         `export default () => [secrets.getUser("openai_api_key") ?? null, secrets.getSystem("stripe_api_key") ?? null];`,
     });
     const user = createClient(url, anonKey);
-    await user.auth.signUp({ email: `ada-${crypto.randomUUID()}@example.com`, password: "a long password" });
+    await user.auth.signUp({
+      email: `ada-${Math.random().toString(36).slice(2)}@example.com`,
+      password: "a long password",
+    });
     // Users can set their own secrets via the SDK
     await user.settings.setSecret("openai_api_key", "sk-proj-user-key");
     await admin.admin.settings.setSecret("stripe_api_key", "sk_live_1");

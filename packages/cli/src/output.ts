@@ -74,8 +74,13 @@ function textOf(value: unknown): string {
     : typeof value === "object"
     ? JSON.stringify(value)
     : String(value);
+  return printable(text).replaceAll(/[\t\n]/g, " ");
+}
+
+/** Without what would move or paint on a terminal; line ends and tabs stay. */
+export function printable(text: string): string {
   // deno-lint-ignore no-control-regex
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, " ");
+  return text.replaceAll(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, "\ufffd");
 }
 
 /** From a pipe whole, from a terminal without showing it. */

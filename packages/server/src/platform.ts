@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { join, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { PlatformError } from "@fluxbase/contract";
 import { createApi } from "./api/api.ts";
 import { auditRoutes } from "./api/audit_routes.ts";
@@ -467,6 +467,8 @@ async function makeDataDir(dataDir: string): Promise<void> {
   try {
     // Searchable by others, so that the database's user can reach its own folder below; secrets in it are 0600.
     await Deno.mkdir(dataDir, { recursive: true, mode: 0o711 });
+    // In the middle of a project, whose repository keys and rows are not for.
+    if (basename(dataDir) === ".fluxbase") await Deno.writeTextFile(join(dataDir, ".gitignore"), "*\n");
   } catch (error) {
     const reason = error instanceof Error ? error.message : error;
     throw new StartError(

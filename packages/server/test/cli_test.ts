@@ -341,7 +341,7 @@ platformTest("the command line", async (platform, step) => {
     await step("a whole server, and all work on it, without any address or key", async () => {
       const cwd = join(dir, "project");
       await Deno.mkdir(cwd);
-      const env = { HOME: cwd, FLUXBASE_SERVER_ADDRESS: "127.0.0.1:0" };
+      const env = { HOME: cwd };
       const command = join(dir, "node_modules/fluxbase/bin/fluxbase.mjs");
       const here = async (...args: string[]) => {
         const said = await run("node", [command, ...args], { cwd, env });
@@ -349,7 +349,7 @@ platformTest("the command line", async (platform, step) => {
         return said;
       };
       {
-        await using _ = await startProgram(command, "start", { cwd, env });
+        await using _ = await startProgram(command, "start --port 0", { cwd, env });
         await here("functions", "new", "hello");
         await here("functions", "deploy", "functions/hello.ts");
         assert.equal((await here("functions", "invoke", "hello")).out, `{"message":"Hello World!"}`);
@@ -363,10 +363,18 @@ platformTest("the command line", async (platform, step) => {
         assert.match((await here("functions", "invoke", "hello")).out, /Hello World/);
         assert.doesNotMatch((await here("doctor", "--output", "json")).out, /"level": "bad"/);
         assert.match((await here("functions", "get", "hello")).out, /live_version +1\n/);
+        await Deno.writeTextFile(
+          join(cwd, "functions/paints.ts"),
+          "export default () => { console.log('a\\u001b[2Jb'); };",
+        );
+        await here("functions", "deploy", "functions/paints.ts");
+        await here("functions", "invoke", "paints");
+        assert.match((await here("functions", "logs", "paints")).out, / a\ufffd\[2Jb\n/);
+        assert.equal(await Deno.readTextFile(join(cwd, ".fluxbase/.gitignore")), "*\n");
       }
       assert.match((await run("node", [command, "functions", "list"], { cwd, env })).err, /No key/);
 
-      await using dev = await startProgram(command, "dev", { cwd, env });
+      await using dev = await startProgram(command, "dev --port 0", { cwd, env });
       await Deno.writeTextFile(
         join(cwd, "functions/saved.ts"),
         `export default () => { console.log("it ran"); return "saved"; };`,
@@ -421,7 +429,7 @@ async function startProgram(
   const inherited = Object.fromEntries(
     Object.entries(Deno.env.toObject()).filter(([name]) => NPM_VARIABLES.test(name)),
   );
-  const isServer = args === "start" || args === "dev";
+  const isServer = /^(start|dev)\b/.test(args);
   const child = new Deno.Command("node", {
     args: [command, ...args.split(" ")],
     cwd,

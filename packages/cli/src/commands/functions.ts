@@ -11,7 +11,7 @@ import { functionNameProblem } from "@fluxbase/contract";
 import { type FluxbaseClient, FluxbaseError, type FunctionFields, type LogEntry, type SyncAnswer } from "@fluxbase/sdk";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { withClient, withOptions } from "../action.ts";
-import { print, printJson, printObject, printRows, progress, readSecret, say, warn } from "../output.ts";
+import { print, printable, printJson, printObject, printRows, progress, readSecret, say, warn } from "../output.ts";
 import { type GlobalOptions, pathOf, UsageError } from "../place.ts";
 import { setSharedModule } from "../shared_modules.ts";
 import { readFunction, readFunctions, readSharedModules } from "../source.ts";
@@ -249,7 +249,7 @@ async function showLogs(
 
 function showLine(entry: LogEntry, { output }: GlobalOptions): void {
   if (output === "json") print(JSON.stringify(entry));
-  else print(`${entry.timestamp} ${entry.level.padEnd(5)} ${entry.message}`);
+  else print(`${entry.timestamp} ${entry.level.padEnd(5)} ${printable(entry.message)}`);
 }
 
 async function sync(

@@ -10,17 +10,27 @@ import { withOptions } from "../action.ts";
 import { launcher } from "../launcher.ts";
 import { pathOf } from "../place.ts";
 
-export function addServer(program: Command): void {
-  program.command("start").description("run the server here: its data in .fluxbase/, functions of functions/")
-    .action(withOptions(async () => {
-      const { startServer } = await launcher();
-      process.exitCode = await startServer({ cwd: pathOf(".") });
-    }));
+interface Options {
+  readonly port?: string;
+}
 
-  program.command("dev").description("run the server here, follow changes of functions/, and show what functions log")
-    .action(withOptions(async () => {
-      const { startServer, DEVELOPMENT } = await launcher();
+export function addServer(program: Command): void {
+  const command = (name: string, description: string) =>
+    program.command(name).description(description).option("-p, --port <number>", "instead of 8080; 0 takes a free one");
+
+  command("start", "run the server here: its data in .fluxbase/, functions of functions/")
+    .action(withOptions<Options, []>((options) => run(options)));
+
+  command("dev", "run the server here, follow changes of functions/, and show what functions log")
+    .action(withOptions<Options, []>(async (options) => {
       mkdirSync(pathOf("functions"), { recursive: true });
-      process.exitCode = await startServer({ cwd: pathOf("."), env: DEVELOPMENT });
+      await run(options, (await launcher()).DEVELOPMENT);
     }));
+}
+
+async function run({ port }: Options, env: Readonly<Record<string, string>> = {}): Promise<void> {
+  const { startServer } = await launcher();
+  // What was typed wins over what was exported.
+  if (port !== undefined) process.env["FLUXBASE_SERVER_ADDRESS"] = `:${port}`;
+  process.exitCode = await startServer({ cwd: pathOf("."), env });
 }

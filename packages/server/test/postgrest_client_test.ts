@@ -95,6 +95,10 @@ platformTest("the published client of PostgREST", async (platform, step) => {
       "Ada",
       "Bob",
     ]);
+    const byTeam = client.from("people").select("name, teams(name)").order("teams(name)", { ascending: true });
+    assert.deepEqual(await names(byTeam), ["Bob", "Ada", "Cleo"]);
+    const notThere = await client.from("people").select("name").order("teams(name)");
+    assert.equal(notThere.error?.code, "PGRST108");
     const counted = await client.from("people").select("*", { count: "exact", head: true });
     assert.deepEqual([counted.count, counted.data, counted.status], [3, null, 200]);
     const part = await client.from("people").select("id", { count: "exact" }).range(0, 1);

@@ -81,6 +81,8 @@ export type Condition =
   };
 
 export interface OrderTerm {
+  /** The embedded table whose one row decides; null: the table itself. */
+  readonly embedded: string | null;
   readonly field: Field;
   readonly isDescending: boolean;
   readonly nulls: "first" | "last" | null;
@@ -237,8 +239,10 @@ export function parseOrder(text: string): readonly OrderTerm[] {
   const reader = new Reader(text);
   const terms: OrderTerm[] = [];
   do {
-    const field = reader.field();
-    if (reader.at("(")) throw notSupported("Ordering by a related table");
+    const first = reader.field();
+    const embedded = reader.take("(") ? first.column : null;
+    const field = embedded === null ? first : reader.field();
+    if (embedded !== null) reader.need(")");
     let isDescending = false;
     let nulls: OrderTerm["nulls"] = null;
     while (reader.take(".")) {
@@ -247,7 +251,7 @@ export function parseOrder(text: string): readonly OrderTerm[] {
       else if (word === "nullsfirst" || word === "nullslast") nulls = word === "nullsfirst" ? "first" : "last";
       else throw badQuery(`"${word}" is no direction: use asc, desc, nullsfirst or nullslast`);
     }
-    terms.push({ field, isDescending, nulls });
+    terms.push({ embedded, field, isDescending, nulls });
   } while (reader.take(","));
   reader.end();
   return terms;

@@ -464,15 +464,19 @@ function assertPathsExist(query: TableQuery): void {
     for (const name of path === "" ? [] : path.split(".")) {
       const embed = items.find((item) => item.kind === "embed" && (item.alias === name || item.name === name));
       if (embed?.kind !== "embed") {
-        throw new TableError(`"${path.slice(0, 80)}" is no embedded table of this request`, {
-          status: 400,
-          code: "PGRST108",
-          hint: `Add "${name.slice(0, 80)}" to the selection`,
-        });
+        throw notEmbedded(path, name);
       }
       items = embed.items;
     }
   }
+}
+
+function notEmbedded(path: string, name: string): TableError {
+  return new TableError(`"${path.slice(0, 80)}" is no embedded table of this request`, {
+    status: 400,
+    code: "PGRST108",
+    hint: `Add "${name.slice(0, 80)}" to the selection`,
+  });
 }
 
 function clausesOf({ path, query }: Scope): Clauses {
@@ -490,12 +494,26 @@ function whereSql(conditions: readonly Sql[]): Sql {
 
 function orderSql(scope: Scope, terms: readonly OrderTerm[]): Sql {
   if (terms.length === 0) return sql``;
-  const parts = terms.map(({ field, isDescending, nulls }) =>
-    sql`${fieldSql(scope, field)}${isDescending ? sql` desc` : sql``}${
-      nulls === null ? sql`` : nulls === "first" ? sql` nulls first` : sql` nulls last`
-    }`
+  const parts = terms.map(({ embedded, field, isDescending, nulls }) =>
+    sql`${embedded === null ? fieldSql(scope, field) : relatedSql(scope, embedded, field)}${
+      isDescending ? sql` desc` : sql``
+    }${nulls === null ? sql`` : nulls === "first" ? sql` nulls first` : sql` nulls last`}`
   );
   return sql` order by ${sql.join(parts)}`;
+}
+
+/** Of the one row of an embedded table that belongs to a row of this one. */
+function relatedSql(scope: Scope, name: string, field: Field): Sql {
+  const embed = itemsOf(scope).find((item): item is Embed =>
+    item.kind === "embed" && (item.alias === name || item.name === name)
+  );
+  if (embed === undefined) throw notEmbedded(name, name);
+  const relationship = relationshipTo(scope.relation, embed);
+  if (relationship.isMany) {
+    throw badQuery(`Cannot order by "${name.slice(0, 80)}": many of its rows belong to one`);
+  }
+  const inner = embeddedScope(scope, embed, relationship.to);
+  return sql`(select ${fieldSql(inner, field)} from ${joined(scope, relationship, inner)})`;
 }
 
 function conditionSql(scope: Scope, condition: Condition): Sql {

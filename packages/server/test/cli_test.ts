@@ -371,6 +371,10 @@ platformTest("the command line", async (platform, step) => {
         await here("functions", "invoke", "paints");
         assert.match((await here("functions", "logs", "paints")).out, / a\ufffd\[2Jb\n/);
         assert.equal(await Deno.readTextFile(join(cwd, ".fluxbase/.gitignore")), "*\n");
+        const withSdk = `import { createClient } from "@fluxbase/sdk"; export default () => typeof createClient;`;
+        await Deno.writeTextFile(join(cwd, "functions/with-sdk.ts"), withSdk);
+        await here("functions", "deploy", "functions/with-sdk.ts");
+        assert.equal((await here("functions", "invoke", "with-sdk")).out, `"function"`);
       }
       assert.match((await run("node", [command, "functions", "list"], { cwd, env })).err, /No key/);
 

@@ -65,6 +65,7 @@ import { startSecretStore } from "./secrets/secret_store.ts";
 import { connectDatabase, type Database, type Db, pingDatabase, urlAs } from "./storage/db.ts";
 import { createDatabaseTunnel } from "./storage/database_tunnel.ts";
 import { startEmbeddedPostgres } from "./storage/embedded/embedded_postgres.ts";
+import { chooseHome } from "./storage/embedded/run_as.ts";
 import { insertKey } from "./storage/keys.ts";
 import { type Listener, startListener } from "./storage/listener.ts";
 import { migrate } from "./storage/migrate.ts";
@@ -184,10 +185,12 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const isRoot = Deno.uid() === 0;
   const denoDir = await makeCacheDir(dataDir);
   const functionsDir = await findFunctionsDir(config);
+  const buildsUid = isRoot ? config.sandbox.uidBase : null;
   const bundler = parts.use(startBundler({
-    uid: isRoot ? config.sandbox.uidBase : null,
+    uid: buildsUid,
     denoDir,
-    workDir: join(dataDir, "builds"),
+    // What builds gives up the server's rights before it reads the source: it has to reach that by its own.
+    workDir: join(await chooseHome(dataDir, { uid: buildsUid, gid: buildsUid }), "builds"),
     bundleMaxBytes: limits.bundleBytes,
     bundlingMs: limits.bundlingMs,
     importHosts: config.importHosts,

@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { delay } from "../src/core/clock.ts";
@@ -371,6 +372,7 @@ platformTest("the command line", async (platform, step) => {
         await here("functions", "invoke", "paints");
         assert.match((await here("functions", "logs", "paints")).out, / a\ufffd\[2Jb\n/);
         assert.equal(await Deno.readTextFile(join(cwd, ".fluxbase/.gitignore")), "*\n");
+        // The folder is closed to others, as home folders are: what builds is another user when the server is root.
         const withSdk = `import { createClient } from "@fluxbase/sdk"; export default () => typeof createClient;`;
         await Deno.writeTextFile(join(cwd, "functions/with-sdk.ts"), withSdk);
         await here("functions", "deploy", "functions/with-sdk.ts");
@@ -409,6 +411,9 @@ platformTest("the command line", async (platform, step) => {
     });
   } finally {
     await Deno.remove(dir, { recursive: true });
+    // Where a server that is root keeps what its other users could not reach there.
+    const digest = createHash("sha256").update(join(dir, "project/.fluxbase")).digest("hex").slice(0, 12);
+    await Deno.remove(`/var/lib/fluxbase/${digest}`, { recursive: true }).catch(() => {});
   }
 }, { FLUXBASE_SECURITY_SETUP_TOKEN: FLUXBASE_SETUP_TOKEN });
 

@@ -30,7 +30,7 @@ export async function chooseRunAs(): Promise<RunAs> {
   );
 }
 
-/** The folder for the database's files: below the data directory, or elsewhere when `runAs` cannot reach that. */
+/** The folder for what `runAs` has to reach: the data directory, or one elsewhere when that is out of its reach. */
 export async function chooseHome(dataDir: string, runAs: RunAs): Promise<string> {
   if (await isReachable(dataDir, runAs)) return dataDir;
   const digest = createHash("sha256").update(dataDir).digest("hex").slice(0, 12);

@@ -4,6 +4,7 @@
  * @module
  */
 import { createRequire } from "node:module";
+import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { BuilderOptions, BuildReply, BuildRequest, CheckReply, CheckRequest } from "./build_process.ts";
 import { TextLineStream } from "./text_lines.ts";
@@ -21,8 +22,9 @@ const MEMORY_BYTES = 3 * 1024 * 1024 * 1024;
 const HEAP_MIB = 1024;
 const MAIN = new URL("./build_process.ts", import.meta.url).href;
 const PACKAGES = fileURLToPath(new URL("../../../", import.meta.url));
-/** Its own modules, and where those of others may lie. */
-const READABLE = [PACKAGES, ...createRequire(import.meta.url).resolve.paths("oxc-parser") ?? [], "/usr/bin/ldd"];
+const MODULE_FOLDERS = createRequire(import.meta.url).resolve.paths("oxc-parser") ?? [];
+/** Its own modules, and where those of others may lie; from where it is started, since a path with a comma would be two. */
+const READABLE = [".", ...MODULE_FOLDERS.map((path) => relative(PACKAGES, path)), "/usr/bin/ldd"];
 
 export function startBuilder({ uid, denoDir }: { uid: number | null; denoDir: string }): Builder {
   const options: BuilderOptions = { uid, parentPid: Deno.pid, memoryBytes: MEMORY_BYTES };

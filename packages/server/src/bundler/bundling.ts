@@ -159,7 +159,8 @@ async function runProcess(
       "--unstable-bundle",
       "--unstable-raw-imports",
       "--unstable-bare-node-builtins",
-      `--allow-read=${code},${cacheDir}`,
+      // From where it is started: a path with a comma would be two.
+      `--allow-read=.,${relative(code, cacheDir)}`,
       hosts.length === 0
         ? "--deny-import"
         : `--allow-import=${hosts.map((host) => /:\d+$/.test(host) ? host : `${host}:443`).join(",")}`,

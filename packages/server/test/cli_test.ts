@@ -11,6 +11,8 @@ import { delay } from "../src/core/clock.ts";
 import { platformTest, type TestPlatform } from "./support/platform.ts";
 
 const PACKAGES = fileURLToPath(new URL("../../", import.meta.url));
+/** With what people have in names of folders. */
+const PROJECT = "ein Projekt, mit ü";
 const FLUXBASE_SETUP_TOKEN = "the setup token of a test";
 const NPM_VARIABLES = /^(PATH|HOME|npm_config_.*|https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS)$/i;
 
@@ -340,7 +342,7 @@ platformTest("the command line", async (platform, step) => {
     });
 
     await step("a whole server, and all work on it, without any address or key", async () => {
-      const cwd = join(dir, "project");
+      const cwd = join(dir, PROJECT);
       await Deno.mkdir(cwd);
       const env = { HOME: cwd };
       const command = join(dir, "node_modules/fluxbase/bin/fluxbase.mjs");
@@ -391,7 +393,7 @@ platformTest("the command line", async (platform, step) => {
     });
 
     await step("what `functions new` writes is what Deno and editors want", async () => {
-      const cwd = join(dir, "project");
+      const cwd = join(dir, PROJECT);
       const guideStyle =
         "async function handler(req) { const { a } = JSON.parse(req.body || '{}'); secrets.get('b'); return { status: 200, body: a }; }";
       await Deno.writeTextFile(join(cwd, "functions/my-function.ts"), guideStyle);
@@ -412,7 +414,7 @@ platformTest("the command line", async (platform, step) => {
   } finally {
     await Deno.remove(dir, { recursive: true });
     // Where a server that is root keeps what its other users could not reach there.
-    const digest = createHash("sha256").update(join(dir, "project/.fluxbase")).digest("hex").slice(0, 12);
+    const digest = createHash("sha256").update(join(dir, PROJECT, ".fluxbase")).digest("hex").slice(0, 12);
     await Deno.remove(`/var/lib/fluxbase/${digest}`, { recursive: true }).catch(() => {});
   }
 }, { FLUXBASE_SECURITY_SETUP_TOKEN: FLUXBASE_SETUP_TOKEN });

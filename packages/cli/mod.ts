@@ -41,6 +41,12 @@ addAudit(program);
 addDoctor(program);
 completion(program);
 
+// Whoever read has read enough, as `head` has.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(0);
+});
+
 try {
   await program.parseAsync(process.argv);
 } catch (error) {

@@ -279,6 +279,12 @@ platformTest("the command line", async (platform, step) => {
       assert.deepEqual([wrong.code, /cannot sign in/.test(wrong.err)], [1, true]);
     });
 
+    await step("a reader that has enough ends it without a word", async () => {
+      const command = `node node_modules/fluxbase/bin/fluxbase.mjs limits | head -1`;
+      const { code, out, err } = await run("bash", ["-o", "pipefail", "-c", command], { env: server });
+      assert.deepEqual([code, out.split("\n").length, err], [0, 2, ""]);
+    });
+
     await step("completes what is typed, for each shell", async () => {
       const { out } = await good(["complete", "--", "functions", "ro"]);
       assert.match(out, /^rollback\t/m);

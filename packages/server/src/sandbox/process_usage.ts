@@ -31,3 +31,13 @@ export function readUsage(pid: number): ProcessUsage | undefined {
     return undefined;
   }
 }
+
+/** How long the main thread was ready to run and got no processor, since its start; 0 where the kernel does not say. */
+export function readWaitedMs(pid: number): number {
+  try {
+    const [, waitedNs = "0"] = Deno.readTextFileSync(`/proc/${pid}/schedstat`).split(" ");
+    return Number(waitedNs) / 1_000_000;
+  } catch {
+    return 0;
+  }
+}

@@ -51,7 +51,7 @@ import {
   type ResponseFrame,
   violation,
 } from "./sandbox_frames.ts";
-import { readUsage } from "./process_usage.ts";
+import { readUsage, readWaitedMs } from "./process_usage.ts";
 import type { ProcessExit, SandboxProcess } from "./sandbox_process.ts";
 import { moveTo, type SandboxState } from "./sandbox_state.ts";
 import { scratchLimit } from "./scratch.ts";
@@ -89,6 +89,8 @@ export interface SandboxOptions {
 
 /** From this part of its memory on, a sandbox has as good as none left. */
 export const MEMORY_HIGH_PART = 0.9;
+/** So many times the limit a sandbox may be silent that waits for a processor. */
+const STARVED_MAX_FACTOR = 5;
 /** After its time is over a handler may take this long to settle before its sandbox takes no new requests. */
 const SETTLE_GRACE_MS = 1_000;
 /** A handler whose time is over and whose event loop does not answer is killed after this. */
@@ -139,6 +141,8 @@ export class Sandbox implements ExchangeHolder {
   #loading: PromiseWithResolvers<void> | undefined;
   #killReason: PlatformError | undefined;
   #pingSentMs: number | undefined;
+  /** How long it had waited for a processor when its silence was noticed. */
+  #waitedBeforeMs: number | undefined;
   #lastPongMs: number;
   #outsideLineCount = 0;
   #frameCostUs = 0;
@@ -290,9 +294,15 @@ export class Sandbox implements ExchangeHolder {
     }
     const silentMs = nowMs - this.#pingSentMs;
     if (silentMs < BLOCKED_GRACE_MS) return;
+    this.#waitedBeforeMs ??= readWaitedMs(this.pid);
     const hasTimedOut = [...this.#exchanges.values()].some((exchange) => exchange.isTimedOut);
     const limitMs = hasTimedOut ? BLOCKED_GRACE_MS : this.limits.eventLoopBlockedMs;
-    if (silentMs >= limitMs) this.kill(this.#whyBlocked(limitMs, Math.round(silentMs)));
+    if (silentMs < limitMs) return;
+    // A machine that is too busy to let it run is not its fault; but nothing keeps a request for ever.
+    const usedMs = silentMs - (readWaitedMs(this.pid) - this.#waitedBeforeMs);
+    if (usedMs >= limitMs || silentMs >= limitMs * STARVED_MAX_FACTOR) {
+      this.kill(this.#whyBlocked(limitMs, Math.round(Math.max(usedMs, limitMs))));
+    }
   }
 
   /** A heap that is nearly full blocks the event loop too: V8 looks for garbage for seconds before it gives up. */
@@ -306,6 +316,7 @@ export class Sandbox implements ExchangeHolder {
   #ping(nowMs: number): void {
     if (this.#pingSentMs !== undefined) return;
     this.#pingSentMs = nowMs;
+    this.#waitedBeforeMs = undefined;
     this.#writer.begin(FRAME.PING, 0);
     this.#writer.end();
   }

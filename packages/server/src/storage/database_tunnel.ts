@@ -175,7 +175,10 @@ async function connect({ hostname, port, searchParams }: URL): Promise<Connectio
   new DataView(request.buffer).setInt32(0, 8);
   new DataView(request.buffer).setInt32(4, SSL_REQUEST);
   socket.write(request);
+  const closed = () => socket.destroy(new Error("The database closed the connection"));
+  socket.once("end", closed);
   const [answer] = await once(socket, "data");
+  socket.off("end", closed);
   if (answer[0] !== 0x53) {
     socket.destroy();
     throw new Error("The database refuses TLS");

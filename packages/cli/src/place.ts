@@ -36,34 +36,41 @@ interface ConfigFile {
   readonly profiles?: Readonly<Record<string, Profile>>;
 }
 
-export const DEFAULT_URL = "http://localhost:8080";
+const DEFAULT_URL = "http://localhost:8080";
 const KEY_NAMES = ["FLUXBASE_SERVICE_ROLE_KEY", "FLUXBASE_CLIENT_KEY", "FLUXBASE_ANON_KEY"];
 const LOCAL_HOST = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 
 /** What was typed cannot be done: not the server's fault. */
 export class UsageError extends Error {}
 
+type Source = Partial<Profile> & { readonly name?: string };
+
+/** The first that has an answer gives it. @throws {UsageError} */
+function sourcesOf({ url, key, profile }: GlobalOptions): readonly Source[] {
+  if (profile !== undefined) return [given({ url, key }), { name: profile, ...profileOf(profile) }];
+  const { current = "", profiles = {} } = readConfig();
+  const last = profiles[current] === undefined ? [] : [{ name: current, ...profiles[current] }];
+  return [given({ url, key }), fromEnvironment(), ...localServer(), ...last];
+}
+
+function urlIn(sources: readonly Source[]): string {
+  return sources.find(({ url }) => url !== undefined)?.url ?? DEFAULT_URL;
+}
+
 /** @throws {UsageError} when there is nobody to speak as */
-export function placeOf({ url, key, profile }: GlobalOptions): Place {
-  const asked = profile === undefined ? undefined : { name: profile, ...profileOf(profile) };
-  const { current, profiles = {} } = readConfig();
-  const last = current === undefined || profiles[current] === undefined
-    ? []
-    : [{ name: current, ...profiles[current] }];
-  const sources: readonly (Partial<Profile> & { readonly name?: string })[] = asked !== undefined
-    ? [given({ url, key }), asked]
-    : [given({ url, key }), fromEnvironment(), ...localServer(), ...last];
-  const speaker = sources.find((source) => source.key !== undefined || source.session !== undefined);
+export function placeOf(options: GlobalOptions): Place {
+  const sources = sourcesOf(options);
+  const speaker = sources.find(({ key, session }) => key !== undefined || session !== undefined);
   if (speaker === undefined) {
     throw new UsageError(`No key: set ${KEY_NAMES[0]}, give --key, or run "fluxbase login"`);
   }
-  const chosen = sources.find((source) => source.url !== undefined)?.url ?? DEFAULT_URL;
+  const url = urlIn(sources);
   // A key that was kept for one server must not reach another because of a variable that is set.
-  if (speaker.url !== undefined && originOf(speaker.url) !== originOf(chosen)) {
-    throw new UsageError(`The key for ${speaker.url} is not sent to ${chosen}: give --key, or another --profile`);
+  if (speaker.url !== undefined && originOf(speaker.url) !== originOf(url)) {
+    throw new UsageError(`The key for ${speaker.url} is not sent to ${url}: give --key, or another --profile`);
   }
   return {
-    url: chosen,
+    url,
     key: speaker.key,
     storage: speaker.session === undefined ? null : profileStorage(speaker.name ?? ""),
   };
@@ -71,8 +78,12 @@ export function placeOf({ url, key, profile }: GlobalOptions): Place {
 
 /** For what needs no key. */
 export function urlOf(options: GlobalOptions): string {
-  if (options.profile !== undefined) return options.url ?? profileOf(options.profile).url;
-  return options.url ?? process.env["FLUXBASE_URL"] ?? localServer()[0]?.url ?? DEFAULT_URL;
+  return urlIn(sourcesOf(options));
+}
+
+/** For a profile that is being made: no other one says where its server is. */
+export function urlOfNewProfile({ url }: GlobalOptions): string {
+  return urlIn([given({ url, key: undefined }), fromEnvironment(), ...localServer()]);
 }
 
 function originOf(url: string): string {

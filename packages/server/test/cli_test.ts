@@ -217,6 +217,7 @@ platformTest("the command line", async (platform, step) => {
       assert.match(unknown.err, /fluxbase login/);
       await good(["login", "--url", platform.url], { env: bare, stdin: `${platform.serviceKey}\n` });
       assert.match((await good(["functions", "list"], { env: bare })).out, /hello/);
+      assert.match((await good(["limits"], { env: bare })).out, /wallMs/);
       const { mode } = await Deno.stat(join(home, ".config/fluxbase/config.json"));
       assert.equal((mode ?? 0) & 0o777, 0o600);
       assert.equal((await fluxbase(["login", "--url", platform.url], { env: bare, stdin: "wrong" })).code, 1);

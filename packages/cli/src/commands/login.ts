@@ -8,7 +8,7 @@ import { createClient, FluxbaseError } from "@fluxbase/sdk";
 import type { Command } from "commander";
 import { clientOf, withOptions } from "../action.ts";
 import { readSecret, say } from "../output.ts";
-import { type GlobalOptions, keepProfile, profileStorage, urlOf, UsageError } from "../place.ts";
+import { keepProfile, profileStorage, urlOfNewProfile, UsageError } from "../place.ts";
 
 const SETUP_TOKEN = "FLUXBASE_SETUP_TOKEN";
 
@@ -17,7 +17,7 @@ export function addLogin(program: Command): void {
     .option("--email <address>", "sign in with a password, from stdin or a prompt, instead of a key")
     .action(withOptions<{ email?: string }, []>(async (options) => {
       const { email, key, profile: name = "default" } = options;
-      const url = urlOf(withoutProfile(options));
+      const url = urlOfNewProfile(options);
       if (email !== undefined) return await signIn({ url, name, email, password: await readSecret("Password: ") });
       const given = key ?? await readSecret("Key: ");
       if (given === "") throw new UsageError("No key was given");
@@ -39,7 +39,7 @@ export function addLogin(program: Command): void {
     .action(withOptions<{ email: string; token?: string }, []>(async (options) => {
       const { email, token = process.env[SETUP_TOKEN], profile: name = "default" } = options;
       if (!token) throw new UsageError(`No setup token: set ${SETUP_TOKEN}, or give --token`);
-      const url = urlOf(withoutProfile(options));
+      const url = urlOfNewProfile(options);
       const password = await readSecret("Password: ");
       await makeAdmin(url, { email, password, setup_token: token });
       await signIn({ url, name, email, password });
@@ -70,9 +70,4 @@ async function signIn(
     throw error;
   }
   say(`Signed in to ${url} as ${email}; kept in ${path}`);
-}
-
-/** The profile is what is made. */
-function withoutProfile({ profile: _, ...others }: GlobalOptions): GlobalOptions {
-  return others;
 }

@@ -12,6 +12,15 @@ export function clientOf(options: GlobalOptions): FluxbaseClient {
   return createClient(url, key, { storage });
 }
 
+export interface InNamespace {
+  readonly namespace?: string;
+}
+
+/** As the SDK takes it: left out where none was named. */
+export function inNamespace(namespace: string | undefined): InNamespace {
+  return namespace === undefined ? {} : { namespace };
+}
+
 /** An action whose first two arguments are the client and the options of all levels; then come the command's own. */
 export function withClient<Options, Args extends readonly unknown[]>(
   run: (client: FluxbaseClient, options: GlobalOptions & Options, ...args: Args) => Promise<void> | void,

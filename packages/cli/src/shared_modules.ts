@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { InNamespace } from "./action.ts";
 import { type FluxbaseClient, FluxbaseError, type SharedModule } from "@fluxbase/sdk";
 
 /** Makes it, or gives it other source. */
@@ -10,7 +11,7 @@ export async function setSharedModule(
   { functions }: FluxbaseClient,
   path: string,
   content: string,
-  place: { readonly namespace?: string },
+  place: InNamespace,
 ): Promise<SharedModule> {
   return await functions.updateSharedModule(path, { content }, place).catch((error) => {
     if (!(error instanceof FluxbaseError) || error.status !== 404) throw error;

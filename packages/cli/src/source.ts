@@ -20,9 +20,8 @@ export function readFunction(path: string): FunctionSource {
   if (!existsSync(path)) throw new UsageError(`${path} is not there`);
   const name = basename(path).replace(/\.\w+$/, "");
   if (!statSync(path).isDirectory()) return { name, fields: { code: readFileSync(path, "utf8") } };
-  const files = readFiles(path);
   if (!hasEntry(path)) throw new UsageError(`${path} has no index.ts`);
-  return { name, fields: { files } };
+  return { name, fields: { files: readFiles(path) } };
 }
 
 /** Every function of a folder, by the rules that the server has for its own. @throws {UsageError} */

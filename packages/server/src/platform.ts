@@ -576,11 +576,11 @@ interface ChangeParts {
   readonly prewarm: Config["prewarm"];
 }
 
-/** A version that is not live any more gets no new requests; the one that took its place may be made ready. */
 function pathOfFunction(fn: LiveFunction | undefined): string {
   return fn === undefined ? "a function that is gone" : `${fn.namespace}/${fn.name}`;
 }
 
+/** A version that is not live any more gets no new requests; the one that took its place may be made ready. */
 function followChange({ before, after }: CatalogChange, { sandboxes, versions, prewarm }: ChangeParts): void {
   const isServed = before?.liveVersion === after?.liveVersion && after?.enabled === true;
   if (isServed) return;

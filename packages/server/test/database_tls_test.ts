@@ -4,11 +4,9 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import pg from "pg";
-import { createLog } from "../src/core/log.ts";
-import { startEmbeddedPostgres } from "../src/storage/embedded/embedded_postgres.ts";
-import { withTestPlatform } from "./support/platform.ts";
+import { postgresTest, withTestPlatform } from "./support/platform.ts";
 
 /** Made for this test, for "localhost", by itself. */
 const CERTIFICATE = `-----BEGIN CERTIFICATE-----
@@ -37,48 +35,30 @@ const READS = `import pg from "npm:pg@8.16.3";
     return rows;
   };`;
 
-Deno.test("a database by TLS, for the server, for admins and for functions", async (test) => {
-  const dataDir = await Deno.makeTempDir({ prefix: "fluxbase-tls-" });
-  await Deno.chmod(dataDir, 0o755);
-  const log = createLog({ level: "warn", format: "text", write: () => {} });
-  try {
-    await using postgres = await startEmbeddedPostgres({ dataDir, log });
-    await switchTlsOn(postgres.url.reveal(), postgres.dir);
-    const rootPath = join(dataDir, "root.crt");
-    await Deno.writeTextFile(rootPath, CERTIFICATE);
-    const url = Object.assign(new URL(postgres.url.reveal()), { hostname: "localhost" }).href;
-    const sanitizers = { sanitizeOps: false, sanitizeResources: false };
+postgresTest("a database by TLS, for the server, for admins and for functions", async (postgres, step) => {
+  await switchTlsOn(postgres.url.reveal(), postgres.dir);
+  const rootPath = join(dirname(postgres.dir), "root.crt");
+  await Deno.writeTextFile(rootPath, CERTIFICATE);
+  const url = Object.assign(new URL(postgres.url.reveal()), { hostname: "localhost" }).href;
 
-    for (const mode of ["require", `verify-full&sslrootcert=${rootPath}`]) {
-      const name = `sslmode=${mode.split("=")[0]}`;
-      await test.step({
-        name,
-        ...sanitizers,
-        fn: () =>
-          withTestPlatform(async (platform) => {
-            const { body } = await platform.api("POST", "/admin/database/query", { sql: ENCRYPTED });
-            assert.deepEqual(body.rows, [{ ssl: true }]);
-            const fn = `reads-${mode.split("&")[0]}`;
-            await platform.deploy(fn, READS);
-            assert.deepEqual(await (await platform.call(fn)).json(), [{ ssl: true }]);
-          }, { DATABASE_URL: `${url}?sslmode=${mode}` }),
-      });
-    }
-
-    await test.step({
-      name: "a certificate that nobody vouches for is refused where it is to be checked",
-      ...sanitizers,
-      async fn() {
-        const start = withTestPlatform(() => Promise.resolve(), { DATABASE_URL: `${url}?sslmode=verify-full` });
-        await assert.rejects(
-          start,
-          /Cannot connect to the database.*certificate is not trusted; name its root with sslrootcert/,
-        );
-      },
-    });
-  } finally {
-    await Deno.remove(dataDir, { recursive: true });
+  for (const mode of ["require", `verify-full&sslrootcert=${rootPath}`]) {
+    const [name = ""] = mode.split("&");
+    await step(`sslmode=${mode.split("=")[0]}`, () =>
+      withTestPlatform(async (platform) => {
+        const { body } = await platform.api("POST", "/admin/database/query", { sql: ENCRYPTED });
+        assert.deepEqual(body.rows, [{ ssl: true }]);
+        await platform.deploy(`reads-${name}`, READS);
+        assert.deepEqual(await (await platform.call(`reads-${name}`)).json(), [{ ssl: true }]);
+      }, { DATABASE_URL: `${url}?sslmode=${mode}` }));
   }
+
+  await step("a certificate that nobody vouches for is refused where it is to be checked", async () => {
+    const start = withTestPlatform(() => Promise.resolve(), { DATABASE_URL: `${url}?sslmode=verify-full` });
+    await assert.rejects(
+      start,
+      /Cannot connect to the database.*certificate is not trusted; name its root with sslrootcert/,
+    );
+  });
 });
 
 async function switchTlsOn(url: string, dir: string): Promise<void> {

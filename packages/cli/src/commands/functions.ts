@@ -4,22 +4,18 @@
  * @module
  */
 import { readFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { relative } from "node:path";
 import process from "node:process";
 import { parseEnv } from "node:util";
 import { functionNameProblem } from "@fluxbase/contract";
 import { type FluxbaseClient, FluxbaseError, type FunctionFields, type LogEntry, type SyncAnswer } from "@fluxbase/sdk";
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { withClient, withOptions } from "../action.ts";
+import { type InNamespace, inNamespace, withClient, withOptions } from "../action.ts";
 import { print, printable, printJson, printObject, printRows, progress, readSecret, say, warn } from "../output.ts";
 import { type GlobalOptions, pathOf, UsageError } from "../place.ts";
 import { setSharedModule } from "../shared_modules.ts";
 import { readFunction, readFunctions, readSharedModules } from "../source.ts";
 import { writeFunction } from "../template.ts";
-
-interface InNamespace {
-  readonly namespace?: string;
-}
 
 const SUMMARY = ["namespace", "name", "enabled", "version", "live_version", "updated_at"];
 const DETAILS = [
@@ -145,7 +141,7 @@ export function addFunctions(program: Command, version: string): void {
         } else if (name !== undefined) {
           printRows(await client.functions.getExecutions(placeIn(name, namespace), { limit }), EXECUTION, options);
         } else {
-          const { executions } = await all.listExecutions({ limit, ...(namespace === undefined ? {} : { namespace }) });
+          const { executions } = await all.listExecutions({ limit, ...inNamespace(namespace) });
           printRows(executions, ["function_name", ...EXECUTION], options);
         }
       },
@@ -194,13 +190,11 @@ async function deploy(
 ): Promise<void> {
   const source = readFunction(pathOf(path));
   const chosen = name ?? source.name;
-  const inNamespace = namespace === undefined ? {} : { namespace };
-  const create = async () => await functions.create({ name: chosen, ...inNamespace, ...source.fields }, { strict });
   const fn = await progress(
     `Deploying ${chosen}`,
     functions.update(placeIn(chosen, namespace), source.fields, { strict }).catch((error) => {
       if (!(error instanceof FluxbaseError) || error.code !== "FUNCTION_NOT_FOUND") throw error;
-      return create();
+      return functions.create({ name: chosen, ...inNamespace(namespace), ...source.fields }, { strict });
     }),
   );
   if (output === "json") printJson(fn);
@@ -262,15 +256,15 @@ async function sync(
 ): Promise<void> {
   const dir = pathOf(folder);
   const functions = readFunctions(dir).map(({ name, fields }) => ({ name, ...fields }));
-  const inNamespace = namespace === undefined ? {} : { namespace };
+  const place = inNamespace(namespace);
   if (!dryRun) {
     for (const [path, content] of Object.entries(readSharedModules(dir))) {
-      await setSharedModule(client, path, content, inNamespace);
+      await setSharedModule(client, path, content, place);
     }
   }
   const answer = await progress(
-    `Deploying ${functions.length} functions from ${join(folder)}`,
-    client.admin.functions.sync({ functions, delete_missing: deleteMissing, dry_run: dryRun, ...inNamespace }),
+    `Deploying ${functions.length} functions from ${folder}`,
+    client.admin.functions.sync({ functions, delete_missing: deleteMissing, dry_run: dryRun, ...place }),
   );
   showSync(answer, options);
 }

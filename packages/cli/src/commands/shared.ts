@@ -5,36 +5,35 @@
  */
 import { readFileSync } from "node:fs";
 import type { Command } from "commander";
-import { withClient } from "../action.ts";
+import { type InNamespace, inNamespace, withClient } from "../action.ts";
 import { print, printRows, say } from "../output.ts";
 import { pathOf } from "../place.ts";
 import { setSharedModule } from "../shared_modules.ts";
-
-type Options = { readonly namespace?: string };
 
 export function addShared(program: Command): void {
   const shared = program.command("shared").description("shared modules, which functions import from _shared/");
   const command = (usage: string, description: string) =>
     shared.command(usage).description(description).option("-n, --namespace <name>", "their namespace");
-  const placeOf = ({ namespace }: Options) => namespace === undefined ? {} : { namespace };
 
-  command("list", "list them").action(withClient<Options, []>(async ({ functions }, options) => {
+  command("list", "list them").action(withClient<InNamespace, []>(async ({ functions }, options) => {
     const columns = ["module_path", "version", "description", "updated_at"];
-    printRows(await functions.listSharedModules(placeOf(options)), columns, options);
+    printRows(await functions.listSharedModules(inNamespace(options.namespace)), columns, options);
   }));
   command("get <path>", "print the source of one")
-    .action(withClient<Options, [string]>(async ({ functions }, options, path) => {
-      print((await functions.getSharedModule(path, placeOf(options))).content);
+    .action(withClient<InNamespace, [string]>(async ({ functions }, options, path) => {
+      print((await functions.getSharedModule(path, inNamespace(options.namespace))).content);
     }));
   command("set <path> <file>", "make or change one from a file")
-    .action(withClient<Options, [string, string]>(async (client, options, path, file) => {
+    .action(withClient<InNamespace, [string, string]>(async (client, options, path, file) => {
       const content = readFileSync(pathOf(file), "utf8");
-      const module = await setSharedModule(client, path, content, placeOf(options));
+      const module = await setSharedModule(client, path, content, inNamespace(options.namespace));
       say(`${module.module_path} is at version ${module.version}`);
     }));
   command("delete <path>", "delete one").option("--force", "even while functions use it")
-    .action(withClient<Options & { force?: boolean }, [string]>(async ({ functions }, { force, ...options }, path) => {
-      await functions.deleteSharedModule(path, { ...placeOf(options), ...(force ? { force } : {}) });
-      say(`Deleted ${path}`);
-    }));
+    .action(
+      withClient<InNamespace & { force?: boolean }, [string]>(async ({ functions }, { force, ...options }, path) => {
+        await functions.deleteSharedModule(path, { ...inNamespace(options.namespace), ...(force ? { force } : {}) });
+        say(`Deleted ${path}`);
+      }),
+    );
 }

@@ -17,10 +17,13 @@ type Sql = RawBuilder<unknown>;
 /** How rows are written. */
 export type BodyFormat = "json" | "csv";
 
-export interface ReadOptions {
-  readonly format: BodyFormat;
+export interface Page {
   readonly limit: number;
   readonly offset: number;
+}
+
+export interface ReadOptions extends Page {
+  readonly format: BodyFormat;
   /** Counts all rows that the filters leave. */
   readonly countsAll: boolean;
 }
@@ -196,7 +199,7 @@ export function callStatement(
   fn: SqlFunctionRow,
   relation: Relation | undefined,
   query: TableQuery,
-  { args, payload, ...options }: ReadOptions & {
+  { args, payload, ...options }: Page & {
     readonly args: Readonly<Record<string, unknown>>;
     readonly payload: string;
   },
@@ -236,10 +239,8 @@ export function callStatement(
   return asJson(rows, fn.returnsSet, options);
 }
 
-function asJson(rows: Sql, isSet: boolean, { limit, offset }: ReadOptions): Sql {
-  const body = isSet
-    ? sql`coalesce(pg_catalog.json_agg(_row), '[]')::text`
-    : sql`coalesce((pg_catalog.json_agg(_row) -> 0)::text, 'null')`;
+function asJson(rows: Sql, isSet: boolean, { limit, offset }: Page): Sql {
+  const body = isSet ? bodySql("json") : sql`coalesce((pg_catalog.json_agg(_row) -> 0)::text, 'null')`;
   return sql`select ${body} as body, pg_catalog.count(*) as page, null::bigint as total
     from (${rows} limit ${limit} offset ${offset}) _row`;
 }
@@ -344,14 +345,9 @@ function fieldsOf({ columns }: Relation): SelectItem[] {
 
 /** Names of what is selected, as the first line of CSV has them. */
 export function columnNames(relation: Relation, query: TableQuery): string[] {
-  const namesIn = (within: Relation, items: readonly SelectItem[]): string[] =>
-    items.flatMap((item) => {
-      if (item.kind === "all") return [...within.columns.keys()];
-      if (item.kind === "field") return [nameOf(item)];
-      if (item.items.length === 0) return [];
-      return item.isSpread ? namesIn(relationshipTo(within, item).to, item.items) : [nameOf(item)];
-    });
-  return namesIn(relation, query.items);
+  const scope = scopeOf(relation, query);
+  return query.items.flatMap((item) => columnsOf(scope, item))
+    .flatMap(({ name }) => name ?? [...relation.columns.keys()]);
 }
 
 function castOf(type: string): string {

@@ -20,6 +20,7 @@ import {
   filteredRows,
   hasFilter,
   insertStatement,
+  type Page,
   readStatement,
   updateStatement,
 } from "./statement.ts";
@@ -70,11 +71,6 @@ interface Preferences {
   readonly duplicates: "merge" | "ignore" | null;
   readonly missingIsDefault: boolean;
   readonly rollsBack: boolean;
-}
-
-interface Page {
-  readonly limit: number;
-  readonly offset: number;
 }
 
 interface Found {
@@ -202,8 +198,7 @@ export function createTables({ cache, sessions, schemas, maxRowsCount }: TablesP
         : (await cache.current()).relation(relationSchema, relationName);
       const payload = isGet || request.body === "" ? JSON.stringify(args) : request.body;
       if (formatOf(request) !== "json") throw notSupported("An answer of a function as CSV");
-      const options = { ...page, countsAll: false, format: "json", args, payload } as const;
-      const statement = callStatement(fn, relation, query, options);
+      const statement = callStatement(fn, relation, query, { ...page, args, payload });
       const [row = []] = await sessions.run(sessionOf(request, `/rpc/${name}`, isGet), [statement]);
       const found = foundIn(row);
       if (fn.returns === "void") return { status: 204, headers: [], text: null };

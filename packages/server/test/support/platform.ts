@@ -7,11 +7,12 @@ import assert from "node:assert/strict";
 import { generateKey, hashKey, keyPrefixOf } from "../../src/auth/keys.ts";
 import { createTokens } from "../../src/auth/tokens.ts";
 import { readConfig } from "../../src/config/config.ts";
-import { createLog, type Log } from "../../src/core/log.ts";
+import { createLog, type Log, silentLog } from "../../src/core/log.ts";
 import { Secret } from "../../src/core/secret.ts";
 import { startPlatform } from "../../src/platform.ts";
 import { connectDatabase, type Database } from "../../src/storage/db.ts";
 import { insertKey } from "../../src/storage/keys.ts";
+import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../src/storage/embedded/embedded_postgres.ts";
 import { createTestDatabase } from "./database.ts";
 import { withoutLeakedProcesses } from "./processes.ts";
 
@@ -72,6 +73,27 @@ async function explained({ logLines }: TestPlatform, work: () => Promise<void> |
     if (error instanceof Error) error.message += `\nThe server logged:\n${logLines.slice(-15).join("\n")}`;
     throw error;
   }
+}
+
+/** One test around a Postgres of its own, whose roles and settings it may change. */
+export function postgresTest(
+  name: string,
+  run: (postgres: EmbeddedPostgres, step: Steps) => Promise<void>,
+): void {
+  Deno.test(name, async (test) => {
+    const dataDir = await Deno.makeTempDir({ prefix: "fluxbase-postgres-" });
+    await Deno.chmod(dataDir, 0o755);
+    try {
+      await using postgres = await startEmbeddedPostgres({ dataDir, log: silentLog });
+      await run(
+        postgres,
+        (stepName, fn) =>
+          test.step({ name: stepName, fn: async () => await fn(), sanitizeOps: false, sanitizeResources: false }),
+      );
+    } finally {
+      await Deno.remove(dataDir, { recursive: true });
+    }
+  });
 }
 
 export async function withTestPlatform(

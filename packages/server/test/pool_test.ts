@@ -192,11 +192,13 @@ platformTest("a function that is in use is made ready again when it is deployed"
 });
 
 platformTest("every function is made ready when it is deployed, if the operator wants that", async (platform) => {
-  await platform.deploy("ready", WHO);
+  await platform.deploy("ready", `${WHO}\nconsole.log("loaded");`);
   await eventually(async () => {
     const { count, blank } = await sandboxesOf(platform);
     return count - blank === 1;
   });
+  // It is not blank any more while it still loads.
+  await eventually(async () => (await platform.api("GET", "/functions/ready/logs")).body.length === 1);
   await who(platform, "ready");
   assert.equal((await platform.executions("ready"))[0].cold_start, false);
 }, { FLUXBASE_FUNCTIONS_PREWARM: "always" });

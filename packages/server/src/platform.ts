@@ -142,7 +142,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     schemas: config.databaseSchemas,
     passwordOf: (trx, name) => rolePassword(trx, name, keyRing),
   });
-  const listener = parts.use(await startListener({ url: databaseUrl, log }));
+  const listener = parts.use(await startListener({ url: databaseUrl, log, onSilence: database.doubt }));
   const tables = roles === undefined
     ? undefined
     : await startTables({ roles, databaseUrl, db, listener, clock, log, config, parts });
@@ -150,7 +150,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const tunnel = functionsUrl === undefined
     ? undefined
     : createDatabaseTunnel({ url: functionsUrl, connectionsMaxCount: CONNECTIONS_OF_FUNCTION_COUNT });
-  const catalog = parts.use(await startCatalog({ db, listener, log }));
+  const catalog = await startCatalog({ db, listener });
   const { issuer } = config.auth;
   const tokens = createTokens(jwtSecret, {
     issuer: issuer === null ? undefined : parts.use(startIssuer(issuer, { clock, log })),
@@ -161,9 +161,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const keys = parts.use(await startKeyStore({ db, listener, log, clock }));
   const secrets = await startSecretStore({ db, listener, log, keyRing });
   const { attempts, issuer: _issuer, clockSkewSec: _skew, ...accountRules } = config.auth;
-  const endedSessions = parts.use(
-    await startEndedSessions({ db, listener, log, accessTokenSec: accountRules.accessTokenSec }),
-  );
+  const endedSessions = await startEndedSessions({ db, listener, accessTokenSec: accountRules.accessTokenSec });
   const setupToken = accountRules.setupToken ?? (local === undefined ? null : new Secret(setupTokenOf(jwtSecret)));
   const accounts = createAccounts({
     ...accountRules,
@@ -390,7 +388,7 @@ async function startTables(
 ): Promise<{ tables: Tables; console: SqlConsole }> {
   const { databaseSchemas: schemas, databaseTableConnections, limits } = config;
   const isWatched = await watchSchema(db);
-  const cache = parts.use(await startSchemaCache({ db, listener, log, clock, schemas, isWatched }));
+  const cache = parts.use(await startSchemaCache({ db, listener, clock, schemas, isWatched }));
   const sessions = parts.use(startTableSessions({
     url: urlAs(databaseUrl, roles.api),
     maxConnectionsCount: databaseTableConnections,

@@ -58,16 +58,16 @@ export async function startKeyStore(
   let usesWrittenMs = clock.epochMs();
   let byHash = new Map<string, KeyRow>();
   const handlers: (() => void)[] = [];
-  let reading: Promise<void> = Promise.resolve();
+  let known = "";
 
-  function refresh(): Promise<void> {
-    const done = reading.then(async () => {
-      const rows = await listKeys(db);
-      byHash = new Map(rows.map((row) => [hexOf(row.keyHash), row]));
-      for (const handler of handlers) handler();
-    });
-    reading = done.catch((error) => log.warn("Cannot read keys from the database", { error }));
-    return done;
+  async function read(): Promise<void> {
+    const rows = await listKeys(db);
+    // What was verified is forgotten on a change: a notification alone must not make every caller be verified again.
+    const now = JSON.stringify(rows);
+    if (now === known) return;
+    known = now;
+    byHash = new Map(rows.map((row) => [hexOf(row.keyHash), row]));
+    for (const handler of handlers) handler();
   }
 
   async function writeUses(): Promise<void> {
@@ -86,13 +86,11 @@ export async function startKeyStore(
     writeUses().catch((error) => log.warn("Cannot write when keys were used last: tries again", { error }));
   const timer = setInterval(() => void writeOrSay(), WRITE_USES_MS);
 
-  await listener.on(KEYS_CHANNEL, () => void refresh().catch(() => {}));
-  listener.onReconnect(() => void refresh().catch(() => {}));
-  await refresh();
+  const follower = await listener.follow({ what: "keys", channels: [KEYS_CHANNEL], read });
   return {
     find: (key) => byHash.get(hexOf(hashKey(key))),
     onChange: (handler) => void handlers.push(handler),
-    refresh,
+    refresh: () => follower.refresh(),
     useOf(id) {
       const atMs = clock.epochMs();
       let use = uses.get(id);

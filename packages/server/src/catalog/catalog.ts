@@ -6,10 +6,10 @@
  *
  * @module
  */
-import type { Log } from "../core/log.ts";
 import type { Db } from "../storage/db.ts";
 import { listLiveFunctions, type LiveFunctionRow } from "../storage/functions.ts";
-import type { Listener } from "../storage/listener.ts";
+import type { Changed } from "../storage/follower.ts";
+import { isUuid, type Listener } from "../storage/listener.ts";
 import { readBundle } from "../storage/versions.ts";
 import { createBundleCache } from "./bundle_cache.ts";
 
@@ -33,31 +33,26 @@ export interface Catalog {
   refresh(functionId: string): Promise<void>;
   /** Tells of every change; returns the way to stop. */
   subscribe(listener: (change: CatalogChange) => void): () => void;
-  [Symbol.asyncDispose](): Promise<void>;
 }
 
 export interface CatalogOptions {
   readonly db: Db;
   readonly listener: Listener;
-  readonly log: Log;
 }
 
 export const FUNCTIONS_CHANNEL = "fluxbase_functions";
-const RESYNC_MS = 30_000;
 const BUNDLES_MAX_BYTES = 64 * 1024 * 1024;
 
-export async function startCatalog({ db, listener, log }: CatalogOptions): Promise<Catalog> {
+export async function startCatalog({ db, listener }: CatalogOptions): Promise<Catalog> {
   const byId = new Map<string, LiveFunction>();
   const byName = new Map<string, Map<string, LiveFunction>>();
   const bundles = createBundleCache(BUNDLES_MAX_BYTES);
   const subscribers = new Set<(change: CatalogChange) => void>();
-  // One read at a time, in the order of the asking: an older answer can never replace a newer one.
-  let reading: Promise<void> = Promise.resolve();
 
   function put(id: string, after: LiveFunction | undefined): void {
     const before = byId.get(id);
     if (before !== undefined && after !== undefined && isSame(before, after)) return;
-    if (before !== undefined) byName.get(before.namespace)?.delete(before.name);
+    if (before !== undefined) forgetName(before);
     if (after === undefined) {
       byId.delete(id);
     } else {
@@ -70,31 +65,22 @@ export async function startCatalog({ db, listener, log }: CatalogOptions): Promi
     for (const subscriber of subscribers) subscriber({ before, after });
   }
 
-  function inOrder(work: () => Promise<void>): Promise<void> {
-    const done = reading.then(work);
-    reading = done.catch((error) => log.warn("Cannot read functions from the database", { error }));
-    return done;
+  function forgetName({ id, namespace, name }: LiveFunction): void {
+    const names = byName.get(namespace);
+    // A new function may have taken the name before the end of the old one was seen.
+    if (names?.get(name)?.id !== id) return;
+    names.delete(name);
+    if (names.size === 0) byName.delete(namespace);
   }
 
-  const refresh = (functionId: string) =>
-    inOrder(async () => {
-      const [row] = await listLiveFunctions(db, functionId);
-      put(functionId, row);
-    });
+  async function read(changed: Changed): Promise<void> {
+    const ids = changed === "all" ? undefined : [...changed];
+    const rows = new Map((await listLiveFunctions(db, ids)).map((row) => [row.id, row]));
+    for (const id of ids ?? [...byId.keys()]) if (!rows.has(id)) put(id, undefined);
+    for (const row of rows.values()) put(row.id, row);
+  }
 
-  const resync = () =>
-    inOrder(async () => {
-      const rows = await listLiveFunctions(db);
-      const present = new Set(rows.map(({ id }) => id));
-      for (const id of [...byId.keys()]) if (!present.has(id)) put(id, undefined);
-      for (const row of rows) put(row.id, row);
-    });
-
-  // Listens before it reads, so that no change can fall between the two.
-  await listener.on(FUNCTIONS_CHANNEL, (functionId) => void refresh(functionId).catch(() => {}));
-  listener.onReconnect(() => void resync().catch(() => {}));
-  await resync();
-  const timer = setInterval(() => void resync().catch(() => {}), RESYNC_MS);
+  const follower = await listener.follow({ what: "functions", channels: [FUNCTIONS_CHANNEL], isId: isUuid, read });
 
   return {
     find: (namespace, name) => byName.get(namespace)?.get(name),
@@ -108,14 +94,10 @@ export async function startCatalog({ db, listener, log }: CatalogOptions): Promi
       return bundle;
     },
     keepBundle: ({ functionId, number, bundle }) => bundles.keep(bundleKey(functionId, number), bundle),
-    refresh,
+    refresh: follower.refresh,
     subscribe(subscriber) {
       subscribers.add(subscriber);
       return () => subscribers.delete(subscriber);
-    },
-    async [Symbol.asyncDispose]() {
-      clearInterval(timer);
-      await reading;
     },
   };
 }

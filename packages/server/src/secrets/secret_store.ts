@@ -10,6 +10,7 @@ import { PlatformError } from "@fluxbase/contract";
 import type { Log } from "../core/log.ts";
 import { Secret } from "../core/secret.ts";
 import { asDatabaseError, type Db } from "../storage/db.ts";
+import type { Changed } from "../storage/follower.ts";
 import type { Listener } from "../storage/listener.ts";
 import {
   insertSecret,
@@ -70,8 +71,7 @@ export async function startSecretStore(
   let system = new Secret("{}");
   const users = new Map<string, Promise<Secret | undefined> | { readonly values: Secret | undefined }>();
   /** Users who have secrets, or had some: nobody else's calls ask the database. */
-  const owners = new Set<string>();
-  let reading: Promise<void> = Promise.resolve();
+  let owners = new Set<string>();
 
   /** Each user's values under a key of their own. */
   async function cipherOf(owner: string): Promise<Cipher> {
@@ -101,28 +101,35 @@ export async function startSecretStore(
     return Object.keys(values).length === 0 ? undefined : new Secret(JSON.stringify(values));
   }
 
-  function readSystem(): Promise<void> {
-    const done = reading.then(async () => {
-      for (const owner of await listSecretOwners(db)) owners.add(owner);
-      const text = JSON.stringify(await read(SERVER));
-      if (text === system.reveal()) return;
-      system = new Secret(text);
-      for (const handler of handlers) handler();
-    });
-    reading = done.catch((error) => log.warn("Cannot read secrets from the database", { error }));
-    return done;
+  async function readSystem(): Promise<void> {
+    const text = JSON.stringify(await read(SERVER));
+    if (text === system.reveal()) return;
+    system = new Secret(text);
+    for (const handler of handlers) handler();
   }
 
-  await listener.on(SECRETS_CHANNEL, (owner) => {
-    if (owner === SERVER) return void readSystem().catch(() => {});
-    owners.add(owner);
-    users.delete(owner);
+  /** Values of users are not read before somebody needs them. */
+  async function readChanged(changed: Changed): Promise<void> {
+    const ids = changed === "all" ? undefined : [...changed];
+    const present = new Set(await listSecretOwners(db, ids));
+    if (ids === undefined) {
+      owners = present;
+      users.clear();
+    }
+    for (const id of ids ?? []) {
+      if (present.has(id)) owners.add(id);
+      else owners.delete(id);
+      users.delete(id);
+    }
+    if (ids === undefined || ids.includes(SERVER)) await readSystem();
+  }
+
+  const follower = await listener.follow({
+    what: "secrets",
+    channels: [SECRETS_CHANNEL],
+    isId: () => true,
+    read: readChanged,
   });
-  listener.onReconnect(() => {
-    users.clear();
-    void readSystem().catch(() => {});
-  });
-  await readSystem();
 
   async function assertFits(owner: string, key: string, value: string): Promise<void> {
     const max = owner === SERVER ? OWNER_MAX_CHARACTERS.server : OWNER_MAX_CHARACTERS.user;
@@ -180,9 +187,9 @@ export async function startSecretStore(
       return stored;
     },
     async refresh(owner) {
-      if (owner === SERVER) return await readSystem();
-      owners.add(owner);
+      if (owner !== SERVER) owners.add(owner);
       users.delete(owner);
+      await follower.refresh(owner);
     },
   };
   return store;

@@ -5,11 +5,12 @@
  */
 import { PlatformError } from "@fluxbase/contract";
 import { Kysely, PostgresDialect, sql, type Transaction } from "kysely";
-import pg from "pg";
+import type pg from "pg";
 import { delay } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { Secret } from "../core/secret.ts";
 import type { Schema } from "./schema.ts";
+import { openPool } from "./pool.ts";
 import { StartError } from "./start_error.ts";
 
 /** A pool or a transaction: a statement need not know. */
@@ -17,6 +18,8 @@ export type Db = Kysely<Schema> | Transaction<Schema>;
 
 export interface Database {
   readonly db: Kysely<Schema>;
+  /** See ./pool.ts. */
+  doubt(): void;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -51,26 +54,28 @@ const FINAL_CODES: Readonly<Record<string, string>> = {
 
 /** @throws {StartError} when the database cannot be reached in time, refuses us, or is too old */
 export async function connectDatabase(options: DatabaseOptions): Promise<Database> {
-  const pool = new pg.Pool({
+  const connections = openPool({
     connectionString: options.url.reveal(),
     max: options.maxConnectionsCount,
     connectionTimeoutMillis: 10_000,
-    statement_timeout: STATEMENT_MS,
     application_name: "fluxbase",
     // What others define in a schema of theirs must never be taken for what Postgres defines.
     options: "-c search_path=pg_catalog",
-    keepAlive: true,
-  });
-  // A connection that breaks while idle is replaced by the pool; without a listener it would end the process.
-  pool.on("error", (error) => options.log.warn("A database connection broke", { reason: error.message }));
+  }, { log: options.log, name: "platform", statementMs: STATEMENT_MS });
+  const { pool } = connections;
   try {
     await waitForServer(pool, options);
   } catch (error) {
-    await pool.end();
+    await connections[Symbol.asyncDispose]();
     throw error;
   }
   const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
-  return { db, [Symbol.asyncDispose]: () => db.destroy() };
+  return {
+    db,
+    doubt: connections.doubt,
+    // Not db.destroy: it says the same to the pool.
+    [Symbol.asyncDispose]: connections[Symbol.asyncDispose],
+  };
 }
 
 async function waitForServer(pool: pg.Pool, { url, log, connectMs = CONNECT_MS }: DatabaseOptions): Promise<void> {

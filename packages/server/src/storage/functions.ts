@@ -221,8 +221,8 @@ export async function purgeFunctions(db: Db, days: number): Promise<number> {
   return Number(numDeletedRows);
 }
 
-/** Everything the catalog holds, or the row of one function; a deleted function has none. */
-export async function listLiveFunctions(db: Db, functionId?: string): Promise<LiveFunctionRow[]> {
+/** Everything the catalog holds, or the rows of some functions; a deleted function has none. */
+export async function listLiveFunctions(db: Db, ids?: readonly string[]): Promise<LiveFunctionRow[]> {
   let query = db.selectFrom("fluxbase.functions as f")
     .innerJoin(
       "fluxbase.versions as v",
@@ -245,6 +245,6 @@ export async function listLiveFunctions(db: Db, functionId?: string): Promise<Li
       "v.problems",
     ])
     .where("f.deleted_at", "is", null);
-  if (functionId !== undefined) query = query.where("f.id", "=", functionId);
+  if (ids !== undefined) query = query.where("f.id", "=", sql<string>`any(${ids}::uuid[])`);
   return await query.execute();
 }

@@ -174,5 +174,5 @@ export async function listKeys(db: Db): Promise<KeyRow[]> {
     "k.user_id as userId",
     "u.email as userEmail",
     "u.role as userRole",
-  ]).execute();
+  ]).orderBy("k.id").execute();
 }

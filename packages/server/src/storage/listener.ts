@@ -1,77 +1,183 @@
 /**
- * One connection that only listens: tells this node what others changed, and when it may have missed something.
+ * One connection that only listens, and what follows from what it hears.
+ *
+ * Owns: that a change is noticed, by notification or, when those are lost, by reading again; that a connection which
+ * went silent is replaced within 10 s.
+ * Does not own: what is read (each follower), how often (./follower.ts).
  *
  * @module
  */
 import pg from "pg";
-import { delay } from "../core/clock.ts";
+import { delay, withDeadline } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import type { Secret } from "../core/secret.ts";
+import { createFollower, type Follower, type FollowerOptions } from "./follower.ts";
+import { socketOf } from "./pool.ts";
+import { StartError } from "./start_error.ts";
+
+export interface Following extends Omit<FollowerOptions, "log"> {
+  readonly channels: readonly string[];
+  /** Whether the payload of a notification can name one thing; else a notification means that all may have changed. */
+  readonly isId?: (payload: string) => boolean;
+}
 
 export interface Listener {
-  /** Starts to listen; the handler gets the payload of each notification. */
-  on(channel: string, handler: (payload: string) => void): Promise<void>;
-  /** Called after a lost connection is back: notifications in between were missed. */
-  onReconnect(handler: () => void): void;
+  /** Reads for the first time before it resolves; from then on after each change. */
+  follow(following: Following): Promise<Follower>;
   [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface ListenerOptions {
+  readonly url: Secret;
+  readonly log: Log;
+  /** Called when the connection went silent: others to the same server may have, too. */
+  readonly onSilence?: () => void;
 }
 
 const FIRST_BACKOFF_MS = 50;
 const LAST_BACKOFF_MS = 3_000;
+const CONNECT_MS = 5_000;
+/** Together below 10 s: so long a dead connection goes unnoticed. */
+const HEARTBEAT_MS = 3_000;
+const ANSWER_MS = 4_000;
+const READ_AGAIN_MS = 30_000;
+const CHECK_MS = 10_000;
+const CHECK_CHANNEL_PREFIX = "fluxbase_check_";
 
-export async function startListener({ url, log }: { url: Secret; log: Log }): Promise<Listener> {
-  const handlers = new Map<string, ((payload: string) => void)[]>();
-  const reconnectHandlers: (() => void)[] = [];
+interface Channel {
+  readonly follower: Follower;
+  readonly isId: (payload: string) => boolean;
+}
+
+/** @throws {StartError} when notifications do not arrive */
+export async function startListener({ url, log, onSilence = () => {} }: ListenerOptions): Promise<Listener> {
+  const channels = new Map<string, Channel[]>();
+  const followers: Follower[] = [];
   const stopping = new AbortController();
+  await assertArrives(url);
   let client = await connect();
 
   async function connect(): Promise<pg.Client> {
-    const fresh = new pg.Client({
-      connectionString: url.reveal(),
-      application_name: "fluxbase-listener",
-      keepAlive: true,
+    const fresh = newClient(url);
+    fresh.on("notification", ({ channel, payload = "" }) => {
+      for (const { follower, isId } of channels.get(channel) ?? []) follower.wake(isId(payload) ? payload : undefined);
     });
-    fresh.on("error", () => {});
-    fresh.on("notification", ({ channel, payload }) => {
-      for (const handler of handlers.get(channel) ?? []) handler(payload ?? "");
-    });
-    await fresh.connect();
-    for (const channel of handlers.keys()) await fresh.query(`listen ${pg.escapeIdentifier(channel)}`);
+    const listening = (async () => {
+      await fresh.connect();
+      for (const channel of channels.keys()) await fresh.query(`listen ${pg.escapeIdentifier(channel)}`);
+    })();
+    try {
+      await withDeadline(listening, CONNECT_MS, () => new Error(`No answer within ${CONNECT_MS} ms`));
+    } catch (error) {
+      socketOf(fresh).destroy();
+      throw error;
+    }
     fresh.once("end", () => void reconnect());
+    void beat(fresh);
     return fresh;
   }
 
-  async function reconnect(): Promise<void> {
-    for (
-      let backoffMs = FIRST_BACKOFF_MS;
-      !stopping.signal.aborted;
-      backoffMs = Math.min(backoffMs * 2, LAST_BACKOFF_MS)
-    ) {
+  /** The system notices a dead connection after many minutes, and only when something is sent. */
+  async function beat(of: pg.Client): Promise<void> {
+    while (!stopping.signal.aborted) {
+      await delay(HEARTBEAT_MS, stopping.signal).catch(() => {});
+      if (of !== client || stopping.signal.aborted) return;
       try {
-        client = await connect();
-        log.info("Listening for changes again");
-        for (const handler of reconnectHandlers) handler();
-        return;
+        await withDeadline(of.query("select"), ANSWER_MS, () => new Error(`No answer within ${ANSWER_MS} ms`));
       } catch (error) {
-        log.warn("Lost the connection that listens for changes", {
-          reason: error instanceof Error ? error.message : error,
-        });
-        await delay(backoffMs, stopping.signal).catch(() => {});
+        if (of !== client || stopping.signal.aborted) return;
+        log.warn("The connection that listens for changes went silent: connecting again", { reason: reasonOf(error) });
+        onSilence();
+        return void socketOf(of).destroy();
       }
     }
   }
 
+  async function reconnect(): Promise<void> {
+    let backoffMs = FIRST_BACKOFF_MS;
+    while (!stopping.signal.aborted) {
+      try {
+        const fresh = await connect();
+        if (stopping.signal.aborted) return void await fresh.end();
+        client = fresh;
+        log.info("Listening for changes again");
+        for (const follower of followers) follower.wake();
+        return;
+      } catch (error) {
+        log.warn("Lost the connection that listens for changes", { reason: reasonOf(error) });
+        await delay(backoffMs, stopping.signal).catch(() => {});
+        backoffMs = Math.min(backoffMs * 2, LAST_BACKOFF_MS);
+      }
+    }
+  }
+
+  const timer = setInterval(() => {
+    for (const follower of followers) follower.wake();
+  }, READ_AGAIN_MS);
+
   return {
-    async on(channel, handler) {
-      const known = handlers.get(channel);
-      handlers.set(channel, [...known ?? [], handler]);
-      if (known === undefined) await client.query(`listen ${pg.escapeIdentifier(channel)}`);
+    async follow({ channels: names, isId = () => false, ...reading }) {
+      const follower = createFollower({ ...reading, log });
+      // Listens before it reads, so that no change can fall between the two.
+      for (const name of names) {
+        const known = channels.get(name);
+        channels.set(name, [...known ?? [], { follower, isId }]);
+        if (known === undefined) await client.query(`listen ${pg.escapeIdentifier(name)}`);
+      }
+      followers.push(follower);
+      await follower.refresh();
+      return follower;
     },
-    onReconnect: (handler) => void reconnectHandlers.push(handler),
     async [Symbol.asyncDispose]() {
       stopping.abort();
+      clearInterval(timer);
       client.removeAllListeners("end");
-      await client.end();
+      await Promise.all(followers.map((follower) => follower.stop()));
+      await withDeadline(client.end(), ANSWER_MS, () => new Error("overdue")).catch(() => socketOf(client).destroy());
     },
   };
+}
+
+/**
+ * Between us and Postgres there may be a pooler that gives each transaction another connection: it takes LISTEN and
+ * says nothing, and nothing is ever heard. So one connection tells another something.
+ */
+async function assertArrives(url: Secret): Promise<void> {
+  const channel = CHECK_CHANNEL_PREFIX + crypto.randomUUID().replaceAll("-", "");
+  const [hearing, telling] = [newClient(url), newClient(url)];
+  try {
+    await Promise.all([hearing.connect(), telling.connect()]);
+    const { promise: arrived, resolve } = Promise.withResolvers<void>();
+    hearing.once("notification", () => resolve());
+    await hearing.query(`listen ${channel}`);
+    await telling.query(`notify ${channel}`);
+    await withDeadline(arrived, CHECK_MS, () =>
+      new StartError(
+        `Cannot use the database: notifications do not arrive, as behind a connection pooler in transaction mode; set DATABASE_DIRECT_URL to an address of the database itself`,
+      ));
+  } finally {
+    await Promise.all([hearing, telling].map((client) => client.end().catch(() => {})));
+  }
+}
+
+function newClient(url: Secret): pg.Client {
+  const client = new pg.Client({
+    connectionString: url.reveal(),
+    application_name: "fluxbase-listener",
+    connectionTimeoutMillis: CONNECT_MS,
+    keepAlive: true,
+  });
+  // An error that nobody listens to ends the process; what follows from it comes with the end of the connection.
+  client.on("error", () => {});
+  return client;
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+export function isUuid(payload: string): boolean {
+  return UUID.test(payload);
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

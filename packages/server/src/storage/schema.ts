@@ -52,6 +52,7 @@ export interface Schema {
     expires_at: Instant;
     ended_at: OptionalInstant;
   };
+  "fluxbase.deleted_sessions": { id: string; deleted_at: GeneratedInstant };
   "fluxbase.refresh_tokens": {
     token_hash: Uint8Array;
     session_id: string;

@@ -109,9 +109,9 @@ export async function saltOf(db: Db, userId: string, fresh: Uint8Array): Promise
     .executeTakeFirstOrThrow()).salt;
 }
 
-/** Users who have secrets. */
-export async function listSecretOwners(db: Db): Promise<string[]> {
-  const rows = await db.selectFrom("fluxbase.secrets").select("user_id as userId").distinct()
-    .where("user_id", "!=", "").execute();
-  return rows.map(({ userId }) => userId);
+/** Users who have secrets, of all or of some. */
+export async function listSecretOwners(db: Db, ids?: readonly string[]): Promise<string[]> {
+  let query = db.selectFrom("fluxbase.secrets").select("user_id as userId").distinct().where("user_id", "!=", "");
+  if (ids !== undefined) query = query.where("user_id", "=", sql<string>`any(${ids}::text[])`);
+  return (await query.execute()).map(({ userId }) => userId);
 }

@@ -92,7 +92,7 @@ databaseTest("a deleted function frees its name and has no row in the catalog", 
   await assert.rejects(createFunction(db, FUNCTION, version("two")), /functions_name_idx/);
   assert.equal(await deleteFunction(db, id), true);
   assert.equal(await deleteFunction(db, id), false);
-  assert.deepEqual(await listLiveFunctions(db, id), []);
+  assert.deepEqual(await listLiveFunctions(db, [id]), []);
   assert.notEqual(await createFunction(db, FUNCTION, version("two")), id);
 });
 

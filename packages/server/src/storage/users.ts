@@ -158,11 +158,20 @@ export async function endSessions(
   await update.execute();
 }
 
-/** Those whose access tokens may still be in somebody's hands. */
-export async function listEndedSessions(db: Db, withinSec: number): Promise<string[]> {
-  const rows = await db.selectFrom("fluxbase.sessions").select("id")
-    .where("ended_at", ">", sql<Date>`now() - make_interval(secs => ${withinSec})`).execute();
-  return rows.map(({ id }) => id);
+/** Those whose access tokens may still be in somebody's hands, of all or of some; ended, or deleted with their user. */
+export async function listEndedSessions(
+  db: Db,
+  { withinSec, ids }: { readonly withinSec: number; readonly ids?: readonly string[] },
+): Promise<string[]> {
+  const since = sql<Date>`now() - make_interval(secs => ${withinSec})`;
+  let ended = db.selectFrom("fluxbase.sessions").select("id").where("ended_at", ">", since);
+  let deleted = db.selectFrom("fluxbase.deleted_sessions").select("id").where("deleted_at", ">", since);
+  if (ids !== undefined) {
+    const some = sql<string>`any(${ids}::uuid[])`;
+    ended = ended.where("id", "=", some);
+    deleted = deleted.where("id", "=", some);
+  }
+  return (await ended.union(deleted).execute()).map(({ id }) => id);
 }
 
 /** Sessions that are over, with their tokens; returns how many. */
@@ -173,5 +182,7 @@ export async function dropOldSessions(db: Db): Promise<number> {
       where("ended_at", "<", sql<Date>`now() - interval '1 day'`),
     ])
   ).executeTakeFirst();
+  await db.deleteFrom("fluxbase.deleted_sessions").where("deleted_at", "<", sql<Date>`now() - interval '1 day'`)
+    .execute();
   return Number(numDeletedRows);
 }

@@ -6,7 +6,6 @@
  * @module
  */
 import type { Clock } from "../core/clock.ts";
-import type { Log } from "../core/log.ts";
 import type { Db } from "../storage/db.ts";
 import type { Listener } from "../storage/listener.ts";
 import { SCHEMA_CHANNEL } from "../storage/roles.ts";
@@ -58,7 +57,7 @@ export interface SchemaCache {
   current(): UserSchema | Promise<UserSchema>;
   /** After a name was not found. */
   refreshed(): Promise<UserSchema>;
-  [Symbol.asyncDispose](): Promise<void>;
+  [Symbol.dispose](): void;
 }
 
 /** PostgREST's own channel, which people use by hand. */
@@ -67,58 +66,34 @@ const LOOK_AGAIN_MS = 1_000;
 const POLL_MS = 10_000;
 
 export async function startSchemaCache(
-  { db, listener, log, clock, schemas, isWatched }: {
+  { db, listener, clock, schemas, isWatched }: {
     readonly db: Db;
     readonly listener: Listener;
-    readonly log: Log;
     readonly clock: Clock;
     readonly schemas: readonly string[];
     /** Whether every change is told. */
     readonly isWatched: boolean;
   },
 ): Promise<SchemaCache> {
-  let known: UserSchema | undefined;
-  let reading: Promise<UserSchema> | undefined;
-  let isStale = false;
+  let known: UserSchema = schemaOf({ relations: [], foreignKeys: [], functions: [] });
   let readAtMs = -Infinity;
 
-  function read(): Promise<UserSchema> {
-    if (reading !== undefined) {
-      // What is being read may be older than what was just told.
-      isStale = true;
-      return reading;
-    }
-    return reading = (async () => {
-      try {
-        do {
-          isStale = false;
-          readAtMs = clock.nowMs();
-          known = schemaOf(await readUserSchema(db, schemas));
-        } while (isStale);
-        return known;
-      } finally {
-        reading = undefined;
-      }
-    })();
-  }
-
-  const readOrSay = () =>
-    void read().catch((error) => log.warn("Cannot read the schema of the user's tables", { error }));
-  await listener.on(SCHEMA_CHANNEL, readOrSay);
-  await listener.on(POSTGREST_CHANNEL, readOrSay);
-  listener.onReconnect(readOrSay);
-  await read();
-  const timer = isWatched ? undefined : setInterval(readOrSay, POLL_MS);
+  const follower = await listener.follow({
+    what: "the schema of tables",
+    channels: [SCHEMA_CHANNEL, POSTGREST_CHANNEL],
+    async read() {
+      readAtMs = clock.nowMs();
+      known = schemaOf(await readUserSchema(db, schemas));
+    },
+  });
+  const timer = isWatched ? undefined : setInterval(() => follower.wake(), POLL_MS);
   return {
-    current: () => reading ?? known ?? read(),
+    current: () => follower.settled()?.then(() => known) ?? known,
     async refreshed() {
-      if (known !== undefined && clock.nowMs() - readAtMs < LOOK_AGAIN_MS) return known;
-      return await read();
+      if (clock.nowMs() - readAtMs >= LOOK_AGAIN_MS) await follower.refresh();
+      return known;
     },
-    async [Symbol.asyncDispose]() {
-      clearInterval(timer);
-      await reading?.catch(() => {});
-    },
+    [Symbol.dispose]: () => clearInterval(timer),
   };
 }
 

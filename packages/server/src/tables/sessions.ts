@@ -20,6 +20,7 @@ import pg from "pg";
 import type { Log } from "../core/log.ts";
 import type { Secret } from "../core/secret.ts";
 import { asDatabaseError } from "../storage/db.ts";
+import { openPool } from "../storage/pool.ts";
 import { type BatchStatement, runBatch, type TextRow } from "./batch.ts";
 import { errorOfStatement } from "./table_error.ts";
 
@@ -80,16 +81,14 @@ export function compile(statement: RawBuilder<unknown>): CompiledQuery {
 export function startTableSessions(
   { url, maxConnectionsCount, statementMs, log }: TableSessionOptions,
 ): TableSessions {
-  const pool = new pg.Pool({
+  const connections = openPool({
     connectionString: url.reveal(),
     max: maxConnectionsCount,
     connectionTimeoutMillis: CONNECT_MS,
-    statement_timeout: statementMs,
     idle_in_transaction_session_timeout: statementMs,
     application_name: "fluxbase-tables",
-    keepAlive: true,
-  });
-  pool.on("error", (error) => log.warn("A database connection for tables broke", { reason: error.message }));
+  }, { log, name: "tables", statementMs });
+  const { pool } = connections;
   const names = new Map<string, string>();
 
   /** The same name for the same text. */
@@ -129,7 +128,7 @@ export function startTableSessions(
         client.release(isBroken);
       }
     },
-    [Symbol.asyncDispose]: () => pool.end(),
+    [Symbol.asyncDispose]: connections[Symbol.asyncDispose],
   };
 }
 

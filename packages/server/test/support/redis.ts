@@ -5,14 +5,13 @@
  */
 import assert from "node:assert/strict";
 import { eventually } from "./platform.ts";
+import { freePort, isInstalled } from "./programs.ts";
 
 const PROGRAMS = ["redis-server", "valkey-server"];
 
 export async function redisProgram(): Promise<string | undefined> {
   for (const program of PROGRAMS) {
-    const found = await new Deno.Command(program, { args: ["--version"], stdout: "null", stderr: "null" }).output()
-      .then(({ success }) => success, () => false);
-    if (found) return program;
+    if (await isInstalled(program)) return program;
   }
   return undefined;
 }
@@ -56,9 +55,4 @@ export async function startRedis(): Promise<TestRedis> {
   };
   await start();
   return redis;
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }

@@ -1,0 +1,107 @@
+/**
+ * A pool of connections to Postgres that outlives each of them.
+ *
+ * Owns: that a connection which breaks, in use or not, ends nothing but what ran on it, and that one which went silent
+ * is given up. A router that forgot a connection sends neither an answer nor an end: without this a statement on it
+ * would wait for ever.
+ *
+ * @module
+ */
+import type { Socket } from "node:net";
+import pg from "pg";
+import type { Log } from "../core/log.ts";
+
+export interface ConnectionPool {
+  readonly pool: pg.Pool;
+  /**
+   * Another connection to the same server went silent, so these may have too: the idle ones are closed, and what
+   * runs has a few seconds to show a sign of life.
+   */
+  doubt(): void;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface ConnectionPoolOptions {
+  readonly log: Log;
+  /** What the connections are for, in the log. */
+  readonly name: string;
+  /** The server ends a statement after this. */
+  readonly statementMs: number;
+}
+
+const SWEEP_MS = 1_000;
+/** The server answers to every statement, if only that it took too long. */
+const AFTER_STATEMENT_MS = 5_000;
+const DOUBTED_MS = 4_000;
+const KEEP_ALIVE_MS = 5_000;
+
+interface Use {
+  bytesRead: number;
+  silentSinceMs: number;
+}
+
+export function openPool(
+  config: pg.PoolConfig,
+  { log, name, statementMs }: ConnectionPoolOptions,
+): ConnectionPool {
+  const pool = new pg.Pool({
+    keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
+    statement_timeout: statementMs,
+    ...config,
+  });
+  const idle = new Set<pg.PoolClient>();
+  const busy = new Map<pg.PoolClient, Use>();
+  let doubtedAtMs = -Infinity;
+
+  // The pool listens only while a connection is idle. An error that nobody listens to ends the process.
+  pool.on("connect", (client) => {
+    client.on("error", (error) => log.warn("A database connection broke", { pool: name, reason: error.message }));
+  });
+  pool.on("error", () => {});
+  pool.on("acquire", (client) => {
+    idle.delete(client);
+    busy.set(client, { bytesRead: socketOf(client).bytesRead, silentSinceMs: performance.now() });
+  });
+  pool.on("release", (_, client) => {
+    busy.delete(client);
+    idle.add(client);
+  });
+  pool.on("remove", (client) => void idle.delete(client));
+
+  function sweep(): void {
+    const nowMs = performance.now();
+    for (const [client, use] of busy) {
+      const bytesRead = socketOf(client).bytesRead;
+      if (bytesRead !== use.bytesRead) {
+        use.bytesRead = bytesRead;
+        use.silentSinceMs = nowMs;
+        continue;
+      }
+      // Only what was under way then is doubted: what began since has a connection that was tried since.
+      const untilMs = use.silentSinceMs <= doubtedAtMs
+        ? doubtedAtMs + DOUBTED_MS
+        : use.silentSinceMs + statementMs + AFTER_STATEMENT_MS;
+      if (nowMs > untilMs) socketOf(client).destroy();
+    }
+  }
+
+  const timer = setInterval(sweep, SWEEP_MS);
+  return {
+    pool,
+    doubt() {
+      doubtedAtMs = performance.now();
+      for (const client of idle) socketOf(client).destroy();
+      idle.clear();
+    },
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      await pool.end();
+    },
+  };
+}
+
+/** What the driver calls a stream is the socket to the server. */
+export function socketOf(client: pg.Client): Socket {
+  return client.connection.stream as Socket;
+}

@@ -281,6 +281,9 @@ export interface ReadOptions {
 /**
  * Reads frames until the other side closes.
  *
+ * A length is checked as soon as it is there, and the buffer grows only with what has arrived: whoever announces a large
+ * frame gets no memory for that alone.
+ *
  * @throws {FrameError} when the bytes are not frames; whatever `onFrame` throws
  */
 export async function readFrames(
@@ -296,7 +299,7 @@ export async function readFrames(
     const read = await connection.read(buffer.subarray(end));
     if (read === null) return;
     end += read;
-    while (end - start >= HEADER_BYTES) {
+    while (end - start >= LENGTH_BYTES) {
       const length = view.getUint32(start, true);
       if (length < HEADER_BYTES - LENGTH_BYTES || length > frameMaxBytes) {
         throw new FrameError(`Cannot read a frame of ${length} bytes: it must be from 5 to ${frameMaxBytes}`);
@@ -320,9 +323,9 @@ export async function readFrames(
       }
       continue;
     }
-    const wanted = end - start >= LENGTH_BYTES ? view.getUint32(start, true) + LENGTH_BYTES : HEADER_BYTES;
-    if (start + wanted <= buffer.length && end < buffer.length) continue;
-    const target = wanted > buffer.length ? new Uint8Array(Math.max(wanted, BATCH_BYTES)) : buffer;
+    if (end < buffer.length) continue;
+    // Full: the rest of a frame moves to the front, or into a larger buffer if it fills this one.
+    const target = start === 0 ? new Uint8Array(2 * buffer.length) : buffer;
     target.set(buffer.subarray(start, end));
     end -= start;
     start = 0;

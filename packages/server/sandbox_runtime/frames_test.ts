@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { FRAME_MAX_BYTES, FrameError, FrameWriter, readFrames } from "./frames.ts";
+import { type ByteConnection, FRAME_MAX_BYTES, FrameError, FrameWriter, readFrames } from "./frames.ts";
 
 interface Frame {
   readonly type: number;
@@ -72,5 +72,72 @@ Deno.test("random bytes end in an error or in nothing, never in a frame over the
       await remove();
     }),
     { numRuns: 100 },
+  );
+});
+
+/** Gives the bytes in pieces as they are asked for, and keeps the sizes of the buffers that it was given. */
+function connectionOf(pieces: readonly Uint8Array[]): ByteConnection & { readonly bufferBytes: number[] } {
+  const left = pieces.filter(({ length }) => length > 0);
+  const bufferBytes: number[] = [];
+  return {
+    bufferBytes,
+    read(buffer) {
+      bufferBytes.push(buffer.length);
+      const piece = left.shift();
+      if (piece === undefined) return Promise.resolve(null);
+      const taken = piece.subarray(0, buffer.length);
+      buffer.set(taken);
+      if (taken.length < piece.length) left.unshift(piece.subarray(taken.length));
+      return Promise.resolve(taken.length);
+    },
+    write: () => assert.fail("Nothing is written here"),
+  };
+}
+
+Deno.test("a length that no frame may have is refused with its fourth byte, before anything is made for it", async () => {
+  for (const length of [0xffff_ffff, FRAME_MAX_BYTES + 1, 4, 0]) {
+    const bytes = new Uint8Array(4);
+    new DataView(bytes.buffer).setUint32(0, length, true);
+    const connection = connectionOf([...bytes].map((byte) => Uint8Array.of(byte)));
+    await assert.rejects(readFrames(connection, () => assert.fail("a frame")), FrameError);
+    assert.ok(Math.max(...connection.bufferBytes) <= 256 * 1024);
+  }
+});
+
+Deno.test("frames cut anywhere come out whole, and the buffer grows only with what has arrived", async () => {
+  const pieceBytes = fc.oneof(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 200_000 }));
+  const sizes = fc.oneof(fc.nat(40), fc.nat(FRAME_MAX_BYTES - 5));
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(sizes, { maxLength: 4 }),
+      fc.array(pieceBytes, { minLength: 1, maxLength: 200 }),
+      async (payloads, cuts) => {
+        const stream = new Uint8Array(payloads.reduce((sum, size) => sum + 9 + size, 0));
+        const view = new DataView(stream.buffer);
+        let at = 0;
+        payloads.forEach((size, index) => {
+          view.setUint32(at, 5 + size, true);
+          view.setUint8(at + 4, index);
+          view.setUint32(at + 5, size, true);
+          stream.fill(index + 1, at + 9, at + 9 + size);
+          at += 9 + size;
+        });
+        const pieces: Uint8Array[] = [];
+        for (let start = 0, cut = 0; start < stream.length; cut += 1) {
+          const length = cut < cuts.length ? cuts[cut] ?? 1 : 100_000;
+          pieces.push(stream.subarray(start, start += length));
+        }
+        const seen: number[] = [];
+        const connection = connectionOf(pieces);
+        await readFrames(connection, (type, id, payload) => {
+          assert.equal(payload.length, id);
+          assert.ok(payload.every((byte) => byte === type + 1));
+          seen.push(id);
+        });
+        assert.deepEqual(seen, payloads);
+        assert.ok(Math.max(...connection.bufferBytes) <= 4 * FRAME_MAX_BYTES);
+      },
+    ),
+    { numRuns: 40 },
   );
 });

@@ -24,7 +24,6 @@ import { createTurns } from "../core/turns.ts";
 import type { Env, EnvStore } from "../secrets/env_store.ts";
 import { type Database, isUniqueViolation } from "../storage/db.ts";
 import {
-  addVersion,
   createFunction,
   deleteFunction,
   findFunction,
@@ -224,8 +223,8 @@ export function createDeployer(parts: DeployParts): Deployer {
       warnings: (version ?? before).warnings,
     };
     if (options.dryRun || applied.outcome === "unchanged") return applied;
-    if (version !== undefined && !await addVersion(db, fn, version)) return undefined;
-    if (Object.keys(changed).length > 0) await updateFunction(db, fn.id, changed);
+    const update = version === undefined ? { change: changed } : { version, change: changed };
+    if (!await updateFunction(db, fn, update)) return undefined;
     await publish(fn.id, fn.latestVersion + 1, version);
     return applied;
   }

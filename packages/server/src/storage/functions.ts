@@ -69,6 +69,16 @@ const FUNCTION_COLUMNS = [
   "f.created_by as createdBy",
 ] as const;
 
+/** What a deployment builds upon and compares with. */
+const STATE_COLUMNS = [
+  "latestVersion",
+  "currentVersion",
+  "liveVersion",
+  "enabled",
+  "description",
+  "source",
+] as const satisfies readonly (keyof StoredFunction)[];
+
 export interface NewFunction {
   readonly namespace: string;
   readonly name: string;
@@ -95,37 +105,60 @@ export function createFunction(db: Kysely<Schema>, fn: NewFunction, version: New
   });
 }
 
+/** What one deployment changes: a new version, fields of the function, or both. */
+export interface FunctionUpdate {
+  readonly version?: NewVersion;
+  readonly change: FunctionChange;
+}
+
 /**
- * Stores the next version; makes it live if it built.
+ * Stores the next version, makes it live if it built, and changes the function's own fields, all in one transaction: no
+ * server ever sees the one without the other.
  *
- * @returns false when another deployment or a rollback came first, or the function has been deleted
+ * @returns false when another deployment, change or rollback came first, or the function has been deleted
  */
-export function addVersion(
+export function updateFunction(
   db: Kysely<Schema>,
-  before: Pick<StoredFunction, "id" | "latestVersion" | "currentVersion">,
-  version: NewVersion,
+  before: StoredFunction,
+  { version, change }: FunctionUpdate,
 ): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
-    // The lock puts two deployments at once in an order; the second finds a number that it did not build upon.
-    const locked = await trx.selectFrom("fluxbase.functions as f")
-      .select(["f.latest_version as latestVersion", "f.current_version as currentVersion"])
+    // The lock puts two deployments at once in an order; the second finds what it did not build upon.
+    const locked = await trx.selectFrom("fluxbase.functions as f").select(FUNCTION_COLUMNS)
       .where("f.id", "=", before.id).where("f.deleted_at", "is", null).forUpdate().executeTakeFirst();
-    if (locked?.latestVersion !== before.latestVersion) return false;
-    if (locked.currentVersion !== before.currentVersion) return false;
-    await storeVersion(trx, before.id, version, before.latestVersion + 1);
+    if (locked === undefined || STATE_COLUMNS.some((name) => locked[name] !== before[name])) return false;
+    if (version !== undefined) await storeVersion(trx, before.id, version, before.latestVersion + 1, change);
+    else await setFields(trx, before.id, change);
     return true;
   });
 }
 
-async function storeVersion(trx: Db, functionId: string, version: NewVersion, number: number): Promise<void> {
+async function storeVersion(
+  trx: Db,
+  functionId: string,
+  version: NewVersion,
+  number: number,
+  change: FunctionChange = {},
+): Promise<void> {
   await insertVersion(trx, functionId, version, number);
-  await trx.updateTable("fluxbase.functions").set({
+  await setFields(trx, functionId, {
+    ...change,
     latest_version: number,
     current_version: number,
-    updated_at: sql<Date>`now()`,
     ...(version.bundle === null ? {} : { live_version: number }),
-  }).where("id", "=", functionId).execute();
+  });
   await pruneVersions(trx, functionId);
+}
+
+type Fields = FunctionChange & {
+  readonly latest_version?: number;
+  readonly current_version?: number;
+  readonly live_version?: number;
+};
+
+async function setFields(db: Db, functionId: string, fields: Fields): Promise<void> {
+  await db.updateTable("fluxbase.functions").set({ ...fields, updated_at: sql<Date>`now()` })
+    .where("id", "=", functionId).execute();
 }
 
 export async function findFunction(db: Db, namespace: string, name: string): Promise<FunctionWithVersion | undefined> {
@@ -170,26 +203,19 @@ export interface FunctionChange {
   readonly source?: FunctionSource;
 }
 
-export async function updateFunction(db: Db, functionId: string, change: FunctionChange): Promise<void> {
-  await db.updateTable("fluxbase.functions").set({ ...change, updated_at: sql<Date>`now()` })
-    .where("id", "=", functionId).where("deleted_at", "is", null).execute();
-}
-
 /** Makes an earlier version live and current; false when it does not exist or never built. */
-export async function makeLive(db: Db, functionId: string, version: number): Promise<boolean> {
-  const { numUpdatedRows } = await db.updateTable("fluxbase.functions").set({
-    live_version: version,
-    current_version: version,
-    updated_at: sql<Date>`now()`,
-  })
-    .where("id", "=", functionId).where("deleted_at", "is", null)
-    .where(({ exists, selectFrom }) =>
-      exists(
-        selectFrom("fluxbase.versions as v").select("v.number")
-          .where("v.function_id", "=", functionId).where("v.number", "=", version).where("v.bundle", "is not", null),
-      )
-    ).executeTakeFirst();
-  return numUpdatedRows > 0n;
+export function makeLive(db: Kysely<Schema>, functionId: string, version: number): Promise<boolean> {
+  return db.transaction().execute(async (trx) => {
+    // Locked before the version is looked up: a deployment at the same time may remove old versions.
+    const locked = await trx.selectFrom("fluxbase.functions").select("id")
+      .where("id", "=", functionId).where("deleted_at", "is", null).forUpdate().executeTakeFirst();
+    const built = await trx.selectFrom("fluxbase.versions").select("number")
+      .where("function_id", "=", functionId).where("number", "=", version).where("bundle", "is not", null)
+      .executeTakeFirst();
+    if (locked === undefined || built === undefined) return false;
+    await setFields(trx, functionId, { live_version: version, current_version: version });
+    return true;
+  });
 }
 
 /** Soft: the row stays for 30 days, its name is free at once. */

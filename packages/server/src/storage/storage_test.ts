@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { DEFAULT_SETTINGS } from "@fluxbase/contract";
 import { createTestDatabase } from "../../test/support/database.ts";
 import { silentLog } from "../core/log.ts";
-import { connectDatabase, type Database } from "./db.ts";
+import { connectDatabase, type Database, type Db } from "./db.ts";
 import {
   countExecutions,
   ensurePartitions,
@@ -16,7 +16,15 @@ import {
   listExecutions,
   listLogLines,
 } from "./executions.ts";
-import { addVersion, createFunction, deleteFunction, findFunction, listLiveFunctions, makeLive } from "./functions.ts";
+import {
+  createFunction,
+  deleteFunction,
+  findFunction,
+  listLiveFunctions,
+  makeLive,
+  type StoredFunction,
+  updateFunction,
+} from "./functions.ts";
 import { migrate } from "./migrate.ts";
 import { type NewVersion, readBundle } from "./versions.ts";
 
@@ -52,7 +60,11 @@ const version = (bundle: string | null): NewVersion => ({
   createdBy: null,
 });
 
-const at = (id: string, number: number) => ({ id, latestVersion: number, currentVersion: number });
+async function stored(db: Db): Promise<StoredFunction> {
+  const found = await findFunction(db, "default", "a");
+  assert.ok(found);
+  return found.function;
+}
 
 Deno.test("several servers that start at once on an empty database all find the schema ready", async () => {
   await using test = await createTestDatabase({ template: "template1" });
@@ -66,8 +78,9 @@ Deno.test("several servers that start at once on an empty database all find the 
 
 databaseTest("a failed build leaves the live version alone; an outdated deployment is told so", async (db) => {
   const id = await createFunction(db, FUNCTION, version("one"));
-  assert.equal(await addVersion(db, at(id, 1), version(null)), true);
-  assert.equal(await addVersion(db, at(id, 1), version("late")), false);
+  const before = await stored(db);
+  assert.equal(await updateFunction(db, before, { version: version(null), change: {} }), true);
+  assert.equal(await updateFunction(db, before, { version: version("late"), change: {} }), false);
   const found = await findFunction(db, "default", "a");
   assert.deepEqual([found?.function.liveVersion, found?.function.latestVersion], [1, 2]);
   assert.equal(await readBundle(db, id, 1), "one");
@@ -76,13 +89,29 @@ databaseTest("a failed build leaves the live version alone; an outdated deployme
   assert.equal(await makeLive(db, id, 1), true);
 });
 
+databaseTest(
+  "a change of a function that has changed since is refused, and so is that of a deleted one",
+  async (db) => {
+    const id = await createFunction(db, FUNCTION, version("one"));
+    const before = await stored(db);
+    assert.equal(await updateFunction(db, before, { change: { enabled: false } }), true);
+    assert.equal(await updateFunction(db, before, { version: version("late"), change: {} }), false);
+    const now = await stored(db);
+    assert.deepEqual([now.enabled, now.latestVersion], [false, 1]);
+    await deleteFunction(db, id);
+    assert.equal(await updateFunction(db, now, { change: { enabled: true } }), false);
+  },
+);
+
 databaseTest("versions are immutable, and the last 20 and the live one are kept", async (db) => {
   const id = await createFunction(db, FUNCTION, version("one"));
   await assert.rejects(
     db.updateTable("fluxbase.versions").set({ bundle: "other" }).where("function_id", "=", id).execute(),
     /versions are immutable/,
   );
-  for (let number = 1; number < 30; number += 1) assert.ok(await addVersion(db, at(id, number), version(null)));
+  for (let number = 1; number < 30; number += 1) {
+    assert.ok(await updateFunction(db, await stored(db), { version: version(null), change: {} }));
+  }
   const kept = await db.selectFrom("fluxbase.versions").select("number").orderBy("number").execute();
   assert.deepEqual(kept.map(({ number }) => number), [1, ...Array.from({ length: 20 }, (_, index) => index + 11)]);
 });

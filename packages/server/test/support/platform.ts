@@ -96,14 +96,18 @@ export function postgresTest(
   });
 }
 
+/** Settings, or what makes them of the URL of the test's database. */
+export type TestSettings = Readonly<Record<string, string>> | ((databaseUrl: Secret) => Record<string, string>);
+
 export async function withTestPlatform(
   run: (platform: TestPlatform) => Promise<void>,
-  env: Readonly<Record<string, string>> = {},
+  settings: TestSettings = {},
 ): Promise<void> {
   const dataDir = await Deno.makeTempDir({ prefix: "fluxbase-test-" });
   await Deno.chmod(dataDir, 0o755);
   try {
     await using database = await createTestDatabase();
+    const env = typeof settings === "function" ? settings(database.url) : settings;
     await runPlatform({ dataDir, databaseUrl: database.url, env }, run);
   } finally {
     await Deno.remove(dataDir, { recursive: true });

@@ -174,7 +174,14 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   });
   const authenticator = createAuthenticator({ tokens, keys, endedSessions, clock });
   const executionLog = parts.use(
-    await startExecutionLog({ db, clock, log, spoolDir: dataDir, node: crypto.randomUUID(), ...config.executions }),
+    await startExecutionLog({
+      db,
+      clock,
+      log,
+      spoolDir: join(dataDir, "executions"),
+      node: crypto.randomUUID(),
+      ...config.executions,
+    }),
   );
   const executions = config.development
     ? shown(executionLog, log, (id) => pathOfFunction(catalog.findById(id)))

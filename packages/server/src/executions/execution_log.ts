@@ -1,8 +1,9 @@
 /**
  * Writes what happened in every invocation, in batches behind the response.
  *
- * Owns: which invocation gets a row and which is folded into a count, what is kept while Postgres is away, retention.
- * Does not own: the statements (../storage/executions.ts).
+ * Owns: which invocation gets a row and which is folded into a count, when it is on disk and when in the database,
+ * retention.
+ * Does not own: the statements (../storage/executions.ts), the files (./spool.ts).
  *
  * Up to a budget of rows a second every invocation has its row. Above it, successes without log lines are folded into
  * rollups, so that a flood does not turn the database into the bottleneck; counts stay exact.
@@ -12,23 +13,25 @@
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import type { Database } from "../storage/db.ts";
+import { codeOf } from "../storage/db.ts";
 import {
-  addRollups,
   dropOldExecutions,
   ensurePartitions,
   type ExecutionRecord,
   type FunctionLineRecord,
-  insertExecutions,
+  insertBatch,
+  isMissingPartition,
   type LogLineRecord,
 } from "../storage/executions.ts";
+import { type Batch, createBatch, markKept, sorted, spooled, unkeptOf } from "./batch.ts";
 import { createRollupBook } from "./rollup_book.ts";
-import { openSpool, type SpoolEntry } from "./spool.ts";
+import { openSpool, type SpooledBatch } from "./spool.ts";
 
 export interface ExecutionLogOptions {
   readonly db: Database["db"];
   readonly clock: Clock;
   readonly log: Log;
-  /** Where records wait while Postgres is away. */
+  /** Where records are kept until the database has them. */
   readonly spoolDir: string;
   /** Rows a second that this node writes before it folds. */
   readonly rowsPerSec: number;
@@ -48,61 +51,102 @@ export interface ExecutionLog {
   record(record: ExecutionRecord): void;
   /** For a line that a function wrote outside any request. */
   recordLine(line: FunctionLineRecord): void;
-  /** Resolves when everything recorded before is written, or spooled because Postgres is away. */
+  /** Resolves when everything recorded before is written, or kept on disk because the database is away. */
   flush(): Promise<void>;
   stats(): ExecutionLogStats;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** So much of what was answered can be lost when this process is killed, besides what the disk takes to be written. */
+const KEEP_MS = 10;
 const FLUSH_MS = 100;
+const AGAIN_MS = 1_000;
 /** Rows in one statement: making its parameter holds up the event loop for half a millisecond. */
 const BATCH_COUNT = 250;
+const BATCH_LOG_BYTES = 4 * 1024 * 1024;
 /** Rows that may wait in memory; beyond it records are folded, whatever they are. */
 const WAITING_MAX_COUNT = 20_000;
 /** Log lines that may wait in memory; beyond it those of later executions are left out, with a line that says so. */
 const WAITING_MAX_LOG_BYTES = 64 * 1024 * 1024;
 const LINE_OVERHEAD_BYTES = 200;
 const MAINTENANCE_MS = 3_600_000;
+/** After partitions that somebody read could not be dropped. */
+const MAINTENANCE_AGAIN_MS = 60_000;
 const PARTITIONS_AHEAD_COUNT = 3;
 const DAY_MS = 86_400_000;
+/** What is wrong is the data: classes 22 and 23. */
+const DATA_ERROR = /^2[23]/;
 
 export async function startExecutionLog(options: ExecutionLogOptions): Promise<ExecutionLog> {
   const { db, clock, log, node } = options;
   const rollups = createRollupBook();
-  const spool = openSpool(options.spoolDir);
-  let waiting: ExecutionRecord[] = [];
-  let waitingLines: FunctionLineRecord[] = [];
+  const spool = await openSpool(options.spoolDir);
+  let open = createBatch();
+  /** Closed, and not handed to the database yet. */
+  let closed: Batch[] = [];
+  let waitingCount = 0;
   let waitingLogBytes = 0;
   let recordedCount = 0;
   let foldedCount = 0;
   let budgetSecond = 0;
   let rowsThisSecond = 0;
   let isAway = false;
+  let isFull = false;
+  let isStopping = false;
+  let keeping: Promise<void> = Promise.resolve();
   let flushing: Promise<void> = Promise.resolve();
-  let timer: ReturnType<typeof setTimeout> | undefined;
+  let draining: Promise<void> | undefined;
+  let keepTimer: ReturnType<typeof setTimeout> | undefined;
+  let flushTimer: ReturnType<typeof setTimeout> | undefined;
+  let drainTimer: ReturnType<typeof setTimeout> | undefined;
+  let maintenanceTimer: ReturnType<typeof setTimeout> | undefined;
 
-  await maintain();
-  const maintenance = setInterval(
-    () => void maintain().catch((error) => log.warn("Maintenance of executions failed", { error })),
-    MAINTENANCE_MS,
-  );
-  await spool.drain(writeRows).catch((error) => log.warn("Cannot write spooled executions yet", { error }));
+  await ensurePartitions(db, new Date(clock.epochMs()), PARTITIONS_AHEAD_COUNT);
+  let maintaining = maintain();
+  if (spool.hasAside()) drain();
 
   async function maintain(): Promise<void> {
-    const now = new Date(clock.epochMs());
-    await ensurePartitions(db, now, PARTITIONS_AHEAD_COUNT);
-    await dropOldExecutions(db, new Date(now.getTime() - options.retentionDays * DAY_MS));
+    let againMs = MAINTENANCE_MS;
+    try {
+      const now = new Date(clock.epochMs());
+      await ensurePartitions(db, now, PARTITIONS_AHEAD_COUNT);
+      const { heldCount } = await dropOldExecutions(db, new Date(now.getTime() - options.retentionDays * DAY_MS));
+      if (heldCount > 0) {
+        againMs = MAINTENANCE_AGAIN_MS;
+        log.warn("Old executions are being read and cannot be dropped yet", { partitions: heldCount });
+      }
+    } catch (error) {
+      againMs = MAINTENANCE_AGAIN_MS;
+      log.warn("Cannot drop old executions or prepare for the next days yet", { error });
+    }
+    if (!isStopping) maintenanceTimer = setTimeout(() => maintaining = maintain(), againMs);
   }
 
   function record(entry: ExecutionRecord): void {
     recordedCount += 1;
     if (getsRow(entry)) {
-      waiting.push(entry.logs.length === 0 ? entry : withLogsThatFit(entry));
+      open.records.push(entry.logs.length === 0 ? entry : withLogsThatFit(entry));
+      waitingCount += 1;
+      closeIfFull();
     } else {
       foldedCount += 1;
       rollups.add(entry);
     }
-    timer ??= setTimeout(() => void flush(), FLUSH_MS);
+    schedule();
+  }
+
+  function closeIfFull(): void {
+    if (open.records.length + open.lines.length >= BATCH_COUNT || open.logBytes >= BATCH_LOG_BYTES) close();
+  }
+
+  function close(): void {
+    closed.push(open);
+    open = createBatch();
+  }
+
+  function schedule(): void {
+    keepTimer ??= setTimeout(() => void keep(), KEEP_MS);
+    flushTimer ??= setTimeout(() => void flush(), FLUSH_MS);
   }
 
   function withLogsThatFit(entry: ExecutionRecord): ExecutionRecord {
@@ -112,6 +156,7 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
       return { ...entry, logs: [{ atMs: entry.startedAtMs, level: "warn", message, fields: null }] };
     }
     waitingLogBytes += bytes;
+    open.logBytes += bytes;
     return entry;
   }
 
@@ -119,12 +164,14 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
     const bytes = bytesOf(line);
     if (waitingLogBytes + bytes > WAITING_MAX_LOG_BYTES) return;
     waitingLogBytes += bytes;
-    waitingLines.push(line);
-    timer ??= setTimeout(() => void flush(), FLUSH_MS);
+    open.logBytes += bytes;
+    open.lines.push(line);
+    closeIfFull();
+    schedule();
   }
 
   function getsRow(entry: ExecutionRecord): boolean {
-    if (waiting.length >= WAITING_MAX_COUNT) return false;
+    if (waitingCount >= WAITING_MAX_COUNT) return false;
     if (entry.status !== "success" || entry.logs.length > 0) return true;
     const second = Math.floor(entry.startedAtMs / 1000);
     if (second !== budgetSecond) {
@@ -135,61 +182,116 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
     return rowsThisSecond <= options.rowsPerSec;
   }
 
+  /** Puts on disk what is not there yet. */
+  function keep(): Promise<void> {
+    clearTimeout(keepTimer);
+    keepTimer = undefined;
+    keeping = keeping.then(async () => {
+      open.rollups.push(...rollups.take(node));
+      const pieces = [...closed, open].map((batch) => ({ batch, parts: unkeptOf(batch) }));
+      const isKept = await spool.append(pieces.map(({ batch, parts }) => spooled(batch, parts)));
+      if (isKept) { for (const { batch, parts } of pieces) markKept(batch, parts); }
+      else if (!isFull) log.warn("Cannot keep executions on disk until they are written");
+      isFull = !isKept;
+    });
+    return keeping;
+  }
+
   function flush(): Promise<void> {
-    clearTimeout(timer);
-    timer = undefined;
+    clearTimeout(flushTimer);
+    flushTimer = undefined;
     flushing = flushing.then(writeAll);
     return flushing;
   }
 
   async function writeAll(): Promise<void> {
-    const entries: SpoolEntry[] = [...waiting, ...waitingLines];
-    const folded = rollups.take(node);
-    waiting = [];
-    waitingLines = [];
-    waitingLogBytes = 0;
-    if (entries.length === 0 && folded.length === 0 && !isAway) return;
+    // Nobody adds to a batch that is being written: it is written once.
+    open.rollups.push(...rollups.take(node));
+    close();
+    await keep();
+    const batches = closed;
+    const file = spool.cut();
+    closed = [];
     let writtenCount = 0;
     try {
-      if (isAway) await spool.drain(writeRows);
-      for (; writtenCount < entries.length; writtenCount += BATCH_COUNT) {
-        await writeRows(entries.slice(writtenCount, writtenCount + BATCH_COUNT));
+      if (!isAway) {
+        for (const batch of batches) {
+          await write(spooled(batch, batch));
+          writtenCount += 1;
+        }
       }
-      await addRollups(db, folded);
+    } catch (error) {
+      log.warn("Cannot write executions: they wait on disk until the database is back", { error });
+      isAway = true;
+    }
+    if (writtenCount === batches.length) await file?.remove();
+    else file?.setAside();
+    for (const batch of batches.slice(writtenCount)) fold(batch);
+    for (const { records, logBytes } of batches) {
+      waitingCount -= records.length;
+      waitingLogBytes -= logBytes;
+    }
+    if (isAway) drainTimer ??= setTimeout(drain, AGAIN_MS);
+  }
+
+  /** What neither the database nor the disk has taken is counted at least. */
+  function fold(batch: Batch): void {
+    const { records, lines, rollups: counts } = unkeptOf(batch);
+    if (records.length + lines.length > 0) {
+      log.warn("Executions are only counted now", { count: records.length, lines: lines.length });
+    }
+    foldedCount += records.length;
+    for (const record of records) rollups.add(record);
+    rollups.restore(counts);
+  }
+
+  /** What was set aside, by this process or one before it. New records need not wait for it. */
+  function drain(): void {
+    clearTimeout(drainTimer);
+    drainTimer = undefined;
+    draining ??= spool.drain(async (batch) => {
+      if (isStopping) throw new Error("The server stops");
+      await write(batch);
       if (isAway) log.info("Executions are written to the database again");
       isAway = false;
-    } catch (error) {
-      if (!isAway) log.warn("Cannot write executions: they wait on disk until the database is back", { error });
+    }).then(() => {
+      // With nothing to try it with, the next batch tells.
+      isAway = false;
+    }, (error) => {
+      if (isStopping) return;
+      if (!isAway) log.warn("Cannot write the executions that wait on disk yet", { error });
       isAway = true;
-      rollups.restore(folded);
-      await keep(entries.slice(writtenCount));
-      timer ??= setTimeout(() => void flush(), 10 * FLUSH_MS);
+    }).finally(() => {
+      draining = undefined;
+      if (!isStopping && (isAway || spool.hasAside())) drainTimer ??= setTimeout(drain, AGAIN_MS);
+    });
+  }
+
+  async function write({ id, entries }: SpooledBatch): Promise<void> {
+    try {
+      await insert({ id, entries });
+    } catch (error) {
+      if (!DATA_ERROR.test(codeOf(error))) throw error;
+      if (entries.length === 1) {
+        // Nothing must be able to hold up what comes after it.
+        return log.error("The database refuses an execution or a line of log: it is left out", { id, error });
+      }
+      for (const [index, entry] of entries.entries()) await write({ id: `${id}/${index}`, entries: [entry] });
     }
   }
 
-  async function keep(entries: readonly SpoolEntry[]): Promise<void> {
-    if (entries.length === 0 || await spool.append(entries)) return;
-    const { records, lines } = sorted(entries);
-    log.warn("Cannot keep executions on disk: they are only counted now", {
-      count: records.length,
-      lines: lines.length,
-    });
-    foldedCount += records.length;
-    for (const record of records) rollups.add(record);
-  }
-
-  async function writeRows(entries: readonly SpoolEntry[]): Promise<void> {
-    const { records, lines } = sorted(entries);
+  async function insert({ id, entries }: SpooledBatch): Promise<void> {
+    const batch = { id, ...sorted(entries) };
     try {
-      await insertExecutions(db, records, lines);
+      await insertBatch(db, batch);
     } catch (error) {
-      // Spooled records may be of a day whose partition this node has not made.
+      // What waited on disk may be of a day whose partition this server has not made.
       if (!isMissingPartition(error)) throw error;
-      const instants = [...records.map(({ startedAtMs }) => startedAtMs), ...lines.map(({ atMs }) => atMs)];
+      const instants = [...batch.records.map(({ startedAtMs }) => startedAtMs), ...batch.lines.map(({ atMs }) => atMs)];
       for (const day of new Set(instants.map((atMs) => Math.floor(atMs / DAY_MS)))) {
         await ensurePartitions(db, new Date(day * DAY_MS), 1);
       }
-      await insertExecutions(db, records, lines);
+      await insertBatch(db, batch);
     }
   }
 
@@ -197,32 +299,22 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
     record,
     recordLine,
     flush,
-    stats: () => ({ recordedCount, foldedCount, waitingCount: waiting.length }),
+    stats: () => ({ recordedCount, foldedCount, waitingCount }),
     async [Symbol.asyncDispose]() {
-      clearInterval(maintenance);
+      isStopping = true;
+      clearTimeout(maintenanceTimer);
       await flush();
-      clearTimeout(timer);
-      // Counts have no place on disk: what the database did not take goes into the log at least.
+      clearTimeout(drainTimer);
+      await Promise.all([draining, maintaining]);
+      clearTimeout(keepTimer);
+      clearTimeout(flushTimer);
+      await spool[Symbol.asyncDispose]();
       const lost = rollups.take(node).reduce((sum, { count }) => sum + count, 0);
-      if (lost > 0) log.error("The database is away: folded executions are lost", { count: lost });
+      if (lost > 0) log.error("Neither the database nor the disk takes counts of executions: they are lost", { lost });
     },
   };
 }
 
-function sorted(entries: readonly SpoolEntry[]): { records: ExecutionRecord[]; lines: FunctionLineRecord[] } {
-  const records: ExecutionRecord[] = [];
-  const lines: FunctionLineRecord[] = [];
-  for (const entry of entries) {
-    if ("status" in entry) records.push(entry);
-    else lines.push(entry);
-  }
-  return { records, lines };
-}
-
 function bytesOf({ message }: LogLineRecord): number {
   return message.length + LINE_OVERHEAD_BYTES;
-}
-
-function isMissingPartition(error: unknown): boolean {
-  return error instanceof Error && /no partition of relation/.test(error.message);
 }

@@ -8,7 +8,7 @@
  */
 import type { ErrorCode, ExecutionStatus, LogLevel, TriggerType } from "@fluxbase/contract";
 import { type RawBuilder, sql } from "kysely";
-import type { Db } from "./db.ts";
+import { codeOf, type Database, type Db } from "./db.ts";
 
 export interface LogLineRecord {
   readonly atMs: number;
@@ -55,36 +55,49 @@ export interface Rollup {
   readonly latencyBuckets: readonly number[];
 }
 
+/** What is written together, once. */
+export interface ExecutionBatch {
+  /** Of a batch that is offered again it is the same. */
+  readonly id: string;
+  readonly records: readonly ExecutionRecord[];
+  readonly lines: readonly FunctionLineRecord[];
+  /** At most one of a function, second and server. */
+  readonly rollups: readonly Rollup[];
+}
+
 /**
- * Executions and their log lines together, in one statement: nobody sees one without the other, and a batch is one round
- * trip instead of three or four.
+ * One statement: nobody sees one part without the others, and a batch is one round trip. A batch that is written already
+ * is left as it is: whoever got no answer may offer it again.
  */
-export async function insertExecutions(
-  db: Db,
-  records: readonly ExecutionRecord[],
-  functionLines: readonly FunctionLineRecord[],
-): Promise<void> {
-  const lines: LineRow[] = [
+export async function insertBatch(db: Db, { id, records, lines, rollups }: ExecutionBatch): Promise<void> {
+  const rows = records.map(({ logs: _, ...record }) => record);
+  const lineRows: LineRow[] = [
     ...records.flatMap(({ id, functionId, startedAtMs, logs }) =>
       logs.map((line, index) => ({ id, functionId, startedAtMs, lineNumber: index + 1, ...line }))
     ),
-    ...functionLines.map((line, index) => ({ id: null, startedAtMs: line.atMs, lineNumber: index + 1, ...line })),
+    ...lines.map((line, index) => ({ id: null, startedAtMs: line.atMs, lineNumber: index + 1, ...line })),
   ];
-  if (lines.length === 0) await rowsInsert(records).execute(db);
-  else if (records.length === 0) await linesInsert(lines).execute(db);
-  else await sql`with executions as (${rowsInsert(records)}) ${linesInsert(lines)}`.execute(db);
+  await sql`
+    with batch as (insert into fluxbase.execution_batches (id) values (${id}) on conflict do nothing returning id)
+    ${
+    sql.join([
+      ...rows.length > 0 ? [sql`, executions as (${rowsInsert(rows)})`] : [],
+      ...lineRows.length > 0 ? [sql`, execution_logs as (${linesInsert(lineRows)})`] : [],
+      ...rollups.length > 0 ? [sql`, execution_rollups as (${rollupsInsert(rollups)})`] : [],
+    ], sql``)
+  }
+    select`.execute(db);
 }
 
-function rowsInsert(records: readonly ExecutionRecord[]): RawBuilder<unknown> {
-  const rows = records.map(({ logs: _, ...record }) => record);
+function rowsInsert(rows: readonly object[]): RawBuilder<unknown> {
   return sql`
     insert into fluxbase.executions
       (id, function_id, function_name, namespace, version, trigger_type, status, status_code, duration_ms, queue_ms,
        cold_start, method, path, user_id, error_message, error_code, error_stack, started_at, completed_at)
-    select "id", "functionId", "functionName", "namespace", "version", "triggerType", "status", "statusCode", "durationMs", "queueMs",
+    select entry."id", "functionId", "functionName", "namespace", "version", "triggerType", "status", "statusCode", "durationMs", "queueMs",
            "coldStart", "method", "path", "userId", "errorMessage", "errorCode", "errorStack",
            to_timestamp("startedAtMs" / 1000), to_timestamp(("startedAtMs" + "durationMs") / 1000)
-      from json_to_recordset(${asJson(rows)}::json) as row (
+      from batch, json_to_recordset(${asJson(rows)}::json) as entry (
         "id" text, "functionId" uuid, "functionName" text, "namespace" text, "version" int4, "triggerType" text,
         "status" text, "statusCode" int4, "durationMs" float8, "queueMs" float8, "coldStart" bool, "method" text,
         "path" text, "userId" text, "errorMessage" text, "errorCode" text, "errorStack" text, "startedAtMs" float8)`;
@@ -100,8 +113,8 @@ interface LineRow extends LogLineRecord {
 function linesInsert(lines: readonly LineRow[]): RawBuilder<unknown> {
   return sql`
     insert into fluxbase.execution_logs (execution_id, function_id, started_at, line_number, logged_at, level, message, fields)
-    select "id", "functionId", to_timestamp("startedAtMs" / 1000), "lineNumber", to_timestamp("atMs" / 1000), "level", "message", "fields"
-      from json_to_recordset(${asJson(lines)}::json) as row (
+    select entry."id", "functionId", to_timestamp("startedAtMs" / 1000), "lineNumber", to_timestamp("atMs" / 1000), "level", "message", "fields"
+      from batch, json_to_recordset(${asJson(lines)}::json) as entry (
         "id" text, "functionId" uuid, "startedAtMs" float8, "lineNumber" int4, "atMs" float8, "level" text,
         "message" text, "fields" jsonb)`;
 }
@@ -118,18 +131,16 @@ function asJson(rows: readonly object[]): string {
   );
 }
 
-export async function addRollups(db: Db, rollups: readonly Rollup[]): Promise<void> {
-  for (const rollup of rollups) {
-    await sql`
-      insert into fluxbase.execution_rollups as r (function_id, second, node, count, error_count, latency_buckets)
-      values (${rollup.functionId}, to_timestamp(${rollup.secondMs}::float8 / 1000), ${rollup.node}, ${rollup.count},
-              ${rollup.errorCount}, ${rollup.latencyBuckets}::bigint[])
-      on conflict (function_id, second, node) do update
-        set count = r.count + excluded.count, error_count = r.error_count + excluded.error_count,
-            latency_buckets = (select array_agg(a + b order by i)
-                                 from unnest(r.latency_buckets, excluded.latency_buckets) with ordinality as both_(a, b, i))`
-      .execute(db);
-  }
+function rollupsInsert(rollups: readonly Rollup[]): RawBuilder<unknown> {
+  return sql`
+    insert into fluxbase.execution_rollups as r (function_id, second, node, count, error_count, latency_buckets)
+    select "functionId", to_timestamp("secondMs" / 1000), "node", "count", "errorCount", "latencyBuckets"
+      from batch, json_to_recordset(${asJson(rollups)}::json) as entry (
+        "functionId" uuid, "secondMs" float8, "node" text, "count" int8, "errorCount" int8, "latencyBuckets" int8[])
+    on conflict (function_id, second, node) do update
+      set count = r.count + excluded.count, error_count = r.error_count + excluded.error_count,
+          latency_buckets = (select array_agg(a + b order by i)
+                               from unnest(r.latency_buckets, excluded.latency_buckets) with ordinality as both_(a, b, i))`;
 }
 
 export interface StoredExecution extends Omit<ExecutionRecord, "logs" | "startedAtMs"> {
@@ -246,12 +257,52 @@ export async function ensurePartitions(db: Db, today: Date, dayCount: number): P
   }
 }
 
-/** Drops what is older than the retention; returns how many partitions went. */
-export async function dropOldExecutions(db: Db, before: Date): Promise<number> {
+const CHECK_VIOLATION = "23514";
+
+/**
+ * Whether rows are of a day that has no partition. Postgres has no code for that alone, and its text is in the language
+ * of the server; a check of a table that fails is named.
+ */
+export function isMissingPartition(error: unknown): boolean {
+  return codeOf(error) === CHECK_VIOLATION && Reflect.get(Object(error), "constraint") === undefined;
+}
+
+const LOCK_NOT_AVAILABLE = "55P03";
+/** Whoever reads while a drop waits for its lock waits behind it. */
+const DROP_LOCK_MS = 100;
+
+export interface Dropped {
+  readonly count: number;
+  /** Somebody reads them: to be tried again. */
+  readonly heldCount: number;
+}
+
+/** Drops what is older than the retention. */
+export async function dropOldExecutions(db: Database["db"], before: Date): Promise<Dropped> {
   const day = before.toISOString().slice(0, 10);
-  const { rows } = await sql<{ dropped: number }>`
-    select fluxbase.drop_partitions_before('executions', ${day}::date)
-         + fluxbase.drop_partitions_before('execution_logs', ${day}::date) as dropped`.execute(db);
+  const { rows } = await sql<{ name: string }>`
+    select child.relname as name
+      from pg_inherits
+      join pg_class child on child.oid = pg_inherits.inhrelid
+     where pg_inherits.inhparent in ('fluxbase.executions'::regclass, 'fluxbase.execution_logs'::regclass)
+       and right(child.relname, 8) < to_char(${day}::date, 'YYYYMMDD')`.execute(db);
+  let heldCount = 0;
+  for (const { name } of rows) if (!await dropPartition(db, name)) heldCount += 1;
   await sql`delete from fluxbase.execution_rollups where second < ${day}::date`.execute(db);
-  return rows[0]?.dropped ?? 0;
+  await sql`delete from fluxbase.execution_batches where written_at < ${day}::date`.execute(db);
+  return { count: rows.length - heldCount, heldCount };
+}
+
+/** Each in a transaction of its own: its lock on the whole table ends with it. False: somebody reads it. */
+async function dropPartition(db: Database["db"], name: string): Promise<boolean> {
+  try {
+    await db.transaction().execute(async (trx) => {
+      await sql`select set_config('lock_timeout', ${`${DROP_LOCK_MS}ms`}, true)`.execute(trx);
+      await sql`drop table if exists ${sql.table(`fluxbase.${name}`)}`.execute(trx);
+    });
+    return true;
+  } catch (error) {
+    if (codeOf(error) === LOCK_NOT_AVAILABLE) return false;
+    throw error;
+  }
 }

@@ -12,7 +12,7 @@ import {
   countExecutions,
   ensurePartitions,
   type ExecutionRecord,
-  insertExecutions,
+  insertBatch,
   listExecutions,
   listLogLines,
 } from "./executions.ts";
@@ -152,7 +152,7 @@ databaseTest("executions keep odd text, are filtered, counted and listed newest 
   });
   await ensurePartitions(db, new Date(nowMs - 86_400_000), 2);
   const odd = 'nul \0, half \ud800, whole \u{1F600}, escape \\u0000, slash \\, quote "';
-  await insertExecutions(db, [
+  const records = [
     record({ id: "old", startedAtMs: nowMs - 1_000 }),
     record({
       id: "odd",
@@ -165,7 +165,19 @@ databaseTest("executions keep odd text, are filtered, counted and listed newest 
         fields: null,
       }],
     }),
-  ], [{ functionId, atMs: nowMs, level: "error", message: "outside any request", fields: null }]);
+  ];
+  const lines = [{ functionId, atMs: nowMs, level: "error", message: "outside any request", fields: null }] as const;
+  const rollups = [{ functionId, secondMs: 1_000, node: "n", count: 2, errorCount: 1, latencyBuckets: [2, 0] }];
+  const batch = { id: "batch", records, lines, rollups };
+  await insertBatch(db, batch);
+  await insertBatch(db, batch);
+  await insertBatch(db, { id: "counts", records: [], lines: [], rollups });
+  const counts = await db.selectFrom("fluxbase.execution_rollups").select(["count", "latency_buckets"]).execute();
+  assert.deepEqual(
+    counts,
+    [{ count: "4", latency_buckets: ["4", "0"] }],
+    "a batch counts once, however often it comes",
+  );
   const listed = await listExecutions(db, { functionId, limit: 10, offset: 0 });
   assert.deepEqual(listed.map(({ id }) => id), ["odd", "old"]);
   const kept = odd.replace("\0", "\ufffd").replace("\ud800", "\ufffd");
@@ -176,8 +188,8 @@ databaseTest("executions keep odd text, are filtered, counted and listed newest 
     await listExecutions(db, { functionId, since: new Date(nowMs - 10), status: "success", limit: 10, offset: 0 }),
     [],
   );
-  const lines = await listLogLines(db, { functionId, level: "warn", limit: 10 });
-  assert.deepEqual(lines.map(({ message, fields }) => [message, fields]), [[kept, { key: "\ufffd" }]]);
+  const warnings = await listLogLines(db, { functionId, level: "warn", limit: 10 });
+  assert.deepEqual(warnings.map(({ message, fields }) => [message, fields]), [[kept, { key: "\ufffd" }]]);
   const outside = await listLogLines(db, { functionId, level: "error", limit: 10 });
   assert.deepEqual(outside.map(({ executionId, message }) => [executionId, message]), [[null, "outside any request"]]);
 });

@@ -23,6 +23,7 @@ export {
   type FunctionSettings,
   type Permissions,
   type RateLimit,
+  type ServiceReach,
 } from "./src/function_settings.ts";
 export { type SessionView, type UserView } from "./src/users.ts";
 export { type SecretView } from "./src/secrets.ts";

@@ -14,6 +14,8 @@ export const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"
 
 export interface Execution {
   readonly id: string;
+  /** The client's own (X-Request-ID); the same as `id` when it brought none. */
+  readonly request_id: string;
   readonly function_id: string;
   readonly function_name: string;
   readonly namespace: string;

@@ -32,7 +32,12 @@ export interface Permissions {
   readonly env: boolean;
   readonly read: boolean;
   readonly write: boolean;
+  /** What the service-role key of the function may do; without: within its namespace. */
+  readonly service?: ServiceReach;
 }
+
+/** "namespace": calls and rows of the function's own namespace. "admin": everything; only admins may grant it. */
+export type ServiceReach = "namespace" | "admin";
 
 /** What browsers of other origins may do; `origins` and `headers` may be `["*"]`. */
 export interface CorsPolicy {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Permissions } from "./function_settings.ts";
+import type { Permissions, ServiceReach } from "./function_settings.ts";
 
 export type FunctionSource = "api" | "filesystem" | "dashboard";
 
@@ -28,11 +28,12 @@ export interface FunctionSettingsFields {
   readonly memory: number;
   readonly memory_limit_mb: number;
   readonly max_response_bytes: number;
-  readonly permissions: Permissions;
+  readonly permissions: Required<Permissions>;
   readonly allow_net: boolean | readonly string[];
   readonly allow_env: boolean;
   readonly allow_read: boolean;
   readonly allow_write: boolean;
+  readonly allow_service: ServiceReach;
   readonly allow_unauthenticated: boolean;
   readonly is_public: boolean;
   readonly cors_origins: readonly string[] | null;

@@ -34,6 +34,8 @@ export interface FunctionFields {
   readonly max_response_bytes?: number | null;
   readonly env?: Readonly<Record<string, string>>;
   readonly permissions?: {
+    /** What the function's own service-role key may do: "namespace" (as without) or "admin", which only admins may grant. */
+    readonly service?: "namespace" | "admin";
     readonly net?: boolean | readonly string[] | null;
     readonly env?: boolean | null;
     readonly read?: boolean | null;

@@ -125,18 +125,27 @@ platformTest("calls", async (platform, step) => {
     assert.equal(execution.logs, "client left");
   });
 
-  await step("the client's request id is kept when it is sane, on every answer", async () => {
-    const given = await platform.call("echo", { headers: { "x-request-id": "abc-1.2:3_4" } });
-    assert.equal(given.headers.get("x-request-id"), "abc-1.2:3_4");
-    await given.body?.cancel();
-    const odd = await platform.call("nowhere", { headers: { "x-request-id": "a b" } });
-    const id = odd.headers.get("x-request-id") ?? "";
-    assert.match(id, /^[0-9a-f-]{36}$/);
-    assert.equal((await odd.json()).request_id, id);
-    await eventually(async () =>
-      (await platform.api("GET", "/admin/functions/executions/abc-1.2:3_4/logs")).status === 200
-    );
-  });
+  await step(
+    "the client's request id is kept when it is sane, and finds its call, but is not the id of the record",
+    async () => {
+      const given = await platform.call("echo", { headers: { "x-request-id": "abc-1.2:3_4" } });
+      assert.equal(given.headers.get("x-request-id"), "abc-1.2:3_4");
+      await given.body?.cancel();
+      const odd = await platform.call("nowhere", { headers: { "x-request-id": "a b" } });
+      const id = odd.headers.get("x-request-id") ?? "";
+      assert.match(id, /^[0-9a-f-]{36}$/);
+      assert.equal((await odd.json()).request_id, id);
+      const executionId = given.headers.get("x-execution-id") ?? "";
+      assert.match(executionId, /^[0-9a-f-]{36}$/);
+      assert.equal((await platform.call("echo")).headers.get("x-execution-id"), null);
+      await eventually(async () => {
+        const { body } = await platform.api("GET", "/functions/echo/executions?request_id=abc-1.2:3_4");
+        return body.length === 1 && body[0].id === executionId && body[0].request_id === "abc-1.2:3_4";
+      });
+      assert.equal((await platform.api("GET", `/admin/functions/executions/${executionId}/logs`)).status, 200);
+      assert.equal((await platform.api("GET", "/admin/functions/executions/abc-1.2:3_4/logs")).status, 404);
+    },
+  );
 
   await step("console lines belong to the request that wrote them", async () => {
     await platform.deploy(
@@ -193,10 +202,10 @@ platformTest("calls", async (platform, step) => {
     await Promise.all(names.map(async (name) => {
       const headers = { "x-request-id": name };
       const response = await platform.call("contexts", { method: "POST", body: name, headers });
-      assert.equal(await response.json(), name + name);
+      assert.equal(await response.json(), name + response.headers.get("x-execution-id"));
     }));
     const executions = await platform.executions("contexts", names.length);
-    for (const { id, logs } of executions) assert.equal(logs, `${id} in`);
+    for (const { request_id, logs } of executions) assert.equal(logs, `${request_id} in`);
   });
 
   await step("a function's environment is its own and write-only", async () => {

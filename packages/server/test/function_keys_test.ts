@@ -21,9 +21,12 @@ const OWN = `
     return statuses;
   }`;
 
+/** The right that makes a function's own key manage the server. */
+const GRANTED = { permissions: { service: "admin" } };
+
 platformTest("the keys of a function", async (platform, step) => {
   const { api } = platform;
-  await platform.deploy("own", OWN);
+  await platform.deploy("own", OWN, GRANTED);
   const keysOf = async (name: string): Promise<string[]> => await (await platform.call(`${name}/invoke?show=1`)).json();
   const mayManage = async (key: string | undefined) =>
     (await api("GET", "/client-keys", undefined, key ?? "missing")).status;
@@ -63,7 +66,7 @@ platformTest("the keys of a function", async (platform, step) => {
     assert.match(refused.body.error, /not live any more/);
     await api("PATCH", "/functions/own", { enabled: true });
     assert.equal(await mayManage(key), 200);
-    await platform.deploy("short", OWN);
+    await platform.deploy("short", OWN, GRANTED);
     const [shortKey] = await keysOf("short");
     assert.equal(await mayManage(shortKey), 200);
     await api("DELETE", "/functions/short");

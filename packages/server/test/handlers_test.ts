@@ -173,7 +173,9 @@ platformTest("the context and the globals know the invocation", async (platform,
   await step("what a handler is handed", async () => {
     const headers = { "x-request-id": "the-id" };
     const response = await platform.call("team-a/context", { method: "POST", body: `{"n":1}`, headers });
-    const identity = { executionId: "the-id", functionName: "context", namespace: "team-a", version: 1 };
+    const executionId = response.headers.get("x-execution-id") ?? "";
+    assert.match(executionId, /^[0-9a-f-]{36}$/);
+    const identity = { executionId, functionName: "context", namespace: "team-a", version: 1 };
     assert.deepEqual(await response.json(), {
       user: null,
       ...identity,

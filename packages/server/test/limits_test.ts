@@ -25,7 +25,7 @@ async function callAndRead(platform: TestPlatform, path: string, init: RequestIn
   // An execution is recorded when its handler has settled, which may be after the answer.
   let record: Answer["body"];
   await eventually(async () => {
-    record = (await platform.executions(path)).find((execution: { id: string }) => execution.id === id);
+    record = (await platform.executions(path)).find((execution: { request_id: string }) => execution.request_id === id);
     return record !== undefined;
   });
   return { status: response.status, text, record };

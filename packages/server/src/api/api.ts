@@ -8,7 +8,7 @@
  */
 import { type CorsPolicy, DEFAULT_NAMESPACE, PlatformError } from "@fluxbase/contract";
 import { Hono } from "hono";
-import type { AuditLog, RequestFacts } from "../audit/audit_log.ts";
+import { type AuditLog, refusalIn, type RequestFacts } from "../audit/audit_log.ts";
 import { changesBetween } from "../audit/changes.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
 import type { Caller } from "../auth/caller.ts";
@@ -124,6 +124,7 @@ export function createApi(options: ApiOptions): Api {
     const caller = await admit(route, about);
     const call: ApiCall = {
       caller,
+      callerNow: async () => await options.authenticator.authenticate(request.headers),
       requestId,
       origin: originOf(facts),
       params,
@@ -174,7 +175,8 @@ export function createApi(options: ApiOptions): Api {
       return answered;
     } catch (error) {
       const known = asDatabaseError(error);
-      const { status, code } = known instanceof PlatformError ? known : { status: 500, code: "INTERNAL" };
+      const { status, code } = refusalIn(known) ??
+        (known instanceof PlatformError ? known : { status: 500, code: "INTERNAL" });
       const target = targetOf(route, asked);
       await options.audit.note(facts, { action, target, caller }, { status, code, changes: null });
       throw error;

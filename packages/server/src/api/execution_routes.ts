@@ -5,9 +5,8 @@
  */
 import { type Execution, EXECUTION_STATUSES, LOG_LEVELS, type LogEntry, PlatformError } from "@fluxbase/contract";
 import { z } from "zod";
-import { assertMay } from "../auth/permissions.ts";
 import type { Catalog } from "../catalog/catalog.ts";
-import { functionNotFound } from "../deploy/deploy.ts";
+import { functionNotFound } from "../catalog/function_not_found.ts";
 import type { ExecutionLog } from "../executions/execution_log.ts";
 import type { Database } from "../storage/db.ts";
 import {
@@ -19,7 +18,7 @@ import {
   type StoredLogLine,
 } from "../storage/executions.ts";
 import { followLogs } from "./followed_logs.ts";
-import { functionOf } from "./function_routes.ts";
+import { placeFor } from "./function_routes.ts";
 import { choiceParam, instantParam, integerParam, parseQuery, textParam } from "./query.ts";
 import type { ApiCall, Route } from "./route.ts";
 import { executionSchema, logEntrySchema } from "./schemas.ts";
@@ -30,6 +29,7 @@ const offsetParam = integerParam({ min: 0, max: 1_000_000, otherwise: 0 });
 
 const executionsQuery = z.object({
   namespace: textParam,
+  request_id: textParam,
   limit: limitParam(50),
   offset: offsetParam,
   status: choiceParam(EXECUTION_STATUSES),
@@ -62,16 +62,21 @@ export interface ExecutionRouteParts {
 
 export function executionRoutes({ db, catalog, executions: log, stopping }: ExecutionRouteParts): Route[] {
   function functionId(call: ApiCall): string {
-    const { namespace, name } = functionOf(call);
-    assertMay(call.caller, "functions:read", namespace);
+    const { namespace, name } = placeFor(call, "functions:read");
     const fn = catalog.find(namespace, name);
     if (fn === undefined) throw functionNotFound(namespace, name);
     return fn.id;
   }
 
   async function executionsOfFunction(call: ApiCall) {
-    const { limit, offset, status, since } = parseQuery(executionsQuery, call.query);
-    const filter = { functionId: functionId(call), ...given({ status }), ...sinceOf(since), limit, offset };
+    const { limit, offset, status, since, request_id } = parseQuery(executionsQuery, call.query);
+    const filter = {
+      functionId: functionId(call),
+      ...given({ status, requestId: request_id }),
+      ...sinceOf(since),
+      limit,
+      offset,
+    };
     await log.flush();
     return { status: 200, body: (await listExecutions(db, filter)).map(executionView) };
   }
@@ -92,6 +97,8 @@ export function executionRoutes({ db, catalog, executions: log, stopping }: Exec
           signal: stopping,
           sinceMs: since === undefined ? Date.now() : Date.parse(since),
           async lines(from) {
+            // A key that was revoked or limited meanwhile, or a function that is gone, ends it.
+            if (functionId({ ...call, caller: await call.callerNow() }) !== filter.functionId) throw gone();
             await log.flush();
             return (await listLogLines(db, { ...filter, since: from, limit: PAGE_MAX_COUNT })).map(logView);
           },
@@ -184,6 +191,10 @@ function namespacesOf(catalog: Catalog): string[] {
   return [...new Set(["default", ...catalog.all().map(({ namespace }) => namespace)])].sort();
 }
 
+function gone(): PlatformError {
+  return new PlatformError("FUNCTION_NOT_FOUND", "Function not found: it has been deleted");
+}
+
 /** Leaves out what is undefined, as exact optional properties want it. */
 function given<T extends object>(values: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
   const kept: { [Key in keyof T]?: Exclude<T[Key], undefined> } = {};
@@ -199,6 +210,7 @@ function executionView(stored: StoredExecution): Execution {
   const startedAt = stored.startedAt.toISOString();
   return {
     id: stored.id,
+    request_id: stored.requestId ?? stored.id,
     function_id: stored.functionId,
     function_name: stored.functionName,
     namespace: stored.namespace,

@@ -6,8 +6,9 @@
 import { DEFAULT_NAMESPACE, parseNamespace, PlatformError } from "@fluxbase/contract";
 import { z } from "zod";
 import type { Caller } from "../auth/caller.ts";
-import { assertMay, may } from "../auth/permissions.ts";
-import { type Deployer, functionNotFound, type SaveFunction } from "../deploy/deploy.ts";
+import { assertMay, assertMayAt, concealed, isAdmin, may, reaches } from "../auth/permissions.ts";
+import { functionNotFound } from "../catalog/function_not_found.ts";
+import type { Deployer, SaveFunction } from "../deploy/deploy.ts";
 import {
   functionCreateSchema,
   functionUpdateSchema,
@@ -45,6 +46,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
   async function list({ caller, query }: ApiCall) {
     const { namespace } = parseQuery(namespaceQuery, query);
     if (namespace !== undefined) parseNamespace(namespace);
+    if (namespace !== undefined && !reaches(caller, namespace)) return { status: 200, body: [] };
     const found = await listFunctions(db, namespace);
     return { status: 200, body: found.filter((one) => isVisible(caller, one)).map(summaryOf) };
   }
@@ -70,6 +72,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
 
   async function read(call: ApiCall) {
     const { namespace, name } = functionOf(call);
+    if (!reaches(call.caller, namespace)) throw concealed(functionNotFound(namespace, name));
     const found = await deployer.read(namespace, name);
     // Not even that it exists is told to who may not see it.
     if (!isVisible(call.caller, found)) throw functionNotFound(namespace, name);
@@ -79,8 +82,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
 
   async function update(call: ApiCall) {
     const { strict } = parseQuery(writeQuery, call.query);
-    const { namespace, name } = functionOf(call);
-    assertMay(call.caller, "functions:write", namespace);
+    const { namespace, name } = writable(call);
     const input = parseFunctionUpdate(await call.body());
     const updated = await saving(
       { namespace, name },
@@ -90,8 +92,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
   }
 
   async function remove(call: ApiCall) {
-    const { namespace, name } = functionOf(call);
-    assertMay(call.caller, "functions:write", namespace);
+    const { namespace, name } = writable(call);
     await saving({ namespace, name }, () => deployer.remove(namespace, name));
     return { status: 204 };
   }
@@ -111,32 +112,31 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
   }
 
   async function readable(call: ApiCall): Promise<FunctionWithVersion> {
-    const { namespace, name } = functionOf(call);
-    assertMay(call.caller, "functions:read", namespace);
+    const { namespace, name } = placeFor(call, "functions:read");
     return await deployer.read(namespace, name);
   }
 
   async function rollback(call: ApiCall) {
-    const { namespace, name } = functionOf(call);
-    assertMay(call.caller, "functions:write", namespace);
+    const { namespace, name } = writable(call);
     const { data } = rollbackSchema.safeParse(await call.body());
     if (data === undefined) {
       throw new PlatformError("INVALID_ARGUMENT", 'Cannot roll back: the body must be such as {"version": 3}');
     }
-    const rolledBack = await saving({ namespace, name }, () => deployer.rollback(namespace, name, data.version));
+    const options = { number: data.version, mayGrant: isAdmin(call.caller) };
+    const rolledBack = await saving({ namespace, name }, () => deployer.rollback(namespace, name, options));
     return { status: 200, body: detailsOf(rolledBack) };
   }
 
   async function restore(call: ApiCall) {
-    const { namespace, name } = functionOf(call);
-    assertMay(call.caller, "functions:write", namespace);
-    const restored = await saving({ namespace, name }, () => deployer.restore(namespace, name));
+    const { namespace, name } = writable(call);
+    const granter = { mayGrant: isAdmin(call.caller) };
+    const restored = await saving({ namespace, name }, () => deployer.restore(namespace, name, granter));
     return { status: 200, body: detailsOf(restored) };
   }
 
   const changing: Audit = {
     async before(call) {
-      const { namespace, name } = functionOf(call);
+      const { namespace, name } = writable(call);
       return detailsOf(await deployer.read(namespace, name));
     },
     target: placeOf,
@@ -248,16 +248,34 @@ export function functionOf({ params, query }: ApiCall): { namespace: string; nam
   };
 }
 
+/**
+ * The function of the call, for a caller that may know of it.
+ *
+ * @throws {PlatformError} FUNCTION_NOT_FOUND outside the caller's namespaces; UNAUTHENTICATED, FORBIDDEN
+ */
+export function placeFor(call: ApiCall, scope: "functions:read" | "functions:write") {
+  const { namespace, name } = functionOf(call);
+  assertMayAt(call.caller, scope, { namespace, notFound: () => functionNotFound(namespace, name) });
+  return { namespace, name };
+}
+
+function writable(call: ApiCall): { namespace: string; name: string } {
+  return placeFor(call, "functions:write");
+}
+
 function placeOf({ namespace, name }: Readonly<Record<string, unknown>>): string | undefined {
   return name === undefined ? undefined : `${namespace}/${name}`;
 }
 
 function isVisible(caller: Caller, { function: fn, version }: FunctionWithVersion): boolean {
-  if (may(caller, "functions:read", fn.namespace)) return true;
-  const isInside = caller.namespaces === null || caller.namespaces.includes(fn.namespace);
-  return version.settings.isPublic && isInside;
+  return may(caller, "functions:read", fn.namespace) || (version.settings.isPublic && reaches(caller, fn.namespace));
 }
 
 function optionsOf(call: ApiCall, strict: "true" | "false" | undefined) {
-  return { strict: strict === "true", source: "api" as const, createdBy: authorOf(call) };
+  return {
+    strict: strict === "true",
+    source: "api" as const,
+    createdBy: authorOf(call),
+    mayGrant: isAdmin(call.caller),
+  };
 }

@@ -109,6 +109,7 @@ function sharedModulesOf({ dependencies }: StoredVersion): string[] {
 
 function settingsView(settings: FunctionSettings) {
   const { permissions, cors, rateLimits } = settings;
+  const { service = "namespace" } = permissions;
   const timeout = settings.timeoutMs / 1000;
   const limitPer = (unit: "min" | "hour" | "day") => rateLimits.find(({ per }) => per === unit)?.limit ?? null;
   return {
@@ -117,11 +118,12 @@ function settingsView(settings: FunctionSettings) {
     memory: settings.memoryMiB,
     memory_limit_mb: settings.memoryMiB,
     max_response_bytes: settings.responseBodyBytes,
-    permissions,
+    permissions: { ...permissions, service },
     allow_net: permissions.net,
     allow_env: permissions.env,
     allow_read: permissions.read,
     allow_write: permissions.write,
+    allow_service: service,
     allow_unauthenticated: settings.allowUnauthenticated,
     is_public: settings.isPublic,
     cors_origins: cors.origins,

@@ -43,6 +43,8 @@ export interface Audit {
 
 export interface ApiCall {
   readonly caller: Caller;
+  /** Who it is by now, for answers that last. Rejects when the credential is good no more. */
+  callerNow(): Promise<Caller>;
   readonly requestId: string;
   readonly origin: Origin;
   /** Decoded path parameters. */

@@ -30,7 +30,8 @@ const textOrNull = z.string().nullable();
 const textsOrNull = z.array(z.string()).nullable();
 const numberOrNull = z.number().nullable();
 const net = z.union([z.boolean(), z.array(z.string())]);
-const permissions = z.object({ net, env: z.boolean(), read: z.boolean(), write: z.boolean() });
+const service = z.enum(["namespace", "admin"]);
+const permissions = z.object({ net, env: z.boolean(), read: z.boolean(), write: z.boolean(), service });
 
 const settingsFields = {
   timeout: z.number(),
@@ -43,6 +44,7 @@ const settingsFields = {
   allow_env: z.boolean(),
   allow_read: z.boolean(),
   allow_write: z.boolean(),
+  allow_service: service,
   allow_unauthenticated: z.boolean(),
   is_public: z.boolean(),
   cors_origins: textsOrNull,
@@ -195,6 +197,7 @@ const errorCode = z.enum(Object.keys(ERRORS) as [keyof typeof ERRORS]);
 
 export const executionSchema = z.object({
   id: z.string(),
+  request_id: z.string(),
   function_id: z.uuid(),
   function_name: z.string(),
   namespace: z.string(),

@@ -5,9 +5,9 @@
  */
 import { DEFAULT_NAMESPACE, modulePathProblem, parseNamespace, PlatformError } from "@fluxbase/contract";
 import { z } from "zod";
-import { assertMay, may } from "../auth/permissions.ts";
+import { assertMay, assertMayAt, may, reaches } from "../auth/permissions.ts";
 import type { Rebuilder } from "../deploy/rebuild.ts";
-import type { FunctionPlace, SaveModule, SharedModules } from "../deploy/shared_modules.ts";
+import { type FunctionPlace, moduleNotFound, type SaveModule, type SharedModules } from "../deploy/shared_modules.ts";
 import type { StoredModule } from "../storage/shared_modules.ts";
 import { moduleOf } from "./function_view.ts";
 import { choiceParam, integerParam, parseQuery, textParam } from "./query.ts";
@@ -38,7 +38,8 @@ const updateSchema = z.strictObject({ module_path: text, ...fields, namespace: t
 export function sharedModuleRoutes({ sharedModules, rebuilder, saving }: SharedModuleRouteParts): Route[] {
   async function list({ caller, query }: ApiCall) {
     const { namespace } = parseQuery(namespaceQuery, query);
-    const found = await sharedModules.list(namespace === undefined ? undefined : [parseNamespace(namespace)]);
+    if (namespace !== undefined && !reaches(caller, parseNamespace(namespace))) return { status: 200, body: [] };
+    const found = await sharedModules.list(namespace === undefined ? undefined : [namespace]);
     return { status: 200, body: found.filter((one) => may(caller, "functions:read", one.namespace)).map(moduleOf) };
   }
 
@@ -46,6 +47,7 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, saving }: SharedM
     const input = parseBody(createSchema, await call.body());
     const namespace = parseNamespace(input.namespace ?? (call.query.get("namespace") || DEFAULT_NAMESPACE));
     assertMay(call.caller, "functions:write", namespace);
+    assertOwn(call, namespace);
     const path = checked(input.module_path);
     const stored = await saving(
       { namespace, modulePath: path },
@@ -56,16 +58,15 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, saving }: SharedM
 
   async function read(call: ApiCall) {
     const { version } = parseQuery(readQuery, call.query);
-    const { namespace, path } = moduleIn(call);
-    assertMay(call.caller, "functions:read", namespace);
+    const { namespace, path } = moduleFor(call, "functions:read");
     const found = await sharedModules.read(namespace, path, version === 0 ? undefined : version);
     return { status: 200, body: moduleOf(found) };
   }
 
   async function update(call: ApiCall) {
     const input = parseBody(updateSchema, await call.body());
-    const { namespace, path } = moduleIn(call);
-    assertMay(call.caller, "functions:write", namespace);
+    const { namespace, path } = moduleFor(call, "functions:write");
+    assertOwn(call, namespace);
     if (input.module_path !== undefined && checked(input.module_path) !== path) {
       throw invalid([`"module_path" cannot change: this is "${path}"; create another module and delete this one`]);
     }
@@ -78,8 +79,8 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, saving }: SharedM
 
   async function remove(call: ApiCall) {
     const { force } = parseQuery(deleteQuery, call.query);
-    const { namespace, path } = moduleIn(call);
-    assertMay(call.caller, "functions:write", namespace);
+    const { namespace, path } = moduleFor(call, "functions:write");
+    assertOwn(call, namespace);
     await sharedModules.read(namespace, path);
     if (force !== "true") {
       const users = await sharedModules.usersOf(namespace, path);
@@ -98,7 +99,7 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, saving }: SharedM
   const one = "/functions/shared/{path*}";
   const changing: Audit = {
     async before(call) {
-      const { namespace, path } = moduleIn(call);
+      const { namespace, path } = moduleFor(call, "functions:write");
       return moduleOf(await sharedModules.read(namespace, path));
     },
     target: placeOf,
@@ -177,6 +178,26 @@ function inUse(path: string, names: readonly string[], hasHidden: boolean): Plat
     "MODULE_IN_USE",
     `Cannot delete shared module "${path}": it is used by ${users}; change them first, or send force=true`,
     { details: { used_by: names } },
+  );
+}
+
+/** @throws {PlatformError} MODULE_NOT_FOUND outside the caller's namespaces; UNAUTHENTICATED, FORBIDDEN */
+function moduleFor(call: ApiCall, scope: "functions:read" | "functions:write"): { namespace: string; path: string } {
+  const { namespace, path } = moduleIn(call);
+  assertMayAt(call.caller, scope, { namespace, notFound: () => moduleNotFound(namespace, path) });
+  return { namespace, path };
+}
+
+/**
+ * Modules of the default namespace are part of functions of every namespace.
+ *
+ * @throws {PlatformError} FORBIDDEN
+ */
+function assertOwn({ caller }: ApiCall, namespace: string): void {
+  if (namespace !== DEFAULT_NAMESPACE || caller.namespaces === null) return;
+  throw new PlatformError(
+    "FORBIDDEN",
+    "Cannot change shared modules of the default namespace with a credential that is limited to namespaces: functions of every namespace may import them",
   );
 }
 

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { PlatformError, type SqlAnswer } from "@fluxbase/contract";
+import { DEFAULT_NAMESPACE, PlatformError, type SqlAnswer } from "@fluxbase/contract";
 import { z } from "zod";
 import { type Caller, userOf } from "../auth/caller.ts";
-import { assertMay, isAdmin } from "../auth/permissions.ts";
+import { assertMay, isAdmin, reaches } from "../auth/permissions.ts";
 import type { SqlConsole } from "../tables/console.ts";
 import type { TableCaller } from "../tables/sessions.ts";
 import { TableError } from "../tables/table_error.ts";
@@ -196,6 +196,7 @@ async function requestOf(
 ): Promise<Omit<TableRequest, "name" | "params" | "returnsRows" | "isSingle">> {
   const { method, headers } = call;
   const caller = tableCallerOf(call.caller, READS.has(method) ? "tables:read" : "tables:write");
+  assertReaches(call.caller, schema);
   return { caller, method, schema, headers, body: READS.has(method) ? "" : await call.text() };
 }
 
@@ -205,12 +206,29 @@ function tableCallerOf(caller: Caller, scope: "tables:read" | "tables:write"): T
   const known = Object.fromEntries(
     Object.entries({ sub, email, session_id, key_id }).filter(([, value]) => value !== null),
   );
-  if (isAdmin(caller)) return { role: "service_role", claims: { ...known, role: "service_role" } };
+  if (isAdmin(caller) || caller.kind === "function") {
+    return { role: "service_role", claims: { ...known, role: "service_role" } };
+  }
   if (caller.kind === "anon") return { role: "anon", claims: { role: "anon" } };
   if (caller.kind === "key") assertMay(caller, scope);
   else userOf(caller);
   const role = sub === null ? "anon" : "authenticated";
   return { role, claims: { ...known, role } };
+}
+
+/**
+ * The schemas that are served belong to the default namespace; who is limited to others gets at none of them.
+ *
+ * @throws {PlatformError} FORBIDDEN
+ */
+function assertReaches(caller: Caller, schema: string): void {
+  if (reaches(caller, DEFAULT_NAMESPACE)) return;
+  throw new PlatformError(
+    "FORBIDDEN",
+    `Cannot use tables of schema "${schema.slice(0, 80)}": the credential is limited to ${
+      caller.namespaces?.join(", ") || "no namespace at all"
+    }`,
+  );
 }
 
 async function answering(

@@ -136,8 +136,9 @@ export function startAuditLog({ db, clock, log }: { db: Db; clock: Clock; log: L
       });
     },
     noteRefusal(request, action, error) {
-      if (!(error instanceof PlatformError) || !REFUSALS.has(error.code)) return;
-      const { status, code, message } = error;
+      const refusal = refusalIn(error);
+      if (refusal === undefined) return;
+      const { status, code, message } = refusal;
       const entry = { ...entryOf(request, action), status, code, reason: plainText(message), changes: null };
       if (bucket.take(1, clock.nowMs())) return later(entry);
       folded = { entry, count: (folded?.count ?? 0) + 1 };
@@ -146,6 +147,16 @@ export function startAuditLog({ db, clock, log }: { db: Db; clock: Clock; log: L
     flush,
     [Symbol.asyncDispose]: flush,
   };
+}
+
+/** Why a caller was refused, also where the answer says that nothing is there. */
+export function refusalIn(
+  error: unknown,
+): { readonly status: number; readonly code: ErrorCode; readonly message: string } | undefined {
+  if (!(error instanceof PlatformError)) return undefined;
+  const { status, cause } = error;
+  const { code, message } = cause instanceof PlatformError ? cause : error;
+  return REFUSALS.has(code) ? { status, code, message } : undefined;
 }
 
 /** As Postgres can keep it. */

@@ -5,18 +5,19 @@
  */
 import { PlatformError } from "@fluxbase/contract";
 
-export type CallerKind = "anonymous" | "anon" | "user" | "key" | "service";
+/** "function": the key that a function finds in its environment, when it was not granted more than its namespace. */
+export type CallerKind = "anonymous" | "anon" | "user" | "key" | "function" | "service";
 
 export interface Caller {
   readonly kind: CallerKind;
-  /** The role claim of the token; `service_role` and `admin` may do everything. */
+  /** The role claim of the token; `service_role` and `admin` may do everything, unless limited to namespaces. */
   readonly role: string | null;
   readonly userId: string | null;
   readonly email: string | null;
   readonly sessionId: string | null;
   readonly keyId: string | null;
   readonly scopes: readonly string[];
-  /** Null: all of them. */
+  /** The only ones that exist for this caller; null: all of them. */
   readonly namespaces: readonly string[] | null;
   /** Of the key; null: no limit. */
   readonly rateLimitPerMinute: number | null;
@@ -59,9 +60,22 @@ export function callerOfClaims(claims: RoleClaims): Caller {
   });
 }
 
-/** The service role, in the name of a function: `place` is its namespace and name. */
-export function callerOfFunction(place: string): Caller {
-  return Object.freeze({ ...NOBODY, kind: "service", role: "service_role", keyId: `function ${place}` });
+export interface FunctionFacts {
+  readonly namespace: string;
+  readonly name: string;
+  /** An admin granted this version the whole service role. */
+  readonly isAdmin: boolean;
+}
+
+/** The service role in the name of a function: within its namespace, unless an admin granted it more. */
+export function callerOfFunction({ namespace, name, isAdmin }: FunctionFacts): Caller {
+  return Object.freeze({
+    ...NOBODY,
+    kind: isAdmin ? "service" : "function",
+    role: "service_role",
+    keyId: `function ${namespace}/${name}`,
+    namespaces: isAdmin ? null : [namespace],
+  });
 }
 
 export interface KeyFacts {

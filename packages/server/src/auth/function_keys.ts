@@ -1,5 +1,6 @@
 /**
- * The service-role key that a function finds in its environment: made for one version, good for a few hours.
+ * The service-role key that a function finds in its environment: made for one version, good for a few hours, and only
+ * within the function's namespace unless an admin granted that version more (./permissions.ts).
  *
  * It is refused as soon as its function is disabled or deleted, and soon after another version is live: who has lost
  * one deploys again. The server's own keys are never given to a function.

@@ -6,7 +6,7 @@
 import { PlatformError } from "@fluxbase/contract";
 import { decodeJwt, errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
 import type { Secret } from "../core/secret.ts";
-import { type Caller, callerOfClaims, callerOfFunction } from "./caller.ts";
+import { type Caller, callerOfClaims, callerOfFunction, type FunctionFacts } from "./caller.ts";
 import type { FunctionKeys, KeyedVersion } from "./function_keys.ts";
 import type { Issuer } from "./issuers.ts";
 
@@ -16,6 +16,8 @@ const ROLES: readonly string[] = ["anon", "authenticated", "admin", "service_rol
 /** Roles that stand for a person and say nothing without one. */
 const USER_ROLES: readonly string[] = ["authenticated", "admin"];
 const CLOCK_SKEW_SEC = 5;
+/** Claim `reach` of the key of a function that an admin granted the whole service role. */
+const EVERYTHING = "everything";
 
 export interface VerifiedToken {
   readonly caller: Caller;
@@ -33,9 +35,11 @@ export interface Tokens {
   /** A token for a role, without a user. */
   mintRole(role: "anon" | "service_role", validity: Validity): Promise<string>;
   mintUser(claims: UserClaims, validity: Validity): Promise<string>;
-  /** The service role, for one version of a function. */
-  mintFunction(version: KeyedVersion & { readonly place: string }, validity: Validity): Promise<string>;
+  /** The service role within a namespace, or all of it, for one version of a function. */
+  mintFunction(version: KeyedFunction, validity: Validity): Promise<string>;
 }
+
+export type KeyedFunction = KeyedVersion & FunctionFacts;
 
 export interface TokenOptions {
   readonly issuer?: Issuer | undefined;
@@ -78,10 +82,10 @@ export function createTokens(secret: Secret, options: TokenOptions = {}): Tokens
     return { caller, expiresAtMs: exp * 1000 };
   }
 
-  function functionToken(version: KeyedVersion & { readonly place: string }, expiresAtMs: number): VerifiedToken {
+  function functionToken(version: KeyedFunction, expiresAtMs: number): VerifiedToken {
     const isGood = () => functionKeys?.isAccepted(version) === true;
     if (!isGood()) throw functionKeyIsOver();
-    return { caller: callerOfFunction(version.place), expiresAtMs, isGood };
+    return { caller: callerOfFunction(version), expiresAtMs, isGood };
   }
 
   return {
@@ -115,17 +119,25 @@ export function createTokens(secret: Secret, options: TokenOptions = {}): Tokens
     },
     mintRole: (role, validity) => mint({ role }, validity),
     mintUser: (claims, validity) => mint({ ...claims }, validity),
-    mintFunction: ({ functionId, version, place }, validity) =>
-      mint({ role: "service_role", function_id: functionId, version, function: place }, validity),
+    mintFunction: ({ functionId, version, namespace, name, isAdmin }, validity) =>
+      mint({
+        role: "service_role",
+        function_id: functionId,
+        version,
+        function: `${namespace}/${name}`,
+        ...(isAdmin ? { reach: EVERYTHING } : {}),
+      }, validity),
   };
 }
 
 /** Undefined for a token that was made for no function. */
-function versionIn(payload: JWTPayload): (KeyedVersion & { readonly place: string }) | undefined {
-  const { function_id: functionId, version, function: place } = payload;
-  if (functionId === undefined) return undefined;
-  if (typeof functionId === "string" && typeof version === "number" && typeof place === "string") {
-    return { functionId, version, place };
+function versionIn(
+  { function_id: functionId, version, function: place, reach }: JWTPayload,
+): KeyedFunction | undefined {
+  if (functionId === undefined && place === undefined) return undefined;
+  const [namespace = "", name = ""] = typeof place === "string" ? place.split("/") : [];
+  if (typeof functionId === "string" && typeof version === "number" && namespace !== "" && name !== "") {
+    return { functionId, version, namespace, name, isAdmin: reach === EVERYTHING };
   }
   throw invalid("it was made for a function, and does not say which");
 }

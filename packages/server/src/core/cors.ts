@@ -15,7 +15,8 @@ export interface Cors {
   preflight(request: HeaderLookup): readonly HeaderPair[];
 }
 
-const EXPOSED = "X-Request-ID, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset";
+const EXPOSED =
+  "X-Request-ID, X-Execution-ID, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset";
 const VARY_ORIGIN: HeaderPair = ["vary", "Origin"];
 const NONE: readonly HeaderPair[] = [];
 

@@ -20,6 +20,7 @@ import {
 } from "@fluxbase/contract";
 import type { Bundler } from "../bundler/bundler.ts";
 import type { Catalog } from "../catalog/catalog.ts";
+import { functionNotFound } from "../catalog/function_not_found.ts";
 import { createTurns } from "../core/turns.ts";
 import type { Env, EnvStore } from "../secrets/env_store.ts";
 import { type Database, isUniqueViolation } from "../storage/db.ts";
@@ -29,6 +30,7 @@ import {
   findFunction,
   type FunctionChange,
   type FunctionWithVersion,
+  listLiveFunctions,
   makeLive,
   restoreFunction,
   type StoredFunction,
@@ -39,6 +41,7 @@ import { type Annotated, readAnnotations } from "./annotations.ts";
 import { type FunctionInput, invalidFunction, type NewFunctionInput } from "./function_input.ts";
 import { addGiven, type GivenSettings } from "./given_settings.ts";
 import { mergeSettings, settingsAsGiven } from "./merge_settings.ts";
+import { assertMayGrant, assertMayTouch, type Granter, isGranted } from "./service_grant.ts";
 import { type FunctionPlace, hashesOf, mayImport, type SharedModules, WHOLE } from "./shared_modules.ts";
 
 export interface DeployParts {
@@ -59,7 +62,7 @@ export interface DeployLimits {
   readonly sourceBytes: number;
 }
 
-export interface DeployOptions {
+export interface DeployOptions extends Granter {
   /** Refuse a source that does not build, instead of storing it. */
   readonly strict: boolean;
   readonly source: FunctionSource;
@@ -100,10 +103,14 @@ export interface Deployer {
   /** @throws {PlatformError} VERSION_NOT_FOUND */
   version(fn: StoredFunction, number: number): Promise<StoredVersion>;
   /** Makes an earlier version live, as it was built. */
-  rollback(namespace: string, name: string, number: number): Promise<FunctionWithVersion>;
+  rollback(
+    namespace: string,
+    name: string,
+    options: Granter & { readonly number: number },
+  ): Promise<FunctionWithVersion>;
   remove(namespace: string, name: string): Promise<void>;
   /** Takes a deletion of the last 30 days back. */
-  restore(namespace: string, name: string): Promise<FunctionWithVersion>;
+  restore(namespace: string, name: string, granter: Granter): Promise<FunctionWithVersion>;
 }
 
 const CONFLICTS_MAX_COUNT = 10;
@@ -141,6 +148,7 @@ export function createDeployer(parts: DeployParts): Deployer {
     options: DeployOptions,
   ): Promise<NewVersion> {
     const { name } = input;
+    assertMayGrant(name, input, options);
     if (catalog.find(namespace, name) !== undefined) throw alreadyExists(namespace, name);
     const version = await buildVersion({
       owner: { namespace, name },
@@ -208,6 +216,11 @@ export function createDeployer(parts: DeployParts): Deployer {
     input: FunctionInput,
     options: DeployOptions,
   ): Promise<Applied | undefined> {
+    assertMayGrant(fn.name, input, options);
+    // What is live may be an older version than the one that a change starts from.
+    for (const settings of [before.settings, catalog.findById(fn.id)?.settings]) {
+      assertMayTouch(fn.name, settings, options);
+    }
     const version = await buildVersion({
       owner: fn,
       sources: sourcesOf(input, options.isWhole ? { ...before, files: {} } : before, fn.name),
@@ -265,8 +278,10 @@ export function createDeployer(parts: DeployParts): Deployer {
     const hashWith = (dependencies: Readonly<Record<string, string>>) =>
       hashOf({ ...sources, given, defaults, env: fingerprint, dependencies });
     const isOwnSame = before !== undefined && hashWith(before.dependencies) === before.contentHash;
-    // Who went back to a version wants its modules as they were, until they save something else.
-    if (isOwnSame && isRolledBack && source === "filesystem") return undefined;
+    // Who went back to a version wants its modules as they were, until they save something else. What may manage the
+    // server gets no module that an admin has not seen.
+    const isPinned = isRolledBack || (before !== undefined && isGranted(before.settings));
+    if (isOwnSame && isPinned && source === "filesystem") return undefined;
     const isSame = before !== undefined &&
       hashWith(hashesOf(Object.keys(before.dependencies), around)) === before.contentHash;
     // What did not build is tried again: a registry may answer now.
@@ -364,9 +379,10 @@ export function createDeployer(parts: DeployParts): Deployer {
       }
     },
     async rebuild(namespace, name) {
-      const { function: { source, currentVersion, latestVersion } } = await read(namespace, name);
-      if (currentVersion !== latestVersion) return { outcome: "unchanged", problems: [], warnings: [] };
-      return change({ namespace, name }, {}, { strict: false, source, createdBy: REBUILT_BY });
+      const { function: { source, currentVersion, latestVersion }, version } = await read(namespace, name);
+      const isPinned = currentVersion !== latestVersion || isGranted(version.settings);
+      if (isPinned) return { outcome: "unchanged", problems: [], warnings: [] };
+      return change({ namespace, name }, {}, { strict: false, source, createdBy: REBUILT_BY, mayGrant: false });
     },
     versions: ({ id }) => listVersions(db, id),
     async version(fn, number) {
@@ -374,10 +390,11 @@ export function createDeployer(parts: DeployParts): Deployer {
       if (found === undefined) throw versionNotFound(fn, number);
       return found;
     },
-    async rollback(namespace, name, number) {
-      const { function: fn } = await read(namespace, name);
+    async rollback(namespace, name, { number, mayGrant }) {
+      const { function: fn, version: current } = await read(namespace, name);
       const version = await findVersion(db, fn.id, number);
       if (version === undefined) throw versionNotFound(fn, number);
+      for (const { settings } of [current, version]) assertMayTouch(name, settings, { mayGrant });
       if (!await makeLive(db, fn.id, number)) {
         // Deleted meanwhile.
         if (version.bundleBytes !== null) throw functionNotFound(namespace, name);
@@ -394,10 +411,16 @@ export function createDeployer(parts: DeployParts): Deployer {
       if (!await deleteFunction(db, id)) throw functionNotFound(namespace, name);
       await catalog.refresh(id);
     },
-    async restore(namespace, name) {
+    async restore(namespace, name, granter) {
       try {
-        const id = await restoreFunction(db, namespace, name);
-        if (id === undefined) throw nothingToRestore(namespace, name);
+        const id = await db.transaction().execute(async (trx) => {
+          const restored = await restoreFunction(trx, namespace, name);
+          if (restored === undefined) throw nothingToRestore(namespace, name);
+          const found = await findFunction(trx, namespace, name);
+          const [live] = await listLiveFunctions(trx, [restored]);
+          for (const settings of [found?.version.settings, live?.settings]) assertMayTouch(name, settings, granter);
+          return restored;
+        });
         await catalog.refresh(id);
       } catch (error) {
         throw isUniqueViolation(error) ? alreadyExists(namespace, name) : error;
@@ -443,14 +466,6 @@ function versionNotFound({ name }: StoredFunction, number: number): PlatformErro
   return new PlatformError(
     "VERSION_NOT_FOUND",
     `Version ${number} of function "${name}" not found: GET /api/v1/functions/${name}/versions lists those that are kept`,
-  );
-}
-
-export function functionNotFound(namespace: string, name: string): PlatformError {
-  const place = namespace === DEFAULT_NAMESPACE ? "" : ` in namespace "${namespace.slice(0, 80)}"`;
-  return new PlatformError(
-    "FUNCTION_NOT_FOUND",
-    `Function "${name.slice(0, 80)}" not found${place}: create it with POST /api/v1/functions`,
   );
 }
 

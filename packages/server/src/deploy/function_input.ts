@@ -28,6 +28,8 @@ const texts = z.custom<Record<string, string>>(
 const flagOrHosts = z.union([z.boolean(), z.array(z.string()).readonly()], "must be true, false or a list of hosts")
   .nullable();
 
+const reach = z.enum(["namespace", "admin"]).nullable();
+
 /** Null takes a setting away, so that the annotation or the default counts again; other fields it leaves as they are. */
 const FIELDS = {
   namespace: text,
@@ -46,11 +48,13 @@ const FIELDS = {
     env: flag.nullable(),
     read: flag.nullable(),
     write: flag.nullable(),
+    service: reach,
   }).partial().nullable(),
   allow_net: flagOrHosts,
   allow_env: flag.nullable(),
   allow_read: flag.nullable(),
   allow_write: flag.nullable(),
+  allow_service: reach,
   allow_unauthenticated: flag.nullable(),
   is_public: flag.nullable(),
   cors_origins: textOrList,

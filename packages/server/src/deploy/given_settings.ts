@@ -17,6 +17,7 @@ export const SETTING_NAMES = [
   "allow_env",
   "allow_read",
   "allow_write",
+  "allow_service",
   "allow_unauthenticated",
   "is_public",
   "cors_origins",
@@ -50,7 +51,7 @@ export function addGiven(before: GivenSettings, input: FunctionInput): GivenSett
 function firstNames(
   { timeout_seconds, memory_limit_mb, permissions, rate_limit, ...input }: FunctionInput,
 ): FunctionInput {
-  const { net, env, read, write } = permissions ?? {};
+  const { net, env, read, write, service } = permissions ?? {};
   const others: Readonly<Record<string, unknown>> = {
     timeout: timeout_seconds,
     memory: memory_limit_mb,
@@ -58,6 +59,7 @@ function firstNames(
     allow_env: env,
     allow_read: read,
     allow_write: write,
+    allow_service: service,
   };
   const sent = Object.entries(others).filter(([, value]) => value !== undefined);
   return { ...Object.fromEntries(sent), ...fieldsOfText(rate_limit), ...input };

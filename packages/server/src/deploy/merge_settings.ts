@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type FunctionSettings, LIMITS, type Permissions, type RateLimit } from "@fluxbase/contract";
+import { type FunctionSettings, LIMITS, type Permissions, type RateLimit, type ServiceReach } from "@fluxbase/contract";
 import { type FunctionInput, invalidFunction } from "./function_input.ts";
 
 export interface SettingsBounds {
@@ -75,7 +75,7 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
       problems.push(`"${name}" is not supported by this version of the server yet: leave it out`);
     }
   }
-  const permission = (name: Exclude<keyof Permissions, "net">, alone: boolean | undefined) =>
+  const permission = (name: "env" | "read" | "write", alone: boolean | undefined) =>
     either("permissions", `allow_${name}`, input.permissions?.[name] ?? undefined, alone) ?? base.permissions[name];
   const net = either(
     "permissions",
@@ -88,6 +88,10 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
     env: permission("env", input.allow_env),
     read: permission("read", input.allow_read),
     write: permission("write", input.allow_write),
+    ...reachOf(
+      either("permissions", "allow_service", input.permissions?.service ?? undefined, input.allow_service),
+      base,
+    ),
   };
   const cors = {
     origins: listOf(input.cors_origins) ?? base.cors.origins,
@@ -122,6 +126,11 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
     isolation: input.isolation ?? base.isolation,
     disableExecutionLogs: input.disable_execution_logs ?? base.disableExecutionLogs,
   };
+}
+
+/** Kept only where it is more than nothing, so that versions from before are still equal to what they would be now. */
+function reachOf(sent: ServiceReach | undefined, { permissions }: FunctionSettings): Pick<Permissions, "service"> {
+  return (sent ?? permissions.service) === "admin" ? { service: "admin" } : {};
 }
 
 /** As Deno knows hosts. */
@@ -214,6 +223,7 @@ export function settingsAsGiven(settings: FunctionSettings): FunctionInput {
     allow_env: permissions.env,
     allow_read: permissions.read,
     allow_write: permissions.write,
+    allow_service: permissions.service ?? null,
     allow_unauthenticated: settings.allowUnauthenticated,
     is_public: settings.isPublic,
     cors_origins: cors.origins === null ? null : [...cors.origins],

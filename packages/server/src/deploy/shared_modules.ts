@@ -106,7 +106,7 @@ export function createSharedModules({ db }: { readonly db: Database["db"] }): Sh
 
   async function read(namespace: string, path: string): Promise<StoredModule> {
     const found = modulePathProblem(path) === undefined ? await findModule(db, namespace, path) : undefined;
-    if (found === undefined) throw notFound(namespace, path);
+    if (found === undefined) throw moduleNotFound(namespace, path);
     return found;
   }
 
@@ -160,12 +160,12 @@ export function createSharedModules({ db }: { readonly db: Database["db"] }): Sh
         createdBy,
       };
       const after = before && await updateModule(db, before.id, change);
-      if (after === undefined) throw notFound(namespace, path);
+      if (after === undefined) throw moduleNotFound(namespace, path);
       return after;
     },
     async remove(namespace, path) {
       const found = path === DENO_JSON ? await findModule(db, namespace, path) : await read(namespace, path);
-      if (found === undefined || !await deleteModule(db, found.id)) throw notFound(namespace, path);
+      if (found === undefined || !await deleteModule(db, found.id)) throw moduleNotFound(namespace, path);
     },
     async usersOf(namespace, path) {
       const modules = await listModules(db);
@@ -179,9 +179,8 @@ export function createSharedModules({ db }: { readonly db: Database["db"] }): Sh
     },
     async stale() {
       const found = [];
-      for (const { namespace, name, dependencies, isRolledBack } of await listDependents(db)) {
-        // Who went back to a version wants it as it was built.
-        if (isRolledBack) continue;
+      for (const { namespace, name, dependencies, isPinned } of await listDependents(db)) {
+        if (isPinned) continue;
         const now = hashesOf(Object.keys(dependencies), await aroundOf(namespace));
         if (JSON.stringify(sorted(now)) !== JSON.stringify(sorted(dependencies))) found.push({ namespace, name });
       }
@@ -243,7 +242,7 @@ function assertContentFits(path: string, content: string): void {
   );
 }
 
-function notFound(namespace: string, path: string): PlatformError {
+export function moduleNotFound(namespace: string, path: string): PlatformError {
   const place = namespace === DEFAULT_NAMESPACE ? "" : ` in namespace "${namespace.slice(0, 80)}"`;
   return new PlatformError("MODULE_NOT_FOUND", `Shared module "${path.slice(0, 200)}" not found${place}`);
 }

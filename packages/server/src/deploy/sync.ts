@@ -41,7 +41,8 @@ export async function syncFunctions(
   request: SyncRequest,
 ): Promise<SyncResult> {
   const { namespace, source, createdBy, dryRun } = request;
-  const options: DeployOptions = { strict: false, source, createdBy, dryRun, isWhole: true };
+  // Only admins sync.
+  const options: DeployOptions = { strict: false, source, createdBy, dryRun, isWhole: true, mayGrant: true };
   const store: SaveFunction = dryRun ? (_, save) => save() : saving;
   const existing = new Map((await listFunctions(db, namespace)).map((found) => [found.function.name, found]));
   const details: Record<Outcome | "deleted", string[]> = { created: [], updated: [], deleted: [], unchanged: [] };

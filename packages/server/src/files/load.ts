@@ -103,6 +103,8 @@ export function createLoader(parts: LoaderParts): Loader {
       source: "filesystem",
       createdBy: options.createdBy,
       isWhole: true,
+      // Who writes to the folder owns the machine.
+      mayGrant: true,
       ...(options.dryRun
         ? { dryRun: true, modules: new Map(modules.map(({ path, content }) => [path, content])) }
         : {}),

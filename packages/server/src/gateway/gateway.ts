@@ -9,11 +9,12 @@
 import { type CorsPolicy, PlatformError } from "@fluxbase/contract";
 import type { AuditLog } from "../audit/audit_log.ts";
 import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
+import { functionNotFound } from "../catalog/function_not_found.ts";
 import { createDeadlines, type Deadlines } from "../core/deadlines.ts";
 import { HeaderList } from "../core/header_list.ts";
 import { errorAnswer, rateLimitHeaders, type Standing } from "../core/error_response.ts";
 import type { Log } from "../core/log.ts";
-import { requestIdOf } from "../core/request_id.ts";
+import { givenRequestId } from "../core/request_id.ts";
 import { type ClientAddresses, clientOf } from "../ratelimit/client_address.ts";
 import { type Invocation, type InvocationBody, invoke, type InvokeParts } from "../invoke/invoke.ts";
 import type { SandboxResponse } from "../sandbox/exchange.ts";
@@ -64,18 +65,21 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
   async function respond(request: Request, { target, route, connection }: Target): Promise<Response> {
     const { method } = request;
     const headers = new HeaderList(request.headers);
-    const requestId = requestIdOf(headers);
+    const givenId = givenRequestId(headers);
+    const executionId = crypto.randomUUID();
+    const requestId = givenId ?? executionId;
     const fn = parts.catalog.find(route.namespace, route.name);
     const cors = fn === undefined ? serverCors : corsFor(fn);
     const origin = headers.get("origin");
     try {
       if (!options.functionsEnabled) throw featureDisabled();
-      if (fn === undefined) throw unknownFunction(route);
+      if (fn === undefined) throw functionNotFound(route.namespace, route.name);
       if (method === "OPTIONS") return preflightResponse(cors.preflight(headers), requestId);
       if (REFUSED_METHODS.has(method)) throw methodRefused(method);
       const call = new HttpInvocation(request, headers, {
         fn,
-        requestId,
+        executionId,
+        givenRequestId: givenId,
         url: options.place.baseUrl + target,
         path: route.path,
         slowBodies,
@@ -85,6 +89,7 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
       const answer = await invoke(call, parts);
       if (answer.socket !== undefined) return socketResponse(request, answer.socket);
       const response = functionResponse(answer, cors.headers(origin), requestId);
+      if (givenId !== null) response.headers.append("x-execution-id", executionId);
       if (call.standing !== undefined) {
         for (const [name, value] of rateLimitHeaders(call.standing)) response.headers.append(name, value);
       }
@@ -94,7 +99,12 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
       const from = { address: () => address, isOwnCall: connection === undefined };
       const action = { action: "invoke", target: `${route.namespace}/${route.name}`, caller: undefined };
       parts.audit.noteRefusal({ requestId, address, headers }, action, error);
-      return errorResponse(await parts.callerLimits.refusalOf(error, from), cors.headers(origin), requestId);
+      const refusal = await parts.callerLimits.refusalOf(error, from);
+      const response = errorResponse(refusal, (isNotFound(error) ? serverCors : cors).headers(origin), requestId);
+      if (givenId !== null && fn !== undefined && !isNotFound(error)) {
+        response.headers.append("x-execution-id", executionId);
+      }
+      return response;
     }
   }
 
@@ -133,7 +143,8 @@ export function targetOf(url: string): string {
 
 interface InvocationFacts {
   readonly fn: LiveFunction;
-  readonly requestId: string;
+  readonly executionId: string;
+  readonly givenRequestId: string | null;
   readonly url: string;
   readonly path: string;
   readonly slowBodies: Deadlines;
@@ -150,7 +161,8 @@ interface Target {
 /** A class for the same reason as Recording: no closures for each request. */
 class HttpInvocation implements Invocation {
   readonly trigger = "http";
-  readonly requestId: string;
+  readonly executionId: string;
+  readonly givenRequestId: string | null;
   readonly fn: LiveFunction;
   readonly method: string;
   readonly url: string;
@@ -165,8 +177,9 @@ class HttpInvocation implements Invocation {
   readonly #slowBodies: Deadlines;
 
   constructor(request: Request, headers: HeaderList, facts: InvocationFacts) {
-    const { fn, requestId, url, path, slowBodies } = facts;
-    this.requestId = requestId;
+    const { fn, executionId, givenRequestId, url, path, slowBodies } = facts;
+    this.executionId = executionId;
+    this.givenRequestId = givenRequestId;
     this.fn = fn;
     this.method = request.method;
     this.url = url;
@@ -227,6 +240,7 @@ const DROPPED: ReadonlySet<string> = new Set([
   "transfer-encoding",
   "upgrade",
   "x-request-id",
+  "x-execution-id",
 ]);
 const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
 
@@ -270,12 +284,9 @@ function preflightResponse(cors: readonly HeaderPair[], requestId: string): Resp
   return new Response(null, { status: 204, headers: [...cors, ["x-request-id", requestId]] as [string, string][] });
 }
 
-function unknownFunction({ namespace, name }: FunctionRoute): PlatformError {
-  const place = namespace === "default" ? "" : ` in namespace "${namespace.slice(0, 80)}"`;
-  return new PlatformError(
-    "FUNCTION_NOT_FOUND",
-    `Function "${name.slice(0, 80)}" not found${place}: create it with POST /api/v1/functions`,
-  );
+/** The function is not there for this caller, so its CORS settings are not either. */
+function isNotFound(error: unknown): boolean {
+  return error instanceof PlatformError && error.code === "FUNCTION_NOT_FOUND";
 }
 
 function featureDisabled(): PlatformError {

@@ -8,8 +8,9 @@
  */
 import { PlatformError, type TriggerType } from "@fluxbase/contract";
 import type { Authenticator } from "../auth/authenticator.ts";
-import { assertMay } from "../auth/permissions.ts";
+import { assertMay, concealed, reaches } from "../auth/permissions.ts";
 import type { LiveFunction } from "../catalog/catalog.ts";
+import { functionNotFound } from "../catalog/function_not_found.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Standing } from "../core/error_response.ts";
 import type { HeaderList } from "../core/header_list.ts";
@@ -24,8 +25,10 @@ import { hiddenOf, Recording } from "./recording.ts";
 import type { VersionSource } from "./version_source.ts";
 
 export interface Invocation extends Client {
-  /** Also the id of the execution. */
-  readonly requestId: string;
+  /** Of the execution: the server makes it. */
+  readonly executionId: string;
+  /** The client's own; null when it brought none. */
+  readonly givenRequestId: string | null;
   readonly fn: LiveFunction;
   readonly trigger: TriggerType;
   readonly method: string;
@@ -67,10 +70,13 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
   const { fn } = call;
   const { settings } = fn;
   const { clock, requestBodyMaxBytes } = parts;
-  if (!fn.enabled) throw disabled(fn);
+  if (!fn.enabled) throw await refusalOfDisabled(call, parts);
   const authenticated = parts.authenticator.authenticate(call.headers);
   const caller = authenticated instanceof Promise ? await authenticated : authenticated;
-  if (!settings.allowUnauthenticated) assertMay(caller, "functions:invoke", fn.namespace);
+  if (!settings.allowUnauthenticated) {
+    if (!reaches(caller, fn.namespace)) throw concealed(functionNotFound(fn.namespace, fn.name));
+    assertMay(caller, "functions:invoke", fn.namespace);
+  }
   const standing = parts.callerLimits.take(caller, call);
   call.standing = standing instanceof Promise ? await standing : standing;
   if (settings.rateLimits.length > 0) {
@@ -95,7 +101,7 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
     throw error;
   }
   const exchange = parts.sandboxes.run(version, {
-    executionId: call.requestId,
+    executionId: call.executionId,
     method: call.method,
     url: call.url,
     callerJson: userSecrets === undefined ? caller.factsJson : withSecrets(caller.factsJson, userSecrets),
@@ -112,6 +118,19 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
   } catch (error) {
     throw withoutSecrets(error, hiddenOf(start));
   }
+}
+
+/** Disabled or not, a function outside the caller's namespaces does not exist. */
+async function refusalOfDisabled({ fn, headers }: Invocation, { authenticator }: InvokeParts): Promise<PlatformError> {
+  try {
+    const caller = await authenticator.authenticate(headers);
+    if (!fn.settings.allowUnauthenticated && !reaches(caller, fn.namespace)) {
+      return concealed(functionNotFound(fn.namespace, fn.name));
+    }
+  } catch {
+    // That it is disabled is told before that a credential is wrong.
+  }
+  return disabled(fn);
 }
 
 /** Identity and secrets in one object: both are JSON objects, and neither is empty. */

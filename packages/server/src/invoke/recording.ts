@@ -36,12 +36,13 @@ export class Recording implements ExchangeObserver {
   }
 
   finished({ status, error, stack, sentMs, isCold, completedMs }: Outcome, logs: readonly LogLine[]): void {
-    const { fn, requestId, trigger, method, path } = this.#call;
+    const { fn, executionId, givenRequestId, trigger, method, path } = this.#call;
     const { caller, startedAtMs, startedMs } = this.#start;
     const isSilent = error === null && logs.length === 0;
     const hidden = isSilent ? [] : hiddenOf(this.#start);
     this.#executions.record({
-      id: requestId,
+      id: executionId,
+      requestId: givenRequestId,
       functionId: fn.id,
       functionName: fn.name,
       namespace: fn.namespace,

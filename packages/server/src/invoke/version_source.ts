@@ -64,7 +64,13 @@ export function createVersionSource(parts: VersionSourceParts): VersionSource {
         const issuedAtSec = Math.floor(nowMs / 1_000);
         const expiresAtSec = issuedAtSec + Math.ceil((2 * parts.sandboxLifeMs + KEY_SLACK_MS) / 1_000);
         const validity = { issuedAtSec, expiresAtSec };
-        const version = { functionId: fn.id, version: fn.liveVersion ?? 0, place: `${fn.namespace}/${fn.name}` };
+        const version = {
+          functionId: fn.id,
+          version: fn.liveVersion ?? 0,
+          namespace: fn.namespace,
+          name: fn.name,
+          isAdmin: fn.settings.permissions.service === "admin",
+        };
         keys = {
           mintedMs: nowMs,
           serviceRole: tokens.mintFunction(version, validity),

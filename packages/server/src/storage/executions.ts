@@ -20,6 +20,8 @@ export interface LogLineRecord {
 /** One invocation that is over. */
 export interface ExecutionRecord {
   readonly id: string;
+  /** The client's own id of the request; it may be anybody's. */
+  readonly requestId: string | null;
   readonly functionId: string;
   readonly functionName: string;
   readonly namespace: string;
@@ -92,13 +94,13 @@ export async function insertBatch(db: Db, { id, records, lines, rollups }: Execu
 function rowsInsert(rows: readonly object[]): RawBuilder<unknown> {
   return sql`
     insert into fluxbase.executions
-      (id, function_id, function_name, namespace, version, trigger_type, status, status_code, duration_ms, queue_ms,
+      (id, request_id, function_id, function_name, namespace, version, trigger_type, status, status_code, duration_ms, queue_ms,
        cold_start, method, path, user_id, error_message, error_code, error_stack, started_at, completed_at)
-    select entry."id", "functionId", "functionName", "namespace", "version", "triggerType", "status", "statusCode", "durationMs", "queueMs",
+    select entry."id", "requestId", "functionId", "functionName", "namespace", "version", "triggerType", "status", "statusCode", "durationMs", "queueMs",
            "coldStart", "method", "path", "userId", "errorMessage", "errorCode", "errorStack",
            to_timestamp("startedAtMs" / 1000), to_timestamp(("startedAtMs" + "durationMs") / 1000)
       from batch, json_to_recordset(${asJson(rows)}::json) as entry (
-        "id" text, "functionId" uuid, "functionName" text, "namespace" text, "version" int4, "triggerType" text,
+        "id" text, "requestId" text, "functionId" uuid, "functionName" text, "namespace" text, "version" int4, "triggerType" text,
         "status" text, "statusCode" int4, "durationMs" float8, "queueMs" float8, "coldStart" bool, "method" text,
         "path" text, "userId" text, "errorMessage" text, "errorCode" text, "errorStack" text, "startedAtMs" float8)`;
 }
@@ -154,6 +156,8 @@ export interface ExecutionFilter {
   readonly functionId?: string;
   readonly functionName?: string;
   readonly namespace?: string;
+  /** The client's own. */
+  readonly requestId?: string;
   readonly status?: ExecutionStatus;
   readonly since?: Date;
 }
@@ -164,7 +168,7 @@ export async function listExecutions(
   filter: ExecutionFilter & { readonly limit: number; readonly offset: number },
 ): Promise<StoredExecution[]> {
   const { rows } = await sql<StoredExecution>`
-    select id, function_id as "functionId", function_name as "functionName", namespace, version, trigger_type as "triggerType",
+    select id, request_id as "requestId", function_id as "functionId", function_name as "functionName", namespace, version, trigger_type as "triggerType",
            status, status_code as "statusCode", duration_ms as "durationMs", queue_ms as "queueMs", cold_start as "coldStart",
            method, path, user_id as "userId", error_message as "errorMessage", error_code as "errorCode", error_stack as "errorStack",
            started_at as "startedAt", completed_at as "completedAt",
@@ -183,17 +187,20 @@ export async function countExecutions(db: Db, filter: ExecutionFilter): Promise<
   return rows[0]?.count ?? 0;
 }
 
-function matching({ functionId, functionName, namespace, status, since }: ExecutionFilter): RawBuilder<unknown> {
+function matching(
+  { functionId, functionName, namespace, requestId, status, since }: ExecutionFilter,
+): RawBuilder<unknown> {
   const conditions: RawBuilder<unknown>[] = [sql`true`];
   if (functionId !== undefined) conditions.push(sql`function_id = ${functionId}`);
   if (functionName !== undefined) conditions.push(sql`function_name = ${functionName}`);
   if (namespace !== undefined) conditions.push(sql`namespace = ${namespace}`);
+  if (requestId !== undefined) conditions.push(sql`(request_id = ${requestId} or id = ${requestId})`);
   if (status !== undefined) conditions.push(sql`status = ${status}`);
   if (since !== undefined) conditions.push(sql`started_at >= ${since}`);
   return sql.join(conditions, sql` and `);
 }
 
-/** The newest one with this id, which a client may have used twice. */
+/** The newest one with this id: ids of old ones were chosen by clients, who may have used one twice. */
 export async function findExecution(
   db: Db,
   id: string,
@@ -217,6 +224,7 @@ export interface LogFilter {
   readonly functionId: string;
   readonly level?: LogLevel;
   readonly since?: Date;
+  /** Its own, or the one that the client brought with the request. */
   readonly executionId?: string;
   /** Start of that execution. */
   readonly startedAt?: Date;
@@ -238,7 +246,12 @@ export async function listLogLines(db: Db, filter: LogFilter): Promise<StoredLog
     .where("function_id", "=", filter.functionId);
   if (filter.level !== undefined) query = query.where("level", "=", filter.level);
   if (filter.since !== undefined) query = query.where("logged_at", ">=", filter.since);
-  if (filter.executionId !== undefined) query = query.where("execution_id", "=", filter.executionId);
+  const { executionId } = filter;
+  if (executionId !== undefined) {
+    const brought = db.selectFrom("fluxbase.executions").select("id")
+      .where("request_id", "=", executionId).where("function_id", "=", filter.functionId);
+    query = query.where(({ eb, or }) => or([eb("execution_id", "=", executionId), eb("execution_id", "in", brought)]));
+  }
   if (filter.startedAt !== undefined) query = query.where("started_at", "=", filter.startedAt);
   if (filter.afterLine === undefined) {
     query = query.orderBy("logged_at", "desc").orderBy("line_number", "desc");

@@ -130,6 +130,7 @@ export interface Schema {
     created_by: string | null;
   };
   "fluxbase.executions": {
+    request_id: string | null;
     id: string;
     function_id: string;
     function_name: string;

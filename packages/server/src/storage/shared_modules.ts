@@ -128,7 +128,8 @@ export interface Dependent {
   readonly namespace: string;
   readonly name: string;
   readonly dependencies: Readonly<Record<string, string>>;
-  readonly isRolledBack: boolean;
+  /** Keeps the modules it was built with: it was rolled back to, or an admin granted it more than others have. */
+  readonly isPinned: boolean;
 }
 
 /** Functions whose current version was built with something outside its own files. */
@@ -139,7 +140,10 @@ export async function listDependents(db: Db): Promise<Dependent[]> {
       (join) => join.onRef("v.function_id", "=", "f.id").onRef("v.number", "=", "f.current_version"),
     )
     .select(["f.namespace", "f.name", "v.dependencies"])
-    .select(sql<boolean>`f.current_version <> f.latest_version`.as("isRolledBack"))
+    .select(
+      sql<boolean>`f.current_version <> f.latest_version
+        or coalesce(v.settings #>> '{permissions,service}' = 'admin', false)`.as("isPinned"),
+    )
     .where("f.deleted_at", "is", null)
     .where("v.dependencies", "!=", sql<Record<string, string>>`'{}'::jsonb`)
     .execute();

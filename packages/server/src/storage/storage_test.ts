@@ -129,6 +129,7 @@ databaseTest("executions keep odd text, are filtered, counted and listed newest 
   const functionId = crypto.randomUUID();
   const nowMs = Date.now();
   const record = (fields: Partial<ExecutionRecord>): ExecutionRecord => ({
+    requestId: null,
     id: "r",
     functionId,
     functionName: "a",

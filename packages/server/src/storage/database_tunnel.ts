@@ -1,209 +1,236 @@
 /**
- * Lets functions speak with the database themselves: what a driver in a sandbox sends arrives here, and goes on to the
+ * Lets functions speak with the users' database: what a driver in a sandbox sends arrives here, and goes on to the
  * database over a connection of its own.
  *
- * The first message is read before anything is passed on: it must be for the role of functions and for this database,
- * since a function could else try the passwords of others.
+ * This side logs in, as the role of the function's namespace, so no password is ever in a sandbox. The first message of
+ * the driver is answered here: it must name that role and that database, and what it asks for besides are settings that
+ * any session may choose. From then on bytes are passed on as they are.
  *
  * @module
  */
-import { once } from "node:events";
-import net from "node:net";
 import { Duplex } from "node:stream";
-import tls from "node:tls";
+import pg from "pg";
 import type { Secret } from "../core/secret.ts";
+import { codeOf } from "./db.ts";
+import { connectAs, withRole } from "./role_session.ts";
+import type { Roles } from "./roles.ts";
+import { readStartup, type Startup } from "./startup_message.ts";
 
 export interface DatabaseTunnel {
   /** The body of the request is what the driver sends, that of the answer what the database does. */
-  open(request: Request, functionId: string): Promise<Response>;
+  open(request: Request, caller: { readonly functionId: string; readonly namespace: string }): Promise<Response>;
 }
 
 export interface DatabaseTunnelOptions {
-  /** With the role of functions. */
+  /** Of the users' database. */
   readonly url: Secret;
+  readonly roles: Roles;
   /** Of one function on this server. */
   readonly connectionsMaxCount: number;
+  /** Of all functions on this server. */
+  readonly allConnectionsMaxCount: number;
+  /** One statement, and one transaction that waits for its next. */
+  readonly transactionMs: number;
 }
 
-const SSL_REQUEST = 80_877_103;
-const GSS_REQUEST = 80_877_104;
-const PROTOCOL_3 = 3;
-const STARTUP_MAX_BYTES = 10_000;
-const NO = new Uint8Array([0x4e]);
-const TLS_MODES = /^(require|verify-ca|verify-full|no-verify)$/;
+const CONNECT_MS = 5_000;
+/** Of the connections of all functions, so many are kept for namespaces that have none. */
+const KEPT_FOR_OTHERS = 0.25;
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
-export function createDatabaseTunnel({ url, connectionsMaxCount }: DatabaseTunnelOptions): DatabaseTunnel {
-  const place = new URL(url.reveal());
-  const user = decodeURIComponent(place.username);
-  const database = decodeURIComponent(place.pathname.slice(1));
+export function createDatabaseTunnel(options: DatabaseTunnelOptions): DatabaseTunnel {
+  const { url, roles, connectionsMaxCount, allConnectionsMaxCount, transactionMs } = options;
   const counts = new Map<string, number>();
+  let total = 0;
+
+  function add(key: string, change: 1 | -1): void {
+    const count = (counts.get(key) ?? 0) + change;
+    if (count === 0) counts.delete(key);
+    else counts.set(key, count);
+  }
+
+  /** Undefined: there is room for one more. Namespaces and functions cannot have one key: ids are UUIDs. */
+  function refusalOf({ functionId, namespace }: { functionId: string; namespace: string }): string | undefined {
+    if ((counts.get(functionId) ?? 0) >= connectionsMaxCount) {
+      return `a function may have ${connectionsMaxCount} connections to the database`;
+    }
+    const kept = counts.has(`ns ${namespace}`) ? Math.floor(allConnectionsMaxCount * KEPT_FOR_OTHERS) : 0;
+    return total >= allConnectionsMaxCount - kept
+      ? `all ${allConnectionsMaxCount} connections of functions to the database are in use`
+      : undefined;
+  }
 
   async function pass(
     incoming: ReadableStream<Uint8Array>,
     outgoing: WritableStream<Uint8Array>,
-    functionId: string,
+    caller: { functionId: string; namespace: string },
   ): Promise<void> {
-    const count = counts.get(functionId) ?? 0;
-    counts.set(functionId, count + 1);
+    const refused = refusalOf(caller);
+    const place = roles.placeOf(caller.namespace);
+    const keys = [caller.functionId, `ns ${caller.namespace}`];
+    for (const key of keys) add(key, 1);
+    total += 1;
     const reader = incoming.getReader();
     const writer = outgoing.getWriter();
     try {
       const startup = await readStartup(reader, writer);
       if (startup === undefined) return;
-      const refused = count >= connectionsMaxCount
-        ? refusal("53300", `a function may have ${connectionsMaxCount} connections to the database`)
-        : startup.user !== user || startup.database !== database
-        ? refusal("28000", `functions connect as "${user}" to database "${database}": use DATABASE_URL as it is`)
-        : undefined;
-      if (refused !== undefined) return await writer.write(refused);
-      const connection = await connect(place);
+      if (refused !== undefined) return await writer.write(refusal("53300", refused));
+      if (startup.user !== place.role || startup.database !== roles.databaseName) {
+        return await writer.write(refusal(
+          "28000",
+          `functions of this namespace connect as "${place.role}" to database "${roles.databaseName}": use DATABASE_URL as it is`,
+        ));
+      }
+      const session = await openSession(caller.namespace, startup);
+      await writer.write(session.greeting);
       const back = (async () => {
-        for await (const chunk of connection.readable) await writer.write(chunk);
+        for await (const chunk of session.readable) await writer.write(chunk);
       })().catch(() => {});
       const forth = (async () => {
-        const out = connection.writable.getWriter();
-        await out.write(startup.bytes);
+        const out = session.writable.getWriter();
         for (let next = await reader.read(); !next.done; next = await reader.read()) await out.write(next.value);
         await out.close();
-      })().catch(() => closeQuietly(connection));
+      })().catch(() => session.close());
       // The database has the last word; a driver that went away makes it close.
       await back;
-      closeQuietly(connection);
+      session.close();
       await reader.cancel().catch(() => {});
       await forth;
-    } catch {
-      await writer.write(refusal("08006", "the database does not answer")).catch(() => {});
+    } catch (error) {
+      await writer.write(refusalFor(error)).catch(() => {});
     } finally {
-      const left = (counts.get(functionId) ?? 1) - 1;
-      if (left === 0) counts.delete(functionId);
-      else counts.set(functionId, left);
+      for (const key of keys) add(key, -1);
+      total -= 1;
       await writer.close().catch(() => {});
       await reader.cancel().catch(() => {});
     }
   }
 
+  async function openSession(namespace: string, startup: Startup): Promise<Session> {
+    const { schemas } = roles.placeOf(namespace);
+    const session = await withRole(() => roles.forNamespace(namespace), roles, async (role) => {
+      const status = new Map<string, string>();
+      const client = await connectAs(role, {
+        roles,
+        url,
+        connectionTimeoutMillis: CONNECT_MS,
+        statement_timeout: transactionMs,
+        idle_in_transaction_session_timeout: transactionMs,
+        application_name: "fluxbase-function",
+        options: `-c search_path=${schemas.map((schema) => schema.replaceAll(/[\\ ]/g, "\\$&")).join(",")}`,
+        onStatus: (name, value) => void status.set(name, value),
+      });
+      return { client, status };
+    });
+    return await handOver(session, startup);
+  }
+
   return {
-    open(request, functionId) {
+    open(request, caller) {
       if (request.body === null) return Promise.resolve(new Response("A stream is needed", { status: 400 }));
       const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
-      void pass(request.body, writable, functionId);
+      void pass(request.body, writable, caller);
       return Promise.resolve(new Response(readable));
     },
   };
 }
 
-interface Startup {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly user: string | undefined;
-  readonly database: string | undefined;
-}
-
-/** Answers what comes before it: encryption is asked for, and is not needed on the way to here. */
-async function readStartup(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
-  writer: WritableStreamDefaultWriter<Uint8Array>,
-): Promise<Startup | undefined> {
-  let bytes = new Uint8Array();
-  for (;;) {
-    while (bytes.length < 8 || bytes.length < lengthOf(bytes)) {
-      const { done, value } = await reader.read();
-      if (done) return undefined;
-      bytes = joined(bytes, value);
-      if (bytes.length >= 4 && (lengthOf(bytes) > STARTUP_MAX_BYTES || lengthOf(bytes) < 8)) return undefined;
-    }
-    const code = new DataView(bytes.buffer).getInt32(4);
-    if (code === SSL_REQUEST || code === GSS_REQUEST) {
-      await writer.write(NO);
-      bytes = bytes.slice(lengthOf(bytes));
-      continue;
-    }
-    if (code >> 16 !== PROTOCOL_3) return undefined;
-    const parts = decoder.decode(bytes.subarray(8, lengthOf(bytes))).split("\0");
-    const named = (name: string) => {
-      for (let index = 0; index + 1 < parts.length; index += 2) if (parts[index] === name) return parts[index + 1];
-      return undefined;
-    };
-    const user = named("user");
-    // A second one of the same name, or replication, is nothing that a driver sends.
-    const isOdd = parts.filter((part, index) =>
-      index % 2 === 0 && /^(user|database|replication)$/.test(part)
-    ).length > 2;
-    return { bytes, user: isOdd ? undefined : user, database: named("database") ?? user };
-  }
-}
-
-function lengthOf(bytes: Uint8Array<ArrayBuffer>): number {
-  return new DataView(bytes.buffer, bytes.byteOffset).getInt32(0);
-}
-
-function joined(first: Uint8Array, second: Uint8Array): Uint8Array<ArrayBuffer> {
-  const both = new Uint8Array(first.length + second.length);
-  both.set(first);
-  both.set(second, first.length);
-  return both;
-}
-
-/** An ErrorResponse as drivers read it. */
-function refusal(code: string, message: string): Uint8Array {
-  const fields = encoder.encode(`SFATAL\0VFATAL\0C${code}\0M${message}\0\0`);
-  const bytes = new Uint8Array(5 + fields.length);
-  bytes[0] = 0x45;
-  new DataView(bytes.buffer).setInt32(1, 4 + fields.length);
-  bytes.set(fields, 5);
-  return bytes;
-}
-
-interface Connection {
+interface Session {
+  /** What a driver is told at the end of a log-in. */
+  readonly greeting: Uint8Array;
   readonly readable: ReadableStream<Uint8Array>;
   readonly writable: WritableStream<Uint8Array>;
   close(): void;
 }
 
-/** As the driver connects, for the same words in the URL. */
-async function connect({ hostname, port, searchParams }: URL): Promise<Connection> {
-  const host = hostname.replace(/^\[|\]$/g, "");
-  const mode = searchParams.get("sslmode") ?? "";
-  if (!TLS_MODES.test(mode)) {
-    const connection = await Deno.connect({ hostname: host, port: Number(port || 5432) });
-    connection.setNoDelay(true);
-    return connection;
+/** What the driver has below its surface: the socket, encrypted or not, and the key to cancel with. */
+interface Inside {
+  readonly connection: { readonly stream: Duplex };
+  readonly processID: number;
+  readonly secretKey: number;
+}
+
+/** The session belongs to the function's driver from here on; ours forgets its socket. */
+async function handOver(
+  { client, status }: { readonly client: pg.Client; readonly status: ReadonlyMap<string, string> },
+  startup: Startup,
+): Promise<Session> {
+  try {
+    for (const [name, value] of startup.settings) {
+      await client.query("select pg_catalog.set_config($1, $2, false)", [name, value]);
+    }
+  } catch (error) {
+    await client.end().catch(() => {});
+    throw error;
   }
-  const socket = net.connect({ host, port: Number(port || 5432), noDelay: true });
-  const request = new Uint8Array(8);
-  new DataView(request.buffer).setInt32(0, 8);
-  new DataView(request.buffer).setInt32(4, SSL_REQUEST);
-  socket.write(request);
-  const closed = () => socket.destroy(new Error("The database closed the connection"));
-  socket.once("end", closed);
-  const [answer] = await once(socket, "data");
-  socket.off("end", closed);
-  if (answer[0] !== 0x53) {
-    socket.destroy();
-    throw new Error("The database refuses TLS");
-  }
-  const rootPath = searchParams.get("sslrootcert");
-  const encrypted = tls.connect({
-    socket,
-    ...(net.isIP(host) === 0 ? { servername: host } : {}),
-    // Deno.startTls knows no way to go on without a check, which is what libpq's "require" means.
-    rejectUnauthorized: mode !== "no-verify",
-    ...(rootPath === null ? {} : { ca: await Deno.readTextFile(rootPath) }),
-  });
-  await once(encrypted, "secureConnect");
-  const { readable, writable } = Duplex.toWeb(encrypted);
+  const { connection: { stream }, processID, secretKey } = client as unknown as Inside;
+  stream.pause();
+  stream.removeAllListeners("data");
+  const { readable, writable } = Duplex.toWeb(stream);
   return {
+    greeting: greetingOf(startup, { status, processID, secretKey }),
     readable: readable as ReadableStream<Uint8Array>,
     writable: writable as WritableStream<Uint8Array>,
-    close: () => void encrypted.destroy(),
+    close: () => void stream.destroy(),
   };
 }
 
-function closeQuietly(connection: Connection): void {
-  try {
-    connection.close();
-  } catch {
-    // Closed already.
+function greetingOf(
+  { minorVersion, options }: Startup,
+  { status, processID, secretKey }: {
+    readonly status: ReadonlyMap<string, string>;
+    readonly processID: number;
+    readonly secretKey: number;
+  },
+): Uint8Array {
+  const negotiation = minorVersion === 0 && options.length === 0
+    ? []
+    : [message("v", numbers(3 << 16, options.length), ...options.map(text))];
+  return joined([
+    ...negotiation,
+    message("R", numbers(0)),
+    ...[...status].map(([name, value]) => message("S", text(name), text(value))),
+    message("K", numbers(processID, secretKey)),
+    message("Z", encoder.encode("I")),
+  ]);
+}
+
+function refusalFor(error: unknown): Uint8Array {
+  const code = codeOf(error);
+  // Of Postgres, five characters; others are of the network, and nothing that a function is told.
+  return /^[0-9A-Z]{5}$/.test(code) && error instanceof Error
+    ? refusal(code, error.message)
+    : refusal("08006", "the database does not answer");
+}
+
+/** An ErrorResponse as drivers read it. */
+function refusal(code: string, what: string): Uint8Array {
+  return message("E", text("SFATAL"), text("VFATAL"), text(`C${code}`), text(`M${what}`), new Uint8Array(1));
+}
+
+function message(kind: string, ...parts: readonly Uint8Array[]): Uint8Array {
+  const length = parts.reduce((sum, part) => sum + part.length, 4);
+  return joined([encoder.encode(kind), numbers(length), ...parts]);
+}
+
+function numbers(...values: readonly number[]): Uint8Array {
+  const bytes = new Uint8Array(4 * values.length);
+  const view = new DataView(bytes.buffer);
+  values.forEach((value, index) => view.setInt32(4 * index, value));
+  return bytes;
+}
+
+function text(value: string): Uint8Array {
+  return encoder.encode(`${value}\0`);
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
   }
+  return bytes;
 }

@@ -1,20 +1,27 @@
 /**
- * The roles of Postgres that stand for callers, and the two that the server logs in as on their behalf.
+ * The roles of the users' database, and the schema of each namespace.
  *
- *     anon, authenticated, service_role    who a request of the tables is; shared by all databases of a Postgres
- *     fluxbase_api_<database>              logs in for requests, and may become one of those three, nothing else
- *     fluxbase_functions_<database>        logs in for functions that use the database directly
+ *     anon, authenticated, service_role    who a request for tables is, as policies name it; nobody logs in as one of them
+ *     fluxbase_anon_<database> …           logs in for requests of that role, may become it, and nothing else
+ *     fluxbase_ns_<database>_<namespace>   logs in for the functions of a namespace that use the database themselves
  *
- * None of them gets at the schema `fluxbase`. Only `service_role` and functions may do anything with tables unless the
- * owner grants more.
+ * `default` works in the schemas that are served; every other namespace has a schema `ns_<namespace>` and sees nothing of
+ * another unless that is granted. Roles belong to a whole Postgres, so those that log in carry their database's number.
+ *
+ * A role may change its own password and settings, and Postgres cannot forbid it. So whoever logs in looks first, and
+ * has the role repaired (./role_session.ts).
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { sql } from "kysely";
 import pg from "pg";
 import type { Log } from "../core/log.ts";
-import { codeOf, type Database } from "./db.ts";
-import type { Db } from "./db.ts";
+import { codeOf, type Database, type Db } from "./db.ts";
+import { StartError } from "./start_error.ts";
+
+export const TABLE_ROLES = ["anon", "authenticated", "service_role"] as const;
+export type TableRole = typeof TABLE_ROLES[number];
 
 export interface LoginRole {
   readonly name: string;
@@ -22,108 +29,294 @@ export interface LoginRole {
 }
 
 export interface Roles {
-  readonly api: LoginRole;
-  readonly functions: LoginRole;
+  /** Who logs in for requests of that role. */
+  forTables(role: TableRole): Promise<LoginRole>;
+  /** Made when it is asked for first. */
+  forNamespace(namespace: string): Promise<LoginRole>;
+  /** Known without a look at the database. */
+  placeOf(namespace: string): NamespacePlace;
+  /** Sets password, settings and rights of a role to what they should be. */
+  repair(name: string, reason: string): Promise<void>;
+  /** Begins the name of everything that logs in here. */
+  isOurs(name: string): boolean;
+  /** What a role's own settings must be, as Postgres lists them. */
+  readonly settings: readonly string[];
+  readonly databaseName: string;
 }
 
-/** Takes the password of a role from the database, or makes one. */
+export interface NamespacePlace {
+  readonly role: string;
+  /** Where names without a schema are looked for; tables are made in the first. */
+  readonly schemas: readonly string[];
+}
+
+/** Takes the password of a role from the platform's database, or makes one. */
 export type PasswordOf = (trx: Db, name: string) => Promise<string>;
 
-const CONNECTIONS_OF_FUNCTIONS_COUNT = 20;
-const LOCK_ID = 7_220_114;
-const ALREADY_THERE = /^(42710|23505)$/;
-/** Two servers that change the same role at once, on one Postgres. */
-const AT_THE_SAME_TIME = /tuple concurrently updated/;
-const TRIES = 10;
+export interface RolesOptions {
+  /** The platform's: passwords are kept there, and its locks are out of reach of users' code. */
+  readonly platform: Database["db"];
+  readonly app: Database["db"];
+  readonly isShared: boolean;
+  /** Those that are served. */
+  readonly schemas: readonly string[];
+  readonly passwordOf: PasswordOf;
+  readonly limits: { readonly namespaceConnectionsCount: number; readonly databaseTempFileMiB: number };
+  readonly onRepair: (role: string, reason: string) => void;
+  readonly log: Log;
+}
 
-/** Undefined where the server may not make roles: it says so, and goes on without what needs them. */
-export async function ensureRoles(
-  db: Database["db"],
-  { log, schemas, passwordOf }: {
-    readonly log: Log;
-    readonly schemas: readonly string[];
-    readonly passwordOf: PasswordOf;
-  },
-): Promise<Roles | undefined> {
-  for (let left = TRIES;; left -= 1) {
-    try {
-      return await db.transaction().execute((trx) => makeRoles(trx, schemas, passwordOf));
-    } catch (error) {
-      const isRace = error instanceof Error && AT_THE_SAME_TIME.test(error.message);
-      if (left > 0 && (isRace || ALREADY_THERE.test(codeOf(error)))) continue;
-      log.warn("Cannot set up roles in the database: tables over HTTP and DATABASE_URL of functions are switched off", {
-        reason: error instanceof Error ? error.message : error,
-      });
-      return undefined;
+const DEFAULT = "default";
+const SCHEMA_PREFIX = "ns_";
+const NAME_MAX_BYTES = 63;
+const HASH_CHARACTERS = 16;
+const LOCK_ID = 7_220_114;
+const ALREADY_THERE = /^(42710|42P06|23505)$/;
+/** Two servers that change the same role at once, on one Postgres. */
+const AT_THE_SAME_TIME = /tuple concurrently (updated|deleted)/;
+const TRIES = 10;
+const TABLE_RIGHTS = "select, insert, update, delete, truncate, references";
+const OBJECT_RIGHTS = [["tables", TABLE_RIGHTS], ["sequences", "usage, select"]] as const;
+
+const id = pg.escapeIdentifier;
+
+interface Place {
+  readonly id: string;
+  readonly name: string;
+  readonly isSuperuser: boolean;
+  readonly hasPlatform: boolean;
+}
+
+/**
+ * Undefined where the server may not make roles: it says so, and goes on without what needs them.
+ *
+ * @throws {StartError} when the database is a platform's
+ */
+export async function setUpRoles(options: RolesOptions): Promise<Roles | undefined> {
+  const { platform, app, isShared, schemas, passwordOf, limits, onRepair, log } = options;
+  const place = await readPlace(app);
+  if (place.hasPlatform && !isShared) {
+    throw new StartError(
+      `Cannot use the database "${place.name}" for users' tables: it has a platform's own schema; if it is a copy, drop schema fluxbase cascade there, else name another with FLUXBASE_APP_DATABASE_URL`,
+    );
+  }
+  const loginOf = (role: TableRole) => `fluxbase_${role}_${place.id}`;
+  const prefix = `fluxbase_ns_${place.id}_`;
+  const settings = place.isSuperuser ? [`temp_file_limit=${limits.databaseTempFileMiB}MB`] : [];
+  const known = new Map<string, Promise<LoginRole>>();
+  const broken = new Set<string>();
+
+  /** One server at a time, also among the servers of other databases as far as roles allow it. */
+  async function change<Result>(work: (trx: Db, platformTrx: Db) => Promise<Result>): Promise<Result> {
+    for (let left = TRIES;; left -= 1) {
+      try {
+        return await platform.transaction().execute(async (platformTrx) => {
+          await sql`select pg_catalog.pg_advisory_xact_lock(${LOCK_ID})`.execute(platformTrx);
+          return await app.transaction().execute((trx) => work(trx, platformTrx));
+        });
+      } catch (error) {
+        const isRace = error instanceof Error && AT_THE_SAME_TIME.test(error.message);
+        if (left > 0 && (isRace || ALREADY_THERE.test(codeOf(error)))) continue;
+        throw error;
+      }
     }
+  }
+
+  /** One that is there is left as it is, unless it must be set right. */
+  async function makeLogin(trx: Db, platformTrx: Db, name: string): Promise<LoginRole> {
+    const password = await passwordOf(platformTrx, name);
+    const { rows } = await sql`select from pg_catalog.pg_roles where rolname = ${name}`.execute(trx);
+    const isThere = rows.length > 0;
+    if (isThere && !broken.has(name)) return { name, password };
+    const isNamespace = name.startsWith(prefix);
+    const attributes = [
+      "login noinherit",
+      ...(name === `${prefix}${DEFAULT}` ? ["bypassrls"] : []),
+      `connection limit ${isNamespace ? limits.namespaceConnectionsCount : -1}`,
+      `password ${pg.escapeLiteral(password)}`,
+    ].join(" ");
+    await run(trx, `${isThere ? "alter" : "create"} role ${id(name)} ${attributes}`);
+    await run(trx, `alter role ${id(name)} reset all`);
+    await run(trx, `alter role ${id(name)} in database ${id(place.name)} reset all`);
+    for (const setting of settings) {
+      const [key = "", value = ""] = setting.split("=");
+      await run(trx, `alter role ${id(name)} set ${key} = ${pg.escapeLiteral(value)}`);
+    }
+    // Where the owner is no superuser, it has to belong to a role to say what that role gives away.
+    if (isNamespace && !place.isSuperuser) await run(trx, `grant ${id(name)} to current_user`);
+    const rights = isNamespace && !isShared ? "connect, temporary" : "connect";
+    await run(trx, `grant ${rights} on database ${id(place.name)} to ${id(name)}`);
+    broken.delete(name);
+    return { name, password };
+  }
+
+  async function makeTableRoles(): Promise<void> {
+    await change(async (trx, platformTrx) => {
+      const { rows } = await sql<{ name: string }>`
+        select rolname as name from pg_catalog.pg_roles where rolname in ('anon', 'authenticated', 'service_role')
+      `.execute(trx);
+      const there = new Set(rows.map(({ name }) => name));
+      for (const role of TABLE_ROLES) {
+        const bypass = role === "service_role" ? " bypassrls" : "";
+        if (!there.has(role)) await run(trx, `create role ${role} nologin noinherit${bypass}`);
+        known.set(loginOf(role), Promise.resolve(await makeLogin(trx, platformTrx, loginOf(role))));
+        await run(trx, `grant ${role} to ${id(loginOf(role))}`);
+      }
+      if (!isShared) await run(trx, `revoke all on database ${id(place.name)} from public`);
+      if (place.isSuperuser) await closeOtherSessions(trx);
+    });
+  }
+
+  /** Once: what the owner has granted or taken away since then stays so. */
+  async function makeNamespace(namespace: string): Promise<LoginRole> {
+    const { role, schemas: own } = placeOf(namespace);
+    return await change(async (trx, platformTrx) => {
+      const login = await makeLogin(trx, platformTrx, role);
+      for (const schema of own) {
+        if (await isSetUp(trx, schema, role)) continue;
+        await run(trx, `create schema if not exists ${id(schema)}`);
+        await run(trx, `grant usage, create on schema ${id(schema)} to ${id(role)}`);
+        if (place.isSuperuser) await run(trx, `grant execute on function ${SIGNALS} to ${id(role)}`);
+        if (!isShared) await run(trx, `revoke all on schema ${id(schema)} from public`);
+        if (namespace === DEFAULT) await shareWith(trx, schema, role);
+        if (schemas.includes(schema)) await serve(trx, schema, role);
+      }
+      if (namespace === DEFAULT) await takeOver(trx, role);
+      return login;
+    });
+  }
+
+  function placeOf(namespace: string): NamespacePlace {
+    const served = schemas.filter((schema) => !schema.startsWith(SCHEMA_PREFIX));
+    return namespace === DEFAULT
+      ? { role: `${prefix}${DEFAULT}`, schemas: served.length > 0 ? served : ["public"] }
+      : { role: bounded(prefix, namespace), schemas: [bounded(SCHEMA_PREFIX, namespace)] };
+  }
+
+  function once(name: string, make: () => Promise<LoginRole>): Promise<LoginRole> {
+    let making = known.get(name);
+    if (making === undefined) {
+      known.set(name, making = make());
+      making.catch(() => known.delete(name));
+    }
+    return making;
+  }
+
+  const namespaces = new Map<string, string>();
+  const roles: Roles = {
+    placeOf,
+    settings,
+    databaseName: place.name,
+    isOurs: (name) => name.startsWith(prefix) || TABLE_ROLES.some((role) => loginOf(role) === name),
+    forTables: (role) =>
+      once(loginOf(role), async () => {
+        await makeTableRoles();
+        return await roles.forTables(role);
+      }),
+    forNamespace(namespace) {
+      const { role } = placeOf(namespace);
+      namespaces.set(role, namespace);
+      return once(role, () => makeNamespace(namespace));
+    },
+    async repair(name, reason) {
+      known.delete(name);
+      broken.add(name);
+      const namespace = namespaces.get(name);
+      const table = TABLE_ROLES.find((role) => loginOf(role) === name);
+      if (namespace !== undefined) await roles.forNamespace(namespace);
+      else if (table !== undefined) await roles.forTables(table);
+      log.warn("A role of the users' database was set right", { role: name, reason });
+      onRepair(name, reason);
+    },
+  };
+  try {
+    await makeTableRoles();
+    await roles.forNamespace(DEFAULT);
+    for (const schema of schemas.filter((one) => one.startsWith(SCHEMA_PREFIX))) {
+      await change((trx) => serve(trx, schema, null));
+    }
+    return roles;
+  } catch (error) {
+    log.warn("Cannot set up roles in the database: tables over HTTP and DATABASE_URL of functions are switched off", {
+      reason: error instanceof Error ? error.message : error,
+    });
+    return undefined;
   }
 }
 
-async function makeRoles(trx: Db, schemas: readonly string[], passwordOf: PasswordOf): Promise<Roles> {
-  await sql`select pg_catalog.pg_advisory_xact_lock(${LOCK_ID})`.execute(trx);
-  const { rows: [place] } = await sql<{ id: string; name: string }>`
-    select oid::text as id, datname as name from pg_catalog.pg_database where datname = pg_catalog.current_database()
-  `.execute(trx);
-  const database = place?.name ?? "";
-  const [api, functions] = [`fluxbase_api_${place?.id}`, `fluxbase_functions_${place?.id}`];
-  const { rows } = await sql<{ name: string }>`
-    select rolname as name from pg_catalog.pg_roles
-    where rolname in ('anon', 'authenticated', 'service_role', ${api}, ${functions})
-  `.execute(trx);
-  const known = new Set(rows.map(({ name }) => name));
-  const run = (text: string) => sql.raw(text).execute(trx);
-  const id = pg.escapeIdentifier;
+/** What ends sessions of others: also those that log in as the same role, for somebody else. */
+const SIGNALS = "pg_catalog.pg_terminate_backend(integer, bigint), pg_catalog.pg_cancel_backend(integer)";
 
-  for (const [name, rights] of [["anon", ""], ["authenticated", ""], ["service_role", " bypassrls"]] as const) {
-    if (!known.has(name)) await run(`create role ${id(name)} nologin noinherit${rights}`);
+async function closeOtherSessions(trx: Db): Promise<void> {
+  await run(trx, `revoke execute on function ${SIGNALS} from public`);
+}
+
+async function readPlace(app: Db): Promise<Place> {
+  const { rows: [place] } = await sql<Place>`
+    select d.oid::text as id, d.datname as name, r.rolsuper as "isSuperuser",
+      pg_catalog.to_regclass('fluxbase.keys') is not null as "hasPlatform"
+    from pg_catalog.pg_database d, pg_catalog.pg_roles r
+    where d.datname = pg_catalog.current_database() and r.rolname = current_user
+  `.execute(app);
+  if (place === undefined) throw new StartError("Cannot use the users' database: it does not say what it is");
+  return place;
+}
+
+async function isSetUp(trx: Db, schema: string, role: string): Promise<boolean> {
+  const { rows: [standing] } = await sql<{ isSetUp: boolean }>`
+    select pg_catalog.has_schema_privilege(${role}, oid, 'create') as "isSetUp"
+    from pg_catalog.pg_namespace where nspname = ${schema}
+  `.execute(trx);
+  return standing?.isSetUp === true;
+}
+
+/** Rows of what others make in the schemas of `default`, such as the owner at a prompt. */
+async function shareWith(trx: Db, schema: string, role: string): Promise<void> {
+  for (const [objects, rights] of OBJECT_RIGHTS) {
+    // Not TRIGGER: what a trigger does, it does with the rights of whoever changes the row.
+    await run(trx, `grant ${rights} on all ${objects} in schema ${id(schema)} to ${id(role)}`);
+    await run(trx, `alter default privileges in schema ${id(schema)} grant ${rights} on ${objects} to ${id(role)}`);
   }
-  const passwords = new Map<string, string>();
-  for (const [name, rights] of [[api, "noinherit"], [functions, "bypassrls"]] as const) {
-    const password = await passwordOf(trx, name);
-    passwords.set(name, password);
-    if (known.has(name)) {
-      // It may have been made for a database that was there before, or with a key that is lost.
-      await run(`alter role ${id(name)} password ${pg.escapeLiteral(password)}`);
-      continue;
-    }
-    const limit = name === functions ? ` connection limit ${CONNECTIONS_OF_FUNCTIONS_COUNT}` : "";
-    await run(`create role ${id(name)} login ${rights}${limit} password ${pg.escapeLiteral(password)}`);
-  }
-  // Where the owner is no superuser, it has to belong to a role to say what that role gives away.
-  await run(`grant ${id(functions)} to current_user`);
-  await run(`grant anon, authenticated, service_role to ${id(api)}`);
-  await run(`grant connect on database ${id(database)} to ${id(api)}, ${id(functions)}`);
-  for (const schema of schemas) {
-    const place = id(schema);
-    // Once for each: what the owner has taken away since then stays away.
-    const { rows: [standing] } = await sql<{ isSetUp: boolean }>`
-      select pg_catalog.has_schema_privilege(${functions}, ${schema}, 'create') as "isSetUp"
-    `.execute(trx);
-    if (standing?.isSetUp === true) continue;
-    await run(`grant usage on schema ${place} to anon, authenticated, service_role, ${id(functions)}`);
-    await run(`grant create on schema ${place} to ${id(functions)}`);
-    for (const grantee of ["service_role", id(functions)]) {
-      // Not TRIGGER: what a trigger does, it does with the rights of whoever changes the row.
-      for (const [objects, rights] of [["tables", TABLE_RIGHTS], ["sequences", "usage, select"]] as const) {
-        await run(`grant ${rights} on all ${objects} in schema ${place} to ${grantee}`);
-        await run(`alter default privileges in schema ${place} grant ${rights} on ${objects} to ${grantee}`);
-      }
-    }
-    for (const [objects, rights] of [["tables", TABLE_RIGHTS], ["sequences", "usage, select"]] as const) {
+}
+
+/** Rows for the service role; anon and authenticated get what is granted to them. `maker`: who makes tables there. */
+async function serve(trx: Db, schema: string, maker: string | null): Promise<void> {
+  const place = id(schema);
+  await run(trx, `create schema if not exists ${place}`);
+  await run(trx, `grant usage on schema ${place} to anon, authenticated, service_role`);
+  for (const [objects, rights] of OBJECT_RIGHTS) {
+    await run(trx, `grant ${rights} on all ${objects} in schema ${place} to service_role`);
+    for (const by of maker === null ? [""] : ["", ` for role ${id(maker)}`]) {
       await run(
-        `alter default privileges for role ${
-          id(functions)
-        } in schema ${place} grant ${rights} on ${objects} to service_role`,
+        trx,
+        `alter default privileges${by} in schema ${place} grant ${rights} on ${objects} to service_role`,
       );
     }
   }
-  return {
-    api: { name: api, password: passwords.get(api) ?? "" },
-    functions: { name: functions, password: passwords.get(functions) ?? "" },
-  };
 }
 
-const TABLE_RIGHTS = "select, insert, update, delete, truncate, references";
+/** What functions made when all of them shared one role, in a database that was copied. */
+async function takeOver(trx: Db, role: string): Promise<void> {
+  const { rows } = await sql<{ name: string }>`
+    select distinct r.rolname as name
+    from pg_catalog.pg_shdepend d join pg_catalog.pg_roles r on r.oid = d.refobjid
+      join pg_catalog.pg_database b on b.oid = d.dbid
+    where b.datname = pg_catalog.current_database() and d.deptype = 'o' and r.rolname ~ '^fluxbase_functions_[0-9]+$'
+  `.execute(trx);
+  for (const { name } of rows) await run(trx, `reassign owned by ${id(name)} to ${id(role)}`);
+}
+
+/** Two namespaces never have one name: no namespace has a tilde in it. */
+function bounded(prefix: string, namespace: string): string {
+  const name = prefix + namespace;
+  if (name.length <= NAME_MAX_BYTES) return name;
+  const hash = createHash("sha256").update(namespace).digest("hex").slice(0, HASH_CHARACTERS);
+  return `${name.slice(0, NAME_MAX_BYTES - HASH_CHARACTERS - 1)}~${hash}`;
+}
+
+async function run(trx: Db, text: string): Promise<void> {
+  await sql.raw(text).execute(trx);
+}
 
 /** The text is sealed by who calls. Undefined: not made yet. */
 export async function findSealedPassword(db: Db, name: string): Promise<Uint8Array | undefined> {
@@ -142,27 +335,49 @@ export async function listSealedPasswords(db: Db): Promise<{ name: string; seale
 
 export const SCHEMA_CHANNEL = "fluxbase_schema";
 
-/** Tells servers of every change to the schema. False where only a superuser may do that, and we are none. */
-export async function watchSchema(db: Database["db"]): Promise<boolean> {
+/**
+ * Tells servers of every change to the schema, and refuses what would take a role's rights away for everybody. False
+ * where only a superuser may do that, and we are none.
+ */
+export async function watchSchema(db: Database["db"], roles: Roles): Promise<boolean> {
   try {
-    await db.transaction().execute(async (trx) => {
-      await sql`select pg_catalog.pg_advisory_xact_lock(${LOCK_ID})`.execute(trx);
-      const { rows } = await sql`select from pg_catalog.pg_event_trigger where evtname = 'fluxbase_schema_drop'`
-        .execute(trx);
-      if (rows.length > 0) return;
-      await sql.raw(`
+    const { rows } = await sql`
+      select from pg_catalog.pg_event_trigger where evtname in ('fluxbase_schema_drop', 'fluxbase_guard')
+    `.execute(db);
+    if (rows.length === 2) return true;
+    const ours = TABLE_ROLES.map((role) => pg.escapeLiteral(role)).join(", ");
+    await db.transaction().execute((trx) =>
+      run(
+        trx,
+        `
+        create schema if not exists fluxbase;
         create or replace function fluxbase.notify_schema() returns event_trigger language plpgsql
         set search_path = pg_catalog as $$
         begin
           perform pg_notify('${SCHEMA_CHANNEL}', '');
         end
         $$;
+        create or replace function fluxbase.guard() returns event_trigger language plpgsql
+        set search_path = pg_catalog as $$
+        begin
+          if current_user in (${ours}) or session_user like 'fluxbase\\_%' then
+            raise insufficient_privilege using message = 'DROP OWNED is refused: it takes rights away that others need';
+          end if;
+        end
+        $$;
+        drop event trigger if exists fluxbase_schema_change;
+        drop event trigger if exists fluxbase_schema_drop;
+        drop event trigger if exists fluxbase_guard;
         create event trigger fluxbase_schema_change on ddl_command_end execute function fluxbase.notify_schema();
         create event trigger fluxbase_schema_drop on sql_drop execute function fluxbase.notify_schema();
-      `).execute(trx);
-    });
+        create event trigger fluxbase_guard on ddl_command_start when tag in ('DROP OWNED')
+          execute function fluxbase.guard();
+      `,
+      )
+    );
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    // Another server was first.
+    return ALREADY_THERE.test(codeOf(error)) || AT_THE_SAME_TIME.test(error instanceof Error ? error.message : "");
   }
 }

@@ -10,8 +10,6 @@ import type pg from "pg";
 
 export interface BatchStatement {
   readonly text: string;
-  /** Kept prepared under it, the same text for the same name; undefined: for one use. */
-  readonly name: string | undefined;
   readonly values: readonly unknown[];
 }
 
@@ -21,16 +19,12 @@ export type TextRow = readonly (string | null)[];
 /** What the driver calls the connection of a client; its cursors use it in the same way. */
 type Connection = {
   readonly stream: { cork(): void; uncork(): void };
-  close(message: { type: "S"; name: string }): void;
   parse(message: { text: string; name: string }): void;
   bind(message: { statement: string; values: readonly (string | null)[] }): void;
   execute(message: { rows: number }): void;
   sync(): void;
   sendCopyFail(reason: string): void;
 };
-
-/** Names that each connection has prepared. */
-const prepared = new WeakMap<Connection, Set<string>>();
 
 /** The first row of each statement. Rejects with the error of the database. */
 export function runBatch(client: pg.PoolClient, statements: readonly BatchStatement[]): Promise<readonly TextRow[]> {
@@ -40,14 +34,21 @@ export function runBatch(client: pg.PoolClient, statements: readonly BatchStatem
   return batch.done;
 }
 
+/**
+ * Takes from a session everything that a transaction left in it: settings, temporary tables, prepared statements and
+ * plans, cursors, locks, what it listens to, last values of sequences. Its own transaction, since a trigger may run as
+ * late as the end of the one before.
+ */
+export async function emptySession(client: pg.PoolClient): Promise<void> {
+  await runBatch(client, [{ text: "discard all", values: [] }]);
+}
+
 /** Speaks for itself where the driver would speak for a query: what it calls is named by it. */
 class Batch {
   readonly done: Promise<readonly TextRow[]>;
   readonly #statements: readonly BatchStatement[];
   readonly #rows: TextRow[] = [];
-  readonly #fresh: string[] = [];
   readonly #settle: { resolve(rows: readonly TextRow[]): void; reject(error: unknown): void };
-  #connection: Connection | undefined;
   #index = 0;
 
   constructor(statements: readonly BatchStatement[]) {
@@ -58,21 +59,11 @@ class Batch {
   }
 
   submit(connection: Connection): null {
-    this.#connection = connection;
-    const known = prepared.get(connection) ?? new Set();
-    prepared.set(connection, known);
     connection.stream.cork();
     try {
-      for (const { name = "", text, values } of this.#statements) {
-        if (!known.has(name)) {
-          if (name !== "") {
-            // One that failed before it was known to be there may be there.
-            connection.close({ type: "S", name });
-            this.#fresh.push(name);
-          }
-          connection.parse({ text, name });
-        }
-        connection.bind({ statement: name, values: values.map(textOf) });
+      for (const { text, values } of this.#statements) {
+        connection.parse({ text, name: "" });
+        connection.bind({ statement: "", values: values.map(textOf) });
         connection.execute({ rows: 0 });
       }
       connection.sync();
@@ -92,8 +83,6 @@ class Batch {
   }
 
   handleReadyForQuery(): void {
-    const known = this.#connection === undefined ? undefined : prepared.get(this.#connection);
-    for (const name of this.#fresh) known?.add(name);
     this.#settle.resolve(this.#rows);
   }
 

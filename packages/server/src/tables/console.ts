@@ -1,13 +1,14 @@
 /**
- * Runs the SQL of an admin, as the role that functions use: it owns what it makes, and the platform's own schema is out
- * of its reach.
+ * Runs the SQL of an admin in the users' database, as the role of the functions of `default`: it owns what it makes.
  *
  * @module
  */
-import { PlatformError, type SqlAnswer } from "@fluxbase/contract";
+import { DEFAULT_NAMESPACE, PlatformError, type SqlAnswer } from "@fluxbase/contract";
 import pg from "pg";
 import type { Secret } from "../core/secret.ts";
 import { asDatabaseError } from "../storage/db.ts";
+import { connectAs, withRole } from "../storage/role_session.ts";
+import type { Roles } from "../storage/roles.ts";
 import { errorOfStatement } from "./table_error.ts";
 
 export interface SqlConsole {
@@ -22,8 +23,9 @@ export interface SqlConsole {
 const CONNECT_MS = 5_000;
 
 export function createSqlConsole(
-  { url, schemas, statementMs, maxRowsCount }: {
+  { url, roles, schemas, statementMs, maxRowsCount }: {
     readonly url: Secret;
+    readonly roles: Roles;
     readonly schemas: readonly string[];
     readonly statementMs: number;
     readonly maxRowsCount: number;
@@ -31,23 +33,24 @@ export function createSqlConsole(
 ): SqlConsole {
   return {
     async run(text, parameters) {
-      const client = new pg.Client({
-        connectionString: url.reveal(),
-        connectionTimeoutMillis: CONNECT_MS,
-        statement_timeout: statementMs,
-        application_name: "fluxbase-console",
-        options: `-c search_path=${schemas.join(",")}`,
-      });
-      client.on("error", () => {});
+      let client: pg.Client | undefined;
       try {
-        await client.connect();
+        client = await withRole(() => roles.forNamespace(DEFAULT_NAMESPACE), roles, (role) =>
+          connectAs(role, {
+            roles,
+            url,
+            connectionTimeoutMillis: CONNECT_MS,
+            statement_timeout: statementMs,
+            application_name: "fluxbase-console",
+            options: `-c search_path=${schemas.join(",")}`,
+          }));
         const answer = await client.query(parameters.length === 0 ? { text } : { text, values: [...parameters] });
         const results: readonly pg.QueryResult[] = Array.isArray(answer) ? answer : [answer];
         return view(results.at(-1), maxRowsCount);
       } catch (error) {
         throw errorOfStatement(error, "admin") ?? asDatabaseError(error);
       } finally {
-        await client.end().catch(() => {});
+        await client?.end().catch(() => {});
       }
     },
   };

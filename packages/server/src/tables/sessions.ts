@@ -1,8 +1,10 @@
 /**
  * Runs statements as the role of a caller, each request in a transaction of its own.
  *
- * The login role may become one of three roles and nothing else, so whatever a statement or a function of SQL does, it
- * has the rights of the caller. Begin, statement and end are sent together: one way to the database and back.
+ * Each role has connections of its own, over a login that may become that role and nothing else: whatever a statement,
+ * a trigger or a function of SQL does, it has the rights of the caller. What it leaves in the session is gone before the
+ * next request: the session is emptied behind each one, and no statement is found by a name that SQL could give to
+ * another (docs/decisions/0044).
  *
  * @module
  */
@@ -19,13 +21,15 @@ import {
 import pg from "pg";
 import type { Log } from "../core/log.ts";
 import type { Secret } from "../core/secret.ts";
-import { asDatabaseError } from "../storage/db.ts";
-import { openPool } from "../storage/pool.ts";
-import { type BatchStatement, runBatch, type TextRow } from "./batch.ts";
+import { asDatabaseError, urlAs } from "../storage/db.ts";
+import { type ConnectionPool, openPool } from "../storage/pool.ts";
+import { assertUnaltered, withRole } from "../storage/role_session.ts";
+import { type LoginRole, type Roles, TABLE_ROLES, type TableRole } from "../storage/roles.ts";
+import { type BatchStatement, emptySession, runBatch, type TextRow } from "./batch.ts";
 import { errorOfStatement } from "./table_error.ts";
 
 export interface TableCaller {
-  readonly role: "anon" | "authenticated" | "service_role";
+  readonly role: TableRole;
   /** What policies read from `request.jwt.claims`. */
   readonly claims: Readonly<Record<string, unknown>>;
 }
@@ -54,16 +58,18 @@ export interface TableSessions {
 }
 
 export interface TableSessionOptions {
-  /** With the login role. */
+  /** Of the users' database. */
   readonly url: Secret;
+  readonly roles: Roles;
+  /** Of each role. */
   readonly maxConnectionsCount: number;
   readonly statementMs: number;
   readonly log: Log;
 }
 
 const CONNECT_MS = 5_000;
-/** Statements that a connection keeps prepared; others are prepared for one use. */
-const PREPARED_MAX_COUNT = 500;
+/** What a function of SQL has made of the session's settings when it was first called lasts as long as the session. */
+const SESSION_LIFE_SEC = 300;
 
 const compiler = new Kysely<unknown>({
   dialect: {
@@ -78,74 +84,119 @@ export function compile(statement: RawBuilder<unknown>): CompiledQuery {
   return statement.compile(compiler);
 }
 
-export function startTableSessions(
-  { url, maxConnectionsCount, statementMs, log }: TableSessionOptions,
-): TableSessions {
-  const connections = openPool({
-    connectionString: url.reveal(),
-    max: maxConnectionsCount,
-    connectionTimeoutMillis: CONNECT_MS,
-    idle_in_transaction_session_timeout: statementMs,
-    application_name: "fluxbase-tables",
-  }, { log, name: "tables", statementMs });
-  const { pool } = connections;
-  const names = new Map<string, string>();
-
-  /** The same name for the same text. */
-  function nameOf(text: string): string | undefined {
-    let name = names.get(text);
-    if (name === undefined && names.size < PREPARED_MAX_COUNT) names.set(text, name = `fluxbase_${names.size}`);
-    return name;
-  }
-
-  function prepare(statement: RawBuilder<unknown>): BatchStatement {
-    const { sql: text, parameters } = compile(statement);
-    return { text, name: nameOf(text), values: parameters };
-  }
+export function startTableSessions(options: TableSessionOptions): TableSessions {
+  const { roles } = options;
+  const pools = Object.fromEntries(TABLE_ROLES.map((role) => [role, createRolePool(role, options)])) as Readonly<
+    Record<TableRole, RolePool>
+  >;
 
   return {
     async run(request, statements, mayKeep) {
-      const client = await pool.connect().catch((error) => {
-        throw asDatabaseError(error) instanceof PlatformError ? asDatabaseError(error) : tooBusy(error);
-      });
-      let isBroken = false;
+      const { role } = request.caller;
+      const pool = pools[role];
+      const client = await withRole(() => roles.forTables(role), roles, (login) => pool.connect(login))
+        .catch((error) => {
+          throw asDatabaseError(error) instanceof PlatformError ? asDatabaseError(error) : tooBusy(error);
+        });
+      const giveBack = () => void emptySession(client).then(() => client.release(), (error) => client.release(error));
+      const batch = [beginning(request), ...statements.map(prepare)];
       try {
-        const batch = [beginning(request), ...statements.map(prepare)];
-        if (mayKeep === undefined) return (await runBatch(client, batch)).slice(1);
-        await client.query("begin");
-        const rows = (await runBatch(client, batch)).slice(1);
-        mayKeep(rows);
-        await client.query("commit");
-        return rows;
+        if (mayKeep !== undefined) return (await keeping(client, batch, mayKeep).finally(giveBack)).slice(1);
+        const running = runBatch(client, batch);
+        // Sent right behind it; nobody waits for that but the next request on this connection.
+        giveBack();
+        return (await running).slice(1);
       } catch (error) {
-        if (mayKeep !== undefined) {
-          await client.query("rollback").catch(() => {
-            isBroken = true;
-          });
-        }
-        throw errorOfStatement(error, request.caller.role) ?? asDatabaseError(error);
-      } finally {
-        client.release(isBroken);
+        throw errorOfStatement(error, role) ?? asDatabaseError(error);
       }
     },
-    [Symbol.asyncDispose]: connections[Symbol.asyncDispose],
+    async [Symbol.asyncDispose]() {
+      await Promise.all(Object.values(pools).map((pool) => pool[Symbol.asyncDispose]()));
+    },
   };
 }
 
-/** What holds for one transaction. Every value is a parameter. */
+async function keeping(
+  client: pg.PoolClient,
+  batch: readonly BatchStatement[],
+  mayKeep: (rows: readonly TextRow[]) => void,
+): Promise<readonly TextRow[]> {
+  await client.query("begin");
+  try {
+    const rows = await runBatch(client, batch);
+    mayKeep(rows.slice(1));
+    await client.query("commit");
+    return rows;
+  } catch (error) {
+    // Where that fails too, the session cannot be emptied, and ends.
+    await client.query("rollback").catch(() => {});
+    throw error;
+  }
+}
+
+interface RolePool {
+  connect(login: LoginRole): Promise<pg.PoolClient>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Made again when its role has another password. */
+function createRolePool(
+  role: TableRole,
+  { url, roles, maxConnectionsCount, statementMs, log }: TableSessionOptions,
+): RolePool {
+  let made: { readonly login: LoginRole; readonly connections: ConnectionPool } | undefined;
+
+  function make(login: LoginRole): ConnectionPool {
+    const config: pg.PoolConfig & { readonly pipeline: boolean } = {
+      connectionString: urlAs(url, login).reveal(),
+      max: maxConnectionsCount,
+      connectionTimeoutMillis: CONNECT_MS,
+      idle_in_transaction_session_timeout: statementMs,
+      application_name: "fluxbase-tables",
+      maxLifetimeSeconds: SESSION_LIFE_SEC,
+      // What empties a session is sent behind the request, without a wait for its answer.
+      pipeline: true,
+      verify: (client, done) => void assertUnaltered(client, roles).then(() => done(), done),
+    };
+    return openPool(config, { log, name: `tables of ${role}`, statementMs });
+  }
+
+  return {
+    async connect(login) {
+      if (made === undefined || made.login.password !== login.password) {
+        void made?.connections[Symbol.asyncDispose]();
+        made = { login, connections: make(login) };
+      }
+      return await made.connections.pool.connect();
+    },
+    [Symbol.asyncDispose]: async () => await made?.connections[Symbol.asyncDispose](),
+  };
+}
+
+/** Under no name: each one is parsed for this request alone. */
+function prepare(statement: RawBuilder<unknown>): BatchStatement {
+  const { sql: text, parameters } = compile(statement);
+  return { text, values: parameters };
+}
+
+const SETTINGS = ["role", "request.jwt.claims", "request.method", "request.path", "search_path", "transaction_read_only"];
+
+/** What holds for one transaction; every value is a parameter. And where `random()` begins, which nothing else empties. */
 export const BEGINNING = `select ${
-  ["role", "request.jwt.claims", "request.method", "request.path", "search_path", "transaction_read_only"]
-    .map((name, index) => `pg_catalog.set_config('${name}', $${index + 1}, true)`).join(", ")
-}`;
+  SETTINGS.map((name, index) => `pg_catalog.set_config('${name}', $${index + 1}, true)`).join(", ")
+}, pg_catalog.setseed($${SETTINGS.length + 1})`;
 
 function beginning({ caller, method, path, schemas, isReadOnly }: SessionRequest): BatchStatement {
   const claims = JSON.stringify(caller.claims);
   const searchPath = schemas.map((schema) => pg.escapeIdentifier(schema)).join(", ");
-  return {
-    text: BEGINNING,
-    name: "fluxbase_begin",
-    values: [caller.role, claims, method, path, searchPath, isReadOnly ? "on" : "off"].map(plain),
-  };
+  const settings = [caller.role, claims, method, path, searchPath, isReadOnly ? "on" : "off"].map(plain);
+  return { text: BEGINNING, values: [...settings, randomSeed()] };
+}
+
+/** From -1 to 1, of 53 bits that nobody can guess. */
+function randomSeed(): number {
+  const [high = 0, low = 0] = crypto.getRandomValues(new Uint32Array(2));
+  return ((high >>> 5) * 2 ** 26 + (low >>> 6)) / 2 ** 52 - 1;
 }
 
 /** Without what no text of Postgres can hold. */

@@ -66,6 +66,14 @@ export const LIMITS = {
   tableRowsCount: { min: 1, default: 100_000, max: 10_000_000 },
   /** One statement for a request for tables. */
   tableStatementMs: { min: 10, default: 10_000, max: 600_000 },
+  /** Of the functions of one namespace, on all servers. */
+  namespaceConnectionsCount: { min: 1, default: 20, max: 1_000 },
+  /** Of all functions on one server. */
+  functionConnectionsCount: { min: 1, default: 40, max: 10_000 },
+  /** One transaction of a function that uses the database itself. */
+  functionTransactionMs: { min: 100, default: 60_000, max: 3_600_000 },
+  /** Temporary files of one database session. */
+  sessionTempFileMiB: { min: 1, default: 1_024, max: 1_048_576 },
   /** How long a stopping server waits for running requests. */
   drainMs: { min: 0, default: 10_000, max: 600_000 },
 } as const satisfies Record<LimitName, Limit>;

@@ -29,7 +29,7 @@ import { startBundler } from "./bundler/bundler.ts";
 import { type CatalogChange, type LiveFunction, startCatalog } from "./catalog/catalog.ts";
 import type { Config } from "./config/config.ts";
 import { type LocalSecrets, readLocalSecrets } from "./config/local_secrets.ts";
-import { type Clock, systemClock, withDeadline } from "./core/clock.ts";
+import { systemClock, withDeadline } from "./core/clock.ts";
 import { createDeadlines } from "./core/deadlines.ts";
 import { InvariantError } from "./core/invariant.ts";
 import type { Log } from "./core/log.ts";
@@ -62,20 +62,16 @@ import { createEnvStore, roleContext } from "./secrets/env_store.ts";
 import { createKeyRing, type KeyRing } from "./secrets/key_ring.ts";
 import { rotateEncryption } from "./secrets/rotation.ts";
 import { startSecretStore } from "./secrets/secret_store.ts";
-import { connectDatabase, type Database, type Db, pingDatabase, urlAs } from "./storage/db.ts";
-import { createDatabaseTunnel } from "./storage/database_tunnel.ts";
+import { connectDatabase, type Database, type Db, pingDatabase } from "./storage/db.ts";
 import { startEmbeddedPostgres } from "./storage/embedded/embedded_postgres.ts";
 import { chooseHome } from "./storage/embedded/run_as.ts";
 import { insertKey } from "./storage/keys.ts";
-import { type Listener, startListener } from "./storage/listener.ts";
+import { startListener } from "./storage/listener.ts";
 import { migrate } from "./storage/migrate.ts";
-import { ensureRoles, findSealedPassword, keepSealedPassword, type Roles, watchSchema } from "./storage/roles.ts";
+import { findSealedPassword, keepSealedPassword } from "./storage/roles.ts";
 import { startPurging } from "./storage/purge.ts";
 import { StartError } from "./storage/start_error.ts";
-import { createSqlConsole, type SqlConsole } from "./tables/console.ts";
-import { startSchemaCache } from "./tables/schema_cache.ts";
-import { startTableSessions } from "./tables/sessions.ts";
-import { createTables, type Tables } from "./tables/tables.ts";
+import { startUsersDatabase } from "./tables/users_database.ts";
 
 export interface Platform {
   readonly url: string;
@@ -103,7 +99,6 @@ const ROLE_KEY_VALID_SEC = 10 * 365 * 86_400;
 const READY_PING_MS = 2_000;
 const DEFAULT_FUNCTIONS_DIR = "functions";
 const BOOT_LOAD_MS = 2_000;
-const CONNECTIONS_OF_FUNCTION_COUNT = 10;
 
 /** @throws {StartError} with a sentence for the operator */
 export async function startPlatform(config: Config, log: Log): Promise<Platform> {
@@ -137,19 +132,25 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const { db } = database;
   await migrate(db, log);
   await rotateEncryption({ db, keyRing, log });
-  const roles = await ensureRoles(db, {
-    log,
-    schemas: config.databaseSchemas,
-    passwordOf: (trx, name) => rolePassword(trx, name, keyRing),
-  });
+  const audit = parts.use(startAuditLog({ db, clock, log }));
   const listener = parts.use(await startListener({ url: databaseUrl, log, onSilence: database.doubt }));
-  const tables = roles === undefined
-    ? undefined
-    : await startTables({ roles, databaseUrl, db, listener, clock, log, config, parts });
-  const functionsUrl = roles === undefined ? undefined : urlAs(databaseUrl, roles.functions);
-  const tunnel = functionsUrl === undefined
-    ? undefined
-    : createDatabaseTunnel({ url: functionsUrl, connectionsMaxCount: CONNECTIONS_OF_FUNCTION_COUNT });
+  const usersDatabase = await startUsersDatabase({
+    platform: database,
+    platformUrl: databaseUrl,
+    listener,
+    givenUrl: config.appDatabaseUrl,
+    isShared: config.databaseShared,
+    isEmbedded: embedded !== undefined,
+    schemas: config.databaseSchemas,
+    tableConnections: config.databaseTableConnections,
+    passwordOf: (trx, name) => rolePassword(trx, name, keyRing),
+    onRepair: (role, reason) => audit.noteRepair({ target: role, reason }),
+    limits,
+    clock,
+    log,
+  });
+  if (usersDatabase !== undefined) parts.use(usersDatabase);
+  const direct = usersDatabase?.direct ?? null;
   const catalog = await startCatalog({ db, listener });
   const { issuer } = config.auth;
   const tokens = createTokens(jwtSecret, {
@@ -212,8 +213,8 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     limits,
     ownOrigins: () => place.origins,
     answerOwnCall: (request, functionId) =>
-      tunnel !== undefined && new URL(request.url).hostname === DATABASE_HOST
-        ? tunnel.open(request, functionId)
+      direct !== null && new URL(request.url).hostname === DATABASE_HOST
+        ? direct.tunnel.open(request, { functionId, namespace: catalog.findById(functionId)?.namespace })
         : place.handle(request),
     onLine: (version, line) =>
       executions.recordLine({ functionId: version.functionId, ...line, ...maskedLine(line, version.hidden()) }),
@@ -239,7 +240,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     serverEnv: config.functionEnv,
     place,
     sandboxLifeMs: limits.sandboxLifeMs,
-    databaseUrl: functionsUrl === undefined ? null : tunnelUrl(functionsUrl),
+    databaseUrl: direct === null ? null : (namespace) => direct.urlFor(namespace, DATABASE_HOST),
   });
   secrets.onSystemChange(() => {
     const before = catalog.all().map(versions.keyOf);
@@ -260,7 +261,6 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     failuresPerMinute: config.failuresRateLimit,
   });
   const stopping = new AbortController();
-  const audit = parts.use(startAuditLog({ db, clock, log }));
   const clientAddresses = createClientAddresses(config.trustedProxies);
   const gateway = parts.use(createGateway(
     {
@@ -307,7 +307,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       ...keyRoutes({ db, keys }),
       ...auditRoutes({ db, audit }),
       ...secretRoutes({ db, secrets }),
-      ...tableRoutes(tables),
+      ...tableRoutes(usersDatabase),
       ...authRoutes({ accounts, rateLimiter, attempts }),
       ...executionRoutes({ db, catalog, executions, stopping: stopping.signal }),
       ...sharedModuleRoutes({
@@ -366,12 +366,6 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   };
 }
 
-/** As functions see it. */
-function tunnelUrl(url: Secret): Secret {
-  const { username, password, pathname } = new URL(url.reveal());
-  return new Secret(`postgres://${username}:${password}@${DATABASE_HOST}:5432${pathname}`);
-}
-
 /** Made once, kept encrypted, the same on every server. */
 async function rolePassword(trx: Db, name: string, { server }: KeyRing): Promise<string> {
   const sealed = await findSealedPassword(trx, name);
@@ -379,34 +373,6 @@ async function rolePassword(trx: Db, name: string, { server }: KeyRing): Promise
   const password = crypto.getRandomValues(new Uint8Array(32)).toHex();
   await keepSealedPassword(trx, name, await server.seal(password, roleContext(name)));
   return password;
-}
-
-async function startTables(
-  { roles, databaseUrl, db, listener, clock, log, config, parts }: {
-    readonly roles: Roles;
-    readonly databaseUrl: Secret;
-    readonly db: Database["db"];
-    readonly listener: Listener;
-    readonly clock: Clock;
-    readonly log: Log;
-    readonly config: Config;
-    readonly parts: AsyncDisposableStack;
-  },
-): Promise<{ tables: Tables; console: SqlConsole }> {
-  const { databaseSchemas: schemas, databaseTableConnections, limits } = config;
-  const isWatched = await watchSchema(db);
-  const cache = parts.use(await startSchemaCache({ db, listener, clock, schemas, isWatched }));
-  const sessions = parts.use(startTableSessions({
-    url: urlAs(databaseUrl, roles.api),
-    maxConnectionsCount: databaseTableConnections,
-    statementMs: limits.tableStatementMs,
-    log,
-  }));
-  const [maxRowsCount, statementMs] = [limits.tableRowsCount, limits.tableStatementMs];
-  return {
-    tables: createTables({ cache, sessions, schemas, maxRowsCount }),
-    console: createSqlConsole({ url: urlAs(databaseUrl, roles.functions), schemas, statementMs, maxRowsCount }),
-  };
 }
 
 /** Absolute; null where functions are not kept as files. */

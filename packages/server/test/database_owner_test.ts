@@ -24,12 +24,12 @@ postgresTest(
         assert.equal(await (await platform.call("works")).json(), "none");
         const refused = await platform.api("POST", "/admin/database/query", { sql: "select 1" });
         assert.deepEqual([refused.status, refused.body.code], [503, "FEATURE_DISABLED"]);
-        assert.ok(platform.logLines.some((line) => /Cannot set up roles.*permission denied/.test(line)));
+        assert.ok(platform.logLines.some((line) => /Cannot make the database "plain_app".*FLUXBASE_APP_DATABASE_URL/.test(line)));
       }, { DATABASE_URL });
     });
 
-    await step("with CREATEROLE and BYPASSRLS: tables are served, and changes to them followed", async () => {
-      const DATABASE_URL = await urlAs("owner", "createrole bypassrls");
+    await step("with CREATEDB, CREATEROLE and BYPASSRLS: tables are served, and changes to them followed", async () => {
+      const DATABASE_URL = await urlAs("owner", "createdb createrole bypassrls");
       await withTestPlatform(async (platform) => {
         const sql = "create table things (id int); insert into things values (1)";
         assert.equal((await platform.api("POST", "/admin/database/query", { sql })).status, 200);

@@ -29,7 +29,7 @@ platformTest("the published client of PostgREST", async (platform, step) => {
       'role', current_setting('request.jwt.claims')::json ->> 'role', 'user', current_user
     ) $$;
     grant all on public.people, public.teams to service_role;
-  `).execute(platform.db);
+  `).execute(platform.appDb);
   const client = new PostgrestClient(`${platform.url}/rest/v1`, {
     headers: { apikey: platform.serviceKey, authorization: `Bearer ${platform.serviceKey}` },
   });

@@ -54,7 +54,7 @@ function restOf(platform: TestPlatform, key = platform.serviceKey) {
 }
 
 platformTest("tables over HTTP", async (platform, step) => {
-  await sql.raw(SCHEMA).execute(platform.db);
+  await sql.raw(SCHEMA).execute(platform.appDb);
   const rest = restOf(platform);
   await eventually(async () => (await rest("GET", "/user_skills?limit=0")).status === 200);
   const names = async (query: string) => {
@@ -314,14 +314,14 @@ body: JSON.stringify(data),
 
   await step("a change to the schema is followed within a second", async () => {
     await sql.raw("create table public.later (id int); alter table public.teams add column motto text").execute(
-      platform.db,
+      platform.appDb,
     );
     const startedMs = performance.now();
     await eventually(async () =>
       (await rest("GET", "/later")).status === 200 && (await rest("GET", "/teams?select=motto")).status === 200
     );
     assert.ok(performance.now() - startedMs < 5_000);
-    await sql.raw("drop table public.later").execute(platform.db);
+    await sql.raw("drop table public.later").execute(platform.appDb);
     await eventually(async () => (await rest("GET", "/later")).status === 404);
   });
 });
@@ -390,7 +390,7 @@ platformTest("who sees which rows", async (platform, step) => {
     create function public.who() returns text language sql stable as 'select current_user::text';
     create function public.climb() returns text language plpgsql as $$
       begin reset role; set role postgres; return current_user; end $$;
-  `).execute(platform.db);
+  `).execute(platform.appDb);
   const signUp = async (name: string) => {
     const { body } = await platform.api("POST", "/auth/signup", {
       email: `${name}@example.com`,
@@ -433,7 +433,7 @@ platformTest("who sees which rows", async (platform, step) => {
   });
 
   await step("what the owner has taken away stays away when a server starts", async () => {
-    await sql.raw("revoke select on public.closed from service_role").execute(platform.db);
+    await sql.raw("revoke select on public.closed from service_role").execute(platform.appDb);
     await withTestPlatform(async (other) => {
       const answer = await restOf(other)("GET", "/closed");
       assert.deepEqual([answer.status, answer.body.code], [403, "42501"]);

@@ -51,6 +51,8 @@ export interface AuditLog {
   ): Promise<void>;
   /** A change that the functions folder made, written together with others. */
   noteFolder(change: { readonly action: string; readonly target: string; readonly reloadedBy: string | null }): void;
+  /** Something of users that the server found changed, and set right. */
+  noteRepair(repair: { readonly target: string; readonly reason: string }): void;
   /** Keeps it if it is a refusal of a caller: a credential that is wrong, or rights that are missing. */
   noteRefusal(request: RequestFacts, action: Action, error: unknown): void;
   flush(): Promise<void>;
@@ -114,25 +116,35 @@ export function startAuditLog({ db, clock, log }: { db: Db; clock: Clock; log: L
     };
   }
 
+  function entryWithoutRequest(actorKind: string): Omit<NewAuditEntry, "action" | "target"> {
+    return {
+      at: new Date(clock.epochMs()),
+      requestId: crypto.randomUUID(),
+      actorKind,
+      actorId: null,
+      actorRole: null,
+      address: "",
+      userAgent: null,
+      status: 200,
+      code: null,
+      reason: null,
+      changes: null,
+    };
+  }
+
   return {
     note(request, action, { status, code, changes }) {
       return write([{ ...entryOf(request, action), status, code, reason: null, changes }]);
     },
     noteFolder({ action, target, reloadedBy }) {
+      later({ ...entryWithoutRequest("folder"), actorId: reloadedBy, action, target: plainText(target) });
+    },
+    noteRepair({ target, reason }) {
       later({
-        at: new Date(clock.epochMs()),
-        requestId: crypto.randomUUID(),
-        actorKind: "folder",
-        actorId: reloadedBy,
-        actorRole: null,
-        address: "",
-        userAgent: null,
-        action,
+        ...entryWithoutRequest("server"),
+        action: "repair role",
         target: plainText(target),
-        status: 200,
-        code: null,
-        reason: null,
-        changes: null,
+        reason: plainText(reason),
       });
     },
     noteRefusal(request, action, error) {

@@ -12,7 +12,7 @@ import type { IssuerSettings } from "../auth/issuers.ts";
 import { OWN_ISSUERS } from "../auth/tokens.ts";
 import type { Secret } from "../core/secret.ts";
 import { StartError } from "../storage/start_error.ts";
-import { databaseOf } from "./database_url.ts";
+import { databaseOf, inTermsOfDriver } from "./database_url.ts";
 import { functionEnvironment, networkEnvironment } from "./function_environment.ts";
 import type { ListenAddress } from "./parsers.ts";
 import {
@@ -33,6 +33,9 @@ export interface Config {
   readonly database:
     | { readonly kind: "embedded"; readonly port: number | null }
     | { readonly kind: "external"; readonly url: Secret };
+  /** Of users' tables; null: beside the platform's. */
+  readonly appDatabaseUrl: Secret | null;
+  readonly databaseShared: boolean;
   readonly databaseMaxConnections: number;
   readonly databaseSchemas: readonly string[];
   readonly databaseTableConnections: number;
@@ -135,6 +138,14 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
       }
     }
   }
+  const givenAppUrl = get(SETTINGS.appDatabaseUrl);
+  const appDatabaseUrl = givenAppUrl === null ? null : inTermsOfDriver(givenAppUrl);
+  const databaseShared = get(SETTINGS.databaseShared);
+  if (databaseShared && appDatabaseUrl !== null) {
+    problems.push(
+      `${SETTINGS.databaseShared.env} is true, but ${SETTINGS.appDatabaseUrl.env} names another database; set one of them`,
+    );
+  }
   const cors: CorsPolicy = {
     origins: get(SETTINGS.corsOrigins),
     methods: get(SETTINGS.corsMethods),
@@ -169,6 +180,8 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     dataDir: get(SETTINGS.dataDir),
     development: get(SETTINGS.development),
     database: database === null ? { kind: "embedded", port: embeddedPort } : { kind: "external", url: database },
+    appDatabaseUrl,
+    databaseShared,
     databaseMaxConnections: get(SETTINGS.databaseMaxConnections),
     databaseSchemas: get(SETTINGS.databaseSchemas),
     databaseTableConnections: get(SETTINGS.databaseTableConnections),

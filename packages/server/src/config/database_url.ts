@@ -17,14 +17,14 @@ export interface DatabaseParts {
 
 /** Null: no external database is named. A whole URL wins over parts. */
 export function databaseOf({ url, host, port, user, password, database, sslMode }: DatabaseParts): Secret | null {
-  if (url !== null) return new Secret(inTermsOfDriver(url.reveal()));
+  if (url !== null) return inTermsOfDriver(url);
   if (host === null) return null;
   const credentials = password === null
     ? encodeURIComponent(user)
     : `${encodeURIComponent(user)}:${encodeURIComponent(password.reveal())}`;
   const place = host.includes(":") && !host.startsWith("[") ? `[${host}]` : host;
   const path = `${place}:${port}/${encodeURIComponent(database)}`;
-  return new Secret(inTermsOfDriver(`postgres://${credentials}@${path}?sslmode=${sslMode}`));
+  return inTermsOfDriver(new Secret(`postgres://${credentials}@${path}?sslmode=${sslMode}`));
 }
 
 /**
@@ -39,13 +39,13 @@ const MODES: Readonly<Record<string, string | null>> = {
   "verify-ca": "verify-full",
 };
 
-function inTermsOfDriver(text: string): string {
-  const url = URL.parse(text);
+export function inTermsOfDriver(given: Secret): Secret {
+  const url = URL.parse(given.reveal());
   const mode = url?.searchParams.get("sslmode") ?? "";
-  if (url === null || !Object.hasOwn(MODES, mode)) return text;
+  if (url === null || !Object.hasOwn(MODES, mode)) return given;
   // A root certificate that is named is one to check by.
   const changed = mode === "require" && url.searchParams.has("sslrootcert") ? "verify-full" : MODES[mode];
   if (typeof changed === "string") url.searchParams.set("sslmode", changed);
   else url.searchParams.delete("sslmode");
-  return url.href;
+  return new Secret(url.href);
 }

@@ -156,7 +156,7 @@ export const SETTINGS = {
     parser: integer({ min: 2, max: 1_000 }),
     default: "10",
     example: "20",
-    about: "Connections one server process opens at most, besides one that listens.",
+    about: "Connections one server process opens at most for its own work, besides those that listen.",
   }),
   databaseSchemas: setting({
     env: "FLUXBASE_DATABASE_SCHEMAS",
@@ -164,7 +164,8 @@ export const SETTINGS = {
     parser: list,
     default: "public",
     example: "public,shop",
-    about: "Schemas whose tables and functions are served over HTTP, and that functions may use directly.",
+    about:
+      "Schemas of the users' database whose tables and functions are served over HTTP; functions of the namespace default use them directly. That of another namespace is ns_<namespace>.",
   }),
   databaseTableConnections: setting({
     env: "FLUXBASE_DATABASE_TABLE_CONNECTIONS",
@@ -172,7 +173,27 @@ export const SETTINGS = {
     parser: integer({ min: 1, max: 1_000 }),
     default: "8",
     example: "20",
-    about: "Connections to the database that requests for tables may use, apart from those of the server itself.",
+    about:
+      "Connections that requests for tables may use, for each of anon, authenticated and service_role, apart from those of the server itself.",
+  }),
+  appDatabaseUrl: setting<Secret>({
+    env: "FLUXBASE_APP_DATABASE_URL",
+    yaml: "database.app_url",
+    parser: postgresUrl,
+    default: null,
+    example: "postgres://fluxbase:password@db.example.com:5432/fluxbase_app",
+    about:
+      "The database of users' tables, apart from the platform's. Default: beside the platform's, with _app behind its name; it is made if the server may.",
+    isSecret: true,
+  }),
+  databaseShared: setting({
+    env: "FLUXBASE_DATABASE_SHARED",
+    yaml: "database.shared",
+    parser: boolean,
+    default: "false",
+    example: "true",
+    about:
+      "Keeps users' tables in the platform's database, where SQL of users can disturb the server. Functions get no DATABASE_URL then.",
   }),
   embeddedPort: setting({
     env: "FLUXBASE_DATABASE_EMBEDDED_PORT",
@@ -566,6 +587,14 @@ const LIMIT_ABOUT: Readonly<Record<LimitKey, string>> = {
   waitForSandboxMs: "How long a request waits for a sandbox.",
   tableRowsCount: "Rows of one answer with rows of tables; what is more is left for the next page.",
   tableStatementMs: "Time of one statement for a request for tables; one that takes longer is ended.",
+  namespaceConnectionsCount:
+    "Connections to the database that the functions of one namespace may have, on all servers together.",
+  functionConnectionsCount:
+    "Connections to the database that all functions on one server may have together; a quarter is kept for namespaces that have none yet.",
+  functionTransactionMs:
+    "Time of one transaction of a function that uses the database itself; one that takes longer is ended, whatever the function set.",
+  sessionTempFileMiB:
+    "Temporary files that one session of a function or of tables may have in the database; holds where the server is a superuser, as in the embedded one.",
   drainMs: "How long a stopping server waits for running requests.",
 };
 

@@ -6,7 +6,6 @@
 import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
 import type { Clock } from "../core/clock.ts";
 import type { SandboxVersion } from "../sandbox/sandbox_pool.ts";
-import type { Secret } from "../core/secret.ts";
 import type { Tokens } from "../auth/tokens.ts";
 import type { EnvStore } from "../secrets/env_store.ts";
 import { hiddenValues } from "../secrets/masking.ts";
@@ -33,7 +32,7 @@ export interface VersionSourceParts {
   /** A sandbox keeps its environment for so long. */
   readonly sandboxLifeMs: number;
   /** For functions that speak with the database themselves; null where they cannot. */
-  readonly databaseUrl: Secret | null;
+  readonly databaseUrl: ((namespace: string) => string) | null;
 }
 
 /** What runs when the life of its sandbox is over may go on for so long. */
@@ -93,15 +92,14 @@ export function createVersionSource(parts: VersionSourceParts): VersionSource {
         const own = await envStore.open(fn.envSealed, fn);
         const { serviceRole, anon } = currentKeys();
         const serviceRoleKey = await serviceRole;
-        const password = databaseUrl === null ? [] : [new URL(databaseUrl.reveal()).password];
-        hidden = hiddenValues([...hidden, ...Object.values(own), serviceRoleKey, ...password]);
+        hidden = hiddenValues([...hidden, ...Object.values(own), serviceRoleKey]);
         return {
           ...serverEnv,
           FLUXBASE_BASE_URL: place.baseUrl,
           FLUXBASE_URL: place.baseUrl,
           FLUXBASE_ANON_KEY: await anon,
           FLUXBASE_SERVICE_ROLE_KEY: serviceRoleKey,
-          ...(databaseUrl === null || net === false ? {} : { DATABASE_URL: databaseUrl.reveal() }),
+          ...(databaseUrl === null || net === false ? {} : { DATABASE_URL: databaseUrl(fn.namespace) }),
           FLUXBASE_FUNCTION_NAME: fn.name,
           FLUXBASE_FUNCTION_NAMESPACE: fn.namespace,
           FLUXBASE_FUNCTION_VERSION: String(fn.liveVersion),

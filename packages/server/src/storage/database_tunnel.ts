@@ -18,7 +18,13 @@ import { readStartup, type Startup } from "./startup_message.ts";
 
 export interface DatabaseTunnel {
   /** The body of the request is what the driver sends, that of the answer what the database does. */
-  open(request: Request, caller: { readonly functionId: string; readonly namespace: string }): Promise<Response>;
+  open(request: Request, caller: TunnelCaller): Promise<Response>;
+}
+
+export interface TunnelCaller {
+  readonly functionId: string;
+  /** Undefined: the function is gone. */
+  readonly namespace: string | undefined;
 }
 
 export interface DatabaseTunnelOptions {
@@ -127,10 +133,11 @@ export function createDatabaseTunnel(options: DatabaseTunnelOptions): DatabaseTu
   }
 
   return {
-    open(request, caller) {
+    open(request, { functionId, namespace }) {
+      if (namespace === undefined) return Promise.resolve(new Response("The function is gone", { status: 404 }));
       if (request.body === null) return Promise.resolve(new Response("A stream is needed", { status: 400 }));
       const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
-      void pass(request.body, writable, caller);
+      void pass(request.body, writable, { functionId, namespace });
       return Promise.resolve(new Response(readable));
     },
   };

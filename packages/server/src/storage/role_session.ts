@@ -14,6 +14,11 @@ import type { LoginRole, Roles } from "./roles.ts";
 /** Failures that have nothing to do with what a role may change: the database is away, or full of connections. */
 const NOT_THE_ROLE = /^(53|57|E[A-Z]+)/;
 
+/** Every name is Postgres' own, whatever the settings of the session make of others. */
+export const SETTINGS_OF_ROLE = `select pg_catalog.array_to_string(s.setconfig, ', ')
+  from pg_catalog.pg_db_role_setting s join pg_catalog.pg_roles r on r.oid = s.setrole
+  where r.rolname = session_user`;
+
 /** Says how the role of a session differs from what it should be. */
 export class AlteredRoleError extends Error {
   override readonly name = "AlteredRoleError";
@@ -21,12 +26,7 @@ export class AlteredRoleError extends Error {
 
 /** @throws {AlteredRoleError} */
 export async function assertUnaltered(client: pg.ClientBase, roles: Roles): Promise<void> {
-  const { rows } = await client.query({
-    text: `select pg_catalog.array_to_string(s.setconfig, ', ') as settings
-             from pg_catalog.pg_db_role_setting s join pg_catalog.pg_roles r on r.oid = s.setrole
-            where r.rolname = session_user`,
-    rowMode: "array",
-  });
+  const { rows } = await client.query({ text: SETTINGS_OF_ROLE, rowMode: "array" });
   const found = rows.map(([settings]) => String(settings)).join(", ");
   if (found !== roles.settings.join(", ")) throw new AlteredRoleError(`its own settings were changed: ${found}`);
 }
@@ -78,7 +78,9 @@ export async function connectAs(
   client.on("error", () => {});
   if (onStatus !== undefined) {
     // The types of the driver know less of it than it has.
-    const { connection } = client as unknown as { connection: { on(event: string, listen: (status: Status) => void): void } };
+    const { connection } = client as unknown as {
+      connection: { on(event: string, listen: (status: Status) => void): void };
+    };
     connection.on("parameterStatus", ({ parameterName, parameterValue }) => onStatus(parameterName, parameterValue));
   }
   try {

@@ -37,8 +37,8 @@ export interface Roles {
   placeOf(namespace: string): NamespacePlace;
   /** Sets password, settings and rights of a role to what they should be. */
   repair(name: string, reason: string): Promise<void>;
-  /** Begins the name of everything that logs in here. */
-  isOurs(name: string): boolean;
+  /** Names of those that log in for tables; beginning of the names of the others. */
+  readonly prefixes: { readonly tables: readonly string[]; readonly namespaces: string };
   /** What a role's own settings must be, as Postgres lists them. */
   readonly settings: readonly string[];
   readonly databaseName: string;
@@ -61,7 +61,7 @@ export interface RolesOptions {
   /** Those that are served. */
   readonly schemas: readonly string[];
   readonly passwordOf: PasswordOf;
-  readonly limits: { readonly namespaceConnectionsCount: number; readonly databaseTempFileMiB: number };
+  readonly limits: { readonly namespaceConnectionsCount: number; readonly sessionTempFileMiB: number };
   readonly onRepair: (role: string, reason: string) => void;
   readonly log: Log;
 }
@@ -102,7 +102,7 @@ export async function setUpRoles(options: RolesOptions): Promise<Roles | undefin
   }
   const loginOf = (role: TableRole) => `fluxbase_${role}_${place.id}`;
   const prefix = `fluxbase_ns_${place.id}_`;
-  const settings = place.isSuperuser ? [`temp_file_limit=${limits.databaseTempFileMiB}MB`] : [];
+  const settings = place.isSuperuser ? [`temp_file_limit=${limits.sessionTempFileMiB}MB`] : [];
   const known = new Map<string, Promise<LoginRole>>();
   const broken = new Set<string>();
 
@@ -207,7 +207,7 @@ export async function setUpRoles(options: RolesOptions): Promise<Roles | undefin
     placeOf,
     settings,
     databaseName: place.name,
-    isOurs: (name) => name.startsWith(prefix) || TABLE_ROLES.some((role) => loginOf(role) === name),
+    prefixes: { tables: TABLE_ROLES.map(loginOf), namespaces: prefix },
     forTables: (role) =>
       once(loginOf(role), async () => {
         await makeTableRoles();
@@ -339,7 +339,7 @@ export const SCHEMA_CHANNEL = "fluxbase_schema";
  * Tells servers of every change to the schema, and refuses what would take a role's rights away for everybody. False
  * where only a superuser may do that, and we are none.
  */
-export async function watchSchema(db: Database["db"], roles: Roles): Promise<boolean> {
+export async function watchSchema(db: Database["db"]): Promise<boolean> {
   try {
     const { rows } = await sql`
       select from pg_catalog.pg_event_trigger where evtname in ('fluxbase_schema_drop', 'fluxbase_guard')

@@ -103,7 +103,7 @@ export function startTableSessions(options: TableSessionOptions): TableSessions 
       try {
         if (mayKeep !== undefined) return (await keeping(client, batch, mayKeep).finally(giveBack)).slice(1);
         const running = runBatch(client, batch);
-        // Sent right behind it; nobody waits for that but the next request on this connection.
+        // Sent when the answer is there; nobody waits for it but the next request on this connection.
         giveBack();
         return (await running).slice(1);
       } catch (error) {
@@ -147,15 +147,13 @@ function createRolePool(
   let made: { readonly login: LoginRole; readonly connections: ConnectionPool } | undefined;
 
   function make(login: LoginRole): ConnectionPool {
-    const config: pg.PoolConfig & { readonly pipeline: boolean } = {
+    const config: pg.PoolConfig = {
       connectionString: urlAs(url, login).reveal(),
       max: maxConnectionsCount,
       connectionTimeoutMillis: CONNECT_MS,
       idle_in_transaction_session_timeout: statementMs,
       application_name: "fluxbase-tables",
       maxLifetimeSeconds: SESSION_LIFE_SEC,
-      // What empties a session is sent behind the request, without a wait for its answer.
-      pipeline: true,
       verify: (client, done) => void assertUnaltered(client, roles).then(() => done(), done),
     };
     return openPool(config, { log, name: `tables of ${role}`, statementMs });
@@ -179,7 +177,14 @@ function prepare(statement: RawBuilder<unknown>): BatchStatement {
   return { text, values: parameters };
 }
 
-const SETTINGS = ["role", "request.jwt.claims", "request.method", "request.path", "search_path", "transaction_read_only"];
+const SETTINGS = [
+  "role",
+  "request.jwt.claims",
+  "request.method",
+  "request.path",
+  "search_path",
+  "transaction_read_only",
+];
 
 /** What holds for one transaction; every value is a parameter. And where `random()` begins, which nothing else empties. */
 export const BEGINNING = `select ${

@@ -5,6 +5,7 @@
  */
 import pg from "pg";
 import { Secret } from "../../src/core/secret.ts";
+import { appDatabaseName } from "../../src/storage/app_database.ts";
 
 export interface TestDatabase {
   readonly url: Secret;
@@ -27,17 +28,30 @@ export async function createTestDatabase({ template = TEMPLATE } = {}): Promise<
   };
 }
 
-/** With the roles that a server has made for it. */
+/** With that of its users' tables, and the roles that a server has made for either. */
 async function dropDatabase(server: string, name: string): Promise<void> {
   const client = new pg.Client({ connectionString: server });
   await client.connect();
   try {
-    const { rows: [place] } = await client.query("select oid from pg_database where datname = $1", [name]);
-    await client.query(`drop database if exists ${name} with (force)`);
-    for (const kind of ["api", "functions"]) await client.query(`drop role if exists fluxbase_${kind}_${place?.oid}`);
+    for (const database of [name, appDatabaseName(name)]) {
+      const { rows: [place] } = await client.query("select oid from pg_database where datname = $1", [database]);
+      if (place === undefined) continue;
+      await client.query(`drop database ${database} with (force)`);
+      const { rows } = await client.query("select rolname from pg_roles where rolname ~ $1", [
+        `^fluxbase_[a-z_]+_${place.oid}(_|$)`,
+      ]);
+      for (const { rolname } of rows) await client.query(`drop role ${pg.escapeIdentifier(rolname)}`);
+    }
   } finally {
     await client.end();
   }
+}
+
+/** Beside the platform's, as a server finds it. */
+export function appUrlOf(platformUrl: Secret): Secret {
+  const url = new URL(platformUrl.reveal());
+  url.pathname = `/${appDatabaseName(url.pathname.slice(1))}`;
+  return new Secret(url.href);
 }
 
 /** One connection, one statement. */

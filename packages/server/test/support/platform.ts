@@ -4,6 +4,8 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { Kysely, PostgresDialect } from "kysely";
+import pg from "pg";
 import { generateKey, hashKey, keyPrefixOf } from "../../src/auth/keys.ts";
 import { createTokens } from "../../src/auth/tokens.ts";
 import { readConfig } from "../../src/config/config.ts";
@@ -13,7 +15,7 @@ import { startPlatform } from "../../src/platform.ts";
 import { connectDatabase, type Database } from "../../src/storage/db.ts";
 import { insertKey } from "../../src/storage/keys.ts";
 import { type EmbeddedPostgres, startEmbeddedPostgres } from "../../src/storage/embedded/embedded_postgres.ts";
-import { createTestDatabase } from "./database.ts";
+import { appUrlOf, createTestDatabase } from "./database.ts";
 import { withoutLeakedProcesses } from "./processes.ts";
 
 export interface Answer {
@@ -27,6 +29,8 @@ export interface TestPlatform {
   readonly url: string;
   readonly databaseUrl: Secret;
   readonly db: Database["db"];
+  /** The users' database, as its owner. */
+  readonly appDb: Database["db"];
   readonly anonKey: string;
   readonly serviceKey: string;
   readonly jwtSecret: Secret;
@@ -141,6 +145,13 @@ async function runPlatform(
   ];
   await using started = await startPlatform(config, log);
   await using database = await connectDatabase({ url: databaseUrl, maxConnectionsCount: 2, log });
+  // Connects when it is used: not every server has one.
+  const app = new pg.Pool({
+    connectionString: appUrlOf(new Secret(env["DATABASE_URL"] ?? databaseUrl.reveal())).reveal(),
+    max: 2,
+  });
+  app.on("error", () => {});
+  await using _app = { [Symbol.asyncDispose]: () => app.end() };
   const { url } = started;
 
   async function api(method: string, path: string, body?: unknown, key: string | null = serviceKey): Promise<Answer> {
@@ -160,6 +171,7 @@ async function runPlatform(
     url,
     databaseUrl,
     db: database.db,
+    appDb: new Kysely({ dialect: new PostgresDialect({ pool: app }) }),
     anonKey,
     serviceKey,
     jwtSecret,

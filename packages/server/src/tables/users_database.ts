@@ -1,0 +1,117 @@
+/**
+ * Everything that has to do with the users' own database, put together: tables over HTTP, the prompt of admins, the
+ * connections of functions.
+ *
+ * @module
+ */
+import type { Clock } from "../core/clock.ts";
+import type { Log } from "../core/log.ts";
+import type { Secret } from "../core/secret.ts";
+import { findAppDatabase } from "../storage/app_database.ts";
+import { createDatabaseTunnel, type DatabaseTunnel } from "../storage/database_tunnel.ts";
+import { connectDatabase, type Database } from "../storage/db.ts";
+import { type Listener, startListener } from "../storage/listener.ts";
+import { type PasswordOf, setUpRoles, watchSchema } from "../storage/roles.ts";
+import { startSessionLimits } from "../storage/session_limits.ts";
+import { createSqlConsole, type SqlConsole } from "./console.ts";
+import { startSchemaCache } from "./schema_cache.ts";
+import { startTableSessions } from "./sessions.ts";
+import { createTables, type Tables } from "./tables.ts";
+
+export interface UsersDatabase {
+  readonly tables: Tables;
+  readonly console: SqlConsole;
+  /** Null where functions share a database with the platform. */
+  readonly direct: DirectAccess | null;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface DirectAccess {
+  readonly tunnel: DatabaseTunnel;
+  /** As functions of a namespace see it; `host` is one that exists only for them. */
+  urlFor(namespace: string, host: string): string;
+}
+
+export interface UsersDatabaseOptions {
+  readonly platform: Database;
+  readonly platformUrl: Secret;
+  /** Of the platform's database, which the two may share. */
+  readonly listener: Listener;
+  readonly givenUrl: Secret | null;
+  readonly isShared: boolean;
+  readonly isEmbedded: boolean;
+  readonly schemas: readonly string[];
+  readonly tableConnections: number;
+  readonly passwordOf: PasswordOf;
+  readonly onRepair: (role: string, reason: string) => void;
+  readonly limits: {
+    readonly namespaceConnectionsCount: number;
+    readonly functionConnectionsCount: number;
+    readonly functionTransactionMs: number;
+    readonly sessionTempFileMiB: number;
+    readonly tableStatementMs: number;
+    readonly tableRowsCount: number;
+  };
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+const CONNECTIONS_COUNT = 4;
+const CONNECTIONS_OF_FUNCTION_COUNT = 10;
+
+/**
+ * Undefined: the server may not make what is needed, and has said so.
+ *
+ * @throws {StartError} when users' tables would be left behind
+ */
+export async function startUsersDatabase(options: UsersDatabaseOptions): Promise<UsersDatabase | undefined> {
+  const { platform, isShared, schemas, limits, clock, log } = options;
+  await using parts = new AsyncDisposableStack();
+  const url = await findAppDatabase(options);
+  if (url === undefined) return undefined;
+  const app = parts.use(await connectDatabase({ url, maxConnectionsCount: CONNECTIONS_COUNT, log }));
+  const roles = await setUpRoles({ ...options, platform: platform.db, app: app.db });
+  if (roles === undefined) return undefined;
+  const isWatched = await watchSchema(app.db);
+  const listener = isShared ? options.listener : parts.use(await startListener({ url, log, onSilence: app.doubt }));
+  const cache = parts.use(await startSchemaCache({ db: app.db, listener, clock, schemas, isWatched }));
+  const sessions = parts.use(startTableSessions({
+    url,
+    roles,
+    maxConnectionsCount: options.tableConnections,
+    statementMs: limits.tableStatementMs,
+    log,
+  }));
+  parts.use(startSessionLimits({ app: app.db, limitsMs: limitsOf(roles.prefixes, limits), log }));
+  const [maxRowsCount, statementMs] = [limits.tableRowsCount, limits.tableStatementMs];
+  const direct: DirectAccess = {
+    tunnel: createDatabaseTunnel({
+      url,
+      roles,
+      connectionsMaxCount: CONNECTIONS_OF_FUNCTION_COUNT,
+      allConnectionsMaxCount: limits.functionConnectionsCount,
+      transactionMs: limits.functionTransactionMs,
+    }),
+    urlFor(namespace, host) {
+      const role = encodeURIComponent(roles.placeOf(namespace).role);
+      return `postgres://${role}@${host}:5432/${encodeURIComponent(roles.databaseName)}`;
+    },
+  };
+  const started = parts.move();
+  return {
+    tables: createTables({ cache, sessions, schemas, maxRowsCount }),
+    console: createSqlConsole({ url, roles, schemas, statementMs, maxRowsCount }),
+    direct: isShared ? null : direct,
+    [Symbol.asyncDispose]: () => started.disposeAsync(),
+  };
+}
+
+function limitsOf(
+  prefixes: { readonly tables: readonly string[]; readonly namespaces: string },
+  { tableStatementMs, functionTransactionMs }: UsersDatabaseOptions["limits"],
+): Readonly<Record<string, number>> {
+  return Object.fromEntries([
+    ...prefixes.tables.map((prefix) => [prefix, tableStatementMs]),
+    [prefixes.namespaces, functionTransactionMs],
+  ]);
+}

@@ -34,7 +34,7 @@ export const tables: Suite = {
       },
       isReady: new RegExp(`:${port}`),
     });
-    const client = new pg.Client({ connectionString: postgres.url.reveal() });
+    const client = new pg.Client({ connectionString: await usersDatabase(postgres.url.reveal()) });
     await client.connect();
     await client.query(`create table public.items (id int primary key, grp int not null, name text not null);
       insert into public.items select i, i % 10000, 'item ' || i from generate_series(1, ${ROWS_COUNT}) i;
@@ -94,6 +94,15 @@ export const tables: Suite = {
     ];
   },
 };
+
+/** A server of before they had one of their own keeps tables in the platform's. */
+async function usersDatabase(platformUrl: string): Promise<string> {
+  const client = new pg.Client({ connectionString: platformUrl });
+  await client.connect();
+  const { rows } = await client.query("select from pg_database where datname = current_database() || '_app'");
+  await client.end();
+  return rows.length > 0 ? `${platformUrl}_app` : platformUrl;
+}
 
 function row(what: string, target: string, rest: { measured: string; isMet: boolean }): Row {
   return { what, target, ...rest };

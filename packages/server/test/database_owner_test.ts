@@ -24,7 +24,11 @@ postgresTest(
         assert.equal(await (await platform.call("works")).json(), "none");
         const refused = await platform.api("POST", "/admin/database/query", { sql: "select 1" });
         assert.deepEqual([refused.status, refused.body.code], [503, "FEATURE_DISABLED"]);
-        assert.ok(platform.logLines.some((line) => /Cannot make the database "plain_app".*FLUXBASE_APP_DATABASE_URL/.test(line)));
+        assert.ok(
+          platform.logLines.some((line) =>
+            /Cannot make the database "plain_app".*FLUXBASE_APP_DATABASE_URL/.test(line)
+          ),
+        );
       }, { DATABASE_URL });
     });
 

@@ -57,6 +57,9 @@ function assertShape(text: string): void {
   for (const [word] of rest.matchAll(/[a-z_][a-z0-9_]*/gi)) assert.ok(WORDS.has(word), `${word} in ${text}`);
 }
 
+/** What the server says itself. */
+const OWN: readonly string[] = [BEGINNING, SETTINGS_OF_ROLE];
+
 const HOSTILE = [
   `'; drop table users; --`,
   `" ; delete from users; --`,
@@ -306,7 +309,9 @@ platformTest("hostile queries and random policies over HTTP", async (platform, s
       const statements = await loggedStatements(before, pids);
       assert.ok(statements.length > REQUESTS_COUNT / 2, `${statements.length} statements are in the log`);
       for (const statement of new Set(statements)) {
-        if (!OWN.includes(statement) && !/^(begin|commit|rollback|discard all)$/.test(statement)) assertShape(statement);
+        if (!OWN.includes(statement) && !/^(begin|commit|rollback|discard all)$/.test(statement)) {
+          assertShape(statement);
+        }
       }
     },
   );

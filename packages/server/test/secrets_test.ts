@@ -281,7 +281,7 @@ Deno.test("another encryption key: the old one reads, every value moves to the n
     await withTestPlatform(async (during) => {
       assert.deepEqual(await read(during, "fn", token), ["system", "user", "env"]);
       const told = during.logLines.find((line) => line.includes("encryptedAgain"));
-      assert.match(told ?? "", /encryptedAgain=5 failed=0/);
+      assert.match(told ?? "", /encryptedAgain=7 failed=0/);
       const fresh = await sealedNow();
       assert.equal(fresh.length, 3);
       assert.ok(fresh.every((value) => !old.includes(value)));

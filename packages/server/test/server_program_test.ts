@@ -335,7 +335,7 @@ if (canMount) {
         assert.equal((await program.status).code, 1);
         assert.match(program.output(), /the disk that holds ".*" is full; free some space/);
       });
-      await withSmallDisk(dataDir, 75, async () => {
+      await withSmallDisk(dataDir, 90, async () => {
         const first = startProgram(dataDir);
         await ready(first);
         const fill = join(dataDir, "fill");

@@ -17,6 +17,7 @@ export interface SandboxMeter {
   tick(nowMs: number, tickMs: number): void;
   /** Of all sandboxes, as it was seen last. */
   memoryMiB(): number;
+  memoryOf(sandbox: Sandbox): number;
   /** `functionIdOf` is undefined for a blank sandbox. */
   shareProcessors(functionIdOf: (sandbox: Sandbox) => string | undefined): void;
 }
@@ -93,6 +94,7 @@ export function createSandboxMeter(now: () => number): SandboxMeter {
       for (const { privateMiB } of readings.values()) sum += privateMiB;
       return sum;
     },
+    memoryOf: (sandbox) => readings.get(sandbox)?.privateMiB ?? 0,
     shareProcessors(functionIdOf) {
       const cpus = new Map<string, number>();
       for (const [sandbox, reading] of readings) {

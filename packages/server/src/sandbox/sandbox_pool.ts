@@ -1,27 +1,30 @@
 /**
  * Keeps sandboxes: for each version those that serve it, and blank ones that can become any.
  *
- * Owns: which sandbox gets a request, who waits for one, how many there are, which is ended first, what each function
- * may take of all.
- * Does not own: what happens inside one (./sandbox.ts), blank ones (./blank_sandboxes.ts), which version is live
- * (../catalog/).
+ * Owns: all sandboxes and all fleets, starting and loading a sandbox, room for one more, what each function may take of
+ * all.
+ * Does not own: who waits for a version (./fleet.ts), who starts next (./start_queue.ts), who gives way (./victims.ts),
+ * what happens inside one (./sandbox.ts), which version is live (../catalog/).
  *
  * @module
  */
 import { type LimitKey, LIMITS, PlatformError } from "@fluxbase/contract";
 import { ChunkGarbage } from "../core/chunk_garbage.ts";
-import { type Clock, delay } from "../core/clock.ts";
+import { type Clock, delay, withDeadline } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { FrameError } from "../../sandbox_runtime/frames.ts";
 import type { Fence } from "../../sandbox_runtime/harden.ts";
-import { createBlankSandboxes } from "./blank_sandboxes.ts";
+import { createBlankSandboxes, REFILL_DELAY_MS } from "./blank_sandboxes.ts";
 import { Exchange, type ExchangeObserver, type LogLine, type SandboxRequest } from "./exchange.ts";
+import { type Crowd, Fleet, type Start } from "./fleet.ts";
+import { createFunctionTallies, heatOf, type Tally } from "./function_tallies.ts";
 import { createLogBudgets } from "./log_budgets.ts";
 import { clientClosed, Sandbox } from "./sandbox.ts";
 import { createSandboxMeter } from "./sandbox_meter.ts";
 import { type SandboxProcessOptions, type SandboxProfile, startSandboxProcess } from "./sandbox_process.ts";
-import type { SandboxState } from "./sandbox_state.ts";
 import { scratchIsOver, scratchLimit } from "./scratch.ts";
+import { createStartQueue } from "./start_queue.ts";
+import { chooseVictims } from "./victims.ts";
 
 /** One version of one function, as far as a sandbox needs to know it. */
 export interface SandboxVersion {
@@ -77,8 +80,7 @@ export interface SandboxPoolOptions {
   readonly process: SandboxProcessOptions;
   /** Origins under which the server itself is known; called when a sandbox loads a version. */
   ownOrigins(): readonly string[];
-  /** Answers what functions ask of the server itself. */
-  /** For the function that asks. */
+  /** Answers what functions ask of the server itself; for the function that asks. */
   readonly answerOwnCall: (request: Request, functionId: string) => Promise<Response>;
   /** A line that a function wrote outside any request. */
   onLine(version: SandboxVersion, line: LogLine): void;
@@ -90,17 +92,19 @@ export interface PoolStats {
   readonly busyCount: number;
   readonly waitingCount: number;
   readonly startedCount: number;
+  /** Ended for the sake of another one. */
+  readonly evictedCount: number;
   readonly memoryMiB: number;
 }
 
 export interface SandboxPool {
   /**
    * Runs a request in a sandbox of the version: at once when one is warm, else when one is. The exchange tells of
-   * everything, also of why no sandbox could be had: POOL_EXHAUSTED when too many wait or none is free in time,
-   * BUNDLE_FAILED when the version cannot be loaded, SANDBOX_DIED when no sandbox can be started.
+   * everything, also of why no sandbox could be had: POOL_EXHAUSTED when too many wait, when none would be free or is
+   * free in time and when none can be started; BUNDLE_FAILED when the version cannot be loaded.
    */
   run(version: SandboxVersion, request: SandboxRequest, observer: ExchangeObserver): Exchange;
-  /** Makes one sandbox of a version ready for requests to come. */
+  /** Makes one sandbox of a version ready for requests to come, where there is room. */
   prewarm(version: SandboxVersion): void;
   /** Whether a version has sandboxes that serve it. */
   isWarm(key: string): boolean;
@@ -114,15 +118,6 @@ export interface SandboxPool {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** The sandboxes of one version, and the requests that wait for one. */
-interface Fleet {
-  readonly version: SandboxVersion;
-  readonly sandboxes: Sandbox[];
-  readonly waiting: Exchange[];
-  startingCount: number;
-  isRetired: boolean;
-}
-
 const TICK_MS = 10;
 const HOUSEKEEPING_MS = 500;
 const WATCH_WAITING_AFTER_MS = 20;
@@ -132,16 +127,25 @@ const MOVES_MAX_COUNT = 3;
 const BLANK_MIB = 16;
 /** Of the machine's memory for all sandboxes, where no number is set. */
 const MEMORY_PART = 0.6;
-/** A sandbox that was idle for so long may be ended for the sake of a blank one. */
+/** A sandbox that was idle for so long may be ended for the sake of one that nobody waits for. */
 const YIELDS_AFTER_MS = 2_000;
+/** Those who wait for a start that fails have a second one; then they are told. */
+const FAILED_STARTS_MAX_COUNT = 2;
 const DEFAULT_PROFILE: SandboxProfile = { net: true, read: false, write: false, memoryMiB: LIMITS.memoryMiB.default };
+
+interface Content {
+  readonly bundle: string;
+  readonly env: Readonly<Record<string, string>>;
+}
 
 export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   const { clock, log, limits } = options;
-  const fleets = new Map<string, Fleet>();
+  /** By key, those that serve; without the ones that leave. */
+  const serving = new Map<string, Fleet>();
+  const fleets = new Set<Fleet>();
   /** Every sandbox there is, with the fleet it belongs to unless it is blank. */
   const all = new Map<Sandbox, Fleet | undefined>();
-  const growing = new Set<Promise<void>>();
+  const loads = new Set<Promise<void>>();
   const memoryMaxMiB = limits.sandboxesMemoryMiB || machineMemoryMiB() * MEMORY_PART;
   const functionMaxCount = shareOf(limits.sandboxCount);
   const functionWaitingMaxCount = shareOf(limits.waitingRequestsCount);
@@ -149,16 +153,25 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   const garbage = new ChunkGarbage();
   const meter = createSandboxMeter(now);
   const logBudgets = createLogBudgets(limits.logBytesPerSec, now);
-  const queue = { abandon: leaveQueue };
-  let waitingCount = 0;
+  const tallies = createFunctionTallies(now);
+  const crowd: Crowd = { count: 0 };
+  const blanks = createBlankSandboxes({ perProfileCount: limits.blankSandboxCount, now });
+  let startingCount = 0;
   let startedCount = 0;
+  let evictedCount = 0;
+  let refillAtMs = 0;
+  let hasIdled = false;
   let isStopping = false;
 
-  const blanks = createBlankSandboxes({
-    log,
-    perProfileCount: limits.blankSandboxCount,
-    start: startBlank,
-    makeRoom: makeRoomForBlank,
+  const queue = createStartQueue<Fleet>({
+    atOnceCount: navigator.hardwareConcurrency,
+    now,
+    neededCount: ({ neededCount }) => neededCount,
+    mayHaveMore: ({ tally }) => sumOf(tally, ({ size }) => size) < functionMaxCount,
+    takeReady: loadReady,
+    makeRoom: ({ waitingCount }) => makeRoom(waitingCount > 0 ? 0 : YIELDS_AFTER_MS),
+    start: startFor,
+    onSpare: refill,
   });
   const ticker = setInterval(tick, TICK_MS);
   const housekeeper = setInterval(keepHouse, HOUSEKEEPING_MS);
@@ -184,61 +197,63 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   // A request on its way to a sandbox.
 
   function run(version: SandboxVersion, request: SandboxRequest, observer: ExchangeObserver): Exchange {
-    const exchange = new Exchange(request, { now, observer, holder: queue });
     const fleet = fleetFor(version);
-    const sandbox = leastBusy(fleet);
+    const exchange = new Exchange(request, { now, observer, holder: fleet });
+    fleet.tally.callsCount += 1;
+    const sandbox = fleet.leastBusy();
     if (sandbox !== undefined) sandbox.send(exchange, exchange.madeMs);
     else wait(fleet, exchange);
     return exchange;
   }
 
   function fleetFor(version: SandboxVersion): Fleet {
-    let fleet = fleets.get(version.key);
+    let fleet = serving.get(version.key);
     if (fleet === undefined) {
-      fleet = { version, sandboxes: [], waiting: [], startingCount: 0, isRetired: false };
-      fleets.set(version.key, fleet);
+      fleet = new Fleet(version, {
+        limits,
+        crowd,
+        now,
+        tally: tallies.of(version.functionId),
+        onAbandoned: (exchange) => end(exchange, clientClosed()),
+      });
+      serving.set(version.key, fleet);
+      fleets.add(fleet);
     }
     return fleet;
   }
 
-  function leastBusy({ sandboxes }: Fleet): Sandbox | undefined {
-    let best: Sandbox | undefined;
-    for (const sandbox of sandboxes) {
-      if (sandbox.state !== "ready" || roomIn(sandbox) <= 0 || sandbox.isStuck) continue;
-      if (best === undefined || sandbox.load < best.load) best = sandbox;
-    }
-    return best;
-  }
-
-  function roomIn({ load, servedCount, requestsMaxCount }: Sandbox): number {
-    return Math.min(limits.concurrencyCount - load, requestsMaxCount - servedCount);
-  }
-
-  function requestsMaxCountOf({ isolated }: SandboxVersion): number {
-    return isolated ? 1 : limits.sandboxRequestsCount;
-  }
-
   function wait(fleet: Fleet, exchange: Exchange): void {
     const refused = isStopping ? shuttingDown() : whyNotWait(fleet);
-    if (refused !== undefined) return end(exchange, refused);
-    waitingCount += 1;
-    fleet.waiting.push(exchange);
-    growFor(fleet);
+    if (refused !== undefined) {
+      end(exchange, refused);
+      return forgetIfEmpty(fleet);
+    }
+    fleet.wait(exchange);
+    queue.add(fleet);
   }
 
-  function whyNotWait({ version }: Fleet): PlatformError | undefined {
-    if (waitingCount >= limits.waitingRequestsCount) return exhausted("too many requests wait for one");
+  function whyNotWait(fleet: Fleet): PlatformError | undefined {
+    if (crowd.count >= limits.waitingRequestsCount) return exhausted("too many requests wait for one");
     // Only a crowd can be over the share, so the sum is seldom made.
-    if (waitingCount < functionWaitingMaxCount) return undefined;
-    const ownCount = sumOf(version.functionId, ({ waiting }) => waiting.length);
-    return ownCount < functionWaitingMaxCount
-      ? undefined
-      : exhausted("too many requests of this function wait for one");
+    if (
+      crowd.count >= functionWaitingMaxCount &&
+      sumOf(fleet.tally, ({ waitingCount }) => waitingCount) >= functionWaitingMaxCount
+    ) return exhausted("too many requests of this function wait for one");
+    // Who needs a start of its own and would get it too late is told now.
+    const isStartNeeded = fleet.version.isolated || fleet.size === 0;
+    if (crowd.count === 0 || !isStartNeeded) return undefined;
+    const waitMs = queue.expectedWaitMs(fleet, fleet.neededWith(1));
+    return waitMs > limits.waitForSandboxMs
+      ? exhausted(
+        `none will be within ${limits.waitForSandboxMs} ms`,
+        Math.ceil((waitMs - limits.waitForSandboxMs) / 1_000),
+      )
+      : undefined;
   }
 
-  function sumOf(functionId: string, countOf: (fleet: Fleet) => number): number {
+  function sumOf({ fleets }: Tally, countOf: (fleet: Fleet) => number): number {
     let sum = 0;
-    for (const fleet of fleets.values()) if (fleet.version.functionId === functionId) sum += countOf(fleet);
+    for (const fleet of fleets) sum += countOf(fleet);
     return sum;
   }
 
@@ -247,86 +262,70 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     exchange.finish();
   }
 
-  function takeWaiting(fleet: Fleet, count: number): Exchange[] {
-    const taken = fleet.waiting.splice(0, Math.max(0, count));
-    waitingCount -= taken.length;
-    return taken;
-  }
-
-  function leaveQueue(exchange: Exchange): void {
-    for (const fleet of fleets.values()) {
-      if (removeFrom(fleet.waiting, exchange)) {
-        waitingCount -= 1;
-        return end(exchange, clientClosed());
-      }
-    }
-  }
-
-  function serveWaiting(fleet: Fleet, sandbox: Sandbox, { isCold }: { isCold: boolean }): void {
-    if (sandbox.state !== "ready" || sandbox.isStuck) return;
-    for (const exchange of takeWaiting(fleet, roomIn(sandbox))) {
-      exchange.isCold = isCold;
-      sandbox.send(exchange, now());
-    }
-  }
-
   // More sandboxes.
 
-  /** Starts as many sandboxes as those who wait can use. */
-  function growFor(fleet: Fleet): void {
-    const perSandbox = Math.min(limits.concurrencyCount, requestsMaxCountOf(fleet.version));
-    const neededCount = Math.ceil(fleet.waiting.length / perSandbox);
-    while (fleet.startingCount < neededCount && mayGrow(fleet)) grow(fleet);
+  function loadReady(fleet: Fleet): boolean {
+    const sandbox = blanks.take(fleet.version.profile);
+    refillAtMs = now() + REFILL_DELAY_MS;
+    if (sandbox === undefined) return false;
+    follow(bring(sandbox, fleet.begin(), read(fleet.version)));
+    return true;
   }
 
-  function mayGrow({ version }: Fleet): boolean {
-    const ownCount = sumOf(version.functionId, ({ sandboxes, startingCount }) => sandboxes.length + startingCount);
-    return ownCount < functionMaxCount && (blanks.has(version.profile) || makeRoom());
-  }
-
-  function grow(fleet: Fleet): void {
-    fleet.startingCount += 1;
-    const work = loadBlank(fleet).finally(() => growing.delete(work));
-    growing.add(work);
-  }
-
-  async function loadBlank(fleet: Fleet): Promise<void> {
-    const { version } = fleet;
-    let sandbox: Sandbox | undefined;
+  async function startFor(fleet: Fleet): Promise<void> {
+    const start = fleet.begin();
+    const reading = read(fleet.version);
+    let sandbox: Sandbox;
     try {
-      const reading = Promise.all([version.bundle(), version.env()]);
-      reading.catch(() => {});
-      sandbox = await takeBlank(version.profile);
-      const [bundle, env] = await reading;
-      // It may have been ended in the meantime, for room or from outside.
-      while (sandbox.state !== "blank") sandbox = await takeBlank(version.profile);
-      await load(sandbox, fleet, { bundle, env });
+      sandbox = await startBlank(fleet.version.profile);
     } catch (error) {
-      fleet.startingCount -= 1;
-      return onLoadFailed(fleet, error, sandbox);
+      onNotStarted(start, error);
+      throw error;
     }
-    fleet.startingCount -= 1;
-    fleet.sandboxes.push(sandbox);
-    serveWaiting(fleet, sandbox, { isCold: true });
-    // A version that is not live any more still serves who waited for it.
-    if (fleet.isRetired) sandbox.drain();
-    growFor(fleet);
+    follow(bring(sandbox, start, reading));
   }
 
-  function takeBlank(profile: SandboxProfile): Promise<Sandbox> {
-    const taken = blanks.take(profile);
-    blanks.refillSoon(profile);
-    return taken;
+  function follow(load: Promise<void>): void {
+    const work = load.finally(() => loads.delete(work));
+    loads.add(work);
   }
 
-  async function load(
-    sandbox: Sandbox,
-    fleet: Fleet,
-    { bundle, env }: { bundle: string; env: Readonly<Record<string, string>> },
-  ): Promise<void> {
-    const { version } = fleet;
+  /** Resolves to the error instead of rejecting with it: whoever reads it may come later. */
+  function read(version: SandboxVersion): Promise<Content | { readonly error: unknown }> {
+    const reading = (async () => {
+      const [bundle, env] = await Promise.all([version.bundle(), version.env()]);
+      return { bundle, env };
+    })();
+    const tooLate = () => new Error(`Bundle and environment were not read within ${limits.sandboxLoadMs} ms`);
+    return withDeadline(reading, limits.sandboxLoadMs, tooLate).catch((error: unknown) => ({ error }));
+  }
+
+  /** Makes a blank sandbox one of the fleet. */
+  async function bring(sandbox: Sandbox, start: Start, reading: ReturnType<typeof read>): Promise<void> {
+    const { fleet } = start;
+    const content = await reading;
+    if (sandbox.state !== "blank") return onLost(start);
+    if ("error" in content) {
+      blanks.put(fleet.version.profile, sandbox);
+      log.warn("Cannot read a function to run it", { ...nameOf(fleet), error: content.error });
+      return failStart(start, exhausted("the function cannot be read now"));
+    }
     all.set(sandbox, fleet);
-    sandbox.requestsMaxCount = requestsMaxCountOf(version);
+    try {
+      await load(sandbox, fleet, content);
+    } catch (error) {
+      return onNotLoaded(start, error, sandbox);
+    }
+    fleet.sandboxes.push(sandbox);
+    fleet.end(start);
+    fleet.serve(sandbox, { isCold: true });
+    // A version that is not live any more still serves who waited for it.
+    if (fleet.isLeaving) sandbox.drain();
+    queue.add(fleet);
+  }
+
+  async function load(sandbox: Sandbox, { version, requestsMaxCount }: Fleet, { bundle, env }: Content): Promise<void> {
+    sandbox.requestsMaxCount = requestsMaxCount;
     const overdue = setTimeout(() => sandbox.kill(loadTooSlow(limits.sandboxLoadMs)), limits.sandboxLoadMs);
     try {
       await sandbox.loadBundle(bundle, {
@@ -344,21 +343,70 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     }
   }
 
-  function onLoadFailed(fleet: Fleet, error: unknown, sandbox: Sandbox | undefined): void {
+  /** No code of a user had run: it is the server that lacks something. */
+  function onNotStarted(start: Start, error: unknown): void {
+    const facts = { ...nameOf(start.fleet), error };
+    log.warn("A sandbox did not start: one that is idle ends, and starts pause for a moment", facts);
+    evict(1, 0);
+    if (queue.failuresCount + 1 < FAILED_STARTS_MAX_COUNT) start.fleet.end(start);
+    else failStart(start, exhausted("none can be started now"));
+  }
+
+  /** It ended between its start and its load. */
+  function onLost(start: Start): void {
+    start.fleet.end(start);
+    queue.failed();
+    queue.add(start.fleet);
+    forgetIfEmpty(start.fleet);
+  }
+
+  function onNotLoaded(start: Start, error: unknown, sandbox: Sandbox): void {
     const reason = error instanceof PlatformError
       ? error
-      : new PlatformError("SANDBOX_DIED", "Cannot start a sandbox", { cause: error });
-    if (reason.code !== "BUNDLE_FAILED") {
-      log.warn("Sandbox did not start", { ...nameOf(fleet), error });
-    }
-    sandbox?.kill(reason);
-    // Those who come later may get a better answer; these have waited for this start.
+      : new PlatformError("SANDBOX_DIED", "Cannot load the function", { cause: error });
+    if (reason.code !== "BUNDLE_FAILED") log.warn("A sandbox did not load", { ...nameOf(start.fleet), error });
+    sandbox.kill(reason);
+    failStart(start, reason);
+  }
+
+  function failStart(start: Start, reason: PlatformError): void {
+    const { fleet } = start;
     const stack = reason.code === "BUNDLE_FAILED" && typeof reason.cause === "string" ? reason.cause : null;
-    for (const exchange of takeWaiting(fleet, fleet.waiting.length)) end(exchange, reason, stack);
+    for (const exchange of fleet.endFailed(start)) end(exchange, isStopping ? shuttingDown() : reason, stack);
+    queue.add(fleet);
     forgetIfEmpty(fleet);
   }
 
+  /** Blank ones ahead, where nobody is in line for what is free. */
+  function refill(): void {
+    if (isStopping) return;
+    for (const profile of blanks.lacking()) {
+      if (!queue.hasSlot || !makeRoom(YIELDS_AFTER_MS)) return;
+      const over = blanks.begin(profile);
+      queue.run(async () => {
+        try {
+          blanks.put(profile, await startBlank(profile));
+        } catch (error) {
+          log.warn("A blank sandbox did not start", { error });
+          throw error;
+        } finally {
+          over();
+        }
+      });
+    }
+  }
+
   async function startBlank(profile: SandboxProfile): Promise<Sandbox> {
+    startingCount += 1;
+    try {
+      if (isStopping) throw shuttingDown();
+      return await startSandbox(profile);
+    } finally {
+      startingCount -= 1;
+    }
+  }
+
+  async function startSandbox(profile: SandboxProfile): Promise<Sandbox> {
     startedCount += 1;
     let started: Sandbox | undefined;
     const process = await startSandboxProcess(profile, options.process, {
@@ -370,58 +418,76 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
         onLogged(started, { atMs: clock.epochMs(), level: "info", message, fields: null });
       },
     });
-    const sandbox = started = await Sandbox.start(process, events, {
-      limits: { ...limits, memoryMiB: profile.memoryMiB },
-      answerCall: profile.net === false
-        ? null
-        : (request) => options.answerOwnCall(request, started === undefined ? "" : functionIdOf(started) ?? ""),
-      garbage,
-      now,
-    });
-    all.set(sandbox, undefined);
-    meter.add(sandbox);
-    if (isStopping) sandbox.kill(shuttingDown());
-    return sandbox;
+    // It may connect and then say nothing.
+    const overdue = setTimeout(() => process.kill(), limits.sandboxStartMs);
+    try {
+      started = await Sandbox.start(process, events, {
+        limits: { ...limits, memoryMiB: profile.memoryMiB },
+        answerCall: profile.net === false
+          ? null
+          : (request) => options.answerOwnCall(request, started === undefined ? "" : functionIdOf(started) ?? ""),
+        garbage,
+        now,
+      });
+    } finally {
+      clearTimeout(overdue);
+    }
+    all.set(started, undefined);
+    meter.add(started);
+    if (isStopping) started.kill(shuttingDown());
+    return started;
   }
 
   // Room.
 
-  function hasRoom(): boolean {
-    const comingCount = blanks.comingCount;
-    return all.size + comingCount < limits.sandboxCount &&
-      meter.memoryMiB() + BLANK_MIB * (comingCount + 1) <= memoryMaxMiB;
-  }
-
-  /** True when one more sandbox may exist; ends the one that was idle longest if that is what it takes. */
-  function makeRoom(): boolean {
-    return hasRoom() || endOldestIdle(["ready", "blank"]);
-  }
-
-  /** A function that nobody calls gives way to the next cold call, unless it was called just now. */
-  function makeRoomForBlank(): boolean {
-    return hasRoom() || endOldestIdle(["ready"], YIELDS_AFTER_MS);
-  }
-
-  function endOldestIdle(states: readonly SandboxState[], idleMs = 0): boolean {
-    let oldest: Sandbox | undefined;
+  /** What is missing for one more sandbox. Those that are ending now are as good as gone. */
+  function lackOfRoom(): { sandboxesCount: number; memoryMiB: number } {
+    let count = startingCount + 1;
+    let memoryMiB = BLANK_MIB * count;
     for (const sandbox of all.keys()) {
-      if (sandbox.load > 0 || !states.includes(sandbox.state) || now() - sandbox.idleSinceMs < idleMs) continue;
-      if (oldest === undefined || sandbox.idleSinceMs < oldest.idleSinceMs) oldest = sandbox;
+      if (isEnding(sandbox)) continue;
+      count += 1;
+      memoryMiB += meter.memoryOf(sandbox);
     }
-    if (oldest === undefined) return false;
-    blanks.remove(oldest);
-    oldest.drain();
-    return true;
+    return { sandboxesCount: count - limits.sandboxCount, memoryMiB: memoryMiB - memoryMaxMiB };
+  }
+
+  /** True when one more sandbox may exist; ends some that were idle for `idleMs` if that is what it takes. */
+  function makeRoom(idleMs: number): boolean {
+    const need = lackOfRoom();
+    if (need.sandboxesCount <= 0 && need.memoryMiB <= 0) return true;
+    return evictFor(need, idleMs);
+  }
+
+  function evict(sandboxesCount: number, idleMs: number): void {
+    evictFor({ sandboxesCount, memoryMiB: 0 }, idleMs);
+  }
+
+  function evictFor(need: { readonly sandboxesCount: number; readonly memoryMiB: number }, idleMs: number): boolean {
+    const nowMs = now();
+    const candidates = [...all].flatMap(([sandbox, fleet]) => {
+      if (sandbox.load > 0 || nowMs - sandbox.idleSinceMs < idleMs) return [];
+      // A blank one is of use to whoever comes next, so it is the last to go, and never for another blank one.
+      if (fleet === undefined ? idleMs > 0 || !blanks.has(sandbox) : sandbox.state !== "ready") return [];
+      const heat = fleet === undefined ? Infinity : heatOf(fleet.tally) / fleet.sandboxes.length;
+      return [{ item: sandbox, heat, idleSinceMs: sandbox.idleSinceMs, memoryMiB: meter.memoryOf(sandbox) }];
+    });
+    const victims = chooseVictims(candidates, need);
+    for (const sandbox of victims) {
+      evictedCount += 1;
+      blanks.remove(sandbox);
+      sandbox.drain();
+    }
+    return victims.length > 0;
   }
 
   // What sandboxes tell.
 
   function onReleased(sandbox: Sandbox): void {
-    if (waitingCount === 0) return;
-    const fleet = all.get(sandbox);
-    if (fleet !== undefined && fleet.waiting.length > 0) serveWaiting(fleet, sandbox, { isCold: false });
-    // A sandbox that has become idle can make room for others.
-    if (sandbox.load === 0) { for (const other of fleets.values()) if (other.waiting.length > 0) growFor(other); }
+    if (crowd.count === 0) return;
+    all.get(sandbox)?.serve(sandbox, { isCold: false });
+    // One that has become idle can make room for others.
+    if (sandbox.load === 0) hasIdled = true;
   }
 
   function onDied(sandbox: Sandbox, reason: PlatformError, unstarted: readonly Exchange[]): void {
@@ -433,23 +499,22 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     if (reason.cause instanceof FrameError) {
       log.warn("A sandbox broke the protocol: its function may be hostile", facts);
     } else log.debug("Sandbox ended", facts);
-    if (fleet === undefined) return;
-    removeFrom(fleet.sandboxes, sandbox);
-    for (const exchange of unstarted.toReversed()) putBack(fleet, exchange, reason);
-    if (fleet.waiting.length > 0) growFor(fleet);
-    else forgetIfEmpty(fleet);
+    if (fleet !== undefined) {
+      removeFrom(fleet.sandboxes, sandbox);
+      for (const exchange of unstarted.toReversed()) putBack(fleet, exchange, reason);
+      queue.add(fleet);
+      forgetIfEmpty(fleet);
+    }
+    queue.advance();
   }
 
-  /** To the front of the queue: it has waited longer than those in it. */
   function putBack(fleet: Fleet, exchange: Exchange, reason: PlatformError): void {
     exchange.moveCount += 1;
     if (isStopping || exchange.moveCount > MOVES_MAX_COUNT) return end(exchange, reason);
-    exchange.holder = queue;
     exchange.sentMs = null;
     exchange.deadlineMs = Infinity;
     exchange.logs.length = 0;
-    waitingCount += 1;
-    fleet.waiting.unshift(exchange);
+    fleet.waitAgain(exchange);
   }
 
   function onLogged(sandbox: Sandbox, line: LogLine): void {
@@ -459,9 +524,11 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   }
 
   function forgetIfEmpty(fleet: Fleet): void {
-    if (fleet.sandboxes.length + fleet.startingCount + fleet.waiting.length > 0) return;
-    fleets.delete(fleet.version.key);
-    if (sumOf(fleet.version.functionId, () => 1) === 0) logBudgets.forget(fleet.version.functionId);
+    if (!fleet.isEmpty || fleet.isAwaited) return;
+    fleets.delete(fleet);
+    fleet.tally.fleets.delete(fleet);
+    queue.remove(fleet);
+    if (serving.get(fleet.version.key) === fleet) serving.delete(fleet.version.key);
   }
 
   // What happens with time.
@@ -470,14 +537,20 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     const nowMs = now();
     for (const sandbox of all.keys()) sandbox.tick(nowMs);
     meter.tick(nowMs, TICK_MS);
-    if (waitingCount > 0) { for (const fleet of fleets.values()) tickWaiting(fleet, nowMs); }
+    if (crowd.count > 0) { for (const fleet of fleets) tickWaiting(fleet, nowMs); }
+    if (hasIdled || nowMs >= refillAtMs) {
+      hasIdled = false;
+      refillAtMs = Infinity;
+      queue.advance();
+    } else queue.tick();
   }
 
   function tickWaiting(fleet: Fleet, nowMs: number): void {
+    if (fleet.waitingCount === 0) return;
     // They came one after the other, save those that were moved, which go first.
     while (fleet.waiting[0] !== undefined && nowMs - fleet.waiting[0].madeMs >= limits.waitForSandboxMs) {
       const overdue = exhausted(`none was free within ${limits.waitForSandboxMs} ms`);
-      for (const exchange of takeWaiting(fleet, 1)) end(exchange, overdue);
+      for (const exchange of fleet.take(1)) end(exchange, overdue);
     }
     for (const exchange of [...fleet.waiting]) {
       if (!exchange.isWatched && nowMs - exchange.madeMs >= WATCH_WAITING_AFTER_MS) exchange.watchClient();
@@ -486,18 +559,21 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
 
   function keepHouse(): void {
     const nowMs = now();
-    for (const fleet of fleets.values()) {
+    for (const { functionId } of tallies.cool()) logBudgets.forget(functionId);
+    for (const fleet of fleets) {
       for (const sandbox of [...fleet.sandboxes]) {
         if (sandbox.state !== "ready") continue;
         const isIdle = sandbox.load === 0 && nowMs - sandbox.idleSinceMs > limits.sandboxIdleMs;
         if (isIdle || nowMs - sandbox.startedMs > limits.sandboxLifeMs) sandbox.drain();
         else if (fleet.version.profile.write) void checkScratch(sandbox);
       }
-      if (fleet.waiting.length > 0) growFor(fleet);
-      else forgetIfEmpty(fleet);
+      queue.add(fleet);
+      forgetIfEmpty(fleet);
     }
-    if (meter.memoryMiB() > memoryMaxMiB) endOldestIdle(["ready", "blank"]);
+    const overMiB = lackOfRoom().memoryMiB - BLANK_MIB;
+    if (overMiB > 0 && !evictFor({ sandboxesCount: 0, memoryMiB: overMiB }, 0)) evict(1, 0);
     meter.shareProcessors(functionIdOf);
+    queue.advance();
   }
 
   async function checkScratch(sandbox: Sandbox): Promise<void> {
@@ -505,33 +581,48 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     if (await scratchIsOver(sandbox.scratchDir, scratchBytes)) sandbox.kill(scratchLimit(scratchBytes));
   }
 
-  blanks.refillSoon(DEFAULT_PROFILE, 0);
+  // The default profile is the one that is kept ahead from the start.
+  blanks.take(DEFAULT_PROFILE);
+  refillAtMs = now() + REFILL_DELAY_MS;
 
   return {
     run,
     prewarm(version) {
       const fleet = fleetFor(version);
-      if (fleet.sandboxes.length + fleet.startingCount === 0 && !isStopping && mayGrow(fleet)) grow(fleet);
+      if (fleet.size > 0 || isStopping) return;
+      fleet.isAwaited = true;
+      queue.add(fleet);
     },
-    isWarm: (key) => (fleets.get(key)?.sandboxes.length ?? 0) > 0,
+    isWarm: (key) => (serving.get(key)?.sandboxes.length ?? 0) > 0,
     retire(key) {
-      const fleet = fleets.get(key);
+      const fleet = serving.get(key);
       if (fleet === undefined) return;
-      fleet.isRetired = true;
+      serving.delete(key);
+      fleet.isLeaving = true;
+      fleet.isAwaited = false;
       for (const sandbox of [...fleet.sandboxes]) sandbox.drain();
+      // Who waited for one of these needs one that starts.
+      queue.add(fleet);
+      forgetIfEmpty(fleet);
     },
     stats: () => ({
       sandboxCount: all.size,
       blankCount: blanks.count,
       busyCount: [...all.keys()].filter((sandbox) => sandbox.load > 0).length,
-      waitingCount,
+      waitingCount: crowd.count,
       startedCount,
+      evictedCount,
       memoryMiB: Math.round(meter.memoryMiB()),
     }),
     async probe() {
-      const sandbox = await blanks.take(DEFAULT_PROFILE);
-      blanks.giveBack(DEFAULT_PROFILE, sandbox);
-      return sandbox.fences;
+      const over = blanks.begin(DEFAULT_PROFILE);
+      try {
+        const sandbox = await startBlank(DEFAULT_PROFILE);
+        blanks.put(DEFAULT_PROFILE, sandbox);
+        return sandbox.fences;
+      } finally {
+        over();
+      }
     },
     async settle(deadlineMs) {
       while ([...all.keys()].some((sandbox) => sandbox.load > 0) && now() < deadlineMs) await delay(TICK_MS);
@@ -540,8 +631,9 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
       isStopping = true;
       clearInterval(ticker);
       clearInterval(housekeeper);
-      for (const fleet of fleets.values()) {
-        for (const exchange of takeWaiting(fleet, fleet.waiting.length)) end(exchange, shuttingDown());
+      for (const fleet of fleets) {
+        queue.remove(fleet);
+        for (const exchange of fleet.take(fleet.waitingCount)) end(exchange, shuttingDown());
       }
       const kill = () => {
         const living = [...all.keys()];
@@ -549,11 +641,15 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
         return Promise.all(living.map((sandbox) => sandbox.gone));
       };
       await kill();
-      await blanks.stop();
-      await Promise.allSettled([...growing]);
+      await queue.settle();
+      await Promise.allSettled([...loads]);
       await kill();
     },
   };
+}
+
+function isEnding({ state, load }: Sandbox): boolean {
+  return state === "dead" || (state === "draining" && load === 0);
 }
 
 /** Of the machine, or of the container that the server runs in. */
@@ -575,9 +671,9 @@ function nameOf(fleet: Fleet | undefined): { namespace?: string; function?: stri
   return { namespace, function: functionName, version };
 }
 
-function exhausted(why: string): PlatformError {
+function exhausted(why: string, retryAfterSec = 1): PlatformError {
   return new PlatformError("POOL_EXHAUSTED", `Cannot run the function now: no sandbox is free, and ${why}`, {
-    details: { retry_after: 1 },
+    details: { retry_after: retryAfterSec },
   });
 }
 

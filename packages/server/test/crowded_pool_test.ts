@@ -1,0 +1,146 @@
+/**
+ * More functions than sandboxes, versions that come back, loads that fail: nobody waits or fails for another one's sake.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { eventually, platformTest, type TestPlatform } from "./support/platform.ts";
+
+const WHO = `export default () => ({ status: 200, body: String(Deno.pid) });`;
+
+async function pidOf(platform: TestPlatform, name: string): Promise<string> {
+  const response = await platform.call(name);
+  const text = await response.text();
+  assert.equal(response.status, 200, text);
+  return text;
+}
+
+async function deployMany(platform: TestPlatform, prefix: string, count: number, code = WHO): Promise<string[]> {
+  const names = Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
+  await Promise.all(names.map((name) => platform.deploy(name, code)));
+  return names;
+}
+
+platformTest("many cold calls at once end no sandbox of a function that is called often", async (platform, step) => {
+  const busy = await deployMany(platform, "busy", 4);
+  const scanned = await deployMany(platform, "scanned", 40);
+  const pids = new Map<string, string>();
+  for (const name of busy) pids.set(name, await pidOf(platform, name));
+  for (let round = 0; round < 10; round += 1) await Promise.all(busy.map((name) => pidOf(platform, name)));
+  const arePlacesKept = async () => {
+    for (const name of busy) assert.equal(await pidOf(platform, name), pids.get(name), name);
+  };
+
+  await step("forty that are called at the same instant are all answered", async () => {
+    const answers = await Promise.all(scanned.map((name) => pidOf(platform, name)));
+    assert.equal(new Set(answers).size, scanned.length);
+    await arePlacesKept();
+  });
+
+  await step("nor do forty that are called one after the other", async () => {
+    for (const name of scanned) await pidOf(platform, name);
+    await arePlacesKept();
+  });
+}, { FLUXBASE_LIMITS_SANDBOX_COUNT: "12", FLUXBASE_LIMITS_BLANK_SANDBOX_COUNT: "0" });
+
+platformTest("each waiting cold call costs one start: nothing is ended for those in line", async (platform) => {
+  const names = await deployMany(platform, "one", 8);
+  // Two rounds over twice as many as there are places: whoever waits finds the others' sandboxes as they were.
+  const starts = () => platform.logLines.filter((line) => line.includes("Sandbox ended")).length;
+  for (let round = 0; round < 3; round += 1) {
+    const before = starts();
+    const answers = await Promise.all(names.flatMap((name) => Array.from({ length: 5 }, () => pidOf(platform, name))));
+    // The five calls of one function share the sandbox that was started for them, or one that was still warm.
+    assert.ok(
+      new Set(answers).size <= names.length,
+      `${new Set(answers).size} sandboxes for ${names.length} functions`,
+    );
+    assert.ok(starts() - before <= names.length, `${starts() - before} ended`);
+  }
+}, { FLUXBASE_LIMITS_SANDBOX_COUNT: "4", FLUXBASE_LIMITS_BLANK_SANDBOX_COUNT: "0" });
+
+platformTest("a call that would get its sandbox too late is told so at once", async (platform) => {
+  await platform.deploy("alone", WHO, { isolation: "request" });
+  const answers = await Promise.all(Array.from({ length: 400 }, async () => {
+    const response = await platform.call("alone");
+    const { code = "OK" } = response.status === 200 ? (await response.body?.cancel(), {}) : await response.json();
+    return { code, retryAfter: Number(response.headers.get("retry-after")) };
+  }));
+  const refused = answers.filter(({ code }) => code === "POOL_EXHAUSTED");
+  assert.ok(answers.some(({ code }) => code === "OK"));
+  assert.ok(refused.length > 0);
+  assert.equal(answers.length, refused.length + answers.filter(({ code }) => code === "OK").length);
+  assert.ok(refused.every(({ retryAfter }) => retryAfter >= 1));
+  // And whoever comes next is served.
+  await pidOf(platform, "alone");
+}, { FLUXBASE_LIMITS_WAIT_FOR_SANDBOX_MS: "1000", FLUXBASE_LIMITS_BLANK_SANDBOX_COUNT: "0" });
+
+platformTest("a version that comes back while an old call of it runs is warm again", async (platform, step) => {
+  const code = `export default async (req) => {
+    if (req.params.ms) await new Promise((resolve) => setTimeout(resolve, Number(req.params.ms)));
+    return { status: 200, body: String(Deno.pid) };
+  };`;
+  await platform.deploy("back", code);
+
+  async function withOldCall(change: () => Promise<void>): Promise<void> {
+    const oldPid = await pidOf(platform, "back");
+    const running = pidOf(platform, "back/invoke?ms=4000");
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await change();
+    const pids: string[] = [];
+    for (let call = 0; call < 4; call += 1) pids.push(await pidOf(platform, "back"));
+    assert.equal(new Set(pids).size, 1, pids.join());
+    assert.notEqual(pids[0], oldPid);
+    assert.equal(await running, oldPid);
+  }
+
+  await step("disabled and enabled", () =>
+    withOldCall(async () => {
+      for (const enabled of [false, true]) await platform.api("PATCH", "/functions/back", { enabled });
+    }));
+
+  await step("another version and back", () =>
+    withOldCall(async () => {
+      const { body } = await platform.api("PUT", "/functions/back", { code: `${code} // other` });
+      assert.equal(body.live_version, 2);
+      await platform.api("POST", "/functions/back/rollback", { version: 1 });
+    }));
+});
+
+platformTest("a load that fails is told to those it was for, and to nobody else", async (platform, step) => {
+  // Whether it loads hangs on the process: the same version loads in one sandbox and fails in another.
+  const moody = `console.log("load " + Deno.pid);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    if (Deno.pid % 3 === 0) throw new Error("not today");
+    ${WHO}`;
+
+  await step("where each call has a sandbox of its own", async () => {
+    await platform.deploy("moody", moody, { isolation: "request" });
+    const answers = await Promise.all(Array.from({ length: 24 }, async () => {
+      const response = await platform.call("moody");
+      return { status: response.status, text: await response.text() };
+    }));
+    let loads: number[] = [];
+    await eventually(async () => {
+      const { body } = await platform.api("GET", "/functions/moody/logs?limit=1000");
+      loads = body.map(({ message }: { message: string }) => message).filter((text: string) => text.startsWith("load "))
+        .map((text: string) => Number(text.slice(5)));
+      return loads.length >= answers.length;
+    });
+    const failed = answers.filter(({ status }) => status !== 200);
+    assert.ok(failed.every(({ text }) => JSON.parse(text).code === "BUNDLE_FAILED"));
+    assert.equal(failed.length, loads.filter((pid) => pid % 3 === 0).length);
+  });
+
+  await step("a version that never loads fails every call, and the next version serves", async () => {
+    await platform.deploy("broken", `throw new Error("never"); ${WHO}`);
+    const statuses = await Promise.all(Array.from({ length: 40 }, async () => {
+      const response = await platform.call("broken");
+      await response.body?.cancel();
+      return response.status;
+    }));
+    assert.deepEqual([...new Set(statuses)], [500]);
+    await platform.api("PUT", "/functions/broken", { code: WHO });
+    await pidOf(platform, "broken");
+  });
+});

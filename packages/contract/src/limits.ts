@@ -25,6 +25,10 @@ export const LIMITS = {
   memoryMiB: { min: 32, default: 128, max: 1024 },
   requestBodyBytes: { min: 0, default: 6 * MiB, max: 1024 * MiB },
   responseBodyBytes: { min: 0, default: 6 * MiB, max: 1024 * MiB },
+  /** Headers of one answer of a function. */
+  responseHeadersCount: { min: 1, default: 256, max: 1_000 },
+  /** Their names and values together. */
+  responseHeadBytes: { min: 1 * KiB, default: 64 * KiB, max: 128 * KiB },
   /** Fetching packages and putting a function's modules together. */
   bundlingMs: { min: 1_000, default: 60_000, max: 600_000 },
   bundleBytes: { min: 1 * KiB, default: 5 * MiB, max: 50 * MiB },

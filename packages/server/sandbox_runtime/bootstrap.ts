@@ -20,16 +20,20 @@ import {
   FLAG,
   FRAME,
   FrameWriter,
+  HEADER_BYTES,
   INLINE_BODY_MAX_BYTES,
   LOAD_MAX_BYTES,
   OF_CALL,
   PROTOCOL_VERSION,
   readFrames,
 } from "./frames.ts";
+import { endProcess, replaceExit } from "./exit.ts";
+import { describeFailure } from "./failure.ts";
 import { createSecrets } from "./secrets.ts";
 import { defineGlobals, HandlerContext, removeUnsafeGlobals } from "./globals.ts";
 import { captureServe, findHandler, type FoundHandler, type UserHandler } from "./handler.ts";
 import { type HardenOptions, hardenProcess, mapSharedPage } from "./harden.ts";
+import { type HeadLimits, headProblem } from "./header_rules.ts";
 import { DATABASE_HOST, installDatabase } from "./database.ts";
 import { OwnServer } from "./own_server.ts";
 import { FunctionRequest, GuideRequest } from "./request.ts";
@@ -57,9 +61,8 @@ export interface LoadMessage {
   readonly ownOrigins: readonly string[];
   readonly logLineBytes: number;
   readonly logLinesCount: number;
+  readonly head: HeadLimits;
 }
-
-const STACK_MAX_CHARACTERS = 16_384;
 
 // Captured before user code runs: a function that replaces a global confuses only itself.
 const { stringify, parse } = JSON;
@@ -75,6 +78,7 @@ let handler: FoundHandler | undefined;
 let secrets = createSecrets({});
 let identity = { functionName: "", namespace: "", version: 0 };
 let logLimits = { lineBytes: 65_536, linesCount: 1_000 };
+let headLimits: HeadLimits = { headersCount: 1_000, headBytes: 65_536 };
 let lastLogFlushMs = 0;
 /** Lines of code that runs outside any request; bounded like those of one request. */
 let outsideLineCount = 0;
@@ -97,18 +101,32 @@ const ownServer = new OwnServer(() => writer);
 /** Runs what every first request would otherwise compile, with frames that go nowhere: 8 to 9 ms less on a cold call. */
 async function warmUp(): Promise<void> {
   const bundle = await evaluateBundle(WARM_BUNDLE);
-  const head = encoder.encode("warm\nPOST\nhttp://localhost/?a=b\n\ncontent-type\napplication/json");
-  const request = new Uint8Array(5 + head.length + 2);
-  request[0] = FLAG.inlineBody;
-  new DataView(request.buffer).setUint32(1, head.length, true);
-  request.set(head, 5);
-  request.set(encoder.encode("{}"), 5 + head.length);
+  const request = warmRequest();
   for (const exports of [bundle, { default: bundle["web"] }]) {
     handler = findHandler(exports, undefined);
     onRequest(0, request);
     while (calls.size > 0) await new Promise((resolve) => setTimeout(resolve, 0));
   }
   handler = undefined;
+}
+
+/** The payload of a REQUEST frame. */
+function warmRequest(): Uint8Array {
+  let frame = new Uint8Array(0);
+  const sink = new FrameWriter({
+    read: () => Promise.resolve(null),
+    write(bytes) {
+      frame = bytes.slice(HEADER_BYTES);
+      return Promise.resolve(bytes.length);
+    },
+  }, () => {});
+  sink.begin(FRAME.REQUEST, 0);
+  sink.u8(FLAG.inlineBody);
+  sink.sizedList(["warm", "POST", "http://localhost/?a=b", "", "content-type", "application/json"]);
+  sink.text("{}");
+  sink.end();
+  sink.flush();
+  return frame;
 }
 
 function onFrame(type: number, id: number, payload: Uint8Array): void {
@@ -156,6 +174,7 @@ async function onLoad(payload: Uint8Array): Promise<void> {
   const { code, sourceMap } = splitSourceMap(decoder.decode(payload.subarray(bundleStart)));
   identity = { functionName: message.functionName, namespace: message.namespace, version: message.version };
   logLimits = { lineBytes: message.logLineBytes, linesCount: message.logLinesCount };
+  headLimits = message.head;
   for (const [name, value] of Object.entries(message.env)) Deno.env.set(name, value);
   secrets = createSecrets(message.secrets);
   defineGlobals(identity, secrets, trackBackground);
@@ -179,7 +198,7 @@ async function onLoad(payload: Uint8Array): Promise<void> {
     handler = findHandler(await evaluateBundle(code), served);
     sendJson(FRAME.LOADED, 0, {});
   } catch (error) {
-    sendJson(FRAME.LOAD_FAILED, 0, describeError(error));
+    sendJson(FRAME.LOAD_FAILED, 0, describeFailure(error));
   }
 }
 
@@ -216,18 +235,28 @@ function openInbox(id: number): BodyInbox {
 async function answerCall(call: Call): Promise<void> {
   try {
     const result = await runHandler(call);
+    // Ended by Deno.exit.
+    if (call.answered) return;
     const socket = socketOf(result);
     if (socket !== undefined) return openSocket(call, socket);
     const sent = sendAnswer(call, toAnswer(result));
     if (sent !== undefined) await sent;
   } catch (error) {
-    writer.begin(FRAME.FAILED, call.id);
-    writer.u8(call.backgroundCount === 0 ? FLAG.done : 0);
-    writer.text(stringify(describeError(error)));
-    writer.end();
-    call.answered = true;
-    if (call.backgroundCount === 0) forget(call);
+    failCall(call, error);
   }
+}
+
+/** Answers with an error, once; an answer that has begun is cut. */
+function failCall(call: Call, error: unknown): void {
+  if (call.answered) return;
+  call.answered = true;
+  outboxes.get(call.id)?.stop();
+  sockets.delete(call.id);
+  writer.begin(FRAME.FAILED, call.id);
+  writer.u8(call.backgroundCount === 0 ? FLAG.done : 0);
+  writer.text(stringify(describeFailure(error)));
+  writer.end();
+  if (call.backgroundCount === 0) forget(call);
 }
 
 function runHandler(call: Call): unknown {
@@ -245,7 +274,12 @@ function runHandler(call: Call): unknown {
 
 /** Sends a small answer at once; returns a promise only for a stream. */
 function sendAnswer(call: Call, answer: Answer): Promise<void> | undefined {
-  const { body } = answer;
+  const { headers, body } = answer;
+  const problem = headProblem(headers, headLimits);
+  if (problem !== undefined) {
+    if (body instanceof ReadableStream) void body.cancel().catch(() => {});
+    throw new TypeError(`Cannot send the answer of function "${identity.functionName}" with ${problem}`);
+  }
   if (body instanceof ReadableStream) return sendStream(call, answer, body.getReader());
   return sendWhole(call, answer, body);
 }
@@ -270,10 +304,10 @@ function sendWhole(call: Call, answer: Answer, body: string | Uint8Array | null)
 }
 
 function sendHead(call: Call, { status, headers }: Answer, flags: number, sizeBytes = 0): void {
-  const isJson = headers.length === 1 && headers[0]?.[0].toLowerCase() === "content-type" &&
-    headers[0][1] === "application/json";
+  const isJson = headers.length === 2 && headers[1] === "application/json" &&
+    headers[0]?.toLowerCase() === "content-type";
   const head = { type: FRAME.RESPONSE, id: call.id, flags: isJson ? flags | FLAG.jsonHead : flags, status, sizeBytes };
-  beginResponse(writer, head, isJson ? [] : headers.flat());
+  beginResponse(writer, head, isJson ? [] : headers);
 }
 
 async function sendInChunks(call: Call, answer: Answer, bytes: Uint8Array): Promise<void> {
@@ -358,7 +392,7 @@ function readCredit(payload: Uint8Array): number {
 /** The answer that makes a request a WebSocket; the request lasts as long as the socket. */
 function openSocket(call: Call, socket: FunctionSocket): void {
   sockets.set(call.id, socket);
-  const headers: Answer["headers"] = socket.protocol === "" ? [] : [["sec-websocket-protocol", socket.protocol]];
+  const headers: Answer["headers"] = socket.protocol === "" ? [] : ["sec-websocket-protocol", socket.protocol];
   sendHead(call, { status: 101, headers, body: null }, FLAG.webSocket);
   writer.end();
   FunctionSocket.open(socket);
@@ -470,32 +504,6 @@ function truncate(text: string, maxBytes: number): string {
   return `${decoder.decode(bytes.subarray(0, maxBytes))} [line truncated at ${maxBytes} bytes]`;
 }
 
-interface ErrorFacts {
-  readonly message: string;
-  readonly stack: string | null;
-  readonly isOutOfMemory: boolean;
-}
-
-/** What V8 says when the kernel refuses memory outside the heap. */
-const OUT_OF_MEMORY = /^(Array buffer allocation failed|WebAssembly\.(Memory|Instance).*could not allocate memory)/;
-
-function describeError(error: unknown): ErrorFacts {
-  try {
-    if (error instanceof Error) {
-      const message = String(error.message);
-      return {
-        message,
-        stack: String(error.stack ?? "").slice(0, STACK_MAX_CHARACTERS),
-        isOutOfMemory: error instanceof RangeError && OUT_OF_MEMORY.test(message),
-      };
-    }
-    const message = typeof error === "string" ? error : String(stringify(error));
-    return { message, stack: null, isOutOfMemory: false };
-  } catch {
-    return { message: "The function threw a value that cannot be shown", stack: null, isOutOfMemory: false };
-  }
-}
-
 function sendJson(type: number, id: number, value: unknown): void {
   writer.begin(type, id);
   writer.text(stringify(value));
@@ -510,8 +518,9 @@ revoke({ name: "read", path: options.socketPath.slice(0, options.socketPath.last
 for (const name of Object.keys(Deno.env.toObject())) Deno.env.delete(name);
 await warmUp();
 startedCount[0] = 0;
-writer = new FrameWriter(connection, () => Deno.exit(0));
+writer = new FrameWriter(connection, () => endProcess(0));
 removeUnsafeGlobals();
+replaceExit(failCall);
 captureConsole(sendLogLine);
 globalThis.addEventListener("unhandledrejection", (event) => {
   event.preventDefault();
@@ -523,4 +532,4 @@ globalThis.addEventListener("error", (event) => {
 });
 sendJson(FRAME.READY, 0, { protocol: PROTOCOL_VERSION, fences });
 await readFrames(connection, onFrame, { frameMaxBytes: LOAD_MAX_BYTES });
-Deno.exit(0);
+endProcess(0);

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { replacedExports } from "./exit.ts";
 import { type Module, SourceTextModule, SyntheticModule } from "node:vm";
 
 /** How stacks name the bundle; positions in it become those of the user's files (./stack.ts). */
@@ -35,7 +36,7 @@ async function linkBuiltIn(specifier: string): Promise<Module> {
       `Cannot import "${specifier}" while the function runs: only node:, data: and blob: modules can be; import it at the top of a file, so that it becomes part of the bundle`,
     );
   }
-  const exports: Readonly<Record<string, unknown>> = await import(specifier);
+  const exports: Readonly<Record<string, unknown>> = { ...await import(specifier), ...replacedExports(specifier) };
   const names = Object.keys(exports);
   return new SyntheticModule(names, function (this: SyntheticModule) {
     for (const name of names) this.setExport(name, exports[name]);

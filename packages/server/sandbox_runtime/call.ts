@@ -4,6 +4,7 @@
  * @module
  */
 import type { BodyInbox } from "./body.ts";
+import { readList } from "./frames.ts";
 
 /** Who calls, as the platform worked it out; absent fields mean an anonymous caller. */
 export interface CallerFacts {
@@ -36,7 +37,6 @@ export interface Call {
   logLineCount: number;
 }
 
-const decoder = new TextDecoder();
 type CallerMessage = CallerFacts & { readonly user_secrets?: Readonly<Record<string, string>> };
 
 const NOBODY: { readonly facts: CallerFacts; readonly userSecrets: undefined } = Object.freeze({
@@ -49,10 +49,10 @@ function callerOf({ user_secrets: userSecrets, ...facts }: CallerMessage) {
   return { facts, userSecrets };
 }
 
-/** Reads the text head of a REQUEST frame: execution id, method, URL, caller as JSON, then header pairs; one a line. */
+/** Reads the head of a REQUEST frame: execution id, method, URL, caller as JSON, then names and values of headers. */
 export function parseCall(id: number, head: Uint8Array, body: Call["body"]): Call {
-  const lines = decoder.decode(head).split("\n");
-  const [executionId = "", method = "", url = "", caller = ""] = lines;
+  const texts = readList(head);
+  const [executionId = "", method = "", url = "", caller = ""] = texts;
   const { facts, userSecrets } = caller === "" ? NOBODY : callerOf(JSON.parse(caller));
   return {
     id,
@@ -61,7 +61,7 @@ export function parseCall(id: number, head: Uint8Array, body: Call["body"]): Cal
     url,
     caller: facts,
     userSecrets,
-    headerPairs: lines.slice(4),
+    headerPairs: texts.slice(4),
     body,
     abort: undefined,
     isAborted: false,

@@ -14,7 +14,7 @@
  * @module
  */
 /** Said in READY and compared by the platform: both sides come from one tree, so a difference is an error. */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 export const FRAME = {
   // platform → sandbox
@@ -96,7 +96,6 @@ const BATCH_BYTES = 256 * 1024;
 /** A buffer that had to grow for streamed bodies is kept up to this size: making it anew is garbage of its size. */
 const BATCH_KEPT_MAX_BYTES = 1024 * 1024;
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 /**
  * Collects frames and sends all that are waiting in one write.
@@ -169,6 +168,28 @@ export class FrameWriter {
     this.#length += 4 + written;
   }
 
+  /**
+   * Several texts with their size in bytes before them; `readList` reads what follows the size. Their lengths stand in
+   * front of them, so no text can be taken for two, whatever it holds.
+   *
+   *     u32 count · u32 length of each in UTF-16 units · all texts, one after the other
+   */
+  sizedList(texts: readonly string[]): void {
+    const joined = texts.join("");
+    this.#reserve(8 + 4 * texts.length + joined.length * 3);
+    const start = this.#length;
+    const view = this.#view;
+    view.setUint32(start + 4, texts.length, true);
+    let at = start + 8;
+    for (const text of texts) {
+      view.setUint32(at, text.length, true);
+      at += 4;
+    }
+    at += encoder.encodeInto(joined, this.#active.subarray(at)).written;
+    view.setUint32(start, at - start - 4, true);
+    this.#length = at;
+  }
+
   /** Ends the frame; it leaves with the others of this turn of the event loop: a write for each cost 20 % when measured. */
   end(): void {
     this.#view.setUint32(this.#frameStart, this.#length - this.#frameStart - LENGTH_BYTES, true);
@@ -236,7 +257,34 @@ export function beginResponse(
   writer.u8(flags);
   writer.u16(status);
   writer.u32(sizeBytes);
-  writer.sizedText(headers.join("\n"));
+  if (headers.length === 0) writer.u32(0);
+  else writer.sizedList(headers);
+}
+
+/** A leading byte order mark belongs to its text. */
+const exactDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** At most so many bytes follow the size that `sizedList` writes. */
+export function listBytes(texts: readonly string[]): number {
+  return texts.reduce((sum, text) => sum + 4 + 3 * text.length, 4);
+}
+
+/** @throws {FrameError} when the bytes are not what `sizedList` writes */
+export function readList(bytes: Uint8Array): string[] {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const count = bytes.length < 4 ? 0 : view.getUint32(0, true);
+  const textStart = 4 + 4 * count;
+  if (bytes.length < 4 || textStart > bytes.length) throw new FrameError(`Cannot read a list of ${count} texts`);
+  const joined = exactDecoder.decode(bytes.subarray(textStart));
+  const texts = new Array<string>(count);
+  let start = 0;
+  for (let index = 0; index < count; index += 1) {
+    const end = start + view.getUint32(4 + 4 * index, true);
+    texts[index] = joined.slice(start, end);
+    start = end;
+  }
+  if (start !== joined.length) throw new FrameError("Cannot read a list whose lengths do not fit its text");
+  return texts;
 }
 
 /** @throws {FrameError} when the payload is too short for what it says */
@@ -260,7 +308,7 @@ export function readResponseHead(payload: Uint8Array): ResponseHead {
 /** Names and values in turn. */
 export function readHeaders(payload: Uint8Array, { headBytes, bodyStart }: ResponseHead): string[] {
   if (headBytes === 0) return [];
-  const parts = decoder.decode(payload.subarray(bodyStart - headBytes, bodyStart)).split("\n");
+  const parts = readList(payload.subarray(bodyStart - headBytes, bodyStart));
   if (parts.length % 2 !== 0) throw new FrameError("Cannot read headers without values");
   return parts;
 }

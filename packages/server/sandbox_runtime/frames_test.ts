@@ -5,7 +5,15 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type ByteConnection, FRAME_MAX_BYTES, FrameError, FrameWriter, readFrames } from "./frames.ts";
+import {
+  type ByteConnection,
+  FRAME_MAX_BYTES,
+  FrameError,
+  FrameWriter,
+  HEADER_BYTES,
+  readFrames,
+  readList,
+} from "./frames.ts";
 
 interface Frame {
   readonly type: number;
@@ -141,3 +149,35 @@ Deno.test("frames cut anywhere come out whole, and the buffer grows only with wh
     { numRuns: 40 },
   );
 });
+
+Deno.test("texts in a list come out as they went in, whatever they hold", () => {
+  const text = fc.oneof(fc.string({ unit: "grapheme" }), fc.string({ unit: "binary" }), fc.constant("\uFEFFa\n\0b"));
+  fc.assert(fc.property(fc.array(text, { maxLength: 30 }), (texts) => {
+    assert.deepEqual(readList(listOf(texts)), texts.map((one) => one.toWellFormed()));
+  }));
+});
+
+Deno.test("random bytes are a list or an error", () => {
+  fc.assert(fc.property(fc.uint8Array({ maxLength: 100 }), (bytes) => {
+    try {
+      assert.ok(Array.isArray(readList(bytes)));
+    } catch (error) {
+      assert.ok(error instanceof FrameError);
+    }
+  }));
+});
+
+/** What `sizedList` writes behind the size. */
+function listOf(texts: readonly string[]): Uint8Array {
+  let payload = new Uint8Array(0);
+  const write = (bytes: Uint8Array) => {
+    payload = bytes.slice(HEADER_BYTES + 4);
+    return Promise.resolve(bytes.length);
+  };
+  const writer = new FrameWriter({ read: () => Promise.resolve(null), write }, (error) => assert.fail(String(error)));
+  writer.begin(1, 1);
+  writer.sizedList(texts);
+  writer.end();
+  writer.flush();
+  return payload;
+}

@@ -11,6 +11,7 @@ import {
   FRAME,
   type FrameWriter,
   HEAD_MAX_BYTES,
+  listBytes,
   OF_CALL,
   readHeaders,
   readResponseHead,
@@ -25,7 +26,6 @@ const NativeResponse = Response;
 const NativeHeaders = Headers;
 const NativeTransformStream = TransformStream;
 const nativeFetch = fetch;
-const encoder = new TextEncoder();
 
 const DATABASE_PROTOCOL = /^postgres(ql)?:$/;
 
@@ -149,8 +149,8 @@ export class OwnServer {
   async #call(request: Request): Promise<Response> {
     request.signal.throwIfAborted();
     const { url, signal, method } = request;
-    const head = encoder.encode([method, url, ...[...request.headers].flat()].join("\n"));
-    if (head.length > HEAD_MAX_BYTES) throw new TypeError(`Cannot call ${url}: its headers are too large`);
+    const head = [method, url, ...[...request.headers].flat()];
+    if (listBytes(head) > HEAD_MAX_BYTES) throw new TypeError(`Cannot call ${url}: its headers are too large`);
     const { promise, resolve, reject } = Promise.withResolvers<Response>();
     this.#lastId = this.#lastId % 0xffff_fffe + 1;
     const id = this.#lastId;
@@ -167,12 +167,11 @@ export class OwnServer {
     return await promise;
   }
 
-  #begin(id: number, head: Uint8Array, flags: number): void {
+  #begin(id: number, head: readonly string[], flags: number): void {
     const writer = this.#writer();
     writer.begin(FRAME.REQUEST | OF_CALL, id);
     writer.u8(flags);
-    writer.u32(head.length);
-    writer.bytes(head);
+    writer.sizedList(head);
     writer.end();
   }
 

@@ -6,15 +6,17 @@
 
 export interface Answer {
   readonly status: number;
-  /** Name and value pairs; repeated names stay repeated. */
-  readonly headers: readonly (readonly [string, string])[];
+  /** Names and values in turn; repeated names stay repeated. */
+  readonly headers: readonly string[];
   readonly body: Uint8Array | string | ReadableStream<Uint8Array> | null;
 }
 
 const NativeResponse = Response;
 const NativeHeaders = Headers;
+/** Above any limit that a server sets: more are not even collected. */
+const HEADERS_MAX_COUNT = 1_000;
 const NO_HEADERS: Answer["headers"] = [];
-const JSON_HEADERS: Answer["headers"] = [["content-type", "application/json"]];
+const JSON_HEADERS: Answer["headers"] = ["content-type", "application/json"];
 
 /**
  * Accepts a Response, the guide's `{status, headers?, body?}`, what a Response takes as body (bytes, a stream, a Blob, a
@@ -31,7 +33,7 @@ export function toAnswer(result: unknown): Answer {
 function fromResponse(response: Response): Answer {
   if (response.type === "error") throw new TypeError("Cannot answer with Response.error(): it has no status");
   if (response.bodyUsed) throw new TypeError("Cannot answer with this Response: its body was already read");
-  return { status: response.status, headers: [...response.headers], body: response.body };
+  return { status: response.status, headers: textsOf(response.headers), body: response.body };
 }
 
 interface GuideResult {
@@ -53,11 +55,18 @@ function fromGuideResult(result: GuideResult): Answer {
     throw new RangeError(`Cannot answer with status ${status}: it must be an integer from 200 to 599`);
   }
   const { body } = result;
-  const headers = pairsOf(result.headers);
+  const headers = textsOf(result.headers);
   if (body === undefined || body === null) return { status, headers, body: null };
   if (typeof body === "string") return { status, headers: withType(headers, "text/plain;charset=UTF-8"), body };
-  if (isBody(body)) return fromResponse(new NativeResponse(body, { status, headers }));
+  if (isBody(body)) return fromBody(body, { status, headers });
   return { status, headers: withType(headers, "application/json"), body: toJson(body) };
+}
+
+/** The type of a form or a Blob is the one that a Response gives it. */
+function fromBody(body: BodyInit, { status, headers }: Pick<Answer, "status" | "headers">): Answer {
+  const response = new NativeResponse(body);
+  const type = response.headers.get("content-type");
+  return { status, headers: type === null ? headers : withType(headers, type), body: response.body };
 }
 
 const BODY_CLASSES = [Uint8Array, ReadableStream, ArrayBuffer, DataView, Blob, FormData, URLSearchParams];
@@ -66,22 +75,39 @@ function isBody(value: unknown): value is BodyInit {
   return BODY_CLASSES.some((bodyClass) => value instanceof bodyClass);
 }
 
-function withType(headers: [string, string][], type: string): [string, string][] {
-  const hasType = headers.some(([name]) => name.toLowerCase() === "content-type");
-  return hasType ? headers : [...headers, ["content-type", type]];
+function withType(headers: readonly string[], type: string): readonly string[] {
+  const hasType = headers.some((text, index) => index % 2 === 0 && text.toLowerCase() === "content-type");
+  return hasType ? headers : [...headers, "content-type", type];
 }
 
-function pairsOf(headers: unknown): [string, string][] {
-  if (headers === undefined || headers === null) return [];
+/** Of `Headers`, of a list of pairs, or of an object. Whether they may leave is checked when they do. */
+function textsOf(headers: unknown): string[] {
+  const texts: string[] = [];
+  if (headers === undefined || headers === null) return texts;
   if (typeof headers !== "object") throw new TypeError(`Cannot use ${typeof headers} as headers: it must be an object`);
-  if (Symbol.iterator in headers) return [...new NativeHeaders(headers as Iterable<string[]>)];
-  const pairs: [string, string][] = [];
-  for (const [name, value] of Object.entries(headers)) {
-    if (value === undefined || value === null) continue;
-    // A list gives one header line per item: the only way to set several cookies from a plain object.
-    for (const item of Array.isArray(value) ? value : [value]) pairs.push([name, String(item)]);
+  if (headers instanceof NativeHeaders) {
+    headers.forEach((value, name) => void texts.push(name, value));
+    return texts;
   }
-  return pairs;
+  if (Symbol.iterator in headers) {
+    for (const pair of headers as Iterable<unknown>) {
+      if (!Array.isArray(pair) || pair.length !== 2) {
+        throw new TypeError("Cannot use the list as headers: each item must be a pair of name and value");
+      }
+      texts.push(String(pair[0]), String(pair[1]));
+    }
+    return texts;
+  }
+  for (const name of Object.keys(headers)) {
+    const value: unknown = Reflect.get(headers, name);
+    if (value === undefined || value === null) continue;
+    if (texts.length > 2 * HEADERS_MAX_COUNT) {
+      throw new TypeError(`Cannot answer with more than ${HEADERS_MAX_COUNT} headers`);
+    }
+    // A list gives one header line per item: the only way to set several cookies from a plain object.
+    for (const item of Array.isArray(value) ? value : [value]) texts.push(name, String(item));
+  }
+  return texts;
 }
 
 function toJson(value: unknown): string {

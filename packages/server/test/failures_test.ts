@@ -103,16 +103,6 @@ platformTest("failures", async (platform, step) => {
     assert.equal(await (await platform.call("loop")).text(), `"ok"`);
   });
 
-  await step("a sandbox that ends: 502 with the reason, and the next call gets a new one", async () => {
-    await platform.deploy("exits", `function handler(req) { if (req.params.exit) Deno.exit(3); return "ok"; }`);
-    const { status, body, execution } = await callAndExplain("exits/invoke?exit=1");
-    assert.equal(status, 502);
-    assert.equal(body.code, "SANDBOX_DIED");
-    assert.match(body.error, /exited with code 3/);
-    assert.equal(execution.status, "killed");
-    assert.equal(await (await platform.call("exits")).text(), `"ok"`);
-  });
-
   await step("a sandbox killed from outside under a request: 502, and the next call gets a new one", async () => {
     await platform.deploy(
       "victim",

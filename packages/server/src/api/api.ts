@@ -13,8 +13,10 @@ import { changesBetween } from "../audit/changes.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
 import type { Caller } from "../auth/caller.ts";
 import { assertAdmin, assertCredential, assertMay } from "../auth/permissions.ts";
+import { headerProblem } from "../../sandbox_runtime/header_rules.ts";
 import { createCors } from "../core/cors.ts";
-import { errorAnswer, rateLimitHeaders, type Standing } from "../core/error_response.ts";
+import { errorAnswer, NOSNIFF, rateLimitHeaders, type Standing } from "../core/error_response.ts";
+import { InvariantError } from "../core/invariant.ts";
 import type { Log } from "../core/log.ts";
 import { requestIdOf } from "../core/request_id.ts";
 import type { CallerLimits, Origin } from "../ratelimit/caller_limits.ts";
@@ -189,7 +191,12 @@ export function createApi(options: ApiOptions): Api {
     try {
       const { status, body, text, headers = [] } = await work();
       if (facts.standing !== undefined) common.push(...rateLimitHeaders(facts.standing));
-      for (const [name, value] of headers) common.push([name, value]);
+      common.push(NOSNIFF);
+      for (const [name, value] of headers) {
+        const problem = headerProblem(name, value);
+        if (problem !== undefined) throw new InvariantError("api-header", `Cannot answer with ${problem}`);
+        common.push([name, value]);
+      }
       if (text !== undefined) return new Response(text, { status, headers: common });
       if (body === undefined) return new Response(null, { status, headers: common });
       return new Response(JSON.stringify(body), { status, headers: [...common, ["content-type", "application/json"]] });
@@ -208,6 +215,7 @@ export function createApi(options: ApiOptions): Api {
         ...cors.headers(request.headers.get("origin")),
         ["x-request-id", requestId],
         ["content-type", "application/json"],
+        NOSNIFF,
       ] as [string, string][],
     });
   }

@@ -560,6 +560,8 @@ const LIMIT_ABOUT: Readonly<Record<LimitKey, string>> = {
   memoryMiB: "Memory of one sandbox when the function says nothing.",
   requestBodyBytes: "Body of one request to a function.",
   responseBodyBytes: "Body of one response of a function that says nothing itself.",
+  responseHeadersCount: "Headers of one response of a function.",
+  responseHeadBytes: "Headers of one response of a function, names and values together.",
   bundlingMs: "Fetching the packages that a function imports and putting it together.",
   bundleBytes: "JavaScript of one function after bundling.",
   sourceFileBytes: "One source file.",

@@ -4,6 +4,7 @@
  * @module
  */
 import type { CorsPolicy, CorsSettings } from "@fluxbase/contract";
+import { isHeaderValue, isToken } from "../../sandbox_runtime/header_rules.ts";
 import type { HeaderLookup } from "./header_list.ts";
 
 export type HeaderPair = readonly [name: string, value: string];
@@ -21,9 +22,10 @@ const VARY_ORIGIN: HeaderPair = ["vary", "Origin"];
 const NONE: readonly HeaderPair[] = [];
 
 export function createCors(own: CorsSettings, server: CorsPolicy): Cors {
-  const origins = own.origins ?? server.origins;
-  const methods = (own.methods ?? server.methods).join(", ");
-  const allowedHeaders = own.headers ?? server.headers;
+  const origins = (own.origins ?? server.origins).filter(isHeaderValue);
+  // What was stored before it was checked, or comes from the environment, must not reach an answer either.
+  const methods = (own.methods ?? server.methods).filter(isToken).join(", ");
+  const allowedHeaders = (own.headers ?? server.headers).filter(isToken);
   const maxAge = String(own.maxAgeSec ?? server.maxAgeSec);
   const allowsAny = origins.includes("*");
   // A wildcard with credentials would let every site act for the user: browsers refuse it, and so do we.

@@ -6,6 +6,9 @@
 import { type ErrorBody, PlatformError } from "@fluxbase/contract";
 import type { Log } from "./log.ts";
 
+/** What the server itself answers is what its type says: a browser must not find a script in it. */
+export const NOSNIFF: [string, string] = ["x-content-type-options", "nosniff"];
+
 export interface ErrorAnswer {
   readonly status: number;
   readonly headers: readonly (readonly [string, string])[];
@@ -17,7 +20,7 @@ export function errorAnswer(error: unknown, requestId: string, log: Log): ErrorA
   const { status, code, message, details } = known;
   // The cause may hold paths, SQL or secrets: it goes to the log, never to the wire.
   if (code === "INTERNAL") log.error("A request failed unexpectedly", { requestId, error });
-  const headers: [string, string][] = [["content-type", "application/json"]];
+  const headers: [string, string][] = [["content-type", "application/json"], NOSNIFF];
   if (status === 401) headers.push(["www-authenticate", "Bearer"]);
   const allowed = details["allowed"];
   if (Array.isArray(allowed)) headers.push(["allow", allowed.join(", ")]);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isToken } from "../../sandbox_runtime/header_rules.ts";
 import { type FunctionSettings, LIMITS, type Permissions, type RateLimit, type ServiceReach } from "@fluxbase/contract";
 import { type FunctionInput, invalidFunction } from "./function_input.ts";
 
@@ -111,6 +112,11 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
         `"cors_origins" has ${JSON.stringify(origin)}: it must be * or an origin such as https://app.example.com`,
       );
     }
+  }
+  for (const name of ["methods", "headers"] as const) {
+    const wrong = cors[name]?.find((text) => !isToken(text));
+    if (wrong === undefined) continue;
+    problems.push(`"cors_${name}" has ${JSON.stringify(wrong)}: HTTP allows letters, digits and "-" there, no spaces`);
   }
   if (problems.length > 0) throw invalidFunction(problems);
   return {

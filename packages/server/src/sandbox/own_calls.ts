@@ -16,6 +16,7 @@ import {
   type FrameWriter,
   HEAD_MAX_BYTES,
   OF_CALL,
+  readList,
 } from "../../sandbox_runtime/frames.ts";
 import { parseCredit, violation } from "./sandbox_frames.ts";
 
@@ -32,7 +33,6 @@ interface OwnCall {
 const CALLS_MAX_COUNT = 256;
 const METHOD = /^[A-Z]{1,20}$/;
 const BODILESS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
-const decoder = new TextDecoder();
 
 export class OwnCalls {
   readonly #writer: FrameWriter;
@@ -159,13 +159,13 @@ export class OwnCalls {
   }
 }
 
-/** Method, URL, then header pairs; one a line. */
+/** The head is method, URL, then names and values of headers. */
 function parseRequest(
   head: Uint8Array,
   body: ReadableStream<Uint8Array<ArrayBuffer>> | null,
   signal: AbortSignal,
 ): Request {
-  const [method = "", url = "", ...pairs] = decoder.decode(head).split("\n");
+  const [method = "", url = "", ...pairs] = readList(head);
   if (!METHOD.test(method)) throw violation("a call with a bad method");
   try {
     const headers = new Headers();

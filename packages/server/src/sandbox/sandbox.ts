@@ -26,6 +26,7 @@ import {
 } from "../../sandbox_runtime/frames.ts";
 import { SlotTable } from "../../sandbox_runtime/slot_table.ts";
 import type { Fence } from "../../sandbox_runtime/harden.ts";
+import { type HeadLimits, headProblem, isToken } from "../../sandbox_runtime/header_rules.ts";
 import type { ChunkGarbage } from "../core/chunk_garbage.ts";
 import { delay } from "../core/clock.ts";
 import { InvariantError } from "../core/invariant.ts";
@@ -63,6 +64,7 @@ export interface SandboxLimits {
   readonly eventLoopBlockedMs: number;
   readonly logLineBytes: number;
   readonly logLinesCount: number;
+  readonly head: HeadLimits;
   readonly scratchBytes: number;
   readonly webSocketLifeMs: number;
 }
@@ -145,6 +147,7 @@ export class Sandbox implements ExchangeHolder {
   #waitedBeforeMs: number | undefined;
   #lastPongMs: number;
   #outsideLineCount = 0;
+  #functionName = "";
   #frameCostUs = 0;
 
   /** Resolves when the sandbox has said that it is ready to load a bundle. */
@@ -196,6 +199,7 @@ export class Sandbox implements ExchangeHolder {
   async loadBundle(bundle: string, message: LoadMessage): Promise<void> {
     this.#state = moveTo(this.#state, "loading");
     this.#loading = Promise.withResolvers();
+    this.#functionName = message.functionName;
     this.#writer.begin(FRAME.LOAD, 0);
     this.#writer.sizedText(JSON.stringify(message));
     this.#writer.bytes(encoder.encode(bundle));
@@ -221,7 +225,7 @@ export class Sandbox implements ExchangeHolder {
     const flags = body === null ? 0 : body instanceof Uint8Array ? FLAG.inlineBody : FLAG.streamedBody;
     this.#writer.begin(FRAME.REQUEST, id);
     this.#writer.u8(flags);
-    this.#writer.sizedText(headOf(request));
+    this.#writer.sizedList(headOf(request));
     if (body instanceof Uint8Array) this.#writer.bytes(body);
     this.#writer.end();
     if (body instanceof ReadableStream) void this.#upload(exchange, body);
@@ -473,10 +477,18 @@ export class Sandbox implements ExchangeHolder {
   #answer(exchange: Exchange, { flags, status, headers, sizeBytes, body, bodyBytes }: ResponseFrame): void {
     const { id, request } = exchange;
     const limit = request.responseBodyMaxBytes;
+    // The harness has looked at them, but what comes out of a sandbox is not always the harness's.
+    const problem = headers === null ? undefined : headProblem(headers, this.limits.head);
+    if (problem !== undefined) {
+      exchange.fail(invalidResponse(this.#functionName, problem));
+      return this.#abort(id, ABORT_REASON.bodyUnwanted);
+    }
     if (flags & FLAG.webSocket) {
       if (!request.isUpgrade) throw violation("a WebSocket for a request that did not ask for one");
+      const protocol = headers?.[1] ?? "";
+      if (protocol !== "" && !isToken(protocol)) throw violation("a WebSocket with a protocol that is no token");
       exchange.deadlineMs = this.#now() + this.limits.webSocketLifeMs;
-      return exchange.answer({ status, headers: [], body: null, socket: this.#linkSocket(id, headers) });
+      return exchange.answer({ status, headers: [], body: null, socket: this.#linkSocket(id, protocol) });
     }
     if (flags & FLAG.streamedBody) {
       if (flags & FLAG.knownSize && sizeBytes > limit) {
@@ -492,8 +504,8 @@ export class Sandbox implements ExchangeHolder {
     else exchange.answer({ status, headers, body: bodyBytes === 0 ? null : body });
   }
 
-  #linkSocket(id: number, headers: readonly string[] | null): SocketLink {
-    return new SocketLink(headers?.[1] ?? "", {
+  #linkSocket(id: number, protocol: string): SocketLink {
+    return new SocketLink(protocol, {
       message: (bytes, isText) => {
         this.#writer.begin(FRAME.MESSAGE, id);
         this.#writer.u8(isText ? 1 : 0);
@@ -634,10 +646,13 @@ function isUnstarted({ ordinal, isAnswered, request }: Exchange, { startedCount 
   return startedCount !== null && ordinal > startedCount && !isAnswered && !(request.body instanceof ReadableStream);
 }
 
-/** One text with a line for each part; no part can hold a line end: methods, URLs and header values refuse them. */
-function headOf({ executionId, method, url, callerJson, headerPairs }: SandboxRequest): string {
-  const start = `${executionId}\n${method}\n${url}\n${callerJson}`;
-  return headerPairs.length === 0 ? start : `${start}\n${headerPairs.join("\n")}`;
+/** What `parseCall` reads. */
+function headOf({ executionId, method, url, callerJson, headerPairs }: SandboxRequest): string[] {
+  return [executionId, method, url, callerJson].concat(headerPairs);
+}
+
+function invalidResponse(functionName: string, problem: string): PlatformError {
+  return new PlatformError("INVALID_RESPONSE", `Cannot send the answer of function "${functionName}" with ${problem}`);
 }
 
 export function clientClosed(): PlatformError {

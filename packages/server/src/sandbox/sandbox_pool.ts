@@ -53,6 +53,8 @@ export type PoolLimits = Readonly<
       | "eventLoopBlockedMs"
       | "logLineBytes"
       | "logLinesCount"
+      | "responseHeadersCount"
+      | "responseHeadBytes"
       | "logBytesPerSec"
       | "concurrencyCount"
       | "sandboxRequestsCount"
@@ -140,6 +142,7 @@ interface Content {
 
 export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   const { clock, log, limits } = options;
+  const headLimits = { headersCount: limits.responseHeadersCount, headBytes: limits.responseHeadBytes };
   /** By key, those that serve; without the ones that leave. */
   const serving = new Map<string, Fleet>();
   const fleets = new Set<Fleet>();
@@ -337,6 +340,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
         ownOrigins: options.ownOrigins(),
         logLineBytes: limits.logLineBytes,
         logLinesCount: limits.logLinesCount,
+        head: headLimits,
       });
     } finally {
       clearTimeout(overdue);
@@ -422,7 +426,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     const overdue = setTimeout(() => process.kill(), limits.sandboxStartMs);
     try {
       started = await Sandbox.start(process, events, {
-        limits: { ...limits, memoryMiB: profile.memoryMiB },
+        limits: { ...limits, head: headLimits, memoryMiB: profile.memoryMiB },
         answerCall: profile.net === false
           ? null
           : (request) => options.answerOwnCall(request, started === undefined ? "" : functionIdOf(started) ?? ""),

@@ -189,6 +189,7 @@ Deno.test("a sandbox may send anything: every request ends once and properly, an
           eventLoopBlockedMs: 60_000,
           logLineBytes: 1_000,
           logLinesCount: LINES_COUNT,
+          head: { headersCount: 100, headBytes: 10_000 },
           scratchBytes: 0,
           webSocketLifeMs: 60_000,
         },
@@ -205,6 +206,7 @@ Deno.test("a sandbox may send anything: every request ends once and properly, an
         ownOrigins: [],
         logLineBytes: 1_000,
         logLinesCount: LINES_COUNT,
+        head: { headersCount: 100, headBytes: 10_000 },
       });
 
       const outcomes: Outcome[][] = [];
@@ -289,6 +291,7 @@ Deno.test("frames that answer nothing are held up, those of others are not", asy
       eventLoopBlockedMs: 60_000,
       logLineBytes: 1_000,
       logLinesCount: LINES_COUNT,
+      head: { headersCount: 100, headBytes: 10_000 },
       scratchBytes: 0,
       webSocketLifeMs: 60_000,
     },

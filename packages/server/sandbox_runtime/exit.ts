@@ -1,0 +1,39 @@
+/**
+ * What user code gets instead of the ways to end its process: they end the request that asks, since others run beside it.
+ *
+ * @module
+ */
+import type { Call } from "./call.ts";
+import { currentCall } from "./current_call.ts";
+
+/** Ends the process, for the harness. */
+export const endProcess: (code: number) => never = Deno.exit.bind(Deno);
+
+const REPLACED = ["exit", "reallyExit", "abort"];
+
+/** The exports of a built-in module that hold what `replaceExit` replaces: those of a module cannot be changed. */
+export function replacedExports(specifier: string): Readonly<Record<string, unknown>> {
+  if (specifier !== "node:process") return {};
+  return Object.fromEntries(REPLACED.map((name) => [name, Reflect.get(process, name)]));
+}
+
+/** @param failCall answers the request with the error, if it has no answer yet */
+export function replaceExit(failCall: (call: Call, error: Error) => void): void {
+  const replacement = (way: string) => (code?: unknown): never => {
+    const asked = code === undefined ? `${way}()` : `${way}(${String(code).slice(0, 20)})`;
+    const call = currentCall();
+    const error = new Error(
+      call === undefined
+        ? `Cannot end the process with ${asked}: other requests may run in it; return, or throw an error`
+        : `The function ended this request with ${asked}`,
+    );
+    if (call !== undefined) failCall(call, error);
+    throw error;
+  };
+  define(Deno, "exit", replacement("Deno.exit"));
+  for (const name of REPLACED) define(process, name, replacement(`process.${name}`));
+}
+
+function define(target: object, name: string, value: unknown): void {
+  Object.defineProperty(target, name, { value, writable: true, configurable: true, enumerable: true });
+}

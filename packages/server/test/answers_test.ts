@@ -120,7 +120,8 @@ platformTest("a stored CORS header cannot hold what HTTP does not allow", async 
     headers: { origin: "https://a.example", "access-control-request-method": "GET" },
   });
   await preflight.body?.cancel();
-  assert.doesNotMatch(preflight.headers.get("access-control-allow-headers") ?? "", /\u0001/, `${annotated.status}`);
+  const allowed = preflight.headers.get("access-control-allow-headers") ?? "";
+  assert.ok(!allowed.includes("\u0001"), `${annotated.status}`);
   assert.equal((await fetch(`${platform.url}/health`)).status, 200);
 });
 

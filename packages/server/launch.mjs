@@ -19,6 +19,11 @@ const PACKAGES = {
   "darwin-arm64": "@deno/darwin-arm64",
 };
 const SIGNALLED_EXIT = 130;
+/** Of a panic of Deno, and of V8 when memory is used up. */
+const CRASH_CODES = [101, 133, 134];
+/** A server that ends sooner after its start, so often in a row, will not get better. */
+const STABLE_MS = 10_000;
+const EARLY_ENDS_MAX_COUNT = 3;
 
 /** In the repository the source, in a package what was built of it. */
 const [SOURCE, MAIN, CONFIG] = existsSync(join(HERE, "src"))
@@ -42,27 +47,73 @@ export function denoPath() {
 }
 
 /** Resolves with the exit code. @throws when Deno cannot be started */
-export function runDeno(args, { cwd, env = {} } = {}) {
+export async function runDeno(args, options = {}) {
+  return exitCode(await runOnce(args, { ...options, stdin: "inherit" }));
+}
+
+/** Data and functions are kept below `cwd`; `env` holds settings that the user's own win over. */
+export async function startServer(options) {
+  const args = [
+    "run",
+    "-A",
+    `--config=${CONFIG}`,
+    `--v8-flags=${SERVER_V8_FLAGS}`,
+    join(SOURCE, MAIN),
+    // The server ends when its standard input does, which is when this process is gone, whatever ended it.
+    "--launched",
+  ];
+  for (let early = 0;;) {
+    const startedMs = performance.now();
+    const end = await runOnce(args, { ...options, stdin: "pipe" });
+    if (end.isStopping || !isCrash(end)) return exitCode(end);
+    early = performance.now() - startedMs < STABLE_MS ? early + 1 : 0;
+    if (early === EARLY_ENDS_MAX_COUNT) {
+      say(`The server ended ${early} times soon after its start: not starting it again`);
+      return exitCode(end);
+    }
+    say(`The server ended by itself (${end.signal ?? `exit code ${end.code}`}): starting it again`);
+  }
+}
+
+/** A signal that nobody sent through us, or a crash of the runtime: what the server itself decides has another code. */
+function isCrash({ code, signal }) {
+  return signal !== null || CRASH_CODES.includes(code);
+}
+
+function exitCode({ code, signal }) {
+  return code ?? (signal === null ? 1 : SIGNALLED_EXIT);
+}
+
+function say(text) {
+  process.stderr.write(`${text}\n`);
+}
+
+/** Resolves with how it ended. */
+function runOnce(args, { cwd, env = {}, stdin }) {
   const path = denoPath();
   if (path === undefined) throw new Error("Cannot find Deno: install the packages again, optional ones included");
   return new Promise((resolve, reject) => {
     const child = spawn(path, args, {
       cwd,
-      stdio: "inherit",
+      stdio: [stdin, "inherit", "inherit"],
       env: { ...env, ...process.env, DENO_NO_UPDATE_CHECK: "1" },
     });
+    let isStopping = false;
     // The child decides when to end: it has requests to finish.
-    for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
-      process.on(signal, () => child.kill(signal === "SIGHUP" ? "SIGTERM" : signal));
-    }
+    const handlers = ["SIGINT", "SIGTERM", "SIGHUP"].map((signal) => {
+      const pass = () => {
+        isStopping = true;
+        child.kill(signal === "SIGHUP" ? "SIGTERM" : signal);
+      };
+      process.on(signal, pass);
+      return () => process.off(signal, pass);
+    });
     child.on("error", (error) => reject(new Error(`Cannot start Deno: ${error.message}`)));
-    child.on("exit", (code, signal) => resolve(code ?? (signal === null ? 1 : SIGNALLED_EXIT)));
+    child.on("exit", (code, signal) => {
+      for (const remove of handlers) remove();
+      resolve({ code, signal, isStopping });
+    });
   });
-}
-
-/** Data and functions are kept below `cwd`; `env` holds settings that the user's own win over. */
-export function startServer(options) {
-  return runDeno(["run", "-A", `--config=${CONFIG}`, `--v8-flags=${SERVER_V8_FLAGS}`, join(SOURCE, MAIN)], options);
 }
 
 /** What makes of a start one for writing functions. */

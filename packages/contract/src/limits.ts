@@ -79,6 +79,7 @@ export const LIMITS = {
   /** Temporary files of one database session. */
   sessionTempFileMiB: { min: 1, default: 1_024, max: 1_048_576 },
   /** How long a stopping server waits for running requests. */
+  drainDelayMs: { min: 0, default: 0, max: 600_000 },
   drainMs: { min: 0, default: 10_000, max: 600_000 },
 } as const satisfies Record<LimitName, Limit>;
 

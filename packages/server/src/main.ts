@@ -5,12 +5,20 @@
  */
 import { join } from "node:path";
 import { type Environment, readConfig } from "./config/config.ts";
+import { surviveUncaught } from "./core/last_resort.ts";
 import { createLog } from "./core/log.ts";
 import { type Platform, startPlatform } from "./platform.ts";
 import { StartError } from "./storage/start_error.ts";
 
 /** A terminal sends Ctrl-C to every process on it, and a launcher passes it on: both are one press. */
 const SAME_PRESS_MS = 250;
+
+/** After the last request: records are written, sandboxes and Postgres end. */
+const CLEAN_UP_MS = 15_000;
+/** The launcher's word; as an argument, since functions may see the environment. */
+const LAUNCHED = "--launched";
+/** The launcher does not start a server again that cannot work. */
+const FAILED_EXIT = 1;
 
 const encoder = new TextEncoder();
 
@@ -21,18 +29,55 @@ function print(text: string): void {
 async function main(env: Environment): Promise<number> {
   const config = readConfig(env, await readYaml("fluxbase.yaml"));
   const log = createLog({ ...config.log, write: (line) => Deno.stderr.writeSync(encoder.encode(`${line}\n`)) });
-  const stopped = signalled(() => {
-    print("Stopping at once");
-    Deno.exit(130);
-  });
-  const platform = await startPlatform(config, log);
+  surviveUncaught(log);
+  const stopped = Promise.race([
+    signalled(() => {
+      print("Stopping at once");
+      Deno.exit(130);
+    }),
+    ...(Deno.args.includes(LAUNCHED) ? [launcherIsGone()] : []),
+  ]);
+  const platform = await Promise.race([startPlatform(config, log), stopped]);
+  if (typeof platform === "string") {
+    // What is under way is safe to cut: folders are made under another name first, migrations are transactions.
+    print("Stopped before it had started");
+    return 0;
+  }
   await using _ = await keepAddress(platform);
   print(welcome(platform));
-  const failure = await Promise.race([stopped, platform.failed]);
-  print(failure?.message ?? "Stopping: finishing what runs; press Ctrl-C again to stop at once");
+  const reason = await Promise.race([stopped, platform.failed]);
+  print(reason instanceof StartError ? reason.message : SENTENCES[reason]);
+  const { drainDelayMs, drainMs } = config.limits;
+  // Nobody waits at a terminal for a proxy to notice.
+  const noticeMs = reason === "told" ? drainDelayMs : 0;
+  endAt(noticeMs + drainMs + CLEAN_UP_MS);
+  await platform.leave(noticeMs);
   await platform[Symbol.asyncDispose]();
   print("Stopped");
-  return failure === undefined ? 0 : 1;
+  return reason instanceof StartError ? FAILED_EXIT : 0;
+}
+
+type Reason = "interrupted" | "told" | "launcher gone";
+
+const SENTENCES: Readonly<Record<Reason, string>> = {
+  "interrupted": "Stopping: finishing what runs; press Ctrl-C again to stop at once",
+  "told": "Stopping: finishing what runs; a second signal stops at once",
+  "launcher gone": "Stopping: the process that started the server is gone; finishing what runs",
+};
+
+/** Whatever hangs: who told the server to stop waits no longer. Sandboxes and the embedded Postgres end with it. */
+function endAt(ms: number): void {
+  setTimeout(() => {
+    print("Stopped: some parts did not end in time");
+    Deno.exit(1);
+  }, ms);
+}
+
+/** Its end closes our standard input, whatever ended it. */
+async function launcherIsGone(): Promise<Reason> {
+  const buffer = new Uint8Array(64);
+  while (await Deno.stdin.read(buffer).catch(() => null) !== null);
+  return "launcher gone";
 }
 
 async function readYaml(path: string): Promise<string | undefined> {
@@ -55,15 +100,15 @@ async function keepAddress({ url, dataDir, localKeys }: Platform): Promise<Async
 }
 
 /** Resolves at the first signal; calls back at the second. */
-function signalled(again: () => void): Promise<undefined> {
-  const { promise, resolve } = Promise.withResolvers<undefined>();
+function signalled(again: () => void): Promise<Reason> {
+  const { promise, resolve } = Promise.withResolvers<Reason>();
   let firstMs: number | undefined;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => {
       const nowMs = performance.now();
       if (firstMs === undefined) {
         firstMs = nowMs;
-        resolve(undefined);
+        resolve(signal === "SIGINT" ? "interrupted" : "told");
       } else if (nowMs - firstMs > SAME_PRESS_MS) {
         again();
       }

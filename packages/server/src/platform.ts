@@ -29,7 +29,7 @@ import { startBundler } from "./bundler/bundler.ts";
 import { type CatalogChange, type LiveFunction, startCatalog } from "./catalog/catalog.ts";
 import type { Config } from "./config/config.ts";
 import { type LocalSecrets, readLocalSecrets } from "./config/local_secrets.ts";
-import { systemClock, withDeadline } from "./core/clock.ts";
+import { delay, systemClock, withDeadline } from "./core/clock.ts";
 import { createDeadlines } from "./core/deadlines.ts";
 import { InvariantError } from "./core/invariant.ts";
 import type { Log } from "./core/log.ts";
@@ -62,7 +62,7 @@ import { createEnvStore, roleContext } from "./secrets/env_store.ts";
 import { createKeyRing, type KeyRing } from "./secrets/key_ring.ts";
 import { rotateEncryption } from "./secrets/rotation.ts";
 import { startSecretStore } from "./secrets/secret_store.ts";
-import { connectDatabase, type Database, type Db, pingDatabase } from "./storage/db.ts";
+import { connectDatabase, type Database, type Db, DIRECT_URL_ADVICE, pingDatabase } from "./storage/db.ts";
 import { startEmbeddedPostgres } from "./storage/embedded/embedded_postgres.ts";
 import { chooseHome } from "./storage/embedded/run_as.ts";
 import { insertKey } from "./storage/keys.ts";
@@ -82,6 +82,8 @@ export interface Platform {
   readonly setupToken: Secret | null;
   /** Resolves when a part without which nothing works is gone for good. */
   readonly failed: Promise<StartError>;
+  /** Says to whoever asks that it is about to stop, and serves on for so long: a proxy sends its requests elsewhere. */
+  leave(ms: number): Promise<void>;
   /** Stops taking requests, finishes those under way within the limit, then stops every part. */
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -126,17 +128,25 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     }),
   );
   const databaseUrl = chosen(config.database.kind === "external" ? config.database.url : null, embedded?.url);
+  const directUrl = config.databaseDirectUrl ?? databaseUrl;
   const database = parts.use(
-    await connectDatabase({ url: databaseUrl, maxConnectionsCount: config.databaseMaxConnections, log }),
+    await connectDatabase({
+      url: databaseUrl,
+      maxConnectionsCount: config.databaseMaxConnections,
+      log,
+      isPooled: config.databaseDirectUrl !== null,
+    }),
   );
   const { db } = database;
   await migrate(db, log);
   await rotateEncryption({ db, keyRing, log });
   const audit = parts.use(startAuditLog({ db, clock, log }));
-  const listener = parts.use(await startListener({ url: databaseUrl, log, onSilence: database.doubt }));
+  const listener = parts.use(
+    await startListener({ url: directUrl, log, advice: DIRECT_URL_ADVICE, onSilence: database.doubt }),
+  );
   const usersDatabase = await startUsersDatabase({
     platform: database,
-    platformUrl: databaseUrl,
+    platformUrl: directUrl,
     listener,
     givenUrl: config.appDatabaseUrl,
     isShared: config.databaseShared,
@@ -206,6 +216,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const runDir = parts.use(await makeRunDir());
   const egress = parts.use(await startEgress(config.egressAllow, log));
   // The port is known only after the server listens, and no request is handled before that.
+  let isLeaving = false;
   const place: Place = { baseUrl: config.baseUrl ?? "", origins: [], handle: () => notYet() };
   const sandboxes = parts.use(startSandboxPool({
     clock,
@@ -302,7 +313,10 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       ...systemRoutes({
         version: VERSION,
         limits,
-        readiness: () => readinessOf({ database, sandboxes, fences, rateLimiter }),
+        readiness: async () => ({
+          ...await readinessOf({ database, sandboxes, fences, rateLimiter, isStrict: config.readyRequiresDatabase }),
+          ...(isLeaving ? { isReady: false } : {}),
+        }),
       }),
       ...keyRoutes({ db, keys }),
       ...auditRoutes({ db, audit }),
@@ -344,7 +358,10 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   if (loader !== undefined && functionsDir !== null && config.watch) {
     parts.use(watchFunctionsDir(functionsDir, { loader, log }));
   }
-  const server = listen(config, log, place.handle);
+  const server = listen(config, log, (request, connection) => {
+    const answer = place.handle(request, connection);
+    return isLeaving ? lastOfItsConnection(answer) : answer;
+  });
   const { port } = server;
   place.baseUrl ||= `http://localhost:${port}`;
   place.origins = [new URL(place.baseUrl).origin, `http://localhost:${port}`, `http://127.0.0.1:${port}`];
@@ -355,8 +372,13 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     localKeys,
     setupToken: local === undefined || await accounts.hasAdmin() ? null : setupToken,
     failed: embedded?.gaveUp ?? new Promise(() => {}),
+    async leave(ms) {
+      isLeaving = true;
+      await delay(ms);
+    },
     async [Symbol.asyncDispose]() {
       const deadlineMs = clock.nowMs() + limits.drainMs;
+      isLeaving = true;
       stopping.abort();
       await server.stop(limits.drainMs);
       await sandboxes.settle(deadlineMs);
@@ -513,19 +535,28 @@ function startCounterStore(
     : startRedisCounters({ url: redisUrl, log });
 }
 
+/** The client opens another one for its next request, to a server that stays. */
+async function lastOfItsConnection(answer: Promise<Response>): Promise<Response> {
+  const response = await answer;
+  if (response.status !== 101) response.headers.set("connection", "close");
+  return response;
+}
+
+/** Ready is who can serve calls. Warm ones need no database, so without one a server is of more use than none. */
 async function readinessOf(
-  { database, sandboxes, fences, rateLimiter }: {
+  { database, sandboxes, fences, rateLimiter, isStrict }: {
     database: Database;
     sandboxes: SandboxPool;
     fences: Fences;
     rateLimiter: RateLimiter;
+    isStrict: boolean;
   },
 ): Promise<Readiness> {
   const answers = await withDeadline(pingDatabase(database.db), READY_PING_MS, () => new Error("No answer"))
     .then(() => true, () => false);
   const { sandboxCount, blankCount, busyCount, waitingCount, memoryMiB } = sandboxes.stats();
   return {
-    isReady: answers,
+    isReady: answers || !isStrict,
     facts: {
       database: answers ? "ok" : "unavailable",
       sandboxes: {

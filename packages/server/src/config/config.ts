@@ -36,6 +36,8 @@ export interface Config {
   /** Of users' tables; null: beside the platform's. */
   readonly appDatabaseUrl: Secret | null;
   readonly databaseShared: boolean;
+  /** For what a connection pooler cannot do; null: the database's own address is the only one. */
+  readonly databaseDirectUrl: Secret | null;
   readonly databaseMaxConnections: number;
   readonly databaseSchemas: readonly string[];
   readonly databaseTableConnections: number;
@@ -46,6 +48,7 @@ export interface Config {
   readonly encryptionPreviousKeys: readonly Secret[];
   readonly cors: CorsPolicy;
   readonly functionsEnabled: boolean;
+  readonly readyRequiresDatabase: boolean;
   readonly trustedProxies: readonly AddressRange[];
   readonly rateLimitStore: "memory" | "postgres" | "redis";
   /** Requests a minute of one caller; null: no limit. */
@@ -182,6 +185,7 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     database: database === null ? { kind: "embedded", port: embeddedPort } : { kind: "external", url: database },
     appDatabaseUrl,
     databaseShared,
+    databaseDirectUrl: get(SETTINGS.databaseDirectUrl),
     databaseMaxConnections: get(SETTINGS.databaseMaxConnections),
     databaseSchemas: get(SETTINGS.databaseSchemas),
     databaseTableConnections: get(SETTINGS.databaseTableConnections),
@@ -190,6 +194,7 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     encryptionPreviousKeys: get(SETTINGS.encryptionPreviousKeys) ?? [],
     cors,
     functionsEnabled: get(SETTINGS.functionsEnabled),
+    readyRequiresDatabase: get(SETTINGS.readyRequiresDatabase),
     trustedProxies: get(SETTINGS.trustedProxies) ?? [],
     rateLimitStore,
     callerRateLimit: get(SETTINGS.callerRateLimit),

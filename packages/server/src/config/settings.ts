@@ -101,6 +101,16 @@ export const SETTINGS = {
       "An external Postgres 15 or newer. Without it, and without FLUXBASE_DATABASE_HOST, the embedded one is used.",
     isSecret: true,
   }),
+  databaseDirectUrl: setting<Secret>({
+    env: "DATABASE_DIRECT_URL",
+    yaml: "database.direct_url",
+    parser: postgresUrl,
+    default: null,
+    example: "postgres://fluxbase:password@db.example.com:5432/fluxbase",
+    about:
+      "An address of the same database without a connection pooler in between, when DATABASE_URL is that of a pooler in transaction mode, such as PgBouncer. Listening for changes, tables and functions use it.",
+    isSecret: true,
+  }),
   databaseHost: setting({
     env: "FLUXBASE_DATABASE_HOST",
     yaml: "database.host",
@@ -424,6 +434,15 @@ export const SETTINGS = {
       "Whoever has it makes the first admin. Default: with the embedded database one that the server prints at the start, else none.",
     isSecret: true,
   }),
+  readyRequiresDatabase: setting({
+    env: "FLUXBASE_SERVER_READY_REQUIRES_DATABASE",
+    yaml: "server.ready_requires_database",
+    parser: boolean,
+    default: "false",
+    example: "true",
+    about:
+      "Whether /health/ready answers 503 while the database is away. Otherwise the answer only says so: calls go on without it.",
+  }),
   trustedProxies: setting({
     env: "FLUXBASE_SERVER_TRUSTED_PROXIES",
     yaml: "server.trusted_proxies",
@@ -597,6 +616,8 @@ const LIMIT_ABOUT: Readonly<Record<LimitKey, string>> = {
     "Time of one transaction of a function that uses the database itself; one that takes longer is ended, whatever the function set.",
   sessionTempFileMiB:
     "Temporary files that one session of a function or of tables may have in the database; holds where the server is a superuser, as in the embedded one.",
+  drainDelayMs:
+    "After SIGTERM: how long the server goes on taking requests while /health/ready answers 503 and connections are closed after their answer. Behind a proxy: a little longer than it takes to notice.",
   drainMs: "How long a stopping server waits for running requests.",
 };
 

@@ -27,6 +27,8 @@ export interface DatabaseOptions {
   readonly url: Secret;
   readonly maxConnectionsCount: number;
   readonly log: Log;
+  /** A pooler in transaction mode is in between: it takes no settings for a connection. */
+  readonly isPooled?: boolean;
   /** How long to try at start. */
   readonly connectMs?: number;
 }
@@ -52,6 +54,14 @@ const FINAL_CODES: Readonly<Record<string, string>> = {
   "ERR_TLS_CERT_ALTNAME_INVALID": "its certificate is for another host",
 };
 
+export const DIRECT_URL_ADVICE = "set DATABASE_DIRECT_URL to an address of the database itself";
+const POOLER = `a connection pooler is in between, which takes no settings for a connection; ${DIRECT_URL_ADVICE}`;
+
+/** PgBouncer has no code of its own for it, and one language. */
+function isPoolersRefusal(error: unknown): boolean {
+  return /unsupported startup parameter/.test(messageOf(error));
+}
+
 /** @throws {StartError} when the database cannot be reached in time, refuses us, or is too old */
 export async function connectDatabase(options: DatabaseOptions): Promise<Database> {
   const connections = openPool({
@@ -60,7 +70,7 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Databas
     connectionTimeoutMillis: 10_000,
     application_name: "fluxbase",
     // What others define in a schema of theirs must never be taken for what Postgres defines.
-    options: "-c search_path=pg_catalog",
+    ...(options.isPooled ? { statement_timeout: 0 } : { options: "-c search_path=pg_catalog" }),
   }, { log: options.log, name: "platform", statementMs: STATEMENT_MS });
   const { pool } = connections;
   try {
@@ -90,7 +100,7 @@ async function waitForServer(pool: pg.Pool, { url, log, connectMs = CONNECT_MS }
       );
     } catch (error) {
       if (error instanceof StartError) throw error;
-      const reason = FINAL_CODES[codeOf(error)];
+      const reason = isPoolersRefusal(error) ? POOLER : FINAL_CODES[codeOf(error)];
       if (reason !== undefined) throw new StartError(`Cannot connect to the database at ${placeOf(url)}: ${reason}`);
       if (performance.now() + backoffMs > deadline) {
         throw new StartError(

@@ -30,6 +30,8 @@ export interface Listener {
 export interface ListenerOptions {
   readonly url: Secret;
   readonly log: Log;
+  /** What to do when notifications do not arrive at this URL. */
+  readonly advice: string;
   /** Called when the connection went silent: others to the same server may have, too. */
   readonly onSilence?: () => void;
 }
@@ -41,7 +43,7 @@ const CONNECT_MS = 5_000;
 const HEARTBEAT_MS = 3_000;
 const ANSWER_MS = 4_000;
 const READ_AGAIN_MS = 30_000;
-const CHECK_MS = 10_000;
+const CHECK_MS = 5_000;
 const CHECK_CHANNEL_PREFIX = "fluxbase_check_";
 
 interface Channel {
@@ -50,11 +52,13 @@ interface Channel {
 }
 
 /** @throws {StartError} when notifications do not arrive */
-export async function startListener({ url, log, onSilence = () => {} }: ListenerOptions): Promise<Listener> {
+export async function startListener(
+  { url, log, advice, onSilence = () => {} }: ListenerOptions,
+): Promise<Listener> {
   const channels = new Map<string, Channel[]>();
   const followers: Follower[] = [];
   const stopping = new AbortController();
-  await assertArrives(url);
+  await assertArrives(url, advice);
   let client = await connect();
 
   async function connect(): Promise<pg.Client> {
@@ -142,7 +146,7 @@ export async function startListener({ url, log, onSilence = () => {} }: Listener
  * Between us and Postgres there may be a pooler that gives each transaction another connection: it takes LISTEN and
  * says nothing, and nothing is ever heard. So one connection tells another something.
  */
-async function assertArrives(url: Secret): Promise<void> {
+async function assertArrives(url: Secret, advice: string): Promise<void> {
   const channel = CHECK_CHANNEL_PREFIX + crypto.randomUUID().replaceAll("-", "");
   const [hearing, telling] = [newClient(url), newClient(url)];
   try {
@@ -153,7 +157,7 @@ async function assertArrives(url: Secret): Promise<void> {
     await telling.query(`notify ${channel}`);
     await withDeadline(arrived, CHECK_MS, () =>
       new StartError(
-        `Cannot use the database: notifications do not arrive, as behind a connection pooler in transaction mode; set DATABASE_DIRECT_URL to an address of the database itself`,
+        `Cannot use the database: notifications do not arrive, as behind a connection pooler in transaction mode; ${advice}`,
       ));
   } finally {
     await Promise.all([hearing, telling].map((client) => client.end().catch(() => {})));

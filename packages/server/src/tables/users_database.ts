@@ -57,6 +57,7 @@ export interface UsersDatabaseOptions {
 }
 
 const CONNECTIONS_COUNT = 4;
+const ADVICE = "set FLUXBASE_APP_DATABASE_URL to an address of the database itself";
 const CONNECTIONS_OF_FUNCTION_COUNT = 10;
 
 /**
@@ -73,7 +74,9 @@ export async function startUsersDatabase(options: UsersDatabaseOptions): Promise
   const roles = await setUpRoles({ ...options, platform: platform.db, app: app.db });
   if (roles === undefined) return undefined;
   const isWatched = await watchSchema(app.db);
-  const listener = isShared ? options.listener : parts.use(await startListener({ url, log, onSilence: app.doubt }));
+  const listener = isShared
+    ? options.listener
+    : parts.use(await startListener({ url, log, advice: ADVICE, onSilence: app.doubt }));
   const cache = parts.use(await startSchemaCache({ db: app.db, listener, clock, schemas, isWatched }));
   const sessions = parts.use(startTableSessions({
     url,

@@ -17,6 +17,7 @@ import { Secret } from "../../core/secret.ts";
 import { StartError } from "../start_error.ts";
 import { type PostgresBinaries, prepareBinaries } from "./binaries.ts";
 import { explainFailure } from "./failure.ts";
+import { endOrphans } from "./orphans.ts";
 import { chooseHome, chooseRunAs, chownTree, type RunAs } from "./run_as.ts";
 
 export interface EmbeddedPostgresOptions {
@@ -246,6 +247,7 @@ async function startOnSomePort(binaries: PostgresBinaries, options: LaunchOption
       return result;
     }
     if (result.kind === "locked" && performance.now() < lockedUntil) {
+      await endOrphans(options.dir, options.log);
       await delay(100);
     } else if (result.kind === "port-taken" && options.port === undefined && tries < PORT_TRIES_COUNT) {
       port = freePort();

@@ -6,6 +6,8 @@
 export interface SecretView {
   readonly id: string;
   readonly key: string;
+  /** Whose functions see it; null: those of all namespaces. */
+  readonly namespaces: readonly string[] | null;
   readonly description: string | null;
   /** Null: of the server. */
   readonly user_id: string | null;

@@ -7,6 +7,12 @@ import type { Key, SecretView } from "@fluxbase/contract";
 import { FluxbaseError } from "./errors.ts";
 import type { Http } from "./http.ts";
 
+/** Which of the secrets of the server with one name. */
+export interface SecretPlace {
+  /** Whose functions see it; without: those of all namespaces, or of all that the key is limited to. */
+  readonly namespaces?: readonly string[];
+}
+
 /** Secrets of the user who is signed in, or those of the server (`client.admin.settings`). No value ever comes back. */
 export class SettingsClient {
   readonly #http: Http;
@@ -18,7 +24,11 @@ export class SettingsClient {
   }
 
   /** Makes it, or gives it another value. */
-  async setSecret(key: string, value: string, options: { readonly description?: string } = {}): Promise<SecretView> {
+  async setSecret(
+    key: string,
+    value: string,
+    options: SecretPlace & { readonly description?: string } = {},
+  ): Promise<SecretView> {
     const change = { value, ...options };
     try {
       return await this.#http.request<SecretView>("PUT", this.#pathOf(key), { body: change });
@@ -29,21 +39,25 @@ export class SettingsClient {
   }
 
   /** What is known of it, without its value. */
-  async getSecret(key: string): Promise<SecretView> {
-    return await this.#http.request("GET", this.#pathOf(key));
+  async getSecret(key: string, place: SecretPlace = {}): Promise<SecretView> {
+    return await this.#http.request("GET", this.#pathOf(key), { query: queryOf(place) });
   }
 
   async listSecrets(): Promise<SecretView[]> {
     return await this.#http.request("GET", `${this.#one}s`);
   }
 
-  async deleteSecret(key: string): Promise<void> {
-    await this.#http.request("DELETE", this.#pathOf(key));
+  async deleteSecret(key: string, place: SecretPlace = {}): Promise<void> {
+    await this.#http.request("DELETE", this.#pathOf(key), { query: queryOf(place) });
   }
 
   #pathOf(key: string): string {
     return `${this.#one}/${encodeURIComponent(key)}`;
   }
+}
+
+function queryOf({ namespaces }: SecretPlace): Record<string, string> {
+  return namespaces === undefined ? {} : { namespaces: namespaces.join(",") };
 }
 
 export interface KeyFields {

@@ -253,9 +253,10 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     sandboxLifeMs: limits.sandboxLifeMs,
     databaseUrl: direct === null ? null : (namespace) => direct.urlFor(namespace, DATABASE_HOST),
   });
-  secrets.onSystemChange(() => {
-    const before = catalog.all().map(versions.keyOf);
-    versions.renew();
+  secrets.onSystemChange((isChanged) => {
+    const concerned = catalog.all().filter(({ namespace }) => isChanged(namespace));
+    const before = concerned.map(versions.keyOf);
+    versions.renew(concerned);
     for (const key of before) sandboxes.retire(key);
   });
   catalog.subscribe((change) => followChange(change, { sandboxes, versions, prewarm: config.prewarm }));

@@ -38,6 +38,129 @@ async function read(platform: TestPlatform, name: string, token: string) {
   return text === "" ? undefined : JSON.parse(text);
 }
 
+/** What `name` sees of each key. */
+const SEES = `export default (req) => JSON.parse(req.body).map((key) => secrets.getSystem(key) ?? null);`;
+
+platformTest("secrets of namespaces", async (platform, step) => {
+  const { api } = platform;
+  for (const namespace of ["evil", "victims", "third"]) await platform.deploy("sees", SEES, { namespace });
+  const evil = await platform.mintKey(["secrets:*"], ["evil"]);
+  const both = await platform.mintKey(["secrets:*"], ["victims", "evil"]);
+  const none = await platform.mintKey(["secrets:*"], []);
+  const sees = async (namespace: string, ...keys: string[]) =>
+    await (await platform.call(`${namespace}/sees`, { method: "POST", body: JSON.stringify(keys) })).json();
+  const keysOf = async (key?: string) =>
+    (await api("GET", `${SYSTEM}s`, undefined, key)).body.map(({ key, namespaces }: Record<string, unknown>) => [
+      key,
+      namespaces,
+    ]);
+
+  await step("a limited key learns nothing of secrets for all or for others, and overwrites none", async () => {
+    await api("POST", SYSTEM, { key: "card", value: "of all" });
+    await api("POST", SYSTEM, { key: "token", value: "of victims", namespaces: ["victims"] });
+    assert.deepEqual(await keysOf(evil), []);
+    for (const place of ["", "?namespaces=victims", "?namespaces=evil,victims"]) {
+      for (const [method, body] of [["GET"], ["PUT", { value: "taken" }], ["DELETE"]] as const) {
+        const answers = [];
+        for (const key of ["card", "token", "nothing"]) {
+          const answer = await api(method, `${SYSTEM}/${key}${place}`, body, evil);
+          answers.push([answer.status, answer.body.error.replace(key, "…")]);
+        }
+        assert.deepEqual(answers, Array(3).fill([404, 'Secret "…" not found']), `${method} ${place}`);
+      }
+    }
+    for (const key of ["card", "token", "nothing"]) {
+      for (const namespaces of [["victims"], ["evil", "victims"], null]) {
+        const refused = await api("POST", SYSTEM, { key, value: "taken", namespaces }, evil);
+        assert.deepEqual([refused.status, refused.body.code], [403, "FORBIDDEN"], `${key} ${namespaces}`);
+      }
+    }
+    assert.equal((await api("POST", SYSTEM, { key: "card", value: "x" }, none)).status, 403);
+    assert.equal((await api("GET", `${SYSTEM}/card`, undefined, none)).status, 404);
+    assert.deepEqual(await keysOf(none), []);
+    assert.deepEqual(await sees("victims", "card", "token"), ["of all", "of victims"]);
+    assert.deepEqual(await sees("evil", "card", "token"), ["of all", null]);
+  });
+
+  await step("the same name in another namespace is another secret; the nearest counts", async () => {
+    const made = await api("POST", SYSTEM, { key: "card", value: "of evil" }, evil);
+    assert.deepEqual([made.status, made.body.namespaces], [201, ["evil"]]);
+    assert.equal((await api("POST", SYSTEM, { key: "card", value: "again" }, evil)).status, 409);
+    assert.equal((await api("POST", SYSTEM, { key: "token", value: "of both" }, both)).status, 201);
+    assert.deepEqual(await sees("evil", "card", "token"), ["of evil", "of both"]);
+    assert.deepEqual(await sees("victims", "card", "token"), ["of all", "of victims"]);
+    assert.deepEqual(await sees("third", "card", "token"), ["of all", null]);
+    assert.deepEqual(await keysOf(evil), [["card", ["evil"]]]);
+    assert.deepEqual(await keysOf(both), [["card", ["evil"]], ["token", ["evil", "victims"]], ["token", ["victims"]]]);
+    assert.equal((await api("PUT", `${SYSTEM}/card`, { value: "of evil, again" }, evil)).status, 200);
+    assert.equal((await api("GET", `${SYSTEM}/card`)).body.namespaces, null);
+    assert.equal((await api("PUT", `${SYSTEM}/card`, { value: "by an admin", namespaces: ["evil"] })).status, 200);
+    assert.deepEqual(await sees("evil", "card"), ["by an admin"]);
+    assert.equal((await api("DELETE", `${SYSTEM}/card`, undefined, evil)).status, 204);
+    assert.deepEqual([await sees("evil", "card"), await sees("third", "card")], [["of all"], ["of all"]]);
+  });
+
+  await step("a change leaves the sandboxes of other namespaces as they are", async () => {
+    await platform.deploy("pid", "export default () => Deno.pid;", { namespace: "victims" });
+    const pid = async () => await (await platform.call("victims/pid")).json();
+    const before = await pid();
+    await api("POST", SYSTEM, { key: "loud", value: "x" }, evil);
+    assert.deepEqual(await sees("evil", "loud"), ["x"]);
+    assert.equal(await pid(), before);
+  });
+
+  await step("one namespace cannot use up what another may keep", async () => {
+    let status = 201;
+    for (let index = 0; status === 201; index += 1) {
+      assert.ok(index < 40, "there is no bound");
+      status = (await api("POST", SYSTEM, { key: `large-${index}`, value: "x".repeat(16_000) }, evil)).status;
+    }
+    assert.equal(status, 400);
+    const victims = await platform.mintKey(["secrets:*"], ["victims"]);
+    assert.equal((await api("POST", SYSTEM, { key: "large", value: "x".repeat(16_000) }, victims)).status, 201);
+  });
+
+  await step("a value that is moved in the database opens no more", async () => {
+    await sql`update fluxbase.secrets set namespaces = '{evil}' where key = 'token' and namespaces = '{victims}'`
+      .execute(platform.db);
+    await eventually(async () => (await sees("victims", "token"))[0] === "of both");
+    assert.deepEqual(await sees("evil", "token"), ["of both"]);
+  });
+
+  await step("bad input is named; users have no secrets of namespaces", async () => {
+    for (
+      const [path, body, says] of [
+        [SYSTEM, { key: "k", value: "v", namespaces: [] }, /"namespaces" must not be empty/],
+        [SYSTEM, { key: "k", value: "v", namespaces: ["a b"] }, /"namespaces.0" must be a namespace/],
+        [`${SYSTEM}?namespaces=a`, { key: "k", value: "v", namespaces: ["b"] }, /one thing in the body and another/],
+        [`${SYSTEM}?namespaces=,`, { key: "k", value: "v" }, /it is no namespace/],
+      ] as const
+    ) {
+      const answer = await api("POST", path, body);
+      assert.equal(answer.status, 400, JSON.stringify(answer.body));
+      assert.match(answer.body.error, says);
+    }
+    const ada = await signUp(platform, "ada");
+    assert.equal((await api("POST", USER, { key: "k", value: "v", namespaces: ["evil"] }, ada.token)).status, 400);
+    const limited = await api("POST", "/client-keys", {
+      name: "limited",
+      scopes: ["secrets:*"],
+      namespaces: ["evil"],
+      user_id: ada.id,
+    });
+    assert.equal((await api("POST", USER, { key: "k", value: "v" }, limited.body.key)).status, 403);
+  });
+
+  await step("the audit log says which", async () => {
+    const { body } = await api("GET", "/admin/audit-log?limit=1000");
+    const targets = body.map(({ target }: { target: string }) => target);
+    assert.ok(targets.includes("secret card of evil") && targets.includes("secret token of victims"));
+    assert.ok(
+      body.some(({ code, target }: Record<string, string>) => code === "FORBIDDEN" && target === "secret token"),
+    );
+  });
+});
+
 platformTest("secrets", async (platform, step) => {
   const { api } = platform;
   const [ada, bob] = [await signUp(platform, "ada"), await signUp(platform, "bob")];
@@ -55,6 +178,7 @@ platformTest("secrets", async (platform, step) => {
         "description",
         "id",
         "key",
+        "namespaces",
         "updated_at",
         "updated_by",
         "user_id",
@@ -113,8 +237,6 @@ platformTest("secrets", async (platform, step) => {
     assert.equal((await api("POST", SYSTEM, { key: "x", value: "y" }, reader)).status, 403);
     const writer = await platform.mintKey(["secrets:*"]);
     assert.equal((await api("POST", SYSTEM, { key: "x", value: "y" }, writer)).status, 201);
-    const limited = await platform.mintKey(["secrets:*"], ["team-a"]);
-    assert.equal((await api("GET", "/admin/settings/custom/secrets", undefined, limited)).status, 403);
     assert.equal(
       (await api("GET", "/admin/settings/custom/secrets", undefined, await platform.mintKey(["functions:*"]))).status,
       403,

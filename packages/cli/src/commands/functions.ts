@@ -46,6 +46,11 @@ const SETTINGS: readonly (readonly [field: string, option: Option])[] = [
     "allow_unauthenticated",
     new Option("--allow-unauthenticated <boolean>", "whether it is called without a key").argParser(booleanOf),
   ],
+  [
+    "allow_service",
+    new Option("--service <reach>", "what its own service-role key reaches; only admins give it more")
+      .choices(["namespace", "admin"]),
+  ],
   ["cors_origins", new Option("--cors-origins <origins>", "with commas; * for any")],
 ];
 

@@ -124,6 +124,7 @@ export function createApi(options: ApiOptions): Api {
     if (!options.functionsEnabled && route.path.includes("/functions")) throw featureDisabled();
     const about = { facts, action, target };
     const caller = await admit(route, about);
+    let parsed: Promise<unknown> | undefined;
     const call: ApiCall = {
       caller,
       callerNow: async () => await options.authenticator.authenticate(request.headers),
@@ -134,7 +135,7 @@ export function createApi(options: ApiOptions): Api {
       method: request.method,
       headers: request.headers,
       text: () => readTextBody(request, options.bodyMaxBytes),
-      body: () => readJsonBody(request, options.bodyMaxBytes),
+      body: () => parsed ??= readJsonBody(request, options.bodyMaxBytes),
     };
     if (isManagement(route)) return await runAudited(route, { facts, call, action, asked });
     return await noting(about, caller, async () => await route.handle(call));

@@ -52,7 +52,7 @@ export interface ApiCall {
   readonly query: URLSearchParams;
   readonly method: string;
   readonly headers: HeaderLookup;
-  /** The parsed JSON body. */
+  /** The parsed JSON body, as often as it is asked for. */
   body(): Promise<unknown>;
   /** The body as it was sent; empty without one. */
   text(): Promise<string>;

@@ -253,6 +253,7 @@ export const sessionSchema = z.object({
 export const secretSchema = z.object({
   id: z.string(),
   key: z.string(),
+  namespaces: textsOrNull,
   description: textOrNull,
   user_id: textOrNull,
   created_by: textOrNull,

@@ -3,13 +3,14 @@
  *
  * @module
  */
-import { PlatformError, type SecretView } from "@fluxbase/contract";
+import { namespaceProblem, PlatformError, type SecretView } from "@fluxbase/contract";
 import { z } from "zod";
 import { userOf } from "../auth/caller.ts";
-import { assertMay } from "../auth/permissions.ts";
-import { type SecretStore, SERVER, VALUE_MAX_CHARACTERS } from "../secrets/secret_store.ts";
+import { assertMay, concealed, reaches } from "../auth/permissions.ts";
+import { type SecretScope, type SecretStore, SERVER, VALUE_MAX_CHARACTERS } from "../secrets/secret_store.ts";
 import type { Database } from "../storage/db.ts";
 import { deleteSecret, findSecret, listSecrets, type StoredSecret } from "../storage/secrets.ts";
+import { parseQuery } from "./query.ts";
 import { type Access, type ApiCall, type Audit, authorOf, type Route } from "./route.ts";
 import { secretSchema } from "./schemas.ts";
 
@@ -22,8 +23,16 @@ const value = z.string().min(1, "must not be empty")
 const description = z.string().max(1_000, "must have at most 1,000 characters").refine(noNul, "must not contain NUL")
   .nullable().optional();
 const key = z.string().regex(KEY, "must be 1 to 128 letters, digits, `_`, `.` or `-`, the first a letter or digit");
-const createSchema = z.strictObject({ key, value, description });
-const updateSchema = z.strictObject({ key, value, description }).partial();
+const NAMESPACES_MAX_COUNT = 50;
+const namespaces = z.array(z.string().refine((name) => namespaceProblem(name) === undefined, "must be a namespace"))
+  .min(1, "must not be empty; null is all of them").max(NAMESPACES_MAX_COUNT, `must be at most ${NAMESPACES_MAX_COUNT}`)
+  .nullable().optional();
+const createSchema = z.strictObject({ key, value, description, namespaces });
+const updateSchema = createSchema.partial();
+const placeQuery = z.object({
+  namespaces: z.string().max(4_000, "must have at most 4,000 characters").transform((text) => text.split(","))
+    .optional(),
+});
 
 interface Family {
   /** Of one secret, and of the list. */
@@ -36,6 +45,9 @@ interface Family {
   owner(call: ApiCall, scope: "secrets:read" | "secrets:write"): string;
 }
 
+/** A list of names, null for all, undefined where nothing was said. */
+type Asked = readonly string[] | null | undefined;
+
 const FAMILIES: readonly Family[] = [
   {
     one: "/admin/settings/custom/secret",
@@ -43,13 +55,7 @@ const FAMILIES: readonly Family[] = [
     words: "secret of the server",
     read: "secrets:read",
     write: "secrets:write",
-    owner({ caller }) {
-      if (caller.namespaces === null) return SERVER;
-      throw new PlatformError(
-        "FORBIDDEN",
-        "Cannot do this with a key that is limited to namespaces: secrets are for all",
-      );
-    },
+    owner: () => SERVER,
   },
   {
     one: "/settings/secret",
@@ -60,7 +66,11 @@ const FAMILIES: readonly Family[] = [
     owner({ caller }, scope) {
       if (caller.kind !== "key" || caller.userId === null) return userOf(caller).userId;
       assertMay(caller, scope);
-      return caller.userId;
+      if (caller.namespaces === null) return caller.userId;
+      throw new PlatformError(
+        "FORBIDDEN",
+        "Cannot do this with a key that is limited to namespaces: secrets of a user are for the functions of all",
+      );
     },
   },
 ];
@@ -72,40 +82,69 @@ export interface SecretRouteParts {
 
 export function secretRoutes({ db, secrets }: SecretRouteParts): Route[] {
   return FAMILIES.flatMap(({ one, lists, words, read, write, owner }): Route[] => {
-    async function find(call: ApiCall): Promise<StoredSecret> {
+    /**
+     * Which of the secrets with one name: that of the namespaces in the query or the body; without, of all of the
+     * caller's namespaces together.
+     */
+    function scopeOf(call: ApiCall, scope: "secrets:read" | "secrets:write", sent?: Asked): SecretScope {
+      const asked = askedFor(call, sent);
+      const userOrServer = owner(call, scope);
+      if (userOrServer !== SERVER && asked) throw invalid(['"namespaces" is no field of a secret of a user']);
+      const { namespaces } = call.caller;
+      const chosen = asked === undefined ? namespaces : asked;
+      return { owner: userOrServer, namespaces: chosen === null ? null : [...new Set(chosen)].sort() };
+    }
+
+    /** Of one that should be there; outside the caller's namespaces it is not. */
+    function placeIn(call: ApiCall, scope: "secrets:read" | "secrets:write", sent?: Asked) {
       const key = keyIn(call);
-      const stored = await findSecret(db, { userId: owner(call, "secrets:read"), key });
+      const { owner, namespaces } = scopeOf(call, scope, sent);
+      if (!isWithin(call, namespaces)) throw concealed(notFound(key));
+      return { owner, namespaces, key };
+    }
+
+    async function find(call: ApiCall, sent?: Asked): Promise<StoredSecret> {
+      const { owner: userId, namespaces, key } = placeIn(call, "secrets:read", sent);
+      const stored = await findSecret(db, { userId, namespaces, key });
       if (stored === undefined) throw notFound(key);
       return stored;
     }
 
     async function create(call: ApiCall) {
-      const place = owner(call, "secrets:write");
-      const { key, value, description = null } = parseBody(createSchema, await call.body());
-      const stored = await secrets.create(place, { key, value, description }, authorOf(call));
+      owner(call, "secrets:write");
+      const { key, value, description = null, namespaces } = parseBody(createSchema, await call.body());
+      const scope = scopeOf(call, "secrets:write", namespaces);
+      if (!isWithin(call, scope.namespaces)) throw outside(call);
+      const stored = await secrets.create(scope, { key, value, description }, authorOf(call));
       return { status: 201, body: secretView(stored) };
     }
 
     async function update(call: ApiCall) {
-      const place = owner(call, "secrets:write");
-      const { key: sent, ...change } = parseBody(updateSchema, await call.body());
-      const key = keyIn(call);
+      owner(call, "secrets:write");
+      const { key: sent, namespaces, ...change } = parseBody(updateSchema, await call.body());
+      const { key, ...scope } = placeIn(call, "secrets:write", namespaces);
       if (sent !== undefined && sent !== key) throw invalid([`"key" cannot change: this is "${key}"`]);
-      const stored = await secrets.update(place, key, change, authorOf(call));
+      const stored = await secrets.update(scope, key, change, authorOf(call));
       if (stored === undefined) throw notFound(key);
       return { status: 200, body: secretView(stored) };
     }
 
     async function remove(call: ApiCall) {
-      const place = owner(call, "secrets:write");
-      const key = keyIn(call);
-      if (!await deleteSecret(db, { userId: place, key })) throw notFound(key);
-      await secrets.refresh(place);
+      const { owner: userId, namespaces, key } = placeIn(call, "secrets:write");
+      if (!await deleteSecret(db, { userId, namespaces, key })) throw notFound(key);
+      await secrets.refresh(userId);
       return { status: 204 };
     }
 
-    const target: Audit["target"] = ({ key }) => typeof key === "string" ? `secret ${key}` : undefined;
-    const changing: Audit = { before: async (call) => secretView(await find(call)), target };
+    const target: Audit["target"] = ({ key, namespaces }) =>
+      typeof key === "string"
+        ? `secret ${key}${Array.isArray(namespaces) ? ` of ${namespaces.join(", ")}` : ""}`
+        : undefined;
+    const updating: Audit = {
+      before: async (call) => secretView(await find(call, parseBody(updateSchema, await call.body()).namespaces)),
+      target,
+    };
+    const removing: Audit = { before: async (call) => secretView(await find(call)), target };
     const answer = { status: 200, schema: secretSchema };
     return [
       ...lists.map((path): Route => ({
@@ -116,7 +155,10 @@ export function secretRoutes({ db, secrets }: SecretRouteParts): Route[] {
         answer: { status: 200, schema: z.array(secretSchema) },
         handle: async (call) => ({
           status: 200,
-          body: (await listSecrets(db, owner(call, "secrets:read"))).map(secretView),
+          body: (await listSecrets(db, {
+            userId: owner(call, "secrets:read"),
+            within: call.caller.namespaces,
+          })).map(secretView),
         }),
       })),
       {
@@ -134,6 +176,7 @@ export function secretRoutes({ db, secrets }: SecretRouteParts): Route[] {
         path: `${one}/{key}`,
         summary: `Reads what is known of a ${words}, without its value`,
         access: read,
+        query: placeQuery,
         answer,
         handle: async (call) => ({ status: 200, body: secretView(await find(call)) }),
       },
@@ -142,7 +185,8 @@ export function secretRoutes({ db, secrets }: SecretRouteParts): Route[] {
         path: `${one}/{key}`,
         summary: `Changes value or description of a ${words}`,
         access: write,
-        audit: changing,
+        audit: updating,
+        query: placeQuery,
         body: updateSchema,
         answer,
         handle: update,
@@ -152,7 +196,8 @@ export function secretRoutes({ db, secrets }: SecretRouteParts): Route[] {
         path: `${one}/{key}`,
         summary: `Deletes a ${words}`,
         access: write,
-        audit: changing,
+        audit: removing,
+        query: placeQuery,
         answer: { status: 204 },
         handle: remove,
       },
@@ -164,6 +209,7 @@ function secretView(stored: StoredSecret): SecretView {
   return {
     id: stored.id,
     key: stored.key,
+    namespaces: stored.namespaces,
     description: stored.description,
     user_id: stored.userId === SERVER ? null : stored.userId,
     created_by: stored.createdBy,
@@ -171,6 +217,35 @@ function secretView(stored: StoredSecret): SecretView {
     created_at: stored.createdAt.toISOString(),
     updated_at: stored.updatedAt.toISOString(),
   };
+}
+
+/** @throws {PlatformError} when query and body name different ones */
+function askedFor({ query }: ApiCall, sent: Asked): Asked {
+  const { namespaces: named } = parseQuery(placeQuery, query);
+  if (named === undefined) return sent;
+  const wrong = named.find((name) => namespaceProblem(name) !== undefined);
+  if (wrong !== undefined) {
+    throw invalid([`"namespaces" names ${JSON.stringify(wrong.slice(0, 80))}: it is no namespace`]);
+  }
+  if (sent !== undefined && sent?.toSorted().join() !== named.toSorted().join()) {
+    throw invalid(['"namespaces" is one thing in the body and another in the query']);
+  }
+  return named;
+}
+
+function isWithin({ caller }: ApiCall, namespaces: readonly string[] | null): boolean {
+  if (namespaces === null) return caller.namespaces === null;
+  return namespaces.length > 0 && namespaces.every((namespace) => reaches(caller, namespace));
+}
+
+/** Says the same whether there is such a secret or not. */
+function outside({ caller }: ApiCall): PlatformError {
+  return new PlatformError(
+    "FORBIDDEN",
+    `Cannot keep this secret: the credential is limited to ${
+      caller.namespaces?.join(", ") || "no namespace at all"
+    }, so "namespaces" must be of these`,
+  );
 }
 
 function keyIn({ params }: ApiCall): string {

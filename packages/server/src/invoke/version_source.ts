@@ -15,8 +15,8 @@ export interface VersionSource {
   of(fn: LiveFunction): SandboxVersion;
   /** Unique for each version of each function, until secrets of the server change. */
   keyOf(fn: LiveFunction): string;
-  /** Secrets of the server changed: what sandboxes have loaded is of no use any more. */
-  renew(): void;
+  /** Secrets that these functions see have changed: what their sandboxes have loaded is of no use any more. */
+  renew(functions: readonly LiveFunction[]): void;
 }
 
 export interface VersionSourceParts {
@@ -46,13 +46,15 @@ interface VersionKeys {
 
 export function createVersionSource(parts: VersionSourceParts): VersionSource {
   const { catalog, clock, envStore, secrets, tokens, serverEnv, place, databaseUrl } = parts;
-  let known = new WeakMap<LiveFunction, SandboxVersion>();
-  let generation = 0;
-  const keyOf = ({ id, liveVersion }: LiveFunction) => `${id}:${liveVersion}:${generation}`;
+  const known = new WeakMap<LiveFunction, SandboxVersion>();
+  /** By namespace: how often its secrets have changed. */
+  const generations = new Map<string, number>();
+  const generationOf = (namespace: string) => generations.get(namespace) ?? 0;
+  const keyOf = ({ id, liveVersion, namespace }: LiveFunction) => `${id}:${liveVersion}:${generationOf(namespace)}`;
 
   function make(fn: LiveFunction): SandboxVersion {
     const { permissions: { net, read, write, env }, memoryMiB } = fn.settings;
-    const systemSecrets: Record<string, string> = JSON.parse(secrets.system.reveal());
+    const systemSecrets: Record<string, string> = JSON.parse(secrets.systemIn(fn.namespace).reveal());
     let hidden = hiddenValues(Object.values(systemSecrets));
     let keys: VersionKeys | undefined;
 
@@ -118,9 +120,11 @@ export function createVersionSource(parts: VersionSourceParts): VersionSource {
       return version;
     },
     keyOf,
-    renew() {
-      generation += 1;
-      known = new WeakMap();
+    renew(functions) {
+      for (const fn of functions) known.delete(fn);
+      for (const namespace of new Set(functions.map((fn) => fn.namespace))) {
+        generations.set(namespace, generationOf(namespace) + 1);
+      }
     },
   };
 }

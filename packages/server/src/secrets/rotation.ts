@@ -48,11 +48,11 @@ export async function rotateEncryption(
     const cipher = userId === SERVER
       ? keyRing.server
       : await keyRing.ofUser(userId, await saltOf(db, userId, crypto.getRandomValues(new Uint8Array(32))));
-    for (const { key, sealed } of await readSealedSecrets(db, userId)) {
+    for (const { key, namespaces, sealed } of await readSealedSecrets(db, userId)) {
       await rotate(
         cipher,
-        { sealed, context: secretContext(userId, key) },
-        (fresh) => replaceSealedSecret(db, { userId, key }, { before: sealed, after: fresh }),
+        { sealed, context: secretContext({ owner: userId, namespaces }, key) },
+        (fresh) => replaceSealedSecret(db, { userId, key, namespaces }, { before: sealed, after: fresh }),
       );
     }
   }

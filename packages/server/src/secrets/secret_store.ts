@@ -22,6 +22,7 @@ import {
 } from "../storage/secrets.ts";
 import type { Cipher, SealContext } from "./cipher.ts";
 import type { KeyRing } from "./key_ring.ts";
+import { changeBetween, type SystemSecret, valuesIn } from "./system_secrets.ts";
 
 export interface SecretInput {
   readonly value?: string | undefined;
@@ -31,20 +32,34 @@ export interface SecretInput {
 /** As JSON: an object of names and values. */
 export type SecretValues = Secret;
 
+/** Whose secrets. */
+export interface SecretScope {
+  /** A user's id, or SERVER. */
+  readonly owner: string;
+  /** Of the server's: whose functions see them, sorted. Null: those of all namespaces; always so for a user. */
+  readonly namespaces: readonly string[] | null;
+}
+
 export interface SecretStore {
-  /** Of the server, for every function. */
-  readonly system: SecretValues;
-  onSystemChange(handler: () => void): void;
+  /** Of the server, as functions of a namespace see them. */
+  systemIn(namespace: string): SecretValues;
+  /** The handler is told for which namespaces something has changed. */
+  onSystemChange(handler: (isChanged: (namespace: string) => boolean) => void): void;
   /** Undefined for a user who has none; a promise the first time. */
   ofUser(userId: string): SecretValues | undefined | Promise<SecretValues | undefined>;
   /** @throws {PlatformError} ALREADY_EXISTS, INVALID_ARGUMENT when there are too many */
   create(
-    owner: string,
+    scope: SecretScope,
     secret: { readonly key: string; readonly value: string; readonly description: string | null },
     author: string | null,
   ): Promise<StoredSecret>;
   /** Undefined when there is none. */
-  update(owner: string, key: string, change: SecretInput, author: string | null): Promise<StoredSecret | undefined>;
+  update(
+    scope: SecretScope,
+    key: string,
+    change: SecretInput,
+    author: string | null,
+  ): Promise<StoredSecret | undefined>;
   /** Reads the owner's again, after a change that this server has made. */
   refresh(owner: string): Promise<void>;
 }
@@ -60,15 +75,15 @@ export interface SecretStoreOptions {
 export const SERVER = "";
 export const VALUE_MAX_CHARACTERS = 16_384;
 /** Of one owner, as JSON: those of a user travel with each of the user's requests. */
-const OWNER_MAX_CHARACTERS = { server: 512 * 1024, user: 64 * 1024 };
+const OWNER_MAX_CHARACTERS = { server: 512 * 1024, namespace: 256 * 1024, user: 64 * 1024 };
 const SECRETS_CHANNEL = "fluxbase_secrets";
 const USERS_MAX_COUNT = 10_000;
 
 export async function startSecretStore(
   { db, listener, log, keyRing }: SecretStoreOptions,
 ): Promise<SecretStore> {
-  const handlers: (() => void)[] = [];
-  let system = new Secret("{}");
+  const handlers: ((isChanged: (namespace: string) => boolean) => void)[] = [];
+  let system: readonly SystemSecret[] = [];
   const users = new Map<string, Promise<Secret | undefined> | { readonly values: Secret | undefined }>();
   /** Users who have secrets, or had some: nobody else's calls ask the database. */
   let owners = new Set<string>();
@@ -79,33 +94,34 @@ export async function startSecretStore(
     return await keyRing.ofUser(owner, await saltOf(db, owner, crypto.getRandomValues(new Uint8Array(32))));
   }
 
-  async function read(owner: string): Promise<Record<string, string>> {
+  async function read(owner: string): Promise<SystemSecret[]> {
     const rows = await readSealedSecrets(db, owner);
-    if (rows.length === 0) return {};
+    if (rows.length === 0) return [];
     const cipher = await cipherOf(owner);
-    const values: Record<string, string> = {};
-    for (const { key, sealed } of rows) {
+    const secrets: SystemSecret[] = [];
+    for (const { key, namespaces, sealed } of rows) {
       try {
-        values[key] = await cipher.open(sealed, secretContext(owner, key));
+        const value = await cipher.open(sealed, secretContext({ owner, namespaces }, key));
+        secrets.push({ key, namespaces, value });
       } catch (error) {
         log.error("Cannot decrypt a secret: functions do not see it", { key, error });
       }
     }
-    return values;
+    return secrets;
   }
 
   async function readUser(userId: string): Promise<Secret | undefined> {
-    const values = await read(userId).catch((error) => {
+    const found = await read(userId).catch((error) => {
       throw asDatabaseError(error);
     });
-    return Object.keys(values).length === 0 ? undefined : new Secret(JSON.stringify(values));
+    return found.length === 0 ? undefined : new Secret(textOf(found));
   }
 
   async function readSystem(): Promise<void> {
-    const text = JSON.stringify(await read(SERVER));
-    if (text === system.reveal()) return;
-    system = new Secret(text);
-    for (const handler of handlers) handler();
+    const [before, after] = [system, await read(SERVER)];
+    system = after;
+    const isChanged = changeBetween(before, after);
+    for (const handler of handlers) handler(isChanged);
   }
 
   /** Values of users are not read before somebody needs them. */
@@ -131,20 +147,28 @@ export async function startSecretStore(
     read: readChanged,
   });
 
-  async function assertFits(owner: string, key: string, value: string): Promise<void> {
-    const max = owner === SERVER ? OWNER_MAX_CHARACTERS.server : OWNER_MAX_CHARACTERS.user;
-    const size = JSON.stringify({ ...await read(owner), [key]: value }).length;
-    if (size <= max) return;
-    throw new PlatformError(
-      "INVALID_ARGUMENT",
-      `Cannot keep secret "${key}": all secrets of one owner together may have ${max} characters, and this would be ${size}`,
-    );
+  /** Each namespace has a budget of its own, and so have the secrets that are for all: nobody uses up another's. */
+  async function assertFits({ owner, namespaces }: SecretScope, key: string, value: string): Promise<void> {
+    const kept = await read(owner);
+    const isSame = (one: SystemSecret) => one.key === key && one.namespaces?.join() === namespaces?.join();
+    const others = kept.filter((one) => !isSame(one));
+    const max = OWNER_MAX_CHARACTERS[owner !== SERVER ? "user" : namespaces === null ? "server" : "namespace"];
+    for (const namespace of namespaces ?? [null]) {
+      const together = others.filter((one) =>
+        namespace === null ? one.namespaces === null : one.namespaces?.includes(namespace) === true
+      );
+      const size = together.reduce((sum, one) => sum + sizeOf(one), sizeOf({ key, namespaces, value }));
+      if (size <= max) continue;
+      const whose = owner !== SERVER ? "of a user" : namespace === null ? "for all namespaces" : `of "${namespace}"`;
+      throw new PlatformError(
+        "INVALID_ARGUMENT",
+        `Cannot keep secret "${key}": all secrets ${whose} together may have ${max} characters, and this would be ${size}`,
+      );
+    }
   }
 
   const store: SecretStore = {
-    get system() {
-      return system;
-    },
+    systemIn: (namespace) => new Secret(JSON.stringify(valuesIn(namespace, system))),
     onSystemChange: (handler) => void handlers.push(handler),
     ofUser(userId) {
       if (!owners.has(userId)) return undefined;
@@ -164,24 +188,26 @@ export async function startSecretStore(
       });
       return loading;
     },
-    async create(owner, { key, value, description }, author) {
-      await assertFits(owner, key, value);
-      const sealed = await (await cipherOf(owner)).seal(value, secretContext(owner, key));
-      const stored = await insertSecret(db, { userId: owner, key, sealed, description, author });
+    async create(scope, { key, value, description }, author) {
+      const { owner, namespaces } = scope;
+      await assertFits(scope, key, value);
+      const sealed = await (await cipherOf(owner)).seal(value, secretContext(scope, key));
+      const stored = await insertSecret(db, { userId: owner, key, namespaces, sealed, description, author });
       if (stored === undefined) {
         throw new PlatformError("ALREADY_EXISTS", `Secret "${key}" exists already: change it with PUT`);
       }
       await store.refresh(owner);
       return stored;
     },
-    async update(owner, key, { value, description }, author) {
-      if (value !== undefined) await assertFits(owner, key, value);
-      const stored = await updateSecret(db, { userId: owner, key }, {
+    async update(scope, key, { value, description }, author) {
+      const { owner, namespaces } = scope;
+      if (value !== undefined) await assertFits(scope, key, value);
+      const stored = await updateSecret(db, { userId: owner, key, namespaces }, {
         author,
         ...(description === undefined ? {} : { description }),
         ...(value === undefined
           ? {}
-          : { sealed: await (await cipherOf(owner)).seal(value, secretContext(owner, key)) }),
+          : { sealed: await (await cipherOf(owner)).seal(value, secretContext(scope, key)) }),
       });
       await store.refresh(owner);
       return stored;
@@ -195,6 +221,17 @@ export async function startSecretStore(
   return store;
 }
 
-export function secretContext(owner: string, name: string): SealContext {
-  return { purpose: owner === SERVER ? "system secret" : "user secret", owner, name };
+/** A value that is moved to another owner, name or set of namespaces in the database opens no more. */
+export function secretContext({ owner, namespaces }: SecretScope, name: string): SealContext {
+  if (owner !== SERVER) return { purpose: "user secret", owner, name };
+  return { purpose: "system secret", owner: namespaces?.join() ?? SERVER, name };
+}
+
+function textOf(secrets: readonly SystemSecret[]): string {
+  return JSON.stringify(Object.fromEntries(secrets.map(({ key, value }) => [key, value])));
+}
+
+/** As JSON. */
+function sizeOf(secret: SystemSecret): number {
+  return textOf([secret]).length;
 }

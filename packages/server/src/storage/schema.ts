@@ -25,6 +25,7 @@ export interface Schema {
     id: Generated<string>;
     user_id: string;
     key: string;
+    namespaces: string[] | null;
     sealed: Uint8Array;
     description: string | null;
     created_by: string | null;

@@ -3,13 +3,15 @@
  *
  * @module
  */
-import { sql } from "kysely";
+import { type RawBuilder, sql, type SqlBool } from "kysely";
 import type { Db } from "./db.ts";
 
 export interface StoredSecret {
   readonly id: string;
   readonly userId: string;
   readonly key: string;
+  /** Whose functions see it; null: those of all namespaces. */
+  readonly namespaces: readonly string[] | null;
   readonly description: string | null;
   readonly createdBy: string | null;
   readonly updatedBy: string | null;
@@ -19,18 +21,22 @@ export interface StoredSecret {
 
 export interface SealedSecret {
   readonly key: string;
+  readonly namespaces: readonly string[] | null;
   readonly sealed: Uint8Array;
 }
 
 export interface SecretPlace {
   readonly userId: string;
   readonly key: string;
+  /** Sorted; null for all, and for secrets of users. */
+  readonly namespaces: readonly string[] | null;
 }
 
 const COLUMNS = [
   "id",
   "user_id as userId",
   "key",
+  "namespaces",
   "description",
   "created_by as createdBy",
   "updated_by as updatedBy",
@@ -45,10 +51,21 @@ export interface NewSecret extends SecretPlace {
 }
 
 /** Undefined when it exists. */
-export async function insertSecret(db: Db, { userId, key, sealed, description, author }: NewSecret) {
+export async function insertSecret(
+  db: Db,
+  { userId, key, namespaces, sealed, description, author }: NewSecret,
+): Promise<StoredSecret | undefined> {
   return await db.insertInto("fluxbase.secrets")
-    .values({ user_id: userId, key, sealed, description, created_by: author, updated_by: author })
-    .onConflict((conflict) => conflict.columns(["user_id", "key"]).doNothing())
+    .values({
+      user_id: userId,
+      key,
+      namespaces: namespaces === null ? null : [...namespaces],
+      sealed,
+      description,
+      created_by: author,
+      updated_by: author,
+    })
+    .onConflict((conflict) => conflict.columns(["user_id", "key", "namespaces"]).doNothing())
     .returning(COLUMNS).executeTakeFirst();
 }
 
@@ -61,7 +78,7 @@ export interface SecretChange {
 /** Undefined when there is none. */
 export async function updateSecret(
   db: Db,
-  { userId, key }: SecretPlace,
+  place: SecretPlace,
   { sealed, description, author }: SecretChange,
 ): Promise<StoredSecret | undefined> {
   return await db.updateTable("fluxbase.secrets").set({
@@ -69,36 +86,46 @@ export async function updateSecret(
     updated_by: author,
     ...(sealed === undefined ? {} : { sealed }),
     ...(description === undefined ? {} : { description }),
-  }).where("user_id", "=", userId).where("key", "=", key).returning(COLUMNS).executeTakeFirst();
+  }).where(isAt(place)).returning(COLUMNS).executeTakeFirst();
 }
 
-export async function deleteSecret(db: Db, { userId, key }: SecretPlace): Promise<boolean> {
-  const { numDeletedRows } = await db.deleteFrom("fluxbase.secrets")
-    .where("user_id", "=", userId).where("key", "=", key).executeTakeFirst();
+export async function deleteSecret(db: Db, place: SecretPlace): Promise<boolean> {
+  const { numDeletedRows } = await db.deleteFrom("fluxbase.secrets").where(isAt(place)).executeTakeFirst();
   return numDeletedRows > 0n;
 }
 
-export async function findSecret(db: Db, { userId, key }: SecretPlace): Promise<StoredSecret | undefined> {
-  return await db.selectFrom("fluxbase.secrets").select(COLUMNS)
-    .where("user_id", "=", userId).where("key", "=", key).executeTakeFirst();
+export async function findSecret(db: Db, place: SecretPlace): Promise<StoredSecret | undefined> {
+  return await db.selectFrom("fluxbase.secrets").select(COLUMNS).where(isAt(place)).executeTakeFirst();
 }
 
-export async function listSecrets(db: Db, userId: string): Promise<StoredSecret[]> {
-  return await db.selectFrom("fluxbase.secrets").select(COLUMNS).where("user_id", "=", userId).orderBy("key").execute();
+/** All of an owner, or those that are for no other namespaces than the given ones. */
+export async function listSecrets(
+  db: Db,
+  { userId, within }: { readonly userId: string; readonly within: readonly string[] | null },
+): Promise<StoredSecret[]> {
+  let query = db.selectFrom("fluxbase.secrets").select(COLUMNS).where("user_id", "=", userId);
+  if (within !== null) query = query.where(sql<SqlBool>`namespaces <@ ${[...within]}::text[]`);
+  return await query.orderBy("key").orderBy(sql`namespaces nulls first`).execute();
+}
+
+function isAt({ userId, key, namespaces }: SecretPlace): RawBuilder<SqlBool> {
+  const set = namespaces === null ? null : [...namespaces];
+  return sql<SqlBool>`user_id = ${userId} and key = ${key} and namespaces is not distinct from ${set}::text[]`;
 }
 
 export async function readSealedSecrets(db: Db, userId: string): Promise<SealedSecret[]> {
-  return await db.selectFrom("fluxbase.secrets").select(["key", "sealed"]).where("user_id", "=", userId).execute();
+  return await db.selectFrom("fluxbase.secrets").select(["key", "namespaces", "sealed"]).where("user_id", "=", userId)
+    .execute();
 }
 
 /** Only if it is still what it was: somebody may have changed it in between. */
 export async function replaceSealedSecret(
   db: Db,
-  { userId, key }: SecretPlace,
+  place: SecretPlace,
   { before, after }: { readonly before: Uint8Array; readonly after: Uint8Array },
 ): Promise<void> {
   await db.updateTable("fluxbase.secrets").set({ sealed: after })
-    .where("user_id", "=", userId).where("key", "=", key).where("sealed", "=", before).execute();
+    .where(isAt(place)).where("sealed", "=", before).execute();
 }
 
 /** The one that was there first. */

@@ -181,6 +181,7 @@ async function handler(req) {
   const refused = await asCaller.keys.list().catch((error) => error instanceof FluxbaseError && error.code);
   return { names: (await client.functions.list()).map((fn) => fn.name), keys: (await client.keys.list()).length, refused };
 }`,
+      permissions: { service: "admin" },
     }, { strict: true });
     const anybody = createClient(platform.url, platform.anonKey);
     assert.deepEqual(await anybody.functions.invoke("inside"), {

@@ -52,8 +52,24 @@ platformTest("users", async (platform, step) => {
       session: claims.session_id,
     });
     assert.deepEqual((await api("GET", "/auth/user", undefined, access_token)).body, user);
-    const again = await api("POST", "/auth/signup", { email: "ADA@example.com", password: PASSWORD }, null);
-    assert.deepEqual([again.status, again.body.code], [409, "ALREADY_EXISTS"]);
+  });
+
+  await step("signing up again is signing in; with another password it gets the answer of a sign-in", async () => {
+    const again = (password: string, metadata = {}) =>
+      api("POST", "/auth/signup", { email: "ADA@example.com", password, user_metadata: metadata }, null);
+    const { status, body } = await again(PASSWORD, { name: "another" });
+    assert.deepEqual([status, body.user.email, body.user.user_metadata], [201, "ada@example.com", { name: "Ada" }]);
+    assert.equal(await readUser(body.access_token), 200);
+    const wrong = await again("another long password");
+    const { body: signIn } = await api("POST", "/auth/signin", { email: "ada@example.com", password: "wrong" }, null);
+    assert.deepEqual([wrong.status, wrong.body.error, wrong.body.code], [401, signIn.error, signIn.code]);
+    // Two at once for one address: one account, and nobody is told more.
+    const both = await Promise.all(
+      ["one long password", "two long password"].map((password) =>
+        api("POST", "/auth/signup", { email: "twins@example.com", password }, null)
+      ),
+    );
+    assert.deepEqual(both.map(({ status }) => status).sort(), [201, 401]);
   });
 
   await step("a wrong password and an unknown e-mail get the same answer", async () => {
@@ -240,6 +256,10 @@ platformTest("attempts are limited by address and by account; sign-up can be swi
       assert.ok(Number(refused.headers.get("retry-after")) > 0);
     },
   );
+  await step("signing up is no way around it", async () => {
+    const signUp = { email: "a@example.com", password: PASSWORD };
+    assert.equal((await api("POST", "/auth/signup", signUp, null)).status, 429);
+  });
   await step("and so is an address, whatever account it tries", async () => {
     let last = 0;
     for (let index = 0; index < 25 && last !== 429; index += 1) last = await attempt(`c${index}@example.com`);

@@ -55,7 +55,7 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
 
   async function signUp(call: ApiCall) {
     const { user_metadata, ...credentials } = parseBody(signUpSchema, await call.body());
-    await count(call);
+    await count(call, credentials.email);
     return { status: 201, body: sessionView(await accounts.signUp(credentials, user_metadata ?? {})) };
   }
 
@@ -84,6 +84,8 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
   async function change(call: ApiCall) {
     const who = userOf(call.caller);
     const { email, password, user_metadata } = parseBody(changeSchema, await call.body());
+    // Whether an address is taken is told to who signs in only, and not often.
+    if (email !== undefined) await count(call, `${who.userId} changes e-mail`);
     return {
       status: 200,
       body: userView(await accounts.change(who, { email, password, userMetadata: user_metadata })),
@@ -103,7 +105,7 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
     {
       ...post,
       path: "/auth/signup",
-      summary: "Makes an account and signs in",
+      summary: "Makes an account and signs in; where there is one already, signs in with the right password only",
       body: signUpSchema,
       answer: { status: 201, schema: sessionSchema },
       handle: signUp,

@@ -40,7 +40,12 @@ export interface Credentials {
 }
 
 export interface Accounts {
-  /** @throws {PlatformError} ALREADY_EXISTS, FORBIDDEN when it is switched off */
+  /**
+   * Makes an account and signs in. Where there is one already it is a sign-in: no answer says that it exists, but who
+   * gets no account for an address can conclude it.
+   *
+   * @throws {PlatformError} INVALID_CREDENTIAL, FORBIDDEN when it is switched off
+   */
   signUp(credentials: Credentials, userMetadata: Readonly<Record<string, unknown>>): Promise<SignedIn>;
   /** @throws {PlatformError} INVALID_CREDENTIAL, the same for every reason */
   signIn(credentials: Credentials, options?: { readonly adminsOnly?: boolean }): Promise<SignedIn>;
@@ -110,18 +115,28 @@ export function createAccounts(parts: AccountParts): Accounts {
       if (!parts.signUpEnabled) {
         throw new PlatformError("FORBIDDEN", "Cannot sign up: it is switched off on this server");
       }
+      const address = email.toLowerCase();
+      const found = await findUserToSignIn(db, address);
+      // Both, whoever asks: it takes as long for an address that is known.
+      const isRight = await passwords.verify(found?.passwordHash, password);
       const passwordHash = await passwords.hash(password);
-      const user = await unlessTaken(() =>
-        insertUser(db, { email: email.toLowerCase(), passwordHash, role: "authenticated", userMetadata })
-      );
-      return await begin(user);
+      if (found !== undefined) {
+        if (!isRight) throw wrongPair();
+        return await begin(found.user);
+      }
+      try {
+        return await begin(await insertUser(db, { email: address, passwordHash, role: "authenticated", userMetadata }));
+      } catch (error) {
+        // Somebody else was first, a moment ago.
+        throw isUniqueViolation(error) ? wrongPair() : error;
+      }
     },
 
     async signIn({ email, password }, { adminsOnly = false } = {}) {
       const found = await findUserToSignIn(db, email.toLowerCase());
       const isRight = await passwords.verify(found?.passwordHash, password);
       if (found === undefined || !isRight || (adminsOnly && found.user.role !== "admin")) {
-        throw new PlatformError("INVALID_CREDENTIAL", "Cannot sign in: e-mail or password is wrong");
+        throw wrongPair();
       }
       return await begin(found.user);
     },
@@ -180,6 +195,10 @@ export function createAccounts(parts: AccountParts): Accounts {
       return await begin(user);
     },
   };
+}
+
+function wrongPair(): PlatformError {
+  return new PlatformError("INVALID_CREDENTIAL", "Cannot sign in: e-mail or password is wrong");
 }
 
 async function unlessTaken<Result>(write: () => Promise<Result>): Promise<Result> {

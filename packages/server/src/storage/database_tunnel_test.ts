@@ -18,6 +18,7 @@ Deno.test("a database that hangs up before it speaks TLS is an answer, not a wai
       placeOf: () => ({ role: "role", schemas: ["public"] }),
       repair: () => Promise.resolve(),
       prefixes: { tables: [], namespaces: "role" },
+      areNamesHidden: true,
       settings: [],
       databaseName: "db",
     },

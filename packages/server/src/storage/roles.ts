@@ -39,6 +39,8 @@ export interface Roles {
   repair(name: string, reason: string): Promise<void>;
   /** Names of those that log in for tables; beginning of the names of the others. */
   readonly prefixes: { readonly tables: readonly string[]; readonly namespaces: string };
+  /** Whether SQL of others cannot look up which statements are prepared in a session. */
+  readonly areNamesHidden: boolean;
   /** What a role's own settings must be, as Postgres lists them. */
   readonly settings: readonly string[];
   readonly databaseName: string;
@@ -163,7 +165,7 @@ export async function setUpRoles(options: RolesOptions): Promise<Roles | undefin
         await run(trx, `grant ${role} to ${id(loginOf(role))}`);
       }
       if (!isShared) await run(trx, `revoke all on database ${id(place.name)} from public`);
-      if (place.isSuperuser) await closeOtherSessions(trx);
+      if (place.isSuperuser) await run(trx, `revoke execute on function ${SIGNALS}, ${NAMES} from public`);
     });
   }
 
@@ -205,6 +207,7 @@ export async function setUpRoles(options: RolesOptions): Promise<Roles | undefin
   const namespaces = new Map<string, string>();
   const roles: Roles = {
     placeOf,
+    areNamesHidden: place.isSuperuser,
     settings,
     databaseName: place.name,
     prefixes: { tables: TABLE_ROLES.map(loginOf), namespaces: prefix },
@@ -247,9 +250,8 @@ export async function setUpRoles(options: RolesOptions): Promise<Roles | undefin
 /** What ends sessions of others: also those that log in as the same role, for somebody else. */
 const SIGNALS = "pg_catalog.pg_terminate_backend(integer, bigint), pg_catalog.pg_cancel_backend(integer)";
 
-async function closeOtherSessions(trx: Db): Promise<void> {
-  await run(trx, `revoke execute on function ${SIGNALS} from public`);
-}
+/** What tells the names of prepared statements. */
+const NAMES = "pg_catalog.pg_prepared_statement()";
 
 async function readPlace(app: Db): Promise<Place> {
   const { rows: [place] } = await sql<Place>`

@@ -3,8 +3,7 @@
  *
  * Each role has connections of its own, over a login that may become that role and nothing else: whatever a statement,
  * a trigger or a function of SQL does, it has the rights of the caller. What it leaves in the session is gone before the
- * next request: the session is emptied behind each one, and no statement is found by a name that SQL could give to
- * another (docs/decisions/0044).
+ * next request, since the session is emptied behind each one (./batch.ts, docs/decisions/0044).
  *
  * @module
  */
@@ -21,11 +20,11 @@ import {
 import pg from "pg";
 import type { Log } from "../core/log.ts";
 import type { Secret } from "../core/secret.ts";
-import { asDatabaseError, urlAs } from "../storage/db.ts";
+import { asDatabaseError, codeOf, urlAs } from "../storage/db.ts";
 import { type ConnectionPool, openPool } from "../storage/pool.ts";
 import { assertUnaltered, withRole } from "../storage/role_session.ts";
 import { type LoginRole, type Roles, TABLE_ROLES, type TableRole } from "../storage/roles.ts";
-import { type BatchStatement, emptySession, runBatch, type TextRow } from "./batch.ts";
+import { type BatchStatement, emptySession, runBatch, STATEMENT_GONE, type TextRow } from "./batch.ts";
 import { errorOfStatement } from "./table_error.ts";
 
 export interface TableCaller {
@@ -68,6 +67,8 @@ export interface TableSessionOptions {
 }
 
 const CONNECT_MS = 5_000;
+/** Statements that a connection keeps prepared; others are prepared for one use. */
+const PREPARED_MAX_COUNT = 500;
 /** What a function of SQL has made of the session's settings when it was first called lasts as long as the session. */
 const SESSION_LIFE_SEC = 300;
 
@@ -90,22 +91,53 @@ export function startTableSessions(options: TableSessionOptions): TableSessions 
     Record<TableRole, RolePool>
   >;
 
+  const shapes = new Map<string, number>();
+
+  /** The same number for the same text, as long as there are few. */
+  function shapeOf(text: string): number | undefined {
+    let shape = shapes.get(text);
+    if (shape === undefined && shapes.size < PREPARED_MAX_COUNT) shapes.set(text, shape = shapes.size);
+    return shape;
+  }
+
+  function prepare(statement: RawBuilder<unknown>): BatchStatement {
+    const { sql: text, parameters } = compile(statement);
+    return { text, shape: shapeOf(text), values: parameters };
+  }
+
+  async function connect(role: TableRole): Promise<pg.PoolClient> {
+    try {
+      return await withRole(() => roles.forTables(role), roles, (login) => pools[role].connect(login));
+    } catch (error) {
+      const known = asDatabaseError(error);
+      throw known instanceof PlatformError ? known : tooBusy(error);
+    }
+  }
+
+  async function runOn(
+    client: pg.PoolClient,
+    batch: readonly BatchStatement[],
+    mayKeep: ((rows: readonly TextRow[]) => void) | undefined,
+  ): Promise<readonly TextRow[]> {
+    // Nobody waits for it but the next request on this connection.
+    const giveBack = () =>
+      void emptySession(client, roles).then(() => client.release(), (error) => client.release(error));
+    if (mayKeep !== undefined) return await keeping(client, batch, mayKeep).finally(giveBack);
+    const running = runBatch(client, batch);
+    giveBack();
+    return await running;
+  }
+
   return {
     async run(request, statements, mayKeep) {
       const { role } = request.caller;
-      const pool = pools[role];
-      const client = await withRole(() => roles.forTables(role), roles, (login) => pool.connect(login))
-        .catch((error) => {
-          throw asDatabaseError(error) instanceof PlatformError ? asDatabaseError(error) : tooBusy(error);
-        });
-      const giveBack = () => void emptySession(client).then(() => client.release(), (error) => client.release(error));
-      const batch = [beginning(request), ...statements.map(prepare)];
+      const batch = [{ ...beginning(request), shape: shapeOf(BEGINNING) }, ...statements.map(prepare)];
       try {
-        if (mayKeep !== undefined) return (await keeping(client, batch, mayKeep).finally(giveBack)).slice(1);
-        const running = runBatch(client, batch);
-        // Sent when the answer is there; nobody waits for it but the next request on this connection.
-        giveBack();
-        return (await running).slice(1);
+        const rows = await runOn(await connect(role), batch, mayKeep).catch(async (error) => {
+          if (codeOf(error) !== STATEMENT_GONE) throw error;
+          return await runOn(await connect(role), batch, mayKeep);
+        });
+        return rows.slice(1);
       } catch (error) {
         throw errorOfStatement(error, role) ?? asDatabaseError(error);
       }
@@ -171,12 +203,6 @@ function createRolePool(
   };
 }
 
-/** Under no name: each one is parsed for this request alone. */
-function prepare(statement: RawBuilder<unknown>): BatchStatement {
-  const { sql: text, parameters } = compile(statement);
-  return { text, values: parameters };
-}
-
 const SETTINGS = [
   "role",
   "request.jwt.claims",
@@ -191,7 +217,7 @@ export const BEGINNING = `select ${
   SETTINGS.map((name, index) => `pg_catalog.set_config('${name}', $${index + 1}, true)`).join(", ")
 }, pg_catalog.setseed($${SETTINGS.length + 1})`;
 
-function beginning({ caller, method, path, schemas, isReadOnly }: SessionRequest): BatchStatement {
+function beginning({ caller, method, path, schemas, isReadOnly }: SessionRequest): Omit<BatchStatement, "shape"> {
   const claims = JSON.stringify(caller.claims);
   const searchPath = schemas.map((schema) => pg.escapeIdentifier(schema)).join(", ");
   const settings = [caller.role, claims, method, path, searchPath, isReadOnly ? "on" : "off"].map(plain);

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { ByteBuffer, SMALL_CHUNK_BYTES } from "./byte_buffer.ts";
 import { BODY_CHUNK_MAX_BYTES, BODY_WINDOW_BYTES } from "./frames.ts";
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -24,10 +25,14 @@ export interface BodySender {
   unwanted(): void;
 }
 
+/** With so many waiting, small ones are put together: the window counts their bytes, and they take far more. */
+const CHUNKS_MAX_COUNT = 64;
+
 export function createBodyInbox(sender: BodySender): BodyInbox {
   let controller: ReadableStreamDefaultController<Bytes>;
   let isOver = false;
   const waiting: Bytes[] = [];
+  let late: ByteBuffer | undefined;
   let window = BODY_WINDOW_BYTES;
   let isPulled = false;
 
@@ -42,14 +47,23 @@ export function createBodyInbox(sender: BodySender): BodyInbox {
     cancel() {
       isOver = true;
       waiting.length = 0;
+      late = undefined;
       sender.unwanted();
     },
   }, { highWaterMark: 0 });
 
+  function next(): Bytes | undefined {
+    const chunk = waiting.shift();
+    if (chunk !== undefined || late === undefined) return chunk;
+    const { bytes } = late;
+    late = undefined;
+    return bytes;
+  }
+
   // Credit is given when a chunk is handed to the reader, so a slow reader slows the sender.
   function deliver() {
     if (!isPulled) return;
-    const chunk = waiting.shift();
+    const chunk = next();
     if (chunk !== undefined) {
       isPulled = false;
       window += chunk.length;
@@ -64,9 +78,15 @@ export function createBodyInbox(sender: BodySender): BodyInbox {
   return {
     stream,
     push(chunk) {
-      if (isOver) return true;
+      if (isOver || chunk.length === 0) return true;
       window -= chunk.length;
-      waiting.push(chunk);
+      if (chunk.length < SMALL_CHUNK_BYTES && waiting.length >= CHUNKS_MAX_COUNT) {
+        (late ??= new ByteBuffer()).add(chunk);
+      } else {
+        if (late !== undefined) waiting.push(late.bytes);
+        late = undefined;
+        waiting.push(chunk);
+      }
       deliver();
       return window >= 0;
     },
@@ -74,7 +94,7 @@ export function createBodyInbox(sender: BodySender): BodyInbox {
       if (isOver) return;
       isOver = true;
       deliver();
-      if (waiting.length === 0 && !isPulled) closeQuietly();
+      if (waiting.length === 0 && late === undefined && !isPulled) closeQuietly();
     },
     fail(reason) {
       if (isOver) return;

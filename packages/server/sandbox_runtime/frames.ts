@@ -112,6 +112,7 @@ export class FrameWriter {
   #length = 0;
   #frameStart = 0;
   #writing = false;
+  #writingBytes = 0;
   #flushIsDue = false;
   readonly #flushSoon = () => {
     this.#flushIsDue = false;
@@ -121,6 +122,11 @@ export class FrameWriter {
   constructor(connection: ByteConnection, onError: (error: unknown) => void) {
     this.#connection = connection;
     this.#onError = onError;
+  }
+
+  /** Written here, and not yet taken by the socket. */
+  get waitingBytes(): number {
+    return this.#length + this.#writingBytes;
   }
 
   begin(type: number, id: number): void {
@@ -210,9 +216,11 @@ export class FrameWriter {
   }
 
   #send(batch: Uint8Array): void {
+    this.#writingBytes = batch.length;
     this.#connection.write(batch).then((written) => {
       if (written < batch.length) return this.#send(batch.subarray(written));
       this.#writing = false;
+      this.#writingBytes = 0;
       if (this.#spare.length > BATCH_KEPT_MAX_BYTES) this.#spare = new Uint8Array(BATCH_BYTES);
       this.flush();
     }, this.#onError);

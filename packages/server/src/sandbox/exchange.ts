@@ -12,6 +12,7 @@
  * @module
  */
 import { type LogLevel, PlatformError } from "@fluxbase/contract";
+import { ByteBuffer, SMALL_CHUNK_BYTES } from "../../sandbox_runtime/byte_buffer.ts";
 import type { SocketLink } from "./socket_link.ts";
 
 /** A request as a sandbox gets it. */
@@ -80,6 +81,9 @@ export interface ExchangeHolder {
   abandon(exchange: Exchange): void;
 }
 
+/** A chunk in a queue takes so much besides its bytes: many small ones would take far more than the window says. */
+const CHUNK_OVERHEAD_BYTES = 256;
+
 export class Exchange {
   readonly request: SandboxRequest;
   readonly response: Promise<SandboxResponse>;
@@ -94,6 +98,8 @@ export class Exchange {
   sentMs: number | null = null;
   deadlineMs = Infinity;
   isCold = false;
+  /** Its sandbox has sent a RESPONSE, which may have come too late. */
+  hasResponse = false;
   /** How often it was taken from a sandbox that died. */
   moveCount = 0;
   /** True when the client's signal is listened to. */
@@ -109,6 +115,8 @@ export class Exchange {
   #isAnswered = false;
   #isFinished = false;
   #outgoing: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>> | undefined;
+  /** Small chunks that have come while the stream was full. */
+  #late: ByteBuffer | undefined;
   #socket: SocketLink | undefined;
   #bodyBytes = 0;
   #completedMs: number | null = null;
@@ -173,6 +181,7 @@ export class Exchange {
         this.#outgoing = controller;
       },
       pull: () => {
+        this.#passLate();
         const used = windowBytes - this.#window;
         if (used === 0) return;
         this.#window = windowBytes;
@@ -182,7 +191,7 @@ export class Exchange {
         this.#outgoing = undefined;
         tell.unwanted();
       },
-    }, { highWaterMark: windowBytes / 2, size: (chunk) => chunk?.byteLength ?? 0 });
+    }, { highWaterMark: windowBytes / 2, size: (chunk) => CHUNK_OVERHEAD_BYTES + (chunk?.byteLength ?? 0) });
     this.answer({ ...head, body });
   }
 
@@ -192,8 +201,20 @@ export class Exchange {
     this.#bodyBytes += chunk.length;
     this.#window -= chunk.length;
     if (this.#bodyBytes > limit) return responseTooLarge(limit, this.#bodyBytes);
-    this.#outgoing?.enqueue(chunk);
+    if (chunk.length === 0 || this.#outgoing === undefined) return undefined;
+    if (chunk.length < SMALL_CHUNK_BYTES && (this.#outgoing.desiredSize ?? 0) <= 0) {
+      (this.#late ??= new ByteBuffer()).add(chunk);
+      return undefined;
+    }
+    this.#passLate();
+    this.#outgoing.enqueue(chunk);
     return undefined;
+  }
+
+  #passLate(): void {
+    if (this.#late === undefined) return;
+    this.#outgoing?.enqueue(this.#late.bytes);
+    this.#late = undefined;
   }
 
   /** True when the sandbox sent more than it had credit for. */
@@ -203,6 +224,7 @@ export class Exchange {
 
   endBody(): void {
     this.#completedMs = this.#now();
+    this.#passLate();
     this.#outgoing?.close();
     this.#outgoing = undefined;
   }

@@ -27,10 +27,14 @@ interface OwnCall {
   readonly abort: AbortController;
   readonly inbox: BodyInbox | undefined;
   outbox: BodyOutbox | undefined;
+  /** Of its body, here and not yet read. */
+  heldBytes: number;
 }
 
 /** Of one sandbox at once; more are answered 503. */
 const CALLS_MAX_COUNT = 256;
+/** Of the bodies of all calls of one sandbox, here and not yet read: less than all their windows together. */
+const HELD_MAX_BYTES = 32 * 1024 * 1024;
 const METHOD = /^[A-Z]{1,20}$/;
 const BODILESS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 
@@ -38,6 +42,7 @@ export class OwnCalls {
   readonly #writer: FrameWriter;
   readonly #answer: AnswerCall;
   readonly #calls = new Map<number, OwnCall>();
+  #heldBytes = 0;
 
   constructor(writer: FrameWriter, answer: AnswerCall) {
     this.#writer = writer;
@@ -54,11 +59,14 @@ export class OwnCalls {
     if (this.#calls.size >= CALLS_MAX_COUNT) return this.#refuse(id);
     const inbox = flags & FLAG.streamedBody
       ? createBodyInbox({
-        credit: (byteCount) => this.#credit(id, byteCount),
+        credit: (byteCount) => {
+          this.#hold(call, -byteCount);
+          this.#credit(id, byteCount);
+        },
         unwanted: () => this.#abort(id, ABORT_REASON.bodyUnwanted),
       })
       : undefined;
-    const call: OwnCall = { abort: new AbortController(), inbox, outbox: undefined };
+    const call: OwnCall = { abort: new AbortController(), inbox, outbox: undefined, heldBytes: 0 };
     const request = parseRequest(payload.subarray(5), inbox?.stream ?? null, call.abort.signal);
     this.#calls.set(id, call);
     void this.#run(id, call, request);
@@ -66,8 +74,19 @@ export class OwnCalls {
 
   onBody(id: number, payload: Uint8Array): void {
     if (payload.length > BODY_CHUNK_MAX_BYTES) throw violation("a BODY of a call that is too large");
-    const inbox = this.#calls.get(id)?.inbox;
-    if (inbox?.push(payload.slice()) === false) throw violation("more body of a call than it had credit for");
+    const call = this.#calls.get(id);
+    if (call?.inbox === undefined) return;
+    if (this.#heldBytes + payload.length > HELD_MAX_BYTES) {
+      call.inbox.fail(new Error("The bodies of the function's calls are too large together"));
+      return this.#abort(id, ABORT_REASON.bodyUnwanted);
+    }
+    this.#hold(call, payload.length);
+    if (!call.inbox.push(payload.slice())) throw violation("more body of a call than it had credit for");
+  }
+
+  #hold(call: OwnCall, byteCount: number): void {
+    call.heldBytes += byteCount;
+    this.#heldBytes += byteCount;
   }
 
   onBodyEnd(id: number): void {
@@ -103,6 +122,7 @@ export class OwnCalls {
       if (this.#calls.has(id)) this.#abort(id, ABORT_REASON.responseFailed);
     } finally {
       this.#calls.delete(id);
+      this.#hold(call, -call.heldBytes);
     }
   }
 

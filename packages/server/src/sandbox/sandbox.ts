@@ -107,10 +107,12 @@ const LOG_BYTES_PER_LINE_OVERHEAD = 32 * 1024;
  * Work that frames make here, in microseconds of the server's thread, measured and rounded up. Answers are not counted:
  * there is one for each request.
  */
-const FRAME_COST_US = { any: 1, logLine: 5, call: 50, perLogByte: 0.005, perBodyByte: 0.0001 };
+const FRAME_COST_US = { any: 1, logLine: 5, call: 50, perByte: 0.0001, perParsedByte: 0.005 };
 /** A sandbox may take a quarter of the server's thread with frames that answer nothing. */
 const FRAME_BUDGET = { capacity: 100_000, refillPerSec: 250_000 };
 const HELD_UP_MAX_MS = 100;
+/** What a sandbox may leave unread. Windows of credit keep below it, unless credit is given for what was not read. */
+const UNREAD_MAX_BYTES = 64 * 1024 * 1024;
 
 const encoder = new TextEncoder();
 
@@ -258,6 +260,8 @@ export class Sandbox implements ExchangeHolder {
 
   /** Looks at every clock of this sandbox; called every few milliseconds while requests are under way. */
   tick(nowMs: number): void {
+    // A bundle may be larger, and is read before anything else happens.
+    if (this.#writer.waitingBytes > UNREAD_MAX_BYTES && this.#state !== "loading") this.kill(notReading());
     if (this.#exchanges.size === 0) return;
     for (const exchange of this.#exchanges.values()) {
       if (!exchange.isWatched && nowMs - (exchange.sentMs ?? nowMs) >= WATCH_AFTER_MS) exchange.watchClient();
@@ -376,7 +380,14 @@ export class Sandbox implements ExchangeHolder {
       { pace: () => this.#pace() },
     ).then(() => undefined, (error: unknown) => error);
     this.#process.kill();
-    this.#onExit(await this.#process.exit, error);
+    // Should its end not be told, it is over all the same.
+    const exit = await this.#process.exit.catch((cause: unknown): ProcessExit => ({
+      code: -1,
+      signal: null,
+      output: String(cause),
+      startedCount: null,
+    }));
+    this.#onExit(exit, error);
   }
 
   /** Holds up a sandbox whose frames make more work than they may. */
@@ -389,7 +400,7 @@ export class Sandbox implements ExchangeHolder {
 
   #onFrame(type: number, id: number, payload: Uint8Array): void {
     if (type === FRAME.RESPONSE) return this.#onResponse(this.#exchangeOf(id), payload);
-    this.#frameCostUs += FRAME_COST_US.any;
+    this.#frameCostUs += FRAME_COST_US.any + payload.length * FRAME_COST_US.perByte;
     switch (type) {
       case FRAME.LOG:
         return this.#onLog(id, payload);
@@ -423,6 +434,7 @@ export class Sandbox implements ExchangeHolder {
         return this.#loading?.resolve();
       case FRAME.LOAD_FAILED:
         if (!this.#mayMoveFrom("loading", "LOAD_FAILED")) return;
+        this.#frameCostUs += payload.length * FRAME_COST_US.perParsedByte;
         return this.#loading?.reject(this.#loadError(parseFailure(payload)));
       default:
         return this.#onCallFrame(type, id, payload);
@@ -433,10 +445,9 @@ export class Sandbox implements ExchangeHolder {
     if (this.#ownCalls === undefined || this.#state === "starting") throw violation(`a frame of type ${type}`);
     switch (type) {
       case FRAME.REQUEST | OF_CALL:
-        this.#frameCostUs += FRAME_COST_US.call;
+        this.#frameCostUs += FRAME_COST_US.call + payload.length * FRAME_COST_US.perParsedByte;
         return this.#ownCalls.onRequest(id, payload);
       case FRAME.BODY | OF_CALL:
-        this.#frameCostUs += payload.length * FRAME_COST_US.perBodyByte;
         return this.#ownCalls.onBody(id, payload);
       case FRAME.BODY_END | OF_CALL:
         return this.#ownCalls.onBodyEnd(id);
@@ -464,10 +475,11 @@ export class Sandbox implements ExchangeHolder {
 
   #onResponse(exchange: Exchange | undefined, payload: Uint8Array): void {
     if (exchange === undefined) {
-      this.#frameCostUs += FRAME_COST_US.any;
+      this.#frameCostUs += FRAME_COST_US.any + payload.length * FRAME_COST_US.perByte;
       return;
     }
-    if (exchange.isStreaming || exchange.socket !== undefined) throw violation("a second RESPONSE");
+    if (exchange.hasResponse) throw violation("a second RESPONSE");
+    exchange.hasResponse = true;
     const response = parseResponse(payload);
     // The caller was told something else in the meantime: only the end matters.
     if (!exchange.isAnswered) this.#answer(exchange, response);
@@ -523,7 +535,6 @@ export class Sandbox implements ExchangeHolder {
   }
 
   #onBody(exchange: Exchange | undefined, payload: Uint8Array): void {
-    this.#frameCostUs += payload.length * FRAME_COST_US.perBodyByte;
     if (payload.length > BODY_CHUNK_MAX_BYTES) throw violation("a BODY that is too large");
     if (exchange === undefined || !exchange.isStreaming) return;
     this.#garbage.passed(payload.length);
@@ -536,6 +547,7 @@ export class Sandbox implements ExchangeHolder {
 
   #onFailed(exchange: Exchange | undefined, payload: Uint8Array): void {
     if (exchange === undefined) return;
+    this.#frameCostUs += payload.length * FRAME_COST_US.perParsedByte;
     const { message, stack, isOutOfMemory } = parseFailure(payload.subarray(1));
     const error = isOutOfMemory
       ? outOfMemory(this.limits.memoryMiB, message)
@@ -565,7 +577,7 @@ export class Sandbox implements ExchangeHolder {
   }
 
   #onMessage(exchange: Exchange | undefined, payload: Uint8Array): void {
-    this.#frameCostUs += payload.length * FRAME_COST_US.perLogByte;
+    this.#frameCostUs += payload.length * FRAME_COST_US.perParsedByte;
     if (exchange?.socket === undefined) return;
     const { message, byteCount } = parseMessage(payload);
     if (!exchange.socket.sent(message, byteCount)) throw violation("more messages than it had credit for");
@@ -584,7 +596,7 @@ export class Sandbox implements ExchangeHolder {
   }
 
   #onLog(id: number, payload: Uint8Array): void {
-    this.#frameCostUs += FRAME_COST_US.logLine + payload.length * FRAME_COST_US.perLogByte;
+    this.#frameCostUs += FRAME_COST_US.logLine + payload.length * FRAME_COST_US.perParsedByte;
     const { logLineBytes, logLinesCount } = this.limits;
     if (payload.length > logLineBytes + LOG_BYTES_PER_LINE_OVERHEAD) throw violation("a LOG that is too large");
     const exchange = id === 0 ? undefined : this.#exchangeOf(id);
@@ -676,6 +688,11 @@ export function outOfMemory(limitMiB: number, detail: string): PlatformError {
       details: { limit: limitMiB },
     },
   );
+}
+
+function notReading(): PlatformError {
+  const cause = new FrameError(`Cannot keep more than ${UNREAD_MAX_BYTES} bytes that the sandbox does not read`);
+  return protocolError(cause);
 }
 
 function protocolError(error: Error): PlatformError {

@@ -9,10 +9,11 @@
 import assert from "node:assert/strict";
 import { PlatformError } from "@fluxbase/contract";
 import fc from "fast-check";
-import { FLAG, FRAME, OF_CALL, PROTOCOL_VERSION, readFrames } from "../../sandbox_runtime/frames.ts";
+import { FLAG, FRAME, FrameError, OF_CALL, PROTOCOL_VERSION, readFrames } from "../../sandbox_runtime/frames.ts";
 import { FENCES } from "../../sandbox_runtime/harden.ts";
 import { ChunkGarbage } from "../core/chunk_garbage.ts";
 import { Exchange, type Outcome, type SandboxRequest } from "./exchange.ts";
+import type { AnswerCall } from "./own_calls.ts";
 import { Sandbox, type SandboxEvents } from "./sandbox.ts";
 import type { ProcessExit, SandboxProcess } from "./sandbox_process.ts";
 
@@ -42,6 +43,14 @@ async function startPeer() {
 
 const EVENTS: SandboxEvents = { released() {}, died() {}, logged() {}, mayLog: () => true };
 
+const LINES = { logLineBytes: 1_000, logLinesCount: LINES_COUNT, head: { headersCount: 100, headBytes: 10_000 } };
+const OPTIONS = {
+  limits: { ...LINES, memoryMiB: 64, eventLoopBlockedMs: 60_000, scratchBytes: 0, webSocketLifeMs: 60_000 },
+  garbage: new ChunkGarbage(),
+  now: () => performance.now(),
+};
+const MESSAGE = { ...LINES, functionName: "f", namespace: "n", version: 1, env: {}, secrets: {}, ownOrigins: [] };
+
 function requestOf(isUpgrade: boolean): SandboxRequest {
   return {
     executionId: "x",
@@ -68,22 +77,32 @@ function frameOf(type: number, id: number, payload: Uint8Array): Uint8Array {
   return bytes;
 }
 
+/** As `sizedList` writes it, without the size in front. */
+function listOf(texts: readonly string[]): Uint8Array {
+  const numbers = Uint32Array.from([texts.length, ...texts.map(({ length }) => length)]);
+  return Uint8Array.from([...new Uint8Array(numbers.buffer), ...encoder.encode(texts.join(""))]);
+}
+
+function callOf(texts: readonly string[], flags: number = FLAG.streamedBody): Uint8Array {
+  const head = listOf(texts);
+  return Uint8Array.from([flags, ...new Uint8Array(Uint32Array.of(head.length).buffer), ...head]);
+}
+
 function responseOf({ flags, status, sizeBytes, head, body }: {
   flags: number;
   status: number;
   sizeBytes: number;
-  head: string;
+  head: Uint8Array;
   body: Uint8Array;
 }): Uint8Array {
-  const headBytes = encoder.encode(head);
-  const payload = new Uint8Array(11 + headBytes.length + body.length);
+  const payload = new Uint8Array(11 + head.length + body.length);
   const view = new DataView(payload.buffer);
   view.setUint8(0, flags);
   view.setUint16(1, status, true);
   view.setUint32(3, sizeBytes, true);
-  view.setUint32(7, headBytes.length, true);
-  payload.set(headBytes, 11);
-  payload.set(body, 11 + headBytes.length);
+  view.setUint32(7, head.length, true);
+  payload.set(head, 11);
+  payload.set(body, 11 + head.length);
   return payload;
 }
 
@@ -101,13 +120,17 @@ const response = fc.record({
   ),
   status: fc.oneof({ weight: 6, arbitrary: fc.integer({ min: 200, max: 599 }) }, fc.constant(101), fc.nat(65_535)),
   sizeBytes: fc.oneof(fc.constant(0), fc.nat(0xffff_ffff)),
-  head: fc.constantFrom(
-    "",
-    "content-type\ntext/plain",
-    "a\nb\nc",
-    "x-a\n\nset-cookie\na=1",
-    "\u0000\n\u0000",
-    "sec-websocket-protocol\nchat",
+  head: fc.oneof(
+    fc.constantFrom(
+      [],
+      ["content-type", "text/plain"],
+      ["a", "b", "c"],
+      ["x-a", "a\nset-cookie: a=1"],
+      ["\u0000", "\u0000"],
+      ["sec-websocket-protocol", "chat"],
+      ["sec-websocket-protocol", "no token"],
+    ).map(listOf),
+    fc.uint8Array({ maxLength: 40 }),
   ),
   body: fc.oneof(bytes, fc.constant(new Uint8Array(65_536)), fc.constant(new Uint8Array(65_537))),
 }).map(responseOf);
@@ -126,15 +149,13 @@ const close = fc.tuple(fc.constantFrom(1000, 1005, 3000, 4999, 5000), bytes).map
   new Uint8Array([code & 255, code >> 8, ...rest.slice(0, 130)])
 );
 const call = fc.constantFrom(
-  "GET\nhttp://localhost/x",
-  "POST\nhttp://a/\nx\ny",
-  "get\nhttp://a/",
-  "GET\nno url",
-  "GET\nhttp://a/\nbad name\ny",
-)
-  .map((head) =>
-    new Uint8Array([2, ...new Uint8Array(new Uint32Array([head.length]).buffer), ...encoder.encode(head)])
-  );
+  ["GET", "http://localhost/x"],
+  ["POST", "http://a/", "x", "y"],
+  ["get", "http://a/"],
+  ["GET", "no url"],
+  ["GET", "http://a/", "bad name", "y"],
+  [],
+).map((texts) => callOf(texts));
 
 const frame = fc.oneof(
   { weight: 6, arbitrary: fc.tuple(fc.constant(FRAME.RESPONSE), response) },
@@ -184,30 +205,10 @@ Deno.test("a sandbox may send anything: every request ends once and properly, an
         frameOf(FRAME.READY, 0, encoder.encode(JSON.stringify({ protocol: PROTOCOL_VERSION, fences: FENCES }))),
       );
       const sandbox = await Sandbox.start(process, EVENTS, {
-        limits: {
-          memoryMiB: 64,
-          eventLoopBlockedMs: 60_000,
-          logLineBytes: 1_000,
-          logLinesCount: LINES_COUNT,
-          head: { headersCount: 100, headBytes: 10_000 },
-          scratchBytes: 0,
-          webSocketLifeMs: 60_000,
-        },
+        ...OPTIONS,
         answerCall: () => Promise.resolve(new Response("own")),
-        garbage: new ChunkGarbage(),
-        now: () => performance.now(),
       });
-      await sandbox.loadBundle("", {
-        functionName: "f",
-        namespace: "n",
-        version: 1,
-        env: {},
-        secrets: {},
-        ownOrigins: [],
-        logLineBytes: 1_000,
-        logLinesCount: LINES_COUNT,
-        head: { headersCount: 100, headBytes: 10_000 },
-      });
+      await sandbox.loadBundle("", MESSAGE);
 
       const outcomes: Outcome[][] = [];
       const bodies: Promise<void>[] = [];
@@ -285,20 +286,7 @@ Deno.test("frames that answer nothing are held up, those of others are not", asy
   void peer.write(
     frameOf(FRAME.READY, 0, encoder.encode(JSON.stringify({ protocol: PROTOCOL_VERSION, fences: FENCES }))),
   );
-  const sandbox = await Sandbox.start(process, EVENTS, {
-    limits: {
-      memoryMiB: 64,
-      eventLoopBlockedMs: 60_000,
-      logLineBytes: 1_000,
-      logLinesCount: LINES_COUNT,
-      head: { headersCount: 100, headBytes: 10_000 },
-      scratchBytes: 0,
-      webSocketLifeMs: 60_000,
-    },
-    answerCall: null,
-    garbage: new ChunkGarbage(),
-    now: () => performance.now(),
-  });
+  const sandbox = await Sandbox.start(process, EVENTS, { ...OPTIONS, answerCall: null });
   // Ids that mean nothing: late frames look like this, so none of them is a violation.
   const frame = frameOf(FRAME.DONE, 4096, new Uint8Array(0));
   const frames = new Uint8Array(frame.length * 5_000).map((_, index) => frame[index % frame.length] ?? 0);
@@ -314,4 +302,118 @@ Deno.test("frames that answer nothing are held up, those of others are not", asy
   assert.ok(sentCount < 250_000 * seconds + 400_000, `${sentCount} frames in ${seconds} s`);
   sandbox.kill(new PlatformError("SANDBOX_DIED", "the test is over"));
   await Promise.all([sandbox.gone, flood]);
+});
+
+/** A sandbox that has loaded and got one request; `died` is the reason of its end. */
+async function startLoaded(
+  { peer, process }: Awaited<ReturnType<typeof startPeer>>,
+  { answerCall = null, reads = true }: { answerCall?: AnswerCall | null; reads?: boolean } = {},
+) {
+  const died = Promise.withResolvers<PlatformError>();
+  const ready = encoder.encode(JSON.stringify({ protocol: PROTOCOL_VERSION, fences: FENCES }));
+  await peer.write(frameOf(FRAME.READY, 0, ready));
+  const events = { ...EVENTS, died: (_: Sandbox, reason: PlatformError) => died.resolve(reason) };
+  const sandbox = await Sandbox.start(process, events, { ...OPTIONS, answerCall });
+  const requestId = Promise.withResolvers<number>();
+  if (reads) {
+    void readFrames(peer, (type, id) => {
+      if (type === FRAME.REQUEST) requestId.resolve(id);
+    }).catch(() => {});
+  }
+  const loading = sandbox.loadBundle("", MESSAGE);
+  await peer.write(frameOf(FRAME.LOADED, 0, encoder.encode("{}")));
+  await loading;
+  const exchange = new Exchange(requestOf(false), {
+    now: () => performance.now(),
+    observer: { finished() {} },
+    holder: sandbox,
+  });
+  exchange.response.catch(() => {});
+  sandbox.send(exchange, performance.now());
+  return { sandbox, exchange, requestId: requestId.promise, died: died.promise };
+}
+
+async function reasonOf(died: Promise<PlatformError>): Promise<string> {
+  const { code, cause } = await died;
+  assert.equal(code, "SANDBOX_DIED");
+  assert.ok(cause instanceof FrameError, String(cause));
+  return cause.message;
+}
+
+Deno.test("a second RESPONSE ends the sandbox, also when the first was whole", async () => {
+  await using stage = await startPeer();
+  const { requestId, exchange, died } = await startLoaded(stage);
+  const answer = frameOf(
+    FRAME.RESPONSE,
+    await requestId,
+    responseOf({
+      flags: FLAG.jsonHead | FLAG.inlineBody,
+      status: 200,
+      sizeBytes: 0,
+      head: new Uint8Array(0),
+      body: encoder.encode("1"),
+    }),
+  );
+  await stage.peer.write(answer);
+  assert.equal((await exchange.response).status, 200);
+  await stage.peer.write(answer);
+  assert.match(await reasonOf(died), /a second RESPONSE/);
+});
+
+Deno.test("a body in crumbs comes out whole, in few chunks", async () => {
+  await using stage = await startPeer();
+  const { requestId, exchange, sandbox } = await startLoaded(stage);
+  const id = await requestId;
+  const head = {
+    flags: FLAG.jsonHead | FLAG.streamedBody,
+    status: 200,
+    sizeBytes: 0,
+    head: new Uint8Array(0),
+    body: new Uint8Array(0),
+  };
+  const crumbs = Array.from({ length: 60_000 }, (_, index) => frameOf(FRAME.BODY, id, Uint8Array.of(index % 251)));
+  const nothing = frameOf(FRAME.BODY, id, new Uint8Array(0));
+  const frames = [
+    frameOf(FRAME.RESPONSE, id, responseOf(head)),
+    ...crumbs,
+    nothing,
+    frameOf(FRAME.BODY_END, id, nothing.subarray(9)),
+  ];
+  const sent = Uint8Array.from(frames.flatMap((frame) => [...frame]));
+  const { body } = await Promise.all([exchange.response, sendInPieces(stage.peer, sent, 0)]).then(([answer]) => answer);
+  assert.ok(body instanceof ReadableStream);
+  // Nobody reads yet, so everything has to be kept.
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  let chunksCount = 0;
+  const seen: number[] = [];
+  for await (const chunk of body) {
+    chunksCount += 1;
+    seen.push(...chunk);
+  }
+  assert.deepEqual(seen, crumbs.map((_, index) => index % 251));
+  assert.ok(chunksCount < 2_500, `${chunksCount} chunks`);
+  sandbox.kill(new PlatformError("SANDBOX_DIED", "the test is over"));
+  await sandbox.gone;
+});
+
+Deno.test("a sandbox that gives credit for what it does not read is ended before it fills the server", async () => {
+  await using stage = await startPeer();
+  const endless = () =>
+    new ReadableStream<Uint8Array>({ pull: (controller) => controller.enqueue(new Uint8Array(65_536)) });
+  const { sandbox, died } = await startLoaded(stage, {
+    reads: false,
+    answerCall: () => Promise.resolve(new Response(endless())),
+  });
+  const ticking = setInterval(() => sandbox.tick(performance.now()), 10);
+  await stage.peer.write(frameOf(FRAME.REQUEST | OF_CALL, 1, callOf(["GET", "http://localhost/x"])));
+  const credit = frameOf(FRAME.CREDIT | OF_CALL, 1, Uint8Array.of(255, 255, 255, 255));
+  const crediting = (async () => {
+    for (;;) {
+      await stage.peer.write(credit);
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+  })().catch(() => {});
+  assert.match(await reasonOf(died), /does not read/);
+  await crediting;
+  clearInterval(ticking);
 });

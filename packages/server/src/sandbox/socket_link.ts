@@ -29,6 +29,8 @@ export interface SocketFrames {
 /** Codes of RFC 6455, section 7.4. */
 export const CLOSE_CODE = { goingAway: 1001, tooBig: 1009, internalError: 1011, serviceRestart: 1012 } as const;
 
+/** Messages, however small, that wait for the client's connection. */
+const UNCREDITED_MAX_COUNT = 250_000;
 /** Above this the client's connection is full, and the function gets no credit. */
 const CLIENT_BUFFER_BYTES = 512 * 1024;
 
@@ -45,6 +47,7 @@ export class SocketLink {
   #unreadBytes = 0;
   /** Bytes from the function for which it has got no credit back. */
   #uncreditedBytes = 0;
+  #uncreditedCount = 0;
   #isClosed = false;
 
   constructor(protocol: string, frames: SocketFrames) {
@@ -85,7 +88,8 @@ export class SocketLink {
   /** From the function. False: more than it had credit for. */
   sent(message: SocketMessage, byteCount: number): boolean {
     this.#uncreditedBytes += byteCount;
-    if (this.#uncreditedBytes > SOCKET_WINDOW_BYTES) return false;
+    this.#uncreditedCount += 1;
+    if (this.#uncreditedBytes > SOCKET_WINDOW_BYTES || this.#uncreditedCount > UNCREDITED_MAX_COUNT) return false;
     if (this.#client === undefined) this.#early.push(message);
     else if (!this.#isClosed) this.#client.send(message);
     return true;
@@ -116,9 +120,9 @@ export class SocketLink {
 
   /** Called again and again: gives credit when the client's connection has room. */
   tick(): void {
-    if (this.#uncreditedBytes === 0 || (this.#client?.bufferedBytes ?? Infinity) > CLIENT_BUFFER_BYTES) return;
+    if (this.#uncreditedCount === 0 || (this.#client?.bufferedBytes ?? Infinity) > CLIENT_BUFFER_BYTES) return;
     this.#frames.credit(this.#uncreditedBytes);
-    this.#uncreditedBytes = 0;
+    this.#uncreditedBytes = this.#uncreditedCount = 0;
   }
 
   #refuse(code: number, reason: string): void {

@@ -5,7 +5,9 @@
  */
 import assert from "node:assert/strict";
 import { sql } from "kysely";
-import { platformTest } from "./support/platform.ts";
+import type { Secret } from "../src/core/secret.ts";
+import { createTestDatabase } from "./support/database.ts";
+import { platformTest, type TestPlatform, withTestPlatform } from "./support/platform.ts";
 
 platformTest("DATABASE_URL in functions", async (platform, step) => {
   await sql.raw(`create table public.users (id int, name text); insert into public.users values (1, 'Ada'), (2, 'Bob')`)
@@ -171,4 +173,37 @@ body: JSON.stringify(result),
     });
     assert.equal(status, 204);
   });
+});
+
+Deno.test("which database users' tables are in is a setting", async (test) => {
+  const NAME_OF_DATABASE = "select current_database() as name";
+  const nameSeenBy = async ({ api }: TestPlatform): Promise<string> =>
+    (await api("POST", "/admin/database/query", { sql: NAME_OF_DATABASE })).body.rows[0].name;
+  const nameIn = (url: Secret) => new URL(url.reveal()).pathname.slice(1);
+  const look = "export default () => Deno.env.get('DATABASE_URL') ?? 'none';";
+
+  await test.step("beside the platform's", () =>
+    withTestPlatform(async (platform) => {
+      assert.equal(await nameSeenBy(platform), `${nameIn(platform.databaseUrl)}_app`);
+    }));
+
+  await test.step("one that is named", async () => {
+    await using other = await createTestDatabase({ template: "template0" });
+    await withTestPlatform(async (platform) => {
+      assert.equal(await nameSeenBy(platform), nameIn(other.url));
+      await platform.deploy("look", look);
+      const seen = await (await platform.call("look")).json();
+      assert.match(seen, new RegExp(`^postgres://fluxbase_ns_[0-9]+_default@[a-z.]+:5432/${nameIn(other.url)}$`));
+    }, { FLUXBASE_APP_DATABASE_URL: other.url.reveal() });
+  });
+
+  await test.step("the platform's, without DATABASE_URL in functions", () =>
+    withTestPlatform(async (platform) => {
+      assert.equal(await nameSeenBy(platform), nameIn(platform.databaseUrl));
+      await platform.deploy("look", look);
+      assert.equal(await (await platform.call("look")).json(), "none");
+      assert.ok(platform.logLines.some((line) => /share the platform's database/.test(line)));
+      const denied = await platform.api("POST", "/admin/database/query", { sql: "select * from fluxbase.keys" });
+      assert.deepEqual([denied.status, denied.body.code], [403, "42501"]);
+    }, { FLUXBASE_DATABASE_SHARED: "true" }));
 });

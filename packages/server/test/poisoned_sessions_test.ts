@@ -132,9 +132,14 @@ platformTest("what a request leaves in a session is gone before the next one", a
         .execute(platform.appDb);
       await eventually(async () => (await rpc("anon", "pid")).status === 200);
     }
-    const { body } = await platform.api("GET", "/admin/audit-log?action=repair%20role");
-    assert.equal(body.length, 3);
-    assert.match(body[0].target, /^fluxbase_anon_/);
+    await eventually(async () => {
+      const { body } = await platform.api("GET", "/admin/audit-log?action=repair%20role");
+      const reasons = body.filter((entry: { target: string }) => entry.target.startsWith("fluxbase_anon_"))
+        .map((entry: { reason: string }) => entry.reason).join("\n");
+      return ["its password was changed", "search_path=nowhere", "could not log in"].every((one) =>
+        reasons.includes(one)
+      );
+    });
   });
 
   await step("a trigger that runs at the end of a transaction ends in time, too", async () => {
@@ -147,7 +152,9 @@ postgresTest("the same where SQL can look up what is prepared", async (postgres,
   const url = postgres.url.reveal();
   await administer(url, "create role owner login createdb createrole bypassrls password 'x'");
   await administer(url, "create database owner owner owner");
-  await withTestPlatform(async (platform) => void await poisonAll(platform, step, POISONS), {
+  // What else is emptied does not depend on who the server is.
+  const poisons = POISONS.filter((poison) => /prepare|deallocate/.test(poison));
+  await withTestPlatform(async (platform) => void await poisonAll(platform, step, poisons), {
     DATABASE_URL: Object.assign(new URL(url), { username: "owner", password: "x", pathname: "/owner" }).href,
     FLUXBASE_DATABASE_TABLE_CONNECTIONS: "1",
   });

@@ -107,6 +107,10 @@ async function exists(client: pg.Client, name: string): Promise<boolean> {
 }
 
 async function makeNow(client: pg.Client, name: string, options: AppDatabaseOptions): Promise<boolean> {
+  // Whoever logs in for users' code has no business there. Elsewhere others of the operator's may have.
+  if (options.isEmbedded) {
+    await client.query(`revoke all on database ${pg.escapeIdentifier(nameIn(options.platformUrl))} from public`);
+  }
   const tables = await tablesOfUsers(client, options.schemas);
   if (tables.length === 0) {
     // Not template1, which may be in use, and may hold what somebody put there.

@@ -54,7 +54,7 @@ const SETTINGS: Readonly<Record<string, string>> = {
   listen_addresses: HOST,
   unix_socket_directories: "",
   shared_buffers: "32MB",
-  max_connections: "50",
+  max_connections: "100",
   log_min_messages: "warning",
   password_encryption: "scram-sha-256",
 };

@@ -19,6 +19,8 @@ import type {
 import { errorOf, FluxbaseError } from "./errors.ts";
 import { decode, type Http, type RequestOptions } from "./http.ts";
 
+const FOLLOW_AGAIN_MS = 500;
+
 /** Fields of a function as they are sent; each but `name` may be left out. */
 export interface FunctionFields {
   readonly code?: string;
@@ -78,6 +80,8 @@ export interface InvokeOptions {
 }
 
 export interface ListExecutions {
+  /** The `X-Request-ID` that a call was made with. */
+  readonly request_id?: string;
   readonly limit?: number;
   readonly offset?: number;
   readonly status?: ExecutionStatus;
@@ -209,18 +213,34 @@ export class FunctionsClient<Types extends FunctionTypes = Record<never, never>>
     return await this.http.request("GET", `${BASE}/${placeOf(name, namespace)}/logs`, { query });
   }
 
-  /** Log lines as they are written, until the signal aborts. */
+  /**
+   * Log lines as they are written, until the signal aborts.
+   *
+   * A server ends the stream when it stops and when the access token is over: it is asked again, from the last line on,
+   * and what it refuses then is thrown.
+   */
   async *followLogs(
     name: string,
     { namespace, signal, ...query }: Omit<ListLogs, "limit"> & { readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<LogEntry, void, void> {
     const path = `${BASE}/${placeOf(name, namespace)}/logs`;
-    const response = await this.http.send("GET", path, { query: { ...query, follow: true }, signal });
-    if (response.status >= 400) throw await errorOf(response);
-    try {
-      for await (const data of serverSentEvents(response)) yield JSON.parse(data) as LogEntry;
-    } catch (error) {
-      if (!signal?.aborted) throw error;
+    let { since } = query;
+    let shown = new Set<string>();
+    while (!signal?.aborted) {
+      try {
+        const response = await this.http.send("GET", path, { query: { ...query, since, follow: true }, signal });
+        if (response.status >= 400) throw await errorOf(response);
+        for await (const data of serverSentEvents(response)) {
+          const entry = JSON.parse(data) as LogEntry;
+          if (shown.has(entry.id)) continue;
+          if (since === undefined || entry.timestamp > since) [since, shown] = [entry.timestamp, new Set()];
+          shown.add(entry.id);
+          yield entry;
+        }
+        await new Promise((resolve) => setTimeout(resolve, FOLLOW_AGAIN_MS));
+      } catch (error) {
+        if (!signal?.aborted) throw error;
+      }
     }
   }
 

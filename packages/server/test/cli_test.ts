@@ -153,6 +153,15 @@ platformTest("the command line", async (platform, step) => {
       assert.deepEqual(JSON.parse((await good(["functions", "invoke", "reads"])).out), ["sk_live_xxx", "piped value"]);
       await good(["settings", "secrets", "delete", "from_a_pipe"]);
       assert.match((await fluxbase(["settings", "secrets", "get", "from_a_pipe"])).err, /not found/);
+      const inTeams = ["--namespace", "team-b", "team-a"];
+      await good(["settings", "secrets", "set", "card", ...inTeams], { stdin: "of the teams" });
+      await good(["settings", "secrets", "set", "card", ...inTeams], { stdin: "again" });
+      assert.match((await good(["settings", "secrets", "list"])).out, /card.*team-a.*team-b/);
+      assert.match((await good(["settings", "secrets", "get", "card", ...inTeams])).out, /team-a/);
+      assert.match((await fluxbase(["settings", "secrets", "get", "card"])).err, /not found/);
+      await good(["settings", "secrets", "delete", "card", ...inTeams]);
+      await good(["functions", "set", "reads", "--service", "admin"]);
+      assert.equal((await platform.api("GET", "/functions/reads")).body.permissions.service, "admin");
       const { body } = await platform.api("POST", "/auth/signup", {
         email: "a@example.com",
         password: "a long password",

@@ -164,6 +164,16 @@ platformTest("calls by the SDK", async (platform, step) => {
     assert.deepEqual(seen.slice(0, 3).map((line) => line.slice(0, 5)), ["said ", "said ", "said "]);
     assert.ok(!seen.includes("said 0"));
     assert.equal(new Set(seen).size, seen.length);
+    const key = await admin.keys.create({ name: "follows", scopes: ["functions:read"] });
+    const lines = createClient(platform.url, key.key).functions.followLogs("talks", {
+      since: new Date(0).toISOString(),
+    });
+    assert.match((await lines.next()).value?.message ?? "", /^said /);
+    await admin.keys.revoke(key.id);
+    await assert.rejects(async () => {
+      for await (const _ of lines);
+    }, { code: "INVALID_CREDENTIAL" });
+    await admin.keys.delete(key.id);
     await admin.functions.delete("talks");
   });
 

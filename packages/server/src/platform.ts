@@ -71,7 +71,7 @@ import { migrate } from "./storage/migrate.ts";
 import { findSealedPassword, keepSealedPassword } from "./storage/roles.ts";
 import { startPurging } from "./storage/purge.ts";
 import { StartError } from "./storage/start_error.ts";
-import { startUsersDatabase } from "./tables/users_database.ts";
+import { startUsersDatabase, type UsersDatabase } from "./tables/users_database.ts";
 
 export interface Platform {
   readonly url: string;
@@ -315,7 +315,14 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
         version: VERSION,
         limits,
         readiness: async () => ({
-          ...await readinessOf({ database, sandboxes, fences, rateLimiter, isStrict: config.readyRequiresDatabase }),
+          ...await readinessOf({
+            database,
+            usersDatabase,
+            sandboxes,
+            fences,
+            rateLimiter,
+            isStrict: config.readyRequiresDatabase,
+          }),
           ...(isLeaving ? { isReady: false } : {}),
         }),
       }),
@@ -545,8 +552,9 @@ async function lastOfItsConnection(answer: Promise<Response>): Promise<Response>
 
 /** Ready is who can serve calls. Warm ones need no database, so without one a server is of more use than none. */
 async function readinessOf(
-  { database, sandboxes, fences, rateLimiter, isStrict }: {
+  { database, usersDatabase, sandboxes, fences, rateLimiter, isStrict }: {
     database: Database;
+    usersDatabase: UsersDatabase | undefined;
     sandboxes: SandboxPool;
     fences: Fences;
     rateLimiter: RateLimiter;
@@ -560,6 +568,7 @@ async function readinessOf(
     isReady: answers || !isStrict,
     facts: {
       database: answers ? "ok" : "unavailable",
+      users_database: usersDatabase === undefined ? "off" : usersDatabase.direct === null ? "shared" : "own",
       sandboxes: {
         count: sandboxCount,
         blank: blankCount,

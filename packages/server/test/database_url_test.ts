@@ -203,6 +203,7 @@ Deno.test("which database users' tables are in is a setting", async (test) => {
       await platform.deploy("look", look);
       assert.equal(await (await platform.call("look")).json(), "none");
       assert.ok(platform.logLines.some((line) => /share the platform's database/.test(line)));
+      assert.equal((await platform.api("GET", "/health/ready")).body.users_database, "shared");
       const denied = await platform.api("POST", "/admin/database/query", { sql: "select * from fluxbase.keys" });
       assert.deepEqual([denied.status, denied.body.code], [403, "42501"]);
     }, { FLUXBASE_DATABASE_SHARED: "true" }));

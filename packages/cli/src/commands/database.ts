@@ -30,7 +30,6 @@ const FILE = /^[A-Za-z0-9_-]{1,200}\.sql$/;
 const TABLE = "fluxbase_migrations";
 const MAKE_TABLE = `create table if not exists ${TABLE} (
   name text primary key, checksum text not null, applied_at timestamptz not null default now())`;
-const LOCK = "select pg_advisory_xact_lock(7220115)";
 
 export function addDatabase(program: Command): void {
   const db = program.command("db").description("the database that functions use");
@@ -81,6 +80,9 @@ async function migrate(
   }
   const waiting = all.filter(({ name }) => !applied.has(name));
   if (waiting.length === 0) say("Nothing to do: every migration has run");
+  // Of two that make it at once, one fails: it is there then. No lock of SQL, which any function could hold.
+  const makeTable = () => client.admin.database.query(MAKE_TABLE);
+  if (waiting.length > 0 && !dryRun) await makeTable().catch(makeTable);
   for (const migration of waiting) {
     if (!dryRun) await progress(`Running ${migration.name}`, run(client, migration));
     say(`${dryRun ? "Would run" : "Ran"} ${migration.name}`);
@@ -91,7 +93,7 @@ async function run({ admin }: FluxbaseClient, { name, sql, checksum }: Migration
   const keep = `insert into ${TABLE} (name, checksum) values ('${name}', '${checksum}')`;
   try {
     // A line end, in case the file ends in a comment; the row comes first, so that of two only one gets past it.
-    await admin.database.query(`${LOCK};\n${MAKE_TABLE};\n${keep};\n${sql}\n`);
+    await admin.database.query(`${keep};\n${sql}\n`);
   } catch (error) {
     throw new Error(`${name}: ${error instanceof Error ? error.message : error}`, { cause: error });
   }

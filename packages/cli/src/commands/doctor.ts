@@ -21,6 +21,7 @@ interface Finding {
 interface Readiness {
   readonly status: string;
   readonly database: string;
+  readonly users_database: string;
   readonly fences: { readonly standing: readonly string[]; readonly missing: readonly string[] };
 }
 
@@ -98,7 +99,7 @@ async function examineServer(options: GlobalOptions): Promise<Finding[]> {
   } catch {
     return [{ level: "bad", text: `no server answers at ${url}: start it with "fluxbase start", or set FLUXBASE_URL` }];
   }
-  const { database, fences } = ready;
+  const { database, users_database: usersDatabase, fences } = ready;
   const functions = await get("/api/v1/functions");
   await functions.body?.cancel();
   const tables = await get("/rest/v1/rpc/fluxbase_doctor_looks");
@@ -113,9 +114,17 @@ async function examineServer(options: GlobalOptions): Promise<Finding[]> {
       : finding(false, "the key is refused:", "log in again, or set another"),
     tables.status !== 503 ? finding(true, "tables are served") : finding(
       false,
-      "tables are switched off, the server may not make roles in its database:",
-      "give its user CREATEROLE and BYPASSRLS, or make it a superuser",
+      "tables are switched off, the server may not make what they need in its Postgres:",
+      "give its user CREATEDB, CREATEROLE and BYPASSRLS, or make it a superuser",
     ),
+    ...(usersDatabase === "shared"
+      ? [finding(
+        false,
+        "users' tables share the platform's database:",
+        "unset FLUXBASE_DATABASE_SHARED, so that their SQL cannot disturb the server",
+        "warn",
+      )]
+      : []),
     ...fences.standing.map((fence) => finding(true, `fence ${fence} stands`)),
     ...fences.missing.map((fence) =>
       finding(false, `fence ${fence} is missing:`, MENDING[fence] ?? "a newer kernel may have it", "warn")

@@ -96,7 +96,7 @@ export function tableRoutes(found: { readonly tables: Tables; readonly console: 
     if (found !== undefined) return found;
     throw new PlatformError(
       "FEATURE_DISABLED",
-      "Tables are switched off: the server may not make the roles that they need in its database",
+      "Tables are switched off: the server may not make the database or the roles that they need in its Postgres",
     );
   }
 

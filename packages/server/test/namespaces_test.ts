@@ -272,6 +272,26 @@ platformTest("namespaces are a boundary for every credential", async (platform, 
     await second.text();
   });
 
+  await step("one key does not take the places of all who follow", async () => {
+    const left = new AbortController();
+    const follow = (key: string) =>
+      fetch(`${platform.url}/api/v1/functions/evil/neighbour/logs?follow=true`, {
+        headers: { authorization: `Bearer ${key}` },
+        signal: left.signal,
+      });
+    const answers = await Promise.all(Array.from({ length: 12 }, () => follow(limited)));
+    assert.deepEqual(answers.map(({ status }) => status).sort(), [...Array(10).fill(200), 429, 429]);
+    assert.equal((await follow(platform.serviceKey)).status, 200);
+    left.abort();
+    await eventually(async () => {
+      const again = await fetch(`${platform.url}/api/v1/functions/evil/neighbour/logs?follow=true`, {
+        headers: { authorization: `Bearer ${limited}` },
+      });
+      await again.body?.cancel();
+      return again.status === 200;
+    });
+  });
+
   await step("a client's request id is no key to another's record", async () => {
     const id = "the-victim-chose-this";
     const first = await platform.call("victims/victim", { headers: { "x-request-id": id } });

@@ -20,7 +20,7 @@ import {
 import { followLogs } from "./followed_logs.ts";
 import { placeFor } from "./function_routes.ts";
 import { choiceParam, instantParam, integerParam, parseQuery, textParam } from "./query.ts";
-import type { ApiCall, Route } from "./route.ts";
+import { type ApiCall, authorOf, type Route } from "./route.ts";
 import { executionSchema, logEntrySchema } from "./schemas.ts";
 
 const PAGE_MAX_COUNT = 1_000;
@@ -95,6 +95,7 @@ export function executionRoutes({ db, catalog, executions: log, stopping }: Exec
         headers: [["content-type", "text/event-stream"], ["cache-control", "no-store"]] as const,
         text: followLogs({
           signal: stopping,
+          who: authorOf(call) ?? "",
           sinceMs: since === undefined ? Date.now() : Date.parse(since),
           async lines(from) {
             // A key that was revoked or limited meanwhile, or a function that is gone, ends it.

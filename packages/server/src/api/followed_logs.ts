@@ -15,6 +15,8 @@ export interface FollowOptions {
   /** Lines of before are not wanted. */
   readonly sinceMs: number;
   readonly signal: AbortSignal;
+  /** Who follows: nobody takes the places of all others. */
+  readonly who: string;
 }
 
 const LOOK_EVERY_MS = 500;
@@ -22,16 +24,36 @@ const LOOK_EVERY_MS = 500;
 const LATE_MS = 120_000;
 const PING_EVERY_MS = 15_000;
 const FOLLOWERS_MAX_COUNT = 50;
+const FOLLOWERS_OF_ONE_MAX_COUNT = 10;
 const encoder = new TextEncoder();
 
 let followerCount = 0;
+const countOf = new Map<string, number>();
 
 /** @throws {PlatformError} RATE_LIMITED */
-export function followLogs({ lines, sinceMs, signal }: FollowOptions): ReadableStream<Uint8Array> {
+function takePlace(who: string): Disposable {
+  const own = countOf.get(who) ?? 0;
+  if (own >= FOLLOWERS_OF_ONE_MAX_COUNT) {
+    throw new PlatformError("RATE_LIMITED", `Cannot follow: this credential follows logs ${own} times already`);
+  }
   if (followerCount >= FOLLOWERS_MAX_COUNT) {
     throw new PlatformError("RATE_LIMITED", `Cannot follow: ${FOLLOWERS_MAX_COUNT} clients of this server follow logs`);
   }
   followerCount += 1;
+  countOf.set(who, own + 1);
+  return {
+    [Symbol.dispose]() {
+      followerCount -= 1;
+      const left = (countOf.get(who) ?? 1) - 1;
+      if (left === 0) countOf.delete(who);
+      else countOf.set(who, left);
+    },
+  };
+}
+
+/** @throws {PlatformError} RATE_LIMITED */
+export function followLogs({ lines, sinceMs, signal, who }: FollowOptions): ReadableStream<Uint8Array> {
+  const place = takePlace(who);
   const left = new AbortController();
   const stopped = AbortSignal.any([signal, left.signal]);
   /** Ids of lines that were sent, and when. */
@@ -68,7 +90,7 @@ export function followLogs({ lines, sinceMs, signal }: FollowOptions): ReadableS
   return new ReadableStream<Uint8Array>({
     start(controller) {
       void follow(controller).catch(() => {}).finally(() => {
-        followerCount -= 1;
+        place[Symbol.dispose]();
         try {
           controller.close();
         } catch {

@@ -45,8 +45,8 @@ Deno.test("PgBouncer in transaction mode with a direct address: everything works
       assert.equal((await platform.executions("hello", 1)).length >= 1, true);
       await sql`update fluxbase.keys set revoked_at = now() where name = 'test'`.execute(platform.db);
       await eventually(async () => (await platform.api("GET", "/functions", undefined, key)).status === 401);
-      await sql`create table public.things (id int primary key)`.execute(platform.db);
-      await sql`grant select on public.things to anon`.execute(platform.db);
+      await sql`create table public.things (id int primary key)`.execute(platform.appDb);
+      await sql`grant select on public.things to anon`.execute(platform.appDb);
       await eventually(async () => {
         const response = await fetch(`${platform.url}/rest/v1/things`, { headers: { apikey: platform.anonKey } });
         return response.status === 200 && (await response.json()).length === 0;

@@ -1,139 +1,13 @@
 /**
- * The server as a program on the embedded database: start, the pasted lines, signals, kill -9, and what can go wrong.
+ * The server as a program on the embedded database: start, the pasted lines, kill -9, and what can go wrong.
  *
  * @module
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
-import pg from "pg";
-import { withDeadline } from "../src/core/clock.ts";
 import { eventually } from "./support/platform.ts";
-import { childrenOf, withoutLeakedProcesses } from "./support/processes.ts";
-
-const LAUNCHER = new URL("../launch.mjs", import.meta.url).href;
-const MAIN = fileURLToPath(new URL("../src/main.ts", import.meta.url));
-/** No test of a program takes longer. */
-const PROGRAM_MS = 60_000;
-const decoder = new TextDecoder();
-
-interface Program {
-  readonly pid: number;
-  /** Everything it printed so far, both streams. */
-  output(): string;
-  readonly status: Promise<Deno.CommandStatus>;
-  kill(signal: Deno.Signal): void;
-}
-
-function startProgram(dataDir: string, env: Record<string, string> = {}, openFilesCount = 0): Program {
-  const limit = openFilesCount === 0 ? "" : `ulimit -n ${openFilesCount} && `;
-  return start(dataDir, env, [
-    "/bin/sh",
-    ...["-c", `${limit}exec "$0" "$@"`, Deno.execPath(), "run", "-A", "--no-check", MAIN],
-  ]);
-}
-
-/** As `npm start` and `fluxbase start` do. */
-function startLaunched(dataDir: string, env: Record<string, string> = {}): Program {
-  const script = `import { startServer } from ${JSON.stringify(LAUNCHER)}; process.exitCode = await startServer();`;
-  return start(dataDir, env, ["node", "--input-type=module", "-e", script]);
-}
-
-function start(dataDir: string, env: Record<string, string>, [command = "", ...args]: string[]): Program {
-  const child = new Deno.Command(command, {
-    args,
-    env: { FLUXBASE_DATA_DIR: dataDir, FLUXBASE_SERVER_ADDRESS: "127.0.0.1:0", ...env },
-    cwd: dataDir,
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  let text = "";
-  const reading = [child.stdout, child.stderr].map(async (stream) => {
-    for await (const chunk of stream) text += decoder.decode(chunk);
-  });
-  return {
-    pid: child.pid,
-    output: () => text,
-    status: withDeadline(
-      Promise.all([child.status, ...reading]).then(([status]) => status),
-      PROGRAM_MS,
-      () => {
-        child.kill("SIGKILL");
-        return new Error(`The program did not end: ${text}`);
-      },
-    ),
-    kill: (signal) => child.kill(signal),
-  };
-}
-
-/** `times`: it was started so often. */
-async function ready(program: Program, times = 1): Promise<void> {
-  let hasEnded = false;
-  void program.status.then(() => hasEnded = true);
-  await eventually(() => hasEnded || program.output().split("\ncurl ").length > times);
-  assert.ok(!hasEnded, program.output());
-}
-
-const exported = (program: Program, name: string) =>
-  [...program.output().matchAll(new RegExp(`^export ${name}=(.*)$`, "gm"))].at(-1)?.[1] ?? "";
-
-/** Runs with a fresh data directory; nothing may be left running. */
-function programTest(name: string, run: (dataDir: string) => Promise<void>): void {
-  Deno.test(name, async () => {
-    const dataDir = await Deno.makeTempDir({ prefix: "fluxbase-program-" });
-    await Deno.chmod(dataDir, 0o755);
-    try {
-      await withoutLeakedProcesses(() => run(dataDir));
-      await eventually(() => processesOf(dataDir).length === 0);
-    } finally {
-      await removeWhole(dataDir);
-    }
-  });
-}
-
-/** Names what was written there after everything had ended, if anything was. */
-async function removeWhole(dir: string): Promise<void> {
-  try {
-    await Deno.remove(dir, { recursive: true });
-  } catch (error) {
-    const { stdout } = await new Deno.Command("find", { args: [dir] }).output();
-    throw new Error(`Written after the end: ${decoder.decode(stdout)}${processesOf(dir).join("; ")}`, { cause: error });
-  }
-}
-
-/** Processes whose command line names this folder: the embedded Postgres and its watchdog. */
-function processesOf(dataDir: string): string[] {
-  return [...Deno.readDirSync("/proc")].flatMap(({ name }) => {
-    if (!/^\d+$/.test(name) || Number(name) === Deno.pid) return [];
-    try {
-      const command = Deno.readTextFileSync(`/proc/${name}/cmdline`).replaceAll("\0", " ");
-      return command.includes(dataDir) ? [`${name} ${command}`] : [];
-    } catch {
-      return [];
-    }
-  });
-}
-
-function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-async function pasteCurl(program: Program): Promise<string> {
-  const line = program.output().split("\n").findLast((text) => text.startsWith("curl ")) ?? "";
-  const { stdout } = await new Deno.Command("/bin/sh", { args: ["-c", line] }).output();
-  return decoder.decode(stdout);
-}
-
-async function stop(program: Program): Promise<void> {
-  program.kill("SIGINT");
-  assert.equal((await program.status).code, 0, program.output());
-  assert.match(program.output(), /Stopped\n$/);
-}
+import { isInstalled } from "./support/programs.ts";
+import { exported, pasteCurl, type Program, programTest, ready, startProgram, stop } from "./support/program.ts";
 
 programTest(
   "the pasted line works, twice; keys stay the same over restarts; Ctrl-C ends everything",
@@ -245,139 +119,6 @@ programTest("a running request is finished before the end; a second signal ends 
   await failed;
 });
 
-programTest(
-  "the launcher starts a server again that was killed, with its data; it ends with its launcher",
-  async (dataDir) => {
-    const program = startLaunched(dataDir);
-    await ready(program);
-    assert.equal(await pasteCurl(program), `{"message":"Hello Alice!"}`);
-    const serverPid = () => {
-      const [server] = childrenOf(program.pid);
-      assert.ok(server !== undefined);
-      return server.pid;
-    };
-    const sandboxesOf = (pid: number) => childrenOf(pid).filter(({ command }) => command.includes("sandbox")).length;
-    const first = serverPid();
-    assert.ok(sandboxesOf(first) > 0);
-    Deno.kill(first, "SIGKILL");
-    await ready(program, 2);
-    assert.match(program.output(), /The server ended by itself \(SIGKILL\): starting it again/);
-    const headers = { authorization: `Bearer ${exported(program, "FLUXBASE_SERVICE_ROLE_KEY")}` };
-    const functions = `${exported(program, "FLUXBASE_URL")}/api/v1/functions`;
-    const answer = await fetch(`${functions}/hello-world/invoke`, { headers });
-    assert.deepEqual(await answer.json(), { message: "Hello World!" });
-    await eventually(() => sandboxesOf(first) === 0);
-
-    const second = serverPid();
-    assert.notEqual(second, first);
-    program.kill("SIGKILL");
-    await program.status.catch(() => {});
-    await eventually(() => childrenOf(second).length === 0 && !exists(`/proc/${second}`));
-
-    const again = startLaunched(dataDir);
-    await ready(again);
-    again.kill("SIGTERM");
-    assert.equal((await again.status).code, 0, again.output());
-  },
-);
-
-programTest("what was answered 100 ms before kill -9 is in the record, once", async (dataDir) => {
-  const first = startProgram(dataDir);
-  await ready(first);
-  await pasteCurl(first);
-  const place = (program: Program) => `${exported(program, "FLUXBASE_URL")}/api/v1/functions/hello-world`;
-  const headers = { authorization: `Bearer ${exported(first, "FLUXBASE_SERVICE_ROLE_KEY")}` };
-  const COUNT = 300;
-  for (let index = 0; index < COUNT; index += 1) {
-    const response = await fetch(`${place(first)}/invoke`, {
-      headers: { ...headers, "x-request-id": `call-${index}` },
-    });
-    await response.body?.cancel();
-  }
-  await new Promise((resolve) => setTimeout(resolve, 100));
-  first.kill("SIGKILL");
-  await first.status;
-  const second = startProgram(dataDir);
-  await ready(second);
-  let ids: string[] = [];
-  await eventually(async () => {
-    const executions: { id: string }[] = await (await fetch(`${place(second)}/executions?limit=1000`, { headers }))
-      .json();
-    ids = executions.map(({ id }) => id);
-    return ids.length >= COUNT + 1;
-  });
-  assert.equal(new Set(ids).size, COUNT + 1);
-  assert.equal(ids.length, COUNT + 1);
-  await stop(second);
-});
-
-programTest("SIGTERM: a time in which proxies notice, then the end within its limit whatever runs", async (dataDir) => {
-  const program = startProgram(dataDir, {
-    FLUXBASE_LIMITS_DRAIN_DELAY_MS: "3000",
-    FLUXBASE_LIMITS_DRAIN_MS: "500",
-  });
-  await ready(program);
-  await pasteCurl(program);
-  const url = exported(program, "FLUXBASE_URL");
-  const headers = { authorization: `Bearer ${exported(program, "FLUXBASE_SERVICE_ROLE_KEY")}` };
-  const code = `async function handler() { await new Promise((r) => setTimeout(r, 25_000)); return "late"; }`;
-  const created = await fetch(`${url}/api/v1/functions`, {
-    method: "POST",
-    headers,
-    body: JSON.stringify({ name: "late", code }),
-  });
-  assert.equal(created.status, 201);
-  await created.body?.cancel();
-  const ready0 = await fetch(`${url}/health/ready`);
-  assert.equal((await ready0.json()).status, "ready");
-  const cut = fetch(`${url}/api/v1/functions/late/invoke`, { headers }).then((response) => response.status, () => 0);
-  program.kill("SIGTERM");
-  await eventually(async () => {
-    const response = await fetch(`${url}/health/ready`);
-    return response.status === 503 && (await response.json()).status === "not_ready";
-  });
-  const served = await fetch(`${url}/api/v1/functions/hello-world/invoke`, { headers });
-  assert.deepEqual([served.status, served.headers.get("connection")], [200, "close"]);
-  assert.deepEqual(await served.json(), { message: "Hello World!" });
-  await program.status;
-  assert.notEqual(await cut, 200);
-});
-
-programTest("a Postgres that is killed while it computes: what it leaves behind is ended", async (dataDir) => {
-  const program = startProgram(dataDir);
-  await ready(program);
-  await pasteCurl(program);
-  const dir = join(dataDir, "postgres");
-  const url = `postgres://postgres:${await Deno.readTextFile(join(dataDir, "postgres-password"))}@127.0.0.1:${await Deno
-    .readTextFile(join(dataDir, "postgres-port"))}/fluxbase`;
-  const client = new pg.Client({ connectionString: url });
-  client.on("error", () => {});
-  await client.connect();
-  // In one call of one function, which never looks whether its parent lives.
-  const computing = client.query("select sum(length(repeat('x', 100))) from generate_series(1, 1000000000000) i").catch(
-    () => {},
-  );
-  const { rows: [backend] } = await (async () => {
-    const other = new pg.Client({ connectionString: url });
-    await other.connect();
-    try {
-      return await other.query("select pid from pg_stat_activity where query like 'select sum(length%'");
-    } finally {
-      await other.end();
-    }
-  })();
-  const postmaster = Number((await Deno.readTextFile(join(dir, "postmaster.pid"))).split("\n")[0]);
-  Deno.kill(postmaster, "SIGKILL");
-  await eventually(() => program.output().includes("left behind"));
-  await eventually(() => !exists(`/proc/${backend.pid}`));
-  await computing;
-  await client.end().catch(() => {});
-  const ready0 = async () => (await (await fetch(`${exported(program, "FLUXBASE_URL")}/health/ready`)).json()).database;
-  await eventually(async () => await ready0() === "ok");
-  assert.equal(await pasteCurl(program), `{"message":"Hello Alice!"}`);
-  await stop(program);
-});
-
 programTest("what cannot work is one clear sentence, never a stack", async (dataDir) => {
   const outcome = async (env: Record<string, string>) => {
     const program = startProgram(dataDir, env);
@@ -467,6 +208,8 @@ programTest("kill -9 in the middle of a sync: every function is as it was or as 
   await stop(second);
 });
 
+const decoder = new TextDecoder();
+
 /** A small disk of its own: needs the right to mount one. */
 async function withSmallDisk(dir: string, megabytes: number, run: () => Promise<void>): Promise<void> {
   const command = async (name: string, ...args: string[]) => {
@@ -482,7 +225,8 @@ async function withSmallDisk(dir: string, megabytes: number, run: () => Promise<
 }
 
 const canMount = Deno.uid() === 0 && Deno.build.os === "linux" &&
-  (await new Deno.Command("unshare", { args: ["-m", "true"] }).output().then(({ success }) => success, () => false));
+  await isInstalled("unshare") &&
+  (await new Deno.Command("unshare", { args: ["-m", "true"] }).output()).success;
 
 if (canMount) {
   programTest(

@@ -58,7 +58,7 @@ export interface ExecutionLog {
 }
 
 /** So much of what was answered can be lost when this process is killed, besides what the disk takes to be written. */
-const KEEP_MS = 10;
+const KEEP_MS = 25;
 const FLUSH_MS = 100;
 const AGAIN_MS = 1_000;
 /** Rows in one statement: making its parameter holds up the event loop for half a millisecond. */

@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { DEFAULT_SETTINGS } from "@fluxbase/contract";
+import { sql } from "kysely";
 import { createTestDatabase } from "../../test/support/database.ts";
 import { silentLog } from "../core/log.ts";
 import { connectDatabase, type Database, type Db } from "./db.ts";
@@ -193,4 +194,16 @@ databaseTest("executions keep odd text, are filtered, counted and listed newest 
   assert.deepEqual(warnings.map(({ message, fields }) => [message, fields]), [[kept, { key: "\ufffd" }]]);
   const outside = await listLogLines(db, { functionId, level: "error", limit: 10 });
   assert.deepEqual(outside.map(({ executionId, message }) => [executionId, message]), [[null, "outside any request"]]);
+});
+
+databaseTest("a connection that is lost inside a transaction fails that alone, and the process lives", async (db) => {
+  const lost = db.transaction().execute(async (trx) => {
+    const { rows: [own] } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(trx);
+    await sql`select pg_terminate_backend(${own?.pid})`.execute(db);
+    // Nothing is asked of it when it breaks: nobody waits for an answer that could fail.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await sql`select 1`.execute(trx);
+  });
+  await assert.rejects(lost, /terminat|connection|ECONNRESET/i);
+  assert.deepEqual(await listLiveFunctions(db), []);
 });

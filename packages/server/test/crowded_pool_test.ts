@@ -144,3 +144,49 @@ platformTest("a load that fails is told to those it was for, and to nobody else"
     await pidOf(platform, "broken");
   });
 });
+
+platformTest("a sandbox that cannot be started is 503 with Retry-After, and nothing spins", async (platform, step) => {
+  const names = await deployMany(platform, "some", 6);
+  const pid = await pidOf(platform, "some-0");
+  // The folder in which each sandbox gets one of its own.
+  const runDir = (await Deno.readLink(`/proc/${pid}/cwd`)).split("/").slice(0, -2).join("/");
+  const failures = () => platform.logLines.filter((line) => line.includes("A sandbox did not start")).length;
+
+  await step("while it lasts", async () => {
+    await Deno.rename(runDir, `${runDir}-away`);
+    await Deno.writeTextFile(runDir, "in the way");
+    const begunMs = performance.now();
+    const answers = await Promise.all(
+      names.slice(1).map(async (name) => {
+        const response = await platform.call(name);
+        return {
+          status: response.status,
+          retryAfter: Number(response.headers.get("retry-after")),
+          ...await response.json(),
+        };
+      }),
+    );
+    for (const { status, code, retryAfter } of answers) {
+      assert.deepEqual([status, code], [503, "POOL_EXHAUSTED"]);
+      assert.ok(retryAfter >= 1);
+    }
+    // One start fails after the other, with pauses of 100 ms and more, on each processor.
+    const perProcessorCount = 1 + (performance.now() - begunMs) / 100;
+    const failuresCount = failures();
+    assert.ok(
+      failuresCount >= 2 && failuresCount <= navigator.hardwareConcurrency * perProcessorCount,
+      `${failuresCount}`,
+    );
+  });
+
+  await step("and after it", async () => {
+    await Deno.remove(runDir);
+    await Deno.rename(`${runDir}-away`, runDir);
+    await eventually(async () => {
+      const response = await platform.call("some-1");
+      await response.body?.cancel();
+      return response.status === 200;
+    });
+    for (const name of names) await pidOf(platform, name);
+  });
+}, { FLUXBASE_LIMITS_BLANK_SANDBOX_COUNT: "0" });

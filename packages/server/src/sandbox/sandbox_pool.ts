@@ -133,6 +133,8 @@ const MEMORY_PART = 0.6;
 const YIELDS_AFTER_MS = 2_000;
 /** Those who wait for a start that fails have a second one; then they are told. */
 const FAILED_STARTS_MAX_COUNT = 2;
+/** So many failures in a row end an idle sandbox each: if that did not help, ending all the others would not either. */
+const FREEING_FAILURES_COUNT = 3;
 const DEFAULT_PROFILE: SandboxProfile = { net: true, read: false, write: false, memoryMiB: LIMITS.memoryMiB.default };
 
 interface Content {
@@ -350,8 +352,8 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   /** No code of a user had run: it is the server that lacks something. */
   function onNotStarted(start: Start, error: unknown): void {
     const facts = { ...nameOf(start.fleet), error };
-    log.warn("A sandbox did not start: one that is idle ends, and starts pause for a moment", facts);
-    evict(1, 0);
+    log.warn("A sandbox did not start: starts pause for a moment", facts);
+    if (queue.failuresCount < FREEING_FAILURES_COUNT) evict(1, 0);
     if (queue.failuresCount + 1 < FAILED_STARTS_MAX_COUNT) start.fleet.end(start);
     else failStart(start, exhausted("none can be started now"));
   }

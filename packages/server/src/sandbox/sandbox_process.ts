@@ -96,34 +96,52 @@ export async function startSandboxProcess(
     parentPid: Deno.pid,
   };
   const scratchDir = `${dir}/scratch`;
-  await Deno.mkdir(scratchDir, { recursive: true, mode: 0o700 });
-  await Deno.writeFile(boot.startedCountPath, new Uint8Array(SHARED_PAGE_BYTES).fill(0xff), { mode: 0o600 });
-  if (uid !== null) {
-    for (const path of [dir, scratchDir, boot.startedCountPath]) await Deno.chown(path, uid, uid);
+  async function cleanUp(): Promise<void> {
+    try {
+      await removeFolder(dir);
+    } finally {
+      if (uid !== null) options.uids?.giveBack(uid);
+    }
   }
-  const listener = Deno.listen({ transport: "unix", path: boot.socketPath });
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      ...denoFlags(profile, { boot, dir, scratchDir, denyNet: options.denyNet() }),
-      BOOTSTRAP,
-      JSON.stringify(boot),
-    ],
-    clearEnv: true,
-    env: { DENO_DIR: options.denoDir, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1", DENO_CACHE_DB_MODE: "memory" },
-    cwd: scratchDir,
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-    // A process group of its own: Ctrl-C on the server's terminal must not end it in the middle of a request.
-    detached: true,
-  }).spawn();
+  async function spawn() {
+    await Deno.mkdir(scratchDir, { recursive: true, mode: 0o700 });
+    await Deno.writeFile(boot.startedCountPath, new Uint8Array(SHARED_PAGE_BYTES).fill(0xff), { mode: 0o600 });
+    if (uid !== null) {
+      for (const path of [dir, scratchDir, boot.startedCountPath]) await Deno.chown(path, uid, uid);
+    }
+    const listener = Deno.listen({ transport: "unix", path: boot.socketPath });
+    try {
+      const child = new Deno.Command(Deno.execPath(), {
+        args: [
+          ...denoFlags(profile, { boot, dir, scratchDir, denyNet: options.denyNet() }),
+          BOOTSTRAP,
+          JSON.stringify(boot),
+        ],
+        clearEnv: true,
+        env: { DENO_DIR: options.denoDir, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1", DENO_CACHE_DB_MODE: "memory" },
+        cwd: scratchDir,
+        stdin: "null",
+        stdout: "piped",
+        stderr: "piped",
+        // A process group of its own: Ctrl-C on the server's terminal must not end it in the middle of a request.
+        detached: true,
+      }).spawn();
+      return { listener, child };
+    } catch (error) {
+      listener.close();
+      throw error;
+    }
+  }
+  const { listener, child } = await spawn().catch(async (error: unknown) => {
+    await cleanUp().catch(() => {});
+    throw error;
+  });
 
   const exit = (async (): Promise<ProcessExit> => {
     const output = await readOutput(child, { now, onLine });
     const { code, signal } = await child.status;
     const startedCount = await readStartedCount(boot.startedCountPath);
-    await removeFolder(dir);
-    if (uid !== null) options.uids?.giveBack(uid);
+    await cleanUp();
     return { code, signal, output: output.tail(), startedCount };
   })();
 

@@ -139,6 +139,27 @@ platformTest("a function and the tables of others", async (platform, step) => {
     });
   });
 
+  await step("a role that is being changed holds up nobody else", async () => {
+    const changing = run("evil", [
+      "alter role current_user set statement_timeout = '1h'",
+      "begin",
+      "alter role current_user password 'x'",
+      "select pg_sleep(2)",
+      "rollback",
+    ]);
+    await eventually(async () => {
+      const { rows } = await sql`select from pg_stat_activity where usename ~ '_evil$' and wait_event = 'PgSleep'`
+        .execute(platform.appDb);
+      return rows.length === 1;
+    });
+    const waiting = run("evil", ["select 1"]);
+    await works();
+    await platform.deploy("runner", RUNNER, { namespace: "fresh" });
+    assert.deepEqual(await run("fresh", ["select 1 as one"]), [[{ one: 1 }]]);
+    assert.deepEqual(await changing, [[], [], [], [{ pg_sleep: "" }], []]);
+    await waiting;
+  });
+
   await step("a transaction ends in time, whatever it set", async () => {
     const [first, second] = await run("evil", ["set statement_timeout = 0", "select pg_sleep(300)"]) as unknown[];
     assert.deepEqual([first, second], [[], "57P01"]);

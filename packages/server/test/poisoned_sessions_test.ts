@@ -163,6 +163,11 @@ postgresTest("the same where SQL can look up what is prepared", async (postgres,
 type Step = (name: string, work: () => Promise<void>) => Promise<unknown>;
 const CALLERS = ["anon", "a", "b", "service"] as const;
 type CallerName = typeof CALLERS[number];
+/** Whose rights a poison has, and who fires it. */
+const WAYS: readonly (readonly [string, readonly CallerName[]])[] = [
+  ["invoker", ["anon", "a", "service"]],
+  ["definer", ["anon"]],
+];
 
 interface Requests {
   insert(caller: CallerName, table: string): Promise<Answer>;
@@ -212,9 +217,9 @@ async function poisonAll(platform: TestPlatform, step: Step, poisons: readonly s
   ]);
   for (const poison of poisons) {
     await step(poison.replaceAll(/\s+/g, " "), async () => {
-      for (const security of ["invoker", "definer"] as const) {
+      for (const [security, callers] of WAYS) {
         await definePoison(platform, poison, security);
-        for (const caller of ["anon", "a", "service"] as const) {
+        for (const caller of callers) {
           // What the poison itself may do, and what is answered to it, is another matter.
           for (const table of ["hooks", "late"]) await insert(caller, table);
           await rpc(caller, "poison");

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { sql } from "kysely";
 import { administer, appUrlOf, createTestDatabase } from "../../test/support/database.ts";
+import { systemClock } from "../core/clock.ts";
 import { silentLog } from "../core/log.ts";
 import type { Secret } from "../core/secret.ts";
 import { type AppDatabaseOptions, findAppDatabase } from "./app_database.ts";
@@ -24,6 +25,7 @@ async function rolesIn(platformUrl: Secret, appUrl: Secret) {
     passwordOf: (_, name) => Promise.resolve(`password of ${name}`),
     limits: { namespaceConnectionsCount: 5, sessionTempFileMiB: 10 },
     onRepair: () => {},
+    clock: systemClock,
     log,
   });
 }

@@ -16,7 +16,9 @@
 import { createHash } from "node:crypto";
 import { sql } from "kysely";
 import pg from "pg";
+import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
+import { TokenBucket } from "../core/token_bucket.ts";
 import { codeOf, type Database, type Db } from "./db.ts";
 import { StartError } from "./start_error.ts";
 
@@ -65,6 +67,7 @@ export interface RolesOptions {
   readonly passwordOf: PasswordOf;
   readonly limits: { readonly namespaceConnectionsCount: number; readonly sessionTempFileMiB: number };
   readonly onRepair: (role: string, reason: string) => void;
+  readonly clock: Clock;
   readonly log: Log;
 }
 
@@ -73,6 +76,9 @@ const SCHEMA_PREFIX = "ns_";
 const NAME_MAX_BYTES = 63;
 const HASH_CHARACTERS = 16;
 const LOCK_ID = 7_220_114;
+const LOCK_MS = 2_000;
+/** Of what is said of roles that were changed, which users' code can do as often as it likes. */
+const REPAIRS_SAID = { capacity: 50, refillPerSec: 0.1 };
 const ALREADY_THERE = /^(42710|42P06|23505)$/;
 /** Two servers that change the same role at once, on one Postgres. */
 const AT_THE_SAME_TIME = /tuple concurrently (updated|deleted)/;
@@ -95,7 +101,7 @@ interface Place {
  * @throws {StartError} when the database is a platform's
  */
 export async function setUpRoles(options: RolesOptions): Promise<Roles | undefined> {
-  const { platform, app, isShared, schemas, passwordOf, limits, onRepair, log } = options;
+  const { platform, app, isShared, schemas, passwordOf, limits, onRepair, clock, log } = options;
   const place = await readPlace(app);
   if (place.hasPlatform && !isShared) {
     throw new StartError(
@@ -107,14 +113,25 @@ export async function setUpRoles(options: RolesOptions): Promise<Roles | undefin
   const settings = place.isSuperuser ? [`temp_file_limit=${limits.sessionTempFileMiB}MB`] : [];
   const known = new Map<string, Promise<LoginRole>>();
   const broken = new Set<string>();
+  const said = new TokenBucket(clock.nowMs(), REPAIRS_SAID);
 
-  /** One server at a time, also among the servers of other databases as far as roles allow it. */
-  async function change<Result>(work: (trx: Db, platformTrx: Db) => Promise<Result>): Promise<Result> {
+  /**
+   * One server at a time for each `what`: a transaction of users' code that is about to change its own role makes this
+   * wait, and nobody else.
+   */
+  async function change<Result>(
+    what: string,
+    work: (trx: Db, platformTrx: Db) => Promise<Result>,
+  ): Promise<Result> {
     for (let left = TRIES;; left -= 1) {
       try {
         return await platform.transaction().execute(async (platformTrx) => {
-          await sql`select pg_catalog.pg_advisory_xact_lock(${LOCK_ID})`.execute(platformTrx);
-          return await app.transaction().execute((trx) => work(trx, platformTrx));
+          await sql`select pg_catalog.pg_advisory_xact_lock(${LOCK_ID}, pg_catalog.hashtext(${what}))`
+            .execute(platformTrx);
+          return await app.transaction().execute(async (trx) => {
+            await run(trx, `set local lock_timeout = ${LOCK_MS}`);
+            return await work(trx, platformTrx);
+          });
         });
       } catch (error) {
         const isRace = error instanceof Error && AT_THE_SAME_TIME.test(error.message);
@@ -153,7 +170,7 @@ export async function setUpRoles(options: RolesOptions): Promise<Roles | undefin
   }
 
   async function makeTableRoles(): Promise<void> {
-    await change(async (trx, platformTrx) => {
+    await change("tables", async (trx, platformTrx) => {
       const { rows } = await sql<{ name: string }>`
         select rolname as name from pg_catalog.pg_roles where rolname in ('anon', 'authenticated', 'service_role')
       `.execute(trx);
@@ -172,7 +189,7 @@ export async function setUpRoles(options: RolesOptions): Promise<Roles | undefin
   /** Once: what the owner has granted or taken away since then stays so. */
   async function makeNamespace(namespace: string): Promise<LoginRole> {
     const { role, schemas: own } = placeOf(namespace);
-    return await change(async (trx, platformTrx) => {
+    return await change(role, async (trx, platformTrx) => {
       const login = await makeLogin(trx, platformTrx, role);
       for (const schema of own) {
         if (await isSetUp(trx, schema, role)) continue;
@@ -228,6 +245,7 @@ export async function setUpRoles(options: RolesOptions): Promise<Roles | undefin
       const table = TABLE_ROLES.find((role) => loginOf(role) === name);
       if (namespace !== undefined) await roles.forNamespace(namespace);
       else if (table !== undefined) await roles.forTables(table);
+      if (!said.take(1, clock.nowMs())) return;
       log.warn("A role of the users' database was set right", { role: name, reason });
       onRepair(name, reason);
     },
@@ -236,7 +254,7 @@ export async function setUpRoles(options: RolesOptions): Promise<Roles | undefin
     await makeTableRoles();
     await roles.forNamespace(DEFAULT);
     for (const schema of schemas.filter((one) => one.startsWith(SCHEMA_PREFIX))) {
-      await change((trx) => serve(trx, schema, null));
+      await change("tables", (trx) => serve(trx, schema, null));
     }
     return roles;
   } catch (error) {

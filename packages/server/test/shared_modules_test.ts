@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { sql } from "kysely";
 import { eventually, platformTest } from "./support/platform.ts";
 
 /** The guide's modules and functions, as written. */
@@ -325,4 +326,27 @@ platformTest("bad input about shared modules is named", async (platform) => {
   );
   const twice = await platform.api("POST", "/functions/shared", { module_path: "_shared/twice.ts", content: "" });
   assert.deepEqual([twice.status, twice.body.code], [409, "ALREADY_EXISTS"]);
+});
+
+platformTest("a function that could not be built again with a new module is tried again", async (platform) => {
+  const module = (content: string) =>
+    platform.api("PUT", "/functions/shared/late.ts", { content: `export const name = "${content}";` });
+  await platform.api("POST", "/functions/shared", {
+    module_path: "_shared/late.ts",
+    content: `export const name = "old";`,
+  });
+  await platform.deploy("late", `import { name } from "_shared/late.ts"; export default () => name;`);
+  const say = async () => await (await platform.call("late")).json();
+  assert.equal(await say(), "old");
+
+  // The database refuses versions for a while.
+  await sql`create function public.refuse() returns trigger language plpgsql as
+    $$ begin raise exception 'no versions today'; end $$`.execute(platform.db);
+  await sql`create trigger refuse before insert on fluxbase.versions
+    for each row execute function public.refuse()`.execute(platform.db);
+  assert.equal((await module("new")).status, 200);
+  await eventually(() => platform.logLines.some((line) => line.includes("Cannot build a function again")));
+  assert.equal(await say(), "old");
+  await sql`drop trigger refuse on fluxbase.versions`.execute(platform.db);
+  await eventually(async () => await say() === "new");
 });

@@ -27,10 +27,13 @@ export interface RebuilderParts {
 }
 
 const REBUILDS_AT_ONCE_COUNT = 4;
+/** What could not be built again, because the database was away for example, is looked for again after this. */
+const RETRY_MS = 5_000;
 
 export function createRebuilder({ deployer, sharedModules, log }: RebuilderParts): Rebuilder {
   let running: Promise<void> = Promise.resolve();
   let isStopping = false;
+  let retry: ReturnType<typeof setTimeout> | undefined;
 
   async function rebuild({ namespace, name }: FunctionPlace): Promise<void> {
     if (isStopping) return;
@@ -46,18 +49,33 @@ export function createRebuilder({ deployer, sharedModules, log }: RebuilderParts
       // Deleted meanwhile.
       if (error instanceof PlatformError && error.code === "FUNCTION_NOT_FOUND") return;
       log.warn("Cannot build a function again", { namespace, name, error });
+      startLater();
     }
   }
 
+  function startLater(): void {
+    if (isStopping) return;
+    clearTimeout(retry);
+    retry = setTimeout(() => {
+      void start().catch((error: unknown) => {
+        log.warn("Cannot look for functions to build again", { error });
+        startLater();
+      });
+    }, RETRY_MS);
+  }
+
+  async function start(): Promise<FunctionPlace[]> {
+    const found = await sharedModules.stale();
+    running = running.then(() => inParallel(found, REBUILDS_AT_ONCE_COUNT, rebuild)).then(() => {});
+    return found;
+  }
+
   return {
-    async start() {
-      const found = await sharedModules.stale();
-      running = running.then(() => inParallel(found, REBUILDS_AT_ONCE_COUNT, rebuild)).then(() => {});
-      return found;
-    },
+    start,
     settle: () => running,
     async [Symbol.asyncDispose]() {
       isStopping = true;
+      clearTimeout(retry);
       await running;
     },
   };

@@ -153,7 +153,13 @@ export function createLoader(parts: LoaderParts): Loader {
           note("folder: function deleted", place, options);
           details.deleted.push(name);
         };
-        await folder.loading(name, readAt, remove);
+        try {
+          await folder.loading(name, readAt, remove);
+        } catch (error) {
+          // One that is gone already needs no more; any other failure stops nothing else, and is told.
+          if (error instanceof PlatformError && error.code === "FUNCTION_NOT_FOUND") continue;
+          errors.push({ function: name, name, error: textOf(error), action: "delete", problems: [] });
+        }
       }
     }
     if (!options.dryRun) seen = present;

@@ -220,7 +220,7 @@ platformTest("calls", async (platform, step) => {
     assert.equal(seen.FLUXBASE_BASE_URL, platform.url);
     assert.deepEqual(Object.keys(seen).filter((key) => /SECRET|PASSWORD|DATABASE/.test(key)), ["DATABASE_URL"]);
     // A role of its own, at a place that exists only there.
-    assert.match(seen.DATABASE_URL, /^postgres:\/\/fluxbase_functions_\d+:\w+@database\.fluxbase\.internal:5432\//);
+    assert.match(seen.DATABASE_URL, /^postgres:\/\/fluxbase_ns_\d+_default@database\.fluxbase\.internal:5432\//);
     await platform.deploy("no-env", `function handler() { return Deno.env.toObject(); }`, {
       env: { API_KEY: "x" },
       allow_env: false,

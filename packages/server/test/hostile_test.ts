@@ -202,7 +202,7 @@ platformTest("a function cannot reach the machine", async (platform, step) => {
       name: "the environment of the server",
       code: `return JSON.stringify(Deno.env.toObject());`,
       // The database is there with a role of its own, never as the server has it.
-      gets: /^(?!.*(SECRET|PASSWORD|postgres:\/\/(?!fluxbase_functions_))).*FLUXBASE_FUNCTION_NAME/,
+      gets: /^(?!.*(SECRET|PASSWORD|postgres:\/\/(?!fluxbase_ns_\d+_default@))).*FLUXBASE_FUNCTION_NAME/,
     },
     {
       name: "the inspector",

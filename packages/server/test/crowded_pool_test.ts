@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { eventually, platformTest, type TestPlatform } from "./support/platform.ts";
+import { childrenOf } from "./support/processes.ts";
 
 const WHO = `export default () => ({ status: 200, body: String(Deno.pid) });`;
 
@@ -170,11 +171,11 @@ platformTest("a sandbox that cannot be started is 503 with Retry-After, and noth
       assert.deepEqual([status, code], [503, "POOL_EXHAUSTED"]);
       assert.ok(retryAfter >= 1);
     }
-    // One start fails after the other, with pauses of 100 ms and more, on each processor.
-    const perProcessorCount = 1 + (performance.now() - begunMs) / 100;
+    // One start fails after the other, with pauses of 100 ms and more, in each slot.
+    const perSlotCount = 1 + (performance.now() - begunMs) / 100;
     const failuresCount = failures();
     assert.ok(
-      failuresCount >= 2 && failuresCount <= navigator.hardwareConcurrency * perProcessorCount,
+      failuresCount >= 2 && failuresCount <= (navigator.hardwareConcurrency + 1) * perSlotCount,
       `${failuresCount}`,
     );
   });
@@ -190,3 +191,63 @@ platformTest("a sandbox that cannot be started is 503 with Retry-After, and noth
     for (const name of names) await pidOf(platform, name);
   });
 }, { FLUXBASE_LIMITS_BLANK_SANDBOX_COUNT: "0" });
+
+/** Of the sandboxes of this server, in whichever state: each runs in a folder of its own. */
+function sandboxPids(runDir: string): number[] {
+  return childrenOf(Deno.pid).map(({ pid }) => pid).filter((pid) => {
+    try {
+      return Deno.readLinkSync(`/proc/${pid}/cwd`).startsWith(runDir);
+    } catch {
+      return false;
+    }
+  });
+}
+
+platformTest("sandboxes killed in any state and clients that leave at any moment leave no trace", async (platform) => {
+  const slowly = `await new Promise((resolve) => setTimeout(resolve, 30));
+    export default async (req) => {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      return { status: 200, body: String(Deno.pid) };
+    };`;
+  const names = [
+    ...await deployMany(platform, "shared", 8, slowly),
+    ...await deployMany(platform, "quick", 4),
+  ];
+  await platform.deploy("own", slowly, { isolation: "request" });
+  names.push("own");
+  const pid = await pidOf(platform, "quick-0");
+  const runDir = (await Deno.readLink(`/proc/${pid}/cwd`)).split("/").slice(0, -2).join("/");
+  let isOver = false;
+  const killing = (async () => {
+    for (let round = 0; !isOver; round += 1) {
+      const pids = sandboxPids(runDir);
+      const victim = pids[round * 7 % Math.max(1, pids.length)];
+      if (victim !== undefined) Deno.kill(victim, "SIGKILL");
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+  })();
+  const answers = new Map<string, number>();
+  await Promise.all(Array.from({ length: 12 }, async (_, side) => {
+    for (let round = 0; round < 20; round += 1) {
+      const name = names[(side * 5 + round * 3) % names.length] ?? "";
+      const leaves = (side + round) % 3 === 0;
+      const outcome = await platform.call(name, leaves ? { signal: AbortSignal.timeout(1 + 13 * (round % 12)) } : {})
+        .then(async (response) => {
+          const text = await response.text();
+          return response.status === 200 ? "OK" : JSON.parse(text).code;
+        }, () => "left");
+      answers.set(outcome, (answers.get(outcome) ?? 0) + 1);
+    }
+  }));
+  isOver = true;
+  await killing;
+  // What a request may be told when its sandbox dies, and nothing else.
+  const told = [...answers.keys()].filter((code) => !["OK", "left", "SANDBOX_DIED", "POOL_EXHAUSTED"].includes(code));
+  assert.deepEqual(told, [], JSON.stringify([...answers]));
+  assert.ok((answers.get("OK") ?? 0) > 50, JSON.stringify([...answers]));
+  await eventually(async () => {
+    const { busy, waiting, count } = (await platform.api("GET", "/health/ready")).body.sandboxes;
+    return busy === 0 && waiting === 0 && count <= 6;
+  });
+  for (const name of names) await pidOf(platform, name);
+}, { FLUXBASE_LIMITS_SANDBOX_COUNT: "6" });

@@ -120,6 +120,8 @@ export interface SandboxPool {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** One more than there are processors: a start also waits for things that are not the processor. */
+const STARTS_AT_ONCE_COUNT = navigator.hardwareConcurrency + 1;
 const TICK_MS = 10;
 const HOUSEKEEPING_MS = 500;
 const WATCH_WAITING_AFTER_MS = 20;
@@ -169,7 +171,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   let isStopping = false;
 
   const queue = createStartQueue<Fleet>({
-    atOnceCount: navigator.hardwareConcurrency,
+    atOnceCount: STARTS_AT_ONCE_COUNT,
     now,
     neededCount: ({ neededCount }) => neededCount,
     mayHaveMore: ({ tally }) => sumOf(tally, ({ size }) => size) < functionMaxCount,

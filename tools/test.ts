@@ -54,6 +54,9 @@ async function runTests(files: readonly string[]): Promise<Count> {
   try {
     await using postgres = await startEmbeddedPostgres({ dataDir, log });
     const server = postgres.url.reveal();
+    // Nothing in it outlives the run, and every test makes two databases: a machine that fails may take it along.
+    await administer(server, "alter system set fsync = off");
+    await administer(server, "select pg_reload_conf()");
     await administer(server, `create database ${TEMPLATE}`);
     const template = new URL(server);
     template.pathname = `/${TEMPLATE}`;

@@ -8,11 +8,11 @@
  *
  * @module
  */
-import { Duplex } from "node:stream";
+import type { Duplex } from "node:stream";
 import pg from "pg";
 import type { Secret } from "../core/secret.ts";
 import { codeOf } from "./db.ts";
-import { connectAs, withRole } from "./role_session.ts";
+import { connectAs, searchPathOption, withRole } from "./role_session.ts";
 import type { Roles } from "./roles.ts";
 import { readStartup, type Startup } from "./startup_message.ts";
 
@@ -90,17 +90,17 @@ export function createDatabaseTunnel(options: DatabaseTunnelOptions): DatabaseTu
       }
       const session = await openSession(caller.namespace, startup);
       await writer.write(session.greeting);
+      const { stream } = session;
       const back = (async () => {
-        for await (const chunk of session.readable) await writer.write(chunk);
+        for await (const chunk of stream) await writer.write(chunk);
       })().catch(() => {});
       const forth = (async () => {
-        const out = session.writable.getWriter();
-        for (let next = await reader.read(); !next.done; next = await reader.read()) await out.write(next.value);
-        await out.close();
-      })().catch(() => session.close());
+        for (let next = await reader.read(); !next.done; next = await reader.read()) await send(stream, next.value);
+        stream.end();
+      })().catch(() => stream.destroy());
       // The database has the last word; a driver that went away makes it close.
       await back;
-      session.close();
+      stream.destroy();
       await reader.cancel().catch(() => {});
       await forth;
     } catch (error) {
@@ -124,7 +124,7 @@ export function createDatabaseTunnel(options: DatabaseTunnelOptions): DatabaseTu
         statement_timeout: transactionMs,
         idle_in_transaction_session_timeout: transactionMs,
         application_name: "fluxbase-function",
-        options: `-c search_path=${schemas.map((schema) => schema.replaceAll(/[\\ ]/g, "\\$&")).join(",")}`,
+        options: searchPathOption(schemas),
         onStatus: (name, value) => void status.set(name, value),
       });
       return { client, status };
@@ -146,9 +146,7 @@ export function createDatabaseTunnel(options: DatabaseTunnelOptions): DatabaseTu
 interface Session {
   /** What a driver is told at the end of a log-in. */
   readonly greeting: Uint8Array;
-  readonly readable: ReadableStream<Uint8Array>;
-  readonly writable: WritableStream<Uint8Array>;
-  close(): void;
+  readonly stream: Duplex;
 }
 
 /** What the driver has below its surface: the socket, encrypted or not, and the key to cancel with. */
@@ -174,13 +172,14 @@ async function handOver(
   const { connection: { stream }, processID, secretKey } = client as unknown as Inside;
   stream.pause();
   stream.removeAllListeners("data");
-  const { readable, writable } = Duplex.toWeb(stream);
-  return {
-    greeting: greetingOf(startup, { status, processID, secretKey }),
-    readable: readable as ReadableStream<Uint8Array>,
-    writable: writable as WritableStream<Uint8Array>,
-    close: () => void stream.destroy(),
-  };
+  return { greeting: greetingOf(startup, { status, processID, secretKey }), stream };
+}
+
+/** Resolves when there is room for more; rejects when the stream is gone. */
+function send(stream: Duplex, bytes: Uint8Array): Promise<void> {
+  return new Promise((resolve, reject) => {
+    stream.write(bytes, (error) => error === null || error === undefined ? resolve() : reject(error));
+  });
 }
 
 function greetingOf(

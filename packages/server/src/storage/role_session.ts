@@ -92,3 +92,9 @@ export async function connectAs(
     throw error;
   }
 }
+
+/** What a driver calls `options`, so that names without a schema are looked for in these. */
+export function searchPathOption(schemas: readonly string[]): string {
+  const path = schemas.map((schema) => pg.escapeIdentifier(schema)).join(",");
+  return `-c search_path=${path.replaceAll(/[\\\s]/g, "\\$&")}`;
+}

@@ -19,6 +19,7 @@ import pg from "pg";
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { TokenBucket } from "../core/token_bucket.ts";
+import { createTurns } from "../core/turns.ts";
 import { codeOf, type Database, type Db } from "./db.ts";
 import { StartError } from "./start_error.ts";
 
@@ -76,7 +77,7 @@ const SCHEMA_PREFIX = "ns_";
 const NAME_MAX_BYTES = 63;
 const HASH_CHARACTERS = 16;
 const LOCK_ID = 7_220_114;
-const LOCK_MS = 2_000;
+const LOCK_MS = 500;
 /** Of what is said of roles that were changed, which users' code can do as often as it likes. */
 const REPAIRS_SAID = { capacity: 50, refillPerSec: 0.1 };
 const ALREADY_THERE = /^(42710|42P06|23505)$/;
@@ -113,13 +114,19 @@ export async function setUpRoles(options: RolesOptions): Promise<Roles | undefin
   const settings = place.isSuperuser ? [`temp_file_limit=${limits.sessionTempFileMiB}MB`] : [];
   const known = new Map<string, Promise<LoginRole>>();
   const broken = new Set<string>();
+  const repairs = new Map<string, Promise<void>>();
+  const turns = createTurns();
   const said = new TokenBucket(clock.nowMs(), REPAIRS_SAID);
 
   /**
-   * One server at a time for each `what`: a transaction of users' code that is about to change its own role makes this
-   * wait, and nobody else.
+   * One at a time, and for each `what` one server at a time: users' code that is about to change its own role makes this
+   * wait a moment, but takes neither the platform's connections nor a lock that others need.
    */
-  async function change<Result>(
+  function change<Result>(what: string, work: (trx: Db, platformTrx: Db) => Promise<Result>): Promise<Result> {
+    return turns.take("change", () => changeNow(what, work));
+  }
+
+  async function changeNow<Result>(
     what: string,
     work: (trx: Db, platformTrx: Db) => Promise<Result>,
   ): Promise<Result> {
@@ -170,20 +177,23 @@ export async function setUpRoles(options: RolesOptions): Promise<Roles | undefin
   }
 
   async function makeTableRoles(): Promise<void> {
-    await change("tables", async (trx, platformTrx) => {
+    const logins = await change("tables", async (trx, platformTrx) => {
       const { rows } = await sql<{ name: string }>`
         select rolname as name from pg_catalog.pg_roles where rolname in ('anon', 'authenticated', 'service_role')
       `.execute(trx);
       const there = new Set(rows.map(({ name }) => name));
+      const made: LoginRole[] = [];
       for (const role of TABLE_ROLES) {
         const bypass = role === "service_role" ? " bypassrls" : "";
         if (!there.has(role)) await run(trx, `create role ${role} nologin noinherit${bypass}`);
-        known.set(loginOf(role), Promise.resolve(await makeLogin(trx, platformTrx, loginOf(role))));
+        made.push(await makeLogin(trx, platformTrx, loginOf(role)));
         await run(trx, `grant ${role} to ${id(loginOf(role))}`);
       }
       if (!isShared) await run(trx, `revoke all on database ${id(place.name)} from public`);
       if (place.isSuperuser) await run(trx, `revoke execute on function ${SIGNALS}, ${NAMES} from public`);
+      return made;
     });
+    for (const login of logins) known.set(login.name, Promise.resolve(login));
   }
 
   /** Once: what the owner has granted or taken away since then stays so. */
@@ -238,18 +248,27 @@ export async function setUpRoles(options: RolesOptions): Promise<Roles | undefin
       namespaces.set(role, namespace);
       return once(role, () => makeNamespace(namespace));
     },
-    async repair(name, reason) {
-      known.delete(name);
-      broken.add(name);
-      const namespace = namespaces.get(name);
-      const table = TABLE_ROLES.find((role) => loginOf(role) === name);
-      if (namespace !== undefined) await roles.forNamespace(namespace);
-      else if (table !== undefined) await roles.forTables(table);
-      if (!said.take(1, clock.nowMs())) return;
-      log.warn("A role of the users' database was set right", { role: name, reason });
-      onRepair(name, reason);
+    repair(name, reason) {
+      let repairing = repairs.get(name);
+      if (repairing === undefined) {
+        repairs.set(name, repairing = repairNow(name, reason).finally(() => repairs.delete(name)));
+      }
+      return repairing;
     },
   };
+
+  async function repairNow(name: string, reason: string): Promise<void> {
+    known.delete(name);
+    broken.add(name);
+    const namespace = namespaces.get(name);
+    const table = TABLE_ROLES.find((role) => loginOf(role) === name);
+    if (namespace !== undefined) await roles.forNamespace(namespace);
+    else if (table !== undefined) await roles.forTables(table);
+    if (!said.take(1, clock.nowMs())) return;
+    log.warn("A role of the users' database was set right", { role: name, reason });
+    onRepair(name, reason);
+  }
+
   try {
     await makeTableRoles();
     await roles.forNamespace(DEFAULT);

@@ -7,7 +7,7 @@ import { DEFAULT_NAMESPACE, PlatformError, type SqlAnswer } from "@fluxbase/cont
 import pg from "pg";
 import type { Secret } from "../core/secret.ts";
 import { asDatabaseError } from "../storage/db.ts";
-import { connectAs, withRole } from "../storage/role_session.ts";
+import { connectAs, searchPathOption, withRole } from "../storage/role_session.ts";
 import type { Roles } from "../storage/roles.ts";
 import { errorOfStatement } from "./table_error.ts";
 
@@ -42,7 +42,7 @@ export function createSqlConsole(
             connectionTimeoutMillis: CONNECT_MS,
             statement_timeout: statementMs,
             application_name: "fluxbase-console",
-            options: `-c search_path=${schemas.join(",")}`,
+            options: searchPathOption(schemas),
           }));
         const answer = await client.query(parameters.length === 0 ? { text } : { text, values: [...parameters] });
         const results: readonly pg.QueryResult[] = Array.isArray(answer) ? answer : [answer];

@@ -44,22 +44,6 @@ platformTest("many cold calls at once end no sandbox of a function that is calle
   });
 }, { FLUXBASE_LIMITS_SANDBOX_COUNT: "12", FLUXBASE_LIMITS_BLANK_SANDBOX_COUNT: "0" });
 
-platformTest("each waiting cold call costs one start: nothing is ended for those in line", async (platform) => {
-  const names = await deployMany(platform, "one", 8);
-  // Two rounds over twice as many as there are places: whoever waits finds the others' sandboxes as they were.
-  const starts = () => platform.logLines.filter((line) => line.includes("Sandbox ended")).length;
-  for (let round = 0; round < 3; round += 1) {
-    const before = starts();
-    const answers = await Promise.all(names.flatMap((name) => Array.from({ length: 5 }, () => pidOf(platform, name))));
-    // The five calls of one function share the sandbox that was started for them, or one that was still warm.
-    assert.ok(
-      new Set(answers).size <= names.length,
-      `${new Set(answers).size} sandboxes for ${names.length} functions`,
-    );
-    assert.ok(starts() - before <= names.length, `${starts() - before} ended`);
-  }
-}, { FLUXBASE_LIMITS_SANDBOX_COUNT: "4", FLUXBASE_LIMITS_BLANK_SANDBOX_COUNT: "0" });
-
 platformTest("a call that would get its sandbox too late is told so at once", async (platform) => {
   await platform.deploy("alone", WHO, { isolation: "request" });
   const answers = await Promise.all(Array.from({ length: 400 }, async () => {

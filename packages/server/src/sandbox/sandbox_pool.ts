@@ -176,7 +176,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     neededCount: ({ neededCount }) => neededCount,
     mayHaveMore: ({ tally }) => sumOf(tally, ({ size }) => size) < functionMaxCount,
     takeReady: loadReady,
-    makeRoom: ({ waitingCount }) => makeRoom(waitingCount > 0 ? 0 : YIELDS_AFTER_MS),
+    makeRoom: makeRoomFor,
     start: startFor,
     onSpare: refill,
   });
@@ -465,6 +465,13 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     const need = lackOfRoom();
     if (need.sandboxesCount <= 0 && need.memoryMiB <= 0) return true;
     return evictFor(need, idleMs);
+  }
+
+  function makeRoomFor(fleet: Fleet): boolean {
+    if (fleet.waitingCount > 0) return makeRoom(0);
+    // Nobody waits: it is made ready now or not at all.
+    fleet.isAwaited = makeRoom(YIELDS_AFTER_MS);
+    return fleet.isAwaited;
   }
 
   function evict(sandboxesCount: number, idleMs: number): void {

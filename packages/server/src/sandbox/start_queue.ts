@@ -19,7 +19,7 @@ export interface StartQueueOptions<Key> {
   mayHaveMore(key: Key): boolean;
   /** Uses a sandbox that has started ahead; false when there is none. */
   takeReady(key: Key): boolean;
-  /** Whether one more may exist for it; ends others where that is what it takes. */
+  /** Whether one more may exist for it; ends others where that is what it takes. May make it need nothing any more. */
   makeRoom(key: Key): boolean;
   /** Settles when the sandbox has started, or rejects. */
   start(key: Key): Promise<void>;
@@ -97,8 +97,11 @@ export function createStartQueue<Key>(options: StartQueueOptions<Key>): StartQue
       if (!options.mayHaveMore(key)) continue;
       if (!options.takeReady(key)) {
         if (!hasRoom || !hasSlot()) continue;
-        hasRoom = options.makeRoom(key);
-        if (!hasRoom) continue;
+        if (!options.makeRoom(key)) {
+          // Unless it has given up, nobody behind it would get room either.
+          hasRoom = options.neededCount(key) === 0;
+          continue;
+        }
         run(() => options.start(key));
       }
       hasBegun = true;

@@ -11,6 +11,7 @@ function setUp({ atOnceCount = 2, rooms = Infinity } = {}) {
   const state = { nowMs: 0, rooms, readyCount: 0, spareCount: 0 };
   const needs = new Map<string, number>();
   const mayNotHaveMore = new Set<string>();
+  const givesUp = new Set<string>();
   const begun: string[] = [];
   const running: { readonly key: string; readonly end: PromiseWithResolvers<void> }[] = [];
   const log: string[] = [];
@@ -29,7 +30,8 @@ function setUp({ atOnceCount = 2, rooms = Infinity } = {}) {
       return true;
     },
     makeRoom(key) {
-      if (state.rooms === 0) return false;
+      if (givesUp.has(key)) needs.set(key, 0);
+      if (state.rooms === 0 || givesUp.has(key)) return false;
       state.rooms -= 1;
       log.push(`room for ${key}`);
       return true;
@@ -50,6 +52,7 @@ function setUp({ atOnceCount = 2, rooms = Infinity } = {}) {
     begun,
     log,
     mayNotHaveMore,
+    givesUp,
     need(key: string, count = 1) {
       needs.set(key, (needs.get(key) ?? 0) + count);
       queue.add(key);
@@ -108,6 +111,14 @@ Deno.test("without room nobody starts; a sandbox that is ready is taken all the 
   state.rooms = 1;
   queue.advance();
   assert.deepEqual(begun, ["a", "c"]);
+});
+
+Deno.test("who gives up for want of room holds up nobody", async () => {
+  const { need, givesUp, begun, end } = setUp({ atOnceCount: 1 });
+  givesUp.add("patient");
+  for (const key of ["a", "patient", "b"]) need(key);
+  await end();
+  assert.deepEqual(begun, ["a", "b"]);
 });
 
 Deno.test("who has as many as it may have lets the others pass", () => {

@@ -71,7 +71,7 @@ import { migrate } from "./storage/migrate.ts";
 import { findSealedPassword, keepSealedPassword } from "./storage/roles.ts";
 import { startPurging } from "./storage/purge.ts";
 import { StartError } from "./storage/start_error.ts";
-import { startUsersDatabase, type UsersDatabase } from "./tables/users_database.ts";
+import { findUsersDatabase, startUsersDatabase, type UsersDatabase } from "./tables/users_database.ts";
 
 export interface Platform {
   readonly url: string;
@@ -129,6 +129,14 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   );
   const databaseUrl = chosen(config.database.kind === "external" ? config.database.url : null, embedded?.url);
   const directUrl = config.databaseDirectUrl ?? databaseUrl;
+  const usersUrl = await findUsersDatabase({
+    platformUrl: directUrl,
+    givenUrl: config.appDatabaseUrl,
+    isShared: config.databaseShared,
+    isEmbedded: embedded !== undefined,
+    schemas: config.databaseSchemas,
+    log,
+  });
   const database = parts.use(
     await connectDatabase({
       url: databaseUrl,
@@ -144,13 +152,11 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const listener = parts.use(
     await startListener({ url: directUrl, log, advice: DIRECT_URL_ADVICE, onSilence: database.doubt }),
   );
-  const usersDatabase = await startUsersDatabase({
+  const usersDatabase = usersUrl === undefined ? undefined : await startUsersDatabase({
+    url: usersUrl,
     platform: database,
-    platformUrl: directUrl,
     listener,
-    givenUrl: config.appDatabaseUrl,
     isShared: config.databaseShared,
-    isEmbedded: embedded !== undefined,
     schemas: config.databaseSchemas,
     tableConnections: config.databaseTableConnections,
     passwordOf: (trx, name) => rolePassword(trx, name, keyRing),

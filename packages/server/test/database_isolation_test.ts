@@ -208,7 +208,11 @@ platformTest("a function and the tables of others", async (platform, step) => {
     assert.equal((await platform.api("GET", "/auth/user", undefined, token)).status, 200);
     const held = run("evil", ["select pg_advisory_lock(7220114), pg_advisory_lock(7220115)", "select pg_sleep(1)"]);
     await withTestPlatform(async (other) => {
-      assert.equal((await other.call("after")).status, 200);
+      const response = await other.call("runner/invoke?namespace=victim", {
+        method: "POST",
+        body: JSON.stringify({ statements: ["select name from secrets"] }),
+      });
+      assert.deepEqual(await response.json(), [[{ name: "mine" }]], "the other server logs in as the same role");
     }, { DATABASE_URL: platform.databaseUrl.reveal() });
     await held;
     await works();

@@ -7,7 +7,7 @@
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import type { Secret } from "../core/secret.ts";
-import { findAppDatabase } from "../storage/app_database.ts";
+import { type AppDatabaseOptions, findAppDatabase } from "../storage/app_database.ts";
 import { createDatabaseTunnel, type DatabaseTunnel } from "../storage/database_tunnel.ts";
 import { connectDatabase, type Database } from "../storage/db.ts";
 import { type Listener, startListener } from "../storage/listener.ts";
@@ -33,13 +33,11 @@ export interface DirectAccess {
 }
 
 export interface UsersDatabaseOptions {
+  readonly url: Secret;
   readonly platform: Database;
-  readonly platformUrl: Secret;
   /** Of the platform's database, which the two may share. */
   readonly listener: Listener;
-  readonly givenUrl: Secret | null;
   readonly isShared: boolean;
-  readonly isEmbedded: boolean;
   readonly schemas: readonly string[];
   readonly tableConnections: number;
   readonly passwordOf: PasswordOf;
@@ -61,15 +59,22 @@ const ADVICE = "set FLUXBASE_APP_DATABASE_URL to an address of the database itse
 const CONNECTIONS_OF_FUNCTION_COUNT = 10;
 
 /**
- * Undefined: the server may not make what is needed, and has said so.
+ * Before anything else connects to the platform's: a database that is copied must have no other connections. Undefined:
+ * it is not there and may not be made, and the log says so.
  *
  * @throws {StartError} when users' tables would be left behind
  */
+export async function findUsersDatabase(options: AppDatabaseOptions): Promise<Secret | undefined> {
+  // This one is patient with a Postgres that starts.
+  const first = await connectDatabase({ url: options.platformUrl, maxConnectionsCount: 1, log: options.log });
+  await first[Symbol.asyncDispose]();
+  return await findAppDatabase(options);
+}
+
+/** Undefined: the server may not make what is needed, and has said so. */
 export async function startUsersDatabase(options: UsersDatabaseOptions): Promise<UsersDatabase | undefined> {
-  const { platform, isShared, schemas, limits, clock, log } = options;
+  const { url, platform, isShared, schemas, limits, clock, log } = options;
   await using parts = new AsyncDisposableStack();
-  const url = await findAppDatabase(options);
-  if (url === undefined) return undefined;
   const app = parts.use(await connectDatabase({ url, maxConnectionsCount: CONNECTIONS_COUNT, log }));
   const roles = await setUpRoles({ ...options, platform: platform.db, app: app.db });
   if (roles === undefined) return undefined;

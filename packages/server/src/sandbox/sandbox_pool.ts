@@ -10,21 +10,22 @@
  */
 import { type LimitKey, LIMITS, PlatformError } from "@fluxbase/contract";
 import { ChunkGarbage } from "../core/chunk_garbage.ts";
-import { type Clock, delay, withDeadline } from "../core/clock.ts";
+import { type Clock, delay } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { FrameError } from "../../sandbox_runtime/frames.ts";
 import type { Fence } from "../../sandbox_runtime/harden.ts";
 import { createBlankSandboxes, REFILL_DELAY_MS } from "./blank_sandboxes.ts";
 import { Exchange, type ExchangeObserver, type LogLine, type SandboxRequest } from "./exchange.ts";
 import { type Crowd, Fleet, type Start } from "./fleet.ts";
-import { createFunctionTallies, heatOf, type Tally } from "./function_tallies.ts";
+import { createFunctionTallies, type Tally } from "./function_tallies.ts";
 import { createLogBudgets } from "./log_budgets.ts";
+import { createRoom } from "./room.ts";
 import { clientClosed, Sandbox } from "./sandbox.ts";
 import { createSandboxMeter } from "./sandbox_meter.ts";
 import { type SandboxProcessOptions, type SandboxProfile, startSandboxProcess } from "./sandbox_process.ts";
 import { scratchIsOver, scratchLimit } from "./scratch.ts";
 import { createStartQueue } from "./start_queue.ts";
-import { chooseVictims } from "./victims.ts";
+import { type Content, loadContent, readContent, type Unread } from "./version_content.ts";
 
 /** One version of one function, as far as a sandbox needs to know it. */
 export interface SandboxVersion {
@@ -127,10 +128,6 @@ const HOUSEKEEPING_MS = 500;
 const WATCH_WAITING_AFTER_MS = 20;
 /** Taken from sandboxes that die before they begin with it: then it is the request that kills them. */
 const MOVES_MAX_COUNT = 3;
-/** Private memory of a sandbox before it has loaded anything, for the question whether there is room for one more. */
-const BLANK_MIB = 16;
-/** Of the machine's memory for all sandboxes, where no number is set. */
-const MEMORY_PART = 0.6;
 /** A sandbox that was idle for so long may be ended for the sake of one that nobody waits for. */
 const YIELDS_AFTER_MS = 2_000;
 /** Those who wait for a start that fails have a second one; then they are told. */
@@ -138,11 +135,6 @@ const FAILED_STARTS_MAX_COUNT = 2;
 /** So many failures in a row end an idle sandbox each: if that did not help, ending all the others would not either. */
 const FREEING_FAILURES_COUNT = 3;
 const DEFAULT_PROFILE: SandboxProfile = { net: true, read: false, write: false, memoryMiB: LIMITS.memoryMiB.default };
-
-interface Content {
-  readonly bundle: string;
-  readonly env: Readonly<Record<string, string>>;
-}
 
 export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   const { clock, log, limits } = options;
@@ -153,7 +145,6 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   /** Every sandbox there is, with the fleet it belongs to unless it is blank. */
   const all = new Map<Sandbox, Fleet | undefined>();
   const loads = new Set<Promise<void>>();
-  const memoryMaxMiB = limits.sandboxesMemoryMiB || machineMemoryMiB() * MEMORY_PART;
   const functionMaxCount = shareOf(limits.sandboxCount);
   const functionWaitingMaxCount = shareOf(limits.waitingRequestsCount);
   const now = () => clock.nowMs();
@@ -165,11 +156,19 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   const blanks = createBlankSandboxes({ perProfileCount: limits.blankSandboxCount, now });
   let startingCount = 0;
   let startedCount = 0;
-  let evictedCount = 0;
   let refillAtMs = 0;
   let hasIdled = false;
   let isStopping = false;
 
+  const room = createRoom({
+    sandboxMaxCount: limits.sandboxCount,
+    memoryMaxMiB: limits.sandboxesMemoryMiB,
+    sandboxes: all,
+    meter,
+    blanks,
+    now,
+    startingCount: () => startingCount,
+  });
   const queue = createStartQueue<Fleet>({
     atOnceCount: STARTS_AT_ONCE_COUNT,
     now,
@@ -275,13 +274,13 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     const sandbox = blanks.take(fleet.version.profile);
     refillAtMs = now() + REFILL_DELAY_MS;
     if (sandbox === undefined) return false;
-    follow(bring(sandbox, fleet.begin(), read(fleet.version)));
+    follow(bring(sandbox, fleet.begin(), readContent(fleet.version, limits.sandboxLoadMs)));
     return true;
   }
 
   async function startFor(fleet: Fleet): Promise<void> {
     const start = fleet.begin();
-    const reading = read(fleet.version);
+    const reading = readContent(fleet.version, limits.sandboxLoadMs);
     let sandbox: Sandbox;
     try {
       sandbox = await startBlank(fleet.version.profile);
@@ -297,18 +296,8 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     loads.add(work);
   }
 
-  /** Resolves to the error instead of rejecting with it: whoever reads it may come later. */
-  function read(version: SandboxVersion): Promise<Content | { readonly error: unknown }> {
-    const reading = (async () => {
-      const [bundle, env] = await Promise.all([version.bundle(), version.env()]);
-      return { bundle, env };
-    })();
-    const tooLate = () => new Error(`Bundle and environment were not read within ${limits.sandboxLoadMs} ms`);
-    return withDeadline(reading, limits.sandboxLoadMs, tooLate).catch((error: unknown) => ({ error }));
-  }
-
   /** Makes a blank sandbox one of the fleet. */
-  async function bring(sandbox: Sandbox, start: Start, reading: ReturnType<typeof read>): Promise<void> {
+  async function bring(sandbox: Sandbox, start: Start, reading: Promise<Content | Unread>): Promise<void> {
     const { fleet } = start;
     const content = await reading;
     if (sandbox.state !== "blank") return onLost(start);
@@ -319,7 +308,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     }
     all.set(sandbox, fleet);
     try {
-      await load(sandbox, fleet, content);
+      await loadContent(sandbox, fleet, { content, limits, head: headLimits, ownOrigins: options.ownOrigins() });
     } catch (error) {
       return onNotLoaded(start, error, sandbox);
     }
@@ -331,31 +320,11 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     queue.add(fleet);
   }
 
-  async function load(sandbox: Sandbox, { version, requestsMaxCount }: Fleet, { bundle, env }: Content): Promise<void> {
-    sandbox.requestsMaxCount = requestsMaxCount;
-    const overdue = setTimeout(() => sandbox.kill(loadTooSlow(limits.sandboxLoadMs)), limits.sandboxLoadMs);
-    try {
-      await sandbox.loadBundle(bundle, {
-        functionName: version.functionName,
-        namespace: version.namespace,
-        version: version.version,
-        env: version.profile.write ? { TMPDIR: sandbox.scratchDir, ...env } : env,
-        secrets: version.secrets(),
-        ownOrigins: options.ownOrigins(),
-        logLineBytes: limits.logLineBytes,
-        logLinesCount: limits.logLinesCount,
-        head: headLimits,
-      });
-    } finally {
-      clearTimeout(overdue);
-    }
-  }
-
   /** No code of a user had run: it is the server that lacks something. */
   function onNotStarted(start: Start, error: unknown): void {
     const facts = { ...nameOf(start.fleet), error };
     log.warn("A sandbox did not start: starts pause for a moment", facts);
-    if (queue.failuresCount < FREEING_FAILURES_COUNT) evict(1, 0);
+    if (queue.failuresCount < FREEING_FAILURES_COUNT) room.freeOne();
     if (queue.failuresCount + 1 < FAILED_STARTS_MAX_COUNT) start.fleet.end(start);
     else failStart(start, exhausted("none can be started now"));
   }
@@ -389,7 +358,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   function refill(): void {
     if (isStopping) return;
     for (const profile of blanks.lacking()) {
-      if (!queue.hasSlot || !makeRoom(YIELDS_AFTER_MS)) return;
+      if (!queue.hasSlot || !room.make(YIELDS_AFTER_MS)) return;
       const over = blanks.begin(profile);
       queue.run(async () => {
         try {
@@ -448,52 +417,11 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
 
   // Room.
 
-  /** What is missing for one more sandbox. Those that are ending now are as good as gone. */
-  function lackOfRoom(): { sandboxesCount: number; memoryMiB: number } {
-    let count = startingCount + 1;
-    let memoryMiB = BLANK_MIB * count;
-    for (const sandbox of all.keys()) {
-      if (isEnding(sandbox)) continue;
-      count += 1;
-      memoryMiB += meter.memoryOf(sandbox);
-    }
-    return { sandboxesCount: count - limits.sandboxCount, memoryMiB: memoryMiB - memoryMaxMiB };
-  }
-
-  /** True when one more sandbox may exist; ends some that were idle for `idleMs` if that is what it takes. */
-  function makeRoom(idleMs: number): boolean {
-    const need = lackOfRoom();
-    if (need.sandboxesCount <= 0 && need.memoryMiB <= 0) return true;
-    return evictFor(need, idleMs);
-  }
-
   function makeRoomFor(fleet: Fleet): boolean {
-    if (fleet.waitingCount > 0) return makeRoom(0);
+    if (fleet.waitingCount > 0) return room.make(0);
     // Nobody waits: it is made ready now or not at all.
-    fleet.isAwaited = makeRoom(YIELDS_AFTER_MS);
+    fleet.isAwaited = room.make(YIELDS_AFTER_MS);
     return fleet.isAwaited;
-  }
-
-  function evict(sandboxesCount: number, idleMs: number): void {
-    evictFor({ sandboxesCount, memoryMiB: 0 }, idleMs);
-  }
-
-  function evictFor(need: { readonly sandboxesCount: number; readonly memoryMiB: number }, idleMs: number): boolean {
-    const nowMs = now();
-    const candidates = [...all].flatMap(([sandbox, fleet]) => {
-      if (sandbox.load > 0 || nowMs - sandbox.idleSinceMs < idleMs) return [];
-      // A blank one is of use to whoever comes next, so it is the last to go, and never for another blank one.
-      if (fleet === undefined ? idleMs > 0 || !blanks.has(sandbox) : sandbox.state !== "ready") return [];
-      const heat = fleet === undefined ? Infinity : heatOf(fleet.tally) / fleet.sandboxes.length;
-      return [{ item: sandbox, heat, idleSinceMs: sandbox.idleSinceMs, memoryMiB: meter.memoryOf(sandbox) }];
-    });
-    const victims = chooseVictims(candidates, need);
-    for (const sandbox of victims) {
-      evictedCount += 1;
-      blanks.remove(sandbox);
-      sandbox.drain();
-    }
-    return victims.length > 0;
   }
 
   // What sandboxes tell.
@@ -585,8 +513,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
       queue.add(fleet);
       forgetIfEmpty(fleet);
     }
-    const overMiB = lackOfRoom().memoryMiB - BLANK_MIB;
-    if (overMiB > 0 && !evictFor({ sandboxesCount: 0, memoryMiB: overMiB }, 0)) evict(1, 0);
+    room.keepMemory();
     meter.shareProcessors(functionIdOf);
     queue.advance();
   }
@@ -626,7 +553,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
       busyCount: [...all.keys()].filter((sandbox) => sandbox.load > 0).length,
       waitingCount: crowd.count,
       startedCount,
-      evictedCount,
+      evictedCount: room.evictedCount,
       memoryMiB: Math.round(meter.memoryMiB()),
     }),
     async probe() {
@@ -663,23 +590,6 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   };
 }
 
-function isEnding({ state, load }: Sandbox): boolean {
-  return state === "dead" || (state === "draining" && load === 0);
-}
-
-/** Of the machine, or of the container that the server runs in. */
-function machineMemoryMiB(): number {
-  const files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-  const bytes = files.map((file) => {
-    try {
-      return Number(Deno.readTextFileSync(file)) || Infinity;
-    } catch {
-      return Infinity;
-    }
-  });
-  return Math.min(Deno.systemMemoryInfo().total, ...bytes) / 1024 / 1024;
-}
-
 function nameOf(fleet: Fleet | undefined): { namespace?: string; function?: string; version?: number } {
   if (fleet === undefined) return {};
   const { namespace, functionName, version } = fleet.version;
@@ -694,14 +604,6 @@ function exhausted(why: string, retryAfterSec = 1): PlatformError {
 
 function shuttingDown(): PlatformError {
   return new PlatformError("SHUTTING_DOWN", "The server is stopping: try again");
-}
-
-function loadTooSlow(limitMs: number): PlatformError {
-  return new PlatformError(
-    "BUNDLE_FAILED",
-    `Cannot load the function: its top level did not finish within ${limitMs} ms`,
-    { details: { limit: limitMs } },
-  );
 }
 
 function removeFrom<T>(list: T[], item: T): boolean {

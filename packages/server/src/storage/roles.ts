@@ -141,9 +141,7 @@ export async function setUpRoles(options: RolesOptions): Promise<Roles | undefin
           });
         });
       } catch (error) {
-        const isRace = error instanceof Error && AT_THE_SAME_TIME.test(error.message);
-        if (left > 0 && (isRace || ALREADY_THERE.test(codeOf(error)))) continue;
-        throw error;
+        if (left === 0 || !wasFirst(error)) throw error;
       }
     }
   }
@@ -353,6 +351,11 @@ function bounded(prefix: string, namespace: string): string {
   return `${name.slice(0, NAME_MAX_BYTES - HASH_CHARACTERS - 1)}~${hash}`;
 }
 
+/** Whether a statement failed because another server did the same at that moment. */
+export function wasFirst(error: unknown): boolean {
+  return ALREADY_THERE.test(codeOf(error)) || (error instanceof Error && AT_THE_SAME_TIME.test(error.message));
+}
+
 async function run(trx: Db, text: string): Promise<void> {
   await sql.raw(text).execute(trx);
 }
@@ -370,53 +373,4 @@ export async function keepSealedPassword(db: Db, name: string, sealed: Uint8Arra
 
 export async function listSealedPasswords(db: Db): Promise<{ name: string; sealed: Uint8Array }[]> {
   return await db.selectFrom("fluxbase.login_roles").select(["name", "sealed"]).execute();
-}
-
-export const SCHEMA_CHANNEL = "fluxbase_schema";
-
-/**
- * Tells servers of every change to the schema, and refuses what would take a role's rights away for everybody. False
- * where only a superuser may do that, and we are none.
- */
-export async function watchSchema(db: Database["db"]): Promise<boolean> {
-  try {
-    const { rows } = await sql`
-      select from pg_catalog.pg_event_trigger where evtname in ('fluxbase_schema_drop', 'fluxbase_guard')
-    `.execute(db);
-    if (rows.length === 2) return true;
-    const ours = TABLE_ROLES.map((role) => pg.escapeLiteral(role)).join(", ");
-    await db.transaction().execute((trx) =>
-      run(
-        trx,
-        `
-        create schema if not exists fluxbase;
-        create or replace function fluxbase.notify_schema() returns event_trigger language plpgsql
-        set search_path = pg_catalog as $$
-        begin
-          perform pg_notify('${SCHEMA_CHANNEL}', '');
-        end
-        $$;
-        create or replace function fluxbase.guard() returns event_trigger language plpgsql
-        set search_path = pg_catalog as $$
-        begin
-          if current_user in (${ours}) or session_user like 'fluxbase\\_%' then
-            raise insufficient_privilege using message = 'DROP OWNED is refused: it takes rights away that others need';
-          end if;
-        end
-        $$;
-        drop event trigger if exists fluxbase_schema_change;
-        drop event trigger if exists fluxbase_schema_drop;
-        drop event trigger if exists fluxbase_guard;
-        create event trigger fluxbase_schema_change on ddl_command_end execute function fluxbase.notify_schema();
-        create event trigger fluxbase_schema_drop on sql_drop execute function fluxbase.notify_schema();
-        create event trigger fluxbase_guard on ddl_command_start when tag in ('DROP OWNED')
-          execute function fluxbase.guard();
-      `,
-      )
-    );
-    return true;
-  } catch (error) {
-    // Another server was first.
-    return ALREADY_THERE.test(codeOf(error)) || AT_THE_SAME_TIME.test(error instanceof Error ? error.message : "");
-  }
 }

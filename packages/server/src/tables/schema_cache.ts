@@ -8,7 +8,7 @@
 import type { Clock } from "../core/clock.ts";
 import type { Db } from "../storage/db.ts";
 import type { Listener } from "../storage/listener.ts";
-import { SCHEMA_CHANNEL } from "../storage/roles.ts";
+import { SCHEMA_CHANNEL } from "../storage/schema_watch.ts";
 import {
   type ColumnRow,
   type ForeignKeyRow,

@@ -11,7 +11,8 @@ import { type AppDatabaseOptions, findAppDatabase } from "../storage/app_databas
 import { createDatabaseTunnel, type DatabaseTunnel } from "../storage/database_tunnel.ts";
 import { connectDatabase, type Database } from "../storage/db.ts";
 import { type Listener, startListener } from "../storage/listener.ts";
-import { type PasswordOf, setUpRoles, watchSchema } from "../storage/roles.ts";
+import { type PasswordOf, setUpRoles } from "../storage/roles.ts";
+import { watchSchema } from "../storage/schema_watch.ts";
 import { startSessionLimits } from "../storage/session_limits.ts";
 import { createSqlConsole, type SqlConsole } from "./console.ts";
 import { startSchemaCache } from "./schema_cache.ts";

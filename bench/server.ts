@@ -107,5 +107,5 @@ export async function sandboxPidsOf({ pid }: RunningPlatform): Promise<number[]>
   const lists = await Promise.all(tasks.map((task) => Deno.readTextFile(`/proc/${pid}/task/${task}/children`)));
   const children = lists.flatMap((text) => text.trim().split(" ").filter((word) => word !== "").map(Number));
   const commands = await Promise.all(children.map((child) => Deno.readTextFile(`/proc/${child}/cmdline`)));
-  return children.filter((_, index) => commands[index]?.includes("bootstrap.ts"));
+  return children.filter((_, index) => commands[index]?.includes("sandbox_runtime/"));
 }

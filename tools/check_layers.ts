@@ -17,6 +17,7 @@ const LINES: readonly (readonly string[])[] = [
   ["config", "gateway", "api", "files", "scheduler"],
   ["invoke", "deploy"],
   ["audit", "auth", "bundler", "catalog", "executions", "ratelimit", "sandbox", "secrets", "tables"],
+  ["processes"],
   ["storage"],
   ["core"],
   ["sandbox_runtime"],

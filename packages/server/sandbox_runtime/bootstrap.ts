@@ -27,6 +27,7 @@ import {
   PROTOCOL_VERSION,
   readFrames,
 } from "./frames.ts";
+import { removeDescriptorAccess } from "./descriptors.ts";
 import { endProcess, replaceExit } from "./exit.ts";
 import { describeFailure } from "./failure.ts";
 import { createSecrets } from "./secrets.ts";
@@ -34,6 +35,7 @@ import { defineGlobals, HandlerContext, removeUnsafeGlobals } from "./globals.ts
 import { captureServe, findHandler, type FoundHandler, type UserHandler } from "./handler.ts";
 import { type HardenOptions, hardenProcess, mapSharedPage } from "./harden.ts";
 import { type HeadLimits, headProblem } from "./header_rules.ts";
+import { lacksFiles } from "./landlock.ts";
 import { DATABASE_HOST, installDatabase } from "./database.ts";
 import { OwnServer } from "./own_server.ts";
 import { FunctionRequest, GuideRequest } from "./request.ts";
@@ -511,15 +513,17 @@ function sendJson(type: number, id: number, value: unknown): void {
 }
 
 // Last in the file, so that every constant above exists before the first frame arrives.
-const fences = hardenProcess(options);
+const fences = [...hardenProcess(options), ...await lacksFiles() ? ["landlock"] : []];
 revoke({ name: "ffi" });
-// The folder of the socket: nothing of the sandbox is read from a file after this.
-revoke({ name: "read", path: options.socketPath.slice(0, options.socketPath.lastIndexOf("/")) });
+// The socket's: it is connected, and gone by now.
+revoke({ name: "read", path: options.socketPath });
+revoke({ name: "write", path: options.socketPath });
 for (const name of Object.keys(Deno.env.toObject())) Deno.env.delete(name);
 await warmUp();
 startedCount[0] = 0;
 writer = new FrameWriter(connection, () => endProcess(0));
 removeUnsafeGlobals();
+removeDescriptorAccess();
 replaceExit(failCall);
 captureConsole(sendLogLine);
 globalThis.addEventListener("unhandledrejection", (event) => {

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { withoutDescriptorAccess } from "./descriptors.ts";
 import { replacedExports } from "./exit.ts";
 import { type Module, SourceTextModule, SyntheticModule } from "node:vm";
 
@@ -36,7 +37,11 @@ async function linkBuiltIn(specifier: string): Promise<Module> {
       `Cannot import "${specifier}" while the function runs: only node:, data: and blob: modules can be; import it at the top of a file, so that it becomes part of the bundle`,
     );
   }
-  const exports: Readonly<Record<string, unknown>> = { ...await import(specifier), ...replacedExports(specifier) };
+  const exports: Readonly<Record<string, unknown>> = {
+    ...await import(specifier),
+    ...replacedExports(specifier),
+    ...withoutDescriptorAccess(specifier),
+  };
   const names = Object.keys(exports);
   return new SyntheticModule(names, function (this: SyntheticModule) {
     for (const name of names) this.setExport(name, exports[name]);

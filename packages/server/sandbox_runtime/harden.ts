@@ -1,14 +1,15 @@
 /**
  * Takes from the sandbox's process what no function may have, through libc, before any user code exists.
  *
- * Order matters: an unprivileged uid first, then what a change of uid would reset, the kernel filter last.
+ * Its user and its files are not given up here: the process has never had others (../src/processes/).
+ * The kernel filter comes last.
  *
  * @module
  */
 import { type Architecture, seccompProgram, SYSCALLS } from "./seccomp.ts";
 
 export interface HardenOptions {
-  /** Given when the platform runs as root: the sandbox becomes this uid and gid. */
+  /** Given when the platform runs as root: the uid that the process was started with. */
   readonly uid: number | null;
   /** Bytes of private writable memory: baseline of the runtime, the JavaScript heap, and buffers outside it. */
   readonly dataBytes: number;
@@ -21,10 +22,7 @@ export interface HardenOptions {
   readonly parentPid: number;
 }
 
-/**
- * What can stand between a function and the machine; "landlock" stands around builds (./landlock.ts), the others around
- * sandboxes. A fence that is missing is told to the operator.
- */
+/** What can stand between a function and the machine. A fence that is missing is told to the operator. */
 export const FENCES = ["uid", "rlimits", "no-new-privileges", "seccomp", "dies-with-server", "landlock"] as const;
 export type Fence = typeof FENCES[number];
 
@@ -48,9 +46,9 @@ const SECCOMP_FILTER_FLAG_TSYNC = 1;
 /** libc, as far as hardening needs it; its symbols die with the permission for FFI. */
 function openLibc() {
   return Deno.dlopen("libc.so.6", {
-    setgroups: { parameters: ["usize", "pointer"], result: "i32" },
-    setresgid: { parameters: ["u32", "u32", "u32"], result: "i32" },
-    setresuid: { parameters: ["u32", "u32", "u32"], result: "i32" },
+    geteuid: { parameters: [], result: "u32" },
+    getgroups: { parameters: ["i32", "pointer"], result: "i32" },
+    close: { parameters: ["i32"], result: "i32" },
     setrlimit: { parameters: ["i32", "buffer"], result: "i32" },
     prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
     getppid: { parameters: [], result: "i32" },
@@ -68,10 +66,11 @@ function openLibc() {
  */
 export function mapSharedPage(path: string): Int32Array | undefined {
   if (Deno.build.os !== "linux") return undefined;
-  const { open, mmap } = openLibc().symbols;
+  const { open, close, mmap } = openLibc().symbols;
   const file = open(new TextEncoder().encode(`${path}\0`), O_RDWR_CLOEXEC);
   if (file < 0) return undefined;
   const address = mmap(null, BigInt(SHARED_PAGE_BYTES), PROT_READ_WRITE, MAP_SHARED, file, 0n);
+  close(file);
   // MAP_FAILED is -1.
   if (address === null || Deno.UnsafePointer.value(address) >= 0xffff_ffff_ffff_f000n) return undefined;
   return new Int32Array(new Deno.UnsafePointerView(address).getArrayBuffer(SHARED_PAGE_BYTES));
@@ -84,17 +83,11 @@ export function hardenProcess(options: HardenOptions): Fence[] {
   const call = libc.symbols;
   const fences: Fence[] = [];
 
-  if (options.uid === null) {
-    // An ordinary user cannot change its uid: neighbours share it, and the kernel filter keeps them apart.
-  } else {
-    // glibc's wrappers change every thread of the process, not only the calling one.
-    const dropped = call.setgroups(0n, null) === 0 && call.setresgid(options.uid, options.uid, options.uid) === 0 &&
-      call.setresuid(options.uid, options.uid, options.uid) === 0;
-    if (!dropped) throw new Error(`Cannot become uid ${options.uid}: the server runs as root without CAP_SETUID`);
+  if (options.uid !== null) {
+    const isAlone = call.geteuid() === options.uid && call.getgroups(0, null) === 0;
+    if (!isAlone) throw new Error(`Cannot go on as uid ${call.geteuid()}: the process was to have uid ${options.uid}`);
     fences.push("uid");
   }
-
-  // The kernel forgets this setting when the uid changes, so it comes after.
   if (call.prctl(PR_SET_PDEATHSIG, BigInt(SIGKILL), 0n, 0n, 0n) === 0) {
     if (call.getppid() !== options.parentPid) Deno.exit(0);
     fences.push("dies-with-server");

@@ -1,8 +1,8 @@
 /**
- * Landlock: a process gives up every file of the machine but those that it names, itself and for its children.
+ * Landlock: a thread gives up every file of the machine but those that it names, for itself and for what it starts.
  *
- * Source of the numbers: linux/landlock.h and the system call tables; they are ABI and the same on every architecture.
- * It binds the calling thread, and what that thread starts from then on.
+ * Source of the numbers: linux/landlock.h, linux/prctl.h and the system call tables; they are ABI and the same on every
+ * architecture.
  *
  * @module
  */
@@ -20,6 +20,10 @@ const RESTRICT_SELF = 446n;
 const GIVE_VERSION = 1n;
 const PATH_BENEATH = 1n;
 const O_PATH_CLOEXEC = 0o10000000 | 0o2000000;
+
+const PR_SET_NO_NEW_PRIVS = 38;
+/** Of libc's `open`. */
+const O_RDONLY = 0;
 
 const bits = (...places: number[]) => places.reduce((sum, place) => sum | 1n << BigInt(place), 0n);
 const EXECUTE = bits(0);
@@ -45,26 +49,47 @@ function openLibc() {
   }).symbols;
 }
 
-/** Zero where the kernel does not offer it. */
-export function landlockVersion(): number {
-  if (Deno.build.os !== "linux") return 0;
-  return Math.max(0, Number(openLibc().createRuleset(CREATE_RULESET, null, 0n, GIVE_VERSION)));
+/** What Landlock asks for first: no program that is started gains rights by its file. */
+export function giveUpNewPrivileges(): void {
+  if (Deno.build.os !== "linux") return;
+  const { prctl } = Deno.dlopen("libc.so.6", {
+    prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
+  }).symbols;
+  prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n);
 }
 
 /**
- * Needs "no new privileges".
- *
- * @returns whether the fence stands
+ * Whether the kernel keeps a file from this process that every user of the machine may read: from the calling thread and
+ * from one of those that do slow work for it.
  */
-export function giveUpFiles(rights: FileRights): boolean {
-  const version = landlockVersion();
-  if (version < 1) return false;
+export async function lacksFiles(): Promise<boolean> {
+  if (Deno.build.os !== "linux") return false;
+  const libc = Deno.dlopen("libc.so.6", {
+    open: { parameters: ["buffer", "i32"], result: "i32" },
+    openElsewhere: { name: "open", parameters: ["buffer", "i32"], result: "i32", nonblocking: true },
+    close: { parameters: ["i32"], result: "i32" },
+  }).symbols;
+  const path = new TextEncoder().encode("/proc/self/status\0");
+  const files = [libc.open(path, O_RDONLY), await libc.openElsewhere(path, O_RDONLY)];
+  for (const file of files) if (file >= 0) libc.close(file);
+  return files.every((file) => file < 0);
+}
+
+function landlockVersion(libc: ReturnType<typeof openLibc>): number {
+  return Math.max(0, Number(libc.createRuleset(CREATE_RULESET, null, 0n, GIVE_VERSION)));
+}
+
+/** Needs "no new privileges". Where the kernel does not offer it, nothing is given up: `lacksFiles` tells. */
+export function giveUpFiles(rights: FileRights): void {
+  if (Deno.build.os !== "linux") return;
   const libc = openLibc();
+  const version = landlockVersion(libc);
+  if (version < 1) return;
   const known = KNOWN(version);
   const attributes = new BigUint64Array([known, 0n, SCOPED]);
   const bytes = version >= SCOPES_SINCE ? attributes.byteLength : 8;
   const ruleset = libc.createRuleset(CREATE_RULESET, attributes, BigInt(bytes), 0n);
-  if (Number(ruleset) < 0) return false;
+  if (Number(ruleset) < 0) return;
 
   const allow = (path: string, wanted: bigint) => {
     const file = libc.open(new TextEncoder().encode(`${path}\0`), O_PATH_CLOEXEC);
@@ -81,7 +106,6 @@ export function giveUpFiles(rights: FileRights): boolean {
   for (const path of rights.write) allow(path, READ | CHANGE);
   for (const path of rights.execute) allow(path, READ | EXECUTE);
 
-  const stands = Number(libc.restrictSelf(RESTRICT_SELF, BigInt(ruleset), 0n)) === 0;
+  libc.restrictSelf(RESTRICT_SELF, BigInt(ruleset), 0n);
   libc.close(Number(ruleset));
-  return stands;
 }

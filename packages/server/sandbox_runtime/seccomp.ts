@@ -21,13 +21,18 @@ interface SyscallTable {
   readonly clone3: number;
   readonly clone: number;
   readonly socket: number;
+  /** Allowed for streams only: Deno makes one to hear of signals. Datagrams reach every datagram socket with a name. */
   readonly socketpair: number;
   /** Allowed only when the first argument is the process itself. */
   readonly signalCalls: readonly number[];
+  /** Allowed only when the first argument is the process itself, or 0, which means it. */
+  readonly selfCalls: readonly number[];
 }
 
-const AF_UNIX = 1;
 const AF_INET = 2;
+const SOCK_STREAM = 1;
+/** Without SOCK_CLOEXEC and SOCK_NONBLOCK. */
+const SOCKET_TYPE_BITS = 0xf;
 
 export const SYSCALLS: Readonly<Record<Architecture, SyscallTable>> = {
   x86_64: {
@@ -82,12 +87,32 @@ export const SYSCALLS: Readonly<Record<Architecture, SyscallTable>> = {
       304, // open_by_handle_at
       312, // kcmp
       50, // listen
+      49, // bind
+      ...[29, 30, 31, 67], // shmget, shmat, shmctl, shmdt
+      ...[64, 65, 66, 220], // semget, semop, semctl, semtimedop
+      ...[68, 69, 70, 71], // msgget, msgsnd, msgrcv, msgctl
+      ...[240, 241, 242, 243, 244, 245], // mq_open to mq_getsetattr
+      ...[86, 265, 88, 266, 133, 259], // link, linkat, symlink, symlinkat, mknod, mknodat
+      ...[300, 301, 303], // fanotify_init, fanotify_mark, name_to_handle_at
+      278, // vmsplice
+      440, // process_madvise
+      448, // process_mrelease
+      447, // memfd_secret
+      135, // personality
+      103, // syslog
+      ...[170, 171], // sethostname, setdomainname
+      ...[172, 173], // iopl, ioperm
+      ...[179, 443], // quotactl, quotactl_fd
+      ...[164, 227, 159, 305], // settimeofday, clock_settime, adjtimex, clock_adjtime
+      ...[256, 279], // migrate_pages, move_pages
     ],
     clone3: 435,
     clone: 56,
     socket: 41,
     socketpair: 53,
     signalCalls: [62, 234], // kill, tgkill
+    // prlimit64, sched_setaffinity, sched_setscheduler, sched_setparam, sched_setattr
+    selfCalls: [302, 203, 144, 142, 314],
   },
   aarch64: {
     auditArch: 0xc00000b7,
@@ -139,12 +164,31 @@ export const SYSCALLS: Readonly<Record<Architecture, SyscallTable>> = {
       265, // open_by_handle_at
       272, // kcmp
       201, // listen
+      200, // bind
+      ...[194, 195, 196, 197], // shmget, shmctl, shmat, shmdt
+      ...[190, 191, 192, 193], // semget, semctl, semtimedop, semop
+      ...[186, 187, 188, 189], // msgget, msgctl, msgrcv, msgsnd
+      ...[180, 181, 182, 183, 184, 185], // mq_open to mq_getsetattr
+      ...[37, 36, 33], // linkat, symlinkat, mknodat
+      ...[262, 263, 264], // fanotify_init, fanotify_mark, name_to_handle_at
+      75, // vmsplice
+      440, // process_madvise
+      448, // process_mrelease
+      447, // memfd_secret
+      92, // personality
+      116, // syslog
+      ...[161, 162], // sethostname, setdomainname
+      ...[60, 443], // quotactl, quotactl_fd
+      ...[170, 112, 171, 266], // settimeofday, clock_settime, adjtimex, clock_adjtime
+      ...[238, 239], // migrate_pages, move_pages
     ],
     clone3: 435,
     clone: 220,
     socket: 198,
     socketpair: 199,
     signalCalls: [129, 131], // kill, tgkill
+    // prlimit64, sched_setaffinity, sched_setscheduler, sched_setparam, sched_setattr
+    selfCalls: [261, 122, 119, 118, 274],
   },
 };
 
@@ -162,12 +206,14 @@ const LOAD_WORD = 0x20;
 const JUMP_EQUAL = 0x15;
 const JUMP_GREATER_EQUAL = 0x35;
 const JUMP_BITS = 0x45;
+const AND = 0x54;
 const RETURN = 0x06;
 
 // Offsets in struct seccomp_data; the low word of an argument comes first on both architectures.
 const OFFSET_NUMBER = 0;
 const OFFSET_ARCHITECTURE = 4;
 const OFFSET_FIRST_ARGUMENT = 16;
+const OFFSET_SECOND_ARGUMENT = 24;
 
 /** x86_64 only: system calls of the x32 ABI have this bit set and would slip past a filter by number. */
 const X32_BIT = 0x40000000;
@@ -187,10 +233,7 @@ export function seccompProgram(
   { pid, hasNetwork }: SeccompOptions,
 ): Uint8Array<ArrayBuffer> {
   const table = SYSCALLS[architecture];
-  const socketCalls: [call: number, families: number[]][] = [
-    [table.socket, hasNetwork ? [AF_INET] : []],
-    [table.socketpair, [AF_UNIX]],
-  ];
+  const families = hasNetwork ? [AF_INET] : [];
   const program: [code: number, whenTrue: number, whenFalse: number, value: number][] = [];
   const refuse = (errno: number) => program.push([RETURN, 0, 0, RETURN_ERRNO | errno]);
   const allow = () => program.push([RETURN, 0, 0, RETURN_ALLOW]);
@@ -217,22 +260,25 @@ export function seccompProgram(
   allow();
   refuse(EPERM);
 
-  for (const [call, families] of socketCalls) {
-    program.push([JUMP_EQUAL, 0, 2 * families.length + 2, call]);
+  /** Allowed with one of these first arguments. */
+  const only = (call: number, allowed: readonly number[], errno: number) => {
+    program.push([JUMP_EQUAL, 0, 2 * allowed.length + 2, call]);
     program.push([LOAD_WORD, 0, 0, OFFSET_FIRST_ARGUMENT]);
-    for (const family of families) {
-      program.push([JUMP_EQUAL, 0, 1, family]);
+    for (const value of allowed) {
+      program.push([JUMP_EQUAL, 0, 1, value]);
       allow();
     }
-    refuse(EAFNOSUPPORT);
-  }
-  for (const call of table.signalCalls) {
-    program.push([JUMP_EQUAL, 0, 4, call]);
-    program.push([LOAD_WORD, 0, 0, OFFSET_FIRST_ARGUMENT]);
-    program.push([JUMP_EQUAL, 0, 1, pid]);
-    allow();
-    refuse(EPERM);
-  }
+    refuse(errno);
+  };
+  only(table.socket, families, EAFNOSUPPORT);
+  program.push([JUMP_EQUAL, 0, 5, table.socketpair]);
+  program.push([LOAD_WORD, 0, 0, OFFSET_SECOND_ARGUMENT]);
+  program.push([AND, 0, 0, SOCKET_TYPE_BITS]);
+  program.push([JUMP_EQUAL, 0, 1, SOCK_STREAM]);
+  allow();
+  refuse(EAFNOSUPPORT);
+  for (const call of table.signalCalls) only(call, [pid], EPERM);
+  for (const call of table.selfCalls) only(call, [0, pid], EPERM);
   allow();
 
   const bytes = new Uint8Array(program.length * INSTRUCTION_BYTES);

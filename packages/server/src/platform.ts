@@ -48,14 +48,15 @@ import { maskedLine } from "./invoke/recording.ts";
 import { createVersionSource, type VersionSource } from "./invoke/version_source.ts";
 import { DATABASE_HOST } from "../sandbox_runtime/database.ts";
 import { type Fence, FENCES } from "../sandbox_runtime/harden.ts";
-import { landlockVersion } from "../sandbox_runtime/landlock.ts";
 import { createCallerLimits } from "./ratelimit/caller_limits.ts";
 import { clientOf, createClientAddresses } from "./ratelimit/client_address.ts";
 import { startPostgresCounters } from "./ratelimit/postgres_counters.ts";
 import { type Counters, createRateLimiter, type RateLimiter } from "./ratelimit/rate_limiter.ts";
 import { startRedisCounters } from "./ratelimit/redis_counters.ts";
 import { startEgress } from "./sandbox/egress.ts";
+import { provideRuntimeFiles } from "./processes/runtime_files.ts";
 import { makeRunDir } from "./sandbox/run_dir.ts";
+import { startSandboxSpawners } from "./sandbox/sandbox_spawners.ts";
 import { type SandboxPool, startSandboxPool } from "./sandbox/sandbox_pool.ts";
 import { createUidRange } from "./sandbox/sandbox_process.ts";
 import { createEnvStore, roleContext } from "./secrets/env_store.ts";
@@ -205,21 +206,24 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     : executionLog;
 
   const isRoot = Deno.uid() === 0;
-  const denoDir = await makeCacheDir(dataDir);
   const functionsDir = await findFunctionsDir(config);
   const buildsUid = isRoot ? config.sandbox.uidBase : null;
-  const bundler = parts.use(startBundler({
-    uid: buildsUid,
-    denoDir,
-    // What builds gives up the server's rights before it reads the source: it has to reach that by its own.
-    workDir: join(await chooseHome(dataDir, { uid: buildsUid, gid: buildsUid }), "builds"),
-    bundleMaxBytes: limits.bundleBytes,
-    bundlingMs: limits.bundlingMs,
-    importHosts: config.importHosts,
-    networkEnv: config.networkEnv,
-    npmrc: await readNpmrc(config, functionsDir),
-  }));
   const runDir = parts.use(await makeRunDir());
+  const runtime = await provideRuntimeFiles(runDir.runtime, { uid: buildsUid });
+  const bundler = parts.use(
+    await startBundler({
+      uid: buildsUid,
+      runtime,
+      // What builds never has the server's rights: it has to reach the source by its own.
+      workDir: join(await chooseHome(dataDir, { uid: buildsUid, gid: buildsUid }), "builds"),
+      bundleMaxBytes: limits.bundleBytes,
+      bundlingMs: limits.bundlingMs,
+      importHosts: config.importHosts,
+      networkEnv: config.networkEnv,
+      npmrc: await readNpmrc(config, functionsDir),
+    }),
+  );
+  const spawners = parts.use(await startSandboxSpawners(runtime, { pagesDir: runDir.pages, now: clock.nowMs }));
   const egress = parts.use(await startEgress(config.egressAllow, log));
   // The port is known only after the server listens, and no request is handled before that.
   let isLeaving = false;
@@ -236,8 +240,8 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     onLine: (version, line) =>
       executions.recordLine({ functionId: version.functionId, ...line, ...maskedLine(line, version.hidden()) }),
     process: {
-      runDir: runDir.path,
-      denoDir,
+      runDir: runDir.sandboxes,
+      spawners,
       denyNet: egress.denyNet,
       uids: isRoot
         ? createUidRange({
@@ -487,13 +491,6 @@ async function makeDataDir(dataDir: string): Promise<void> {
   }
 }
 
-/** Compiled modules of sandboxes and builders: written by the server's user, read before rights are given up. */
-async function makeCacheDir(dataDir: string): Promise<string> {
-  const dir = join(dataDir, "cache");
-  await Deno.mkdir(dir, { recursive: true, mode: 0o755 });
-  return dir;
-}
-
 async function seedLocalKeys(
   { clientKey, createdAtSec }: LocalSecrets,
   { db, tokens }: { db: Database["db"]; tokens: Tokens },
@@ -524,8 +521,7 @@ interface Fences {
 }
 
 async function checkFences(sandboxes: SandboxPool, config: Config, log: Log): Promise<Fences> {
-  const standing: Fence[] = [...await sandboxes.probe()];
-  if (landlockVersion() > 0) standing.push("landlock");
+  const standing = await sandboxes.probe();
   const missing = FENCES.filter((fence) => !standing.includes(fence));
   const lacking = config.sandbox.require.filter((fence) => missing.includes(fence));
   if (lacking.length > 0) {

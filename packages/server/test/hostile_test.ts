@@ -744,7 +744,7 @@ platformTest("a function that burns the processors yields to others", async (pla
     }
   })();
   await eventually(() => {
-    const nice = childrenOf(Deno.pid).filter(({ command }) => command.includes("bootstrap.ts")).map(({ pid }) =>
+    const nice = childrenOf(Deno.pid).filter(({ command }) => command.includes("sandbox_runtime/")).map(({ pid }) =>
       niceOf(pid)
     );
     hasYielded = nice.filter((value) => value > 0).length === hogCount && nice.includes(0);

@@ -108,9 +108,6 @@ function notOneFile(file: string): BuildProblem {
   return { message, file, line: null, column: null, snippet: null };
 }
 
-/** Deno itself keeps small caches in files; nothing else here writes any. */
-const FILE_BYTES = 16 * 1024 * 1024;
-
 const options: BuilderOptions = JSON.parse(Deno.args[0] ?? "{}");
 const NOTHING = { shared: {}, imports: {}, hosts: [], hasJsxSettings: false, isPreBundled: false };
 // Loads the native code and compiles the path before the process gives up the right to do so.
@@ -119,7 +116,7 @@ hardenProcess({
   uid: options.uid,
   dataBytes: options.memoryBytes,
   openFilesCount: 64,
-  fileBytes: FILE_BYTES,
+  fileBytes: 0,
   hasNetwork: false,
   parentPid: options.parentPid,
 });

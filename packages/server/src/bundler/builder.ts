@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { createRequire } from "node:module";
-import { relative } from "node:path";
-import { fileURLToPath } from "node:url";
+import { dirname } from "node:path";
+import type { Spawner } from "../processes/confined_process.ts";
+import type { RuntimeFiles } from "../processes/runtime_files.ts";
 import type { BuilderOptions, BuildReply, BuildRequest, CheckReply, CheckRequest } from "./build_process.ts";
 import { TextLineStream } from "./text_lines.ts";
 
@@ -20,53 +20,50 @@ export interface Builder {
 /** A syntax tree takes some hundred times the bytes of its source; one file may have 1 MB and more. */
 const MEMORY_BYTES = 3 * 1024 * 1024 * 1024;
 const HEAP_MIB = 1024;
-const MAIN = new URL("./build_process.ts", import.meta.url).href;
-const PACKAGES = fileURLToPath(new URL("../../../", import.meta.url));
-const MODULE_FOLDERS = createRequire(import.meta.url).resolve.paths("oxc-parser") ?? [];
-/** Its own modules, and where those of others may lie; from where it is started, since a path with a comma would be two. */
-const READABLE = [".", ...MODULE_FOLDERS.map((path) => relative(PACKAGES, path)), "/usr/bin/ldd"];
 
-export function startBuilder({ uid, denoDir }: { uid: number | null; denoDir: string }): Builder {
+export interface BuilderParts {
+  readonly uid: number | null;
+  readonly files: RuntimeFiles;
+  readonly spawner: Spawner;
+}
+
+export async function startBuilder({ uid, files, spawner }: BuilderParts): Promise<Builder> {
   const options: BuilderOptions = { uid, parentPid: Deno.pid, memoryBytes: MEMORY_BYTES };
-  const child = new Deno.Command(Deno.execPath(), {
+  const child = await spawner.start({
+    program: files.deno,
     args: [
       "run",
       "--quiet",
       "--no-prompt",
+      "--no-config",
       "--no-lock",
       "--no-remote",
       "--cached-only",
+      "--no-code-cache",
       "--node-modules-dir=manual",
-      `--allow-read=${READABLE.join(",")}`,
+      "--allow-read",
       "--allow-ffi",
       "--allow-env",
       "--allow-sys",
       `--v8-flags=--max-old-space-size=${HEAP_MIB}`,
-      MAIN,
+      files.builder,
       JSON.stringify(options),
     ],
-    clearEnv: true,
-    env: { DENO_DIR: denoDir, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1", DENO_CACHE_DB_MODE: "memory" },
-    cwd: PACKAGES,
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "null",
-    detached: true,
-  }).spawn();
-  const input = child.stdin.getWriter();
+    env: { DENO_DIR: "/none", DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1", DENO_CACHE_DB_MODE: "memory" },
+    cwd: dirname(files.builder),
+    uid,
+    hasInput: true,
+  });
+  void child.stderr.cancel();
   const output = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream()).getReader();
   let isAlive = true;
-  const ended = child.status.then(() => {
+  const ended = child.ended.then(() => {
     isAlive = false;
   });
 
   function kill() {
     isAlive = false;
-    try {
-      child.kill("SIGKILL");
-    } catch {
-      // Already gone.
-    }
+    child.kill();
   }
 
   async function ask<Reply>(request: object, deadlineMs: number): Promise<Reply | "died" | "too-slow"> {
@@ -76,7 +73,7 @@ export function startBuilder({ uid, denoDir }: { uid: number | null; denoDir: st
       kill();
     }, deadlineMs);
     try {
-      await input.write(new TextEncoder().encode(`${JSON.stringify(request)}\n`));
+      await child.write(new TextEncoder().encode(`${JSON.stringify(request)}\n`));
       const { done, value } = await output.read();
       if (!done) return JSON.parse(value) as Reply;
     } catch {
@@ -98,7 +95,6 @@ export function startBuilder({ uid, denoDir }: { uid: number | null; denoDir: st
       kill();
       await ended;
       await output.cancel().catch(() => {});
-      await input.abort().catch(() => {});
     },
   };
 }

@@ -6,13 +6,15 @@
  *
  * @module
  */
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { type BuildProblem, LIMITS } from "@fluxbase/contract";
 import type { Annotation } from "./analysis.ts";
 import { type Builder, startBuilder } from "./builder.ts";
-import { type BundlingSettings, type DenoJson, runBundling } from "./bundling.ts";
+import { startSpawner } from "../processes/confined_process.ts";
+import { esbuildProgram, SYSTEM } from "../processes/esbuild_program.ts";
+import { commonRights } from "../processes/file_rights.ts";
+import type { RuntimeFiles } from "../processes/runtime_files.ts";
+import { bundlingRights, type BundlingSettings, type DenoJson, runBundling } from "./bundling.ts";
 
 export type { Annotation, DenoJson };
 
@@ -55,7 +57,7 @@ export interface Bundler {
 export interface BundlerOptions {
   /** The uid of what builds, when the server runs as root. */
   readonly uid: number | null;
-  readonly denoDir: string;
+  readonly runtime: RuntimeFiles;
   /** For the folders of bundlings and the cache of packages. */
   readonly workDir: string;
   readonly bundleMaxBytes?: number;
@@ -72,35 +74,32 @@ const BUNDLINGS_MAX_COUNT = Math.max(2, navigator.hardwareConcurrency);
 const ESBUILD_FOLDER = "esbuild-0.25.5-1";
 const SHARED_PREFIX = "_shared/";
 const LEFTOVER_MS = 3_600_000;
-/** Where the modules of a bundling's process lie. */
-const BUNDLER_DIR = fileURLToPath(new URL(".", import.meta.url));
-const RUNTIME_DIR = fileURLToPath(new URL("../../sandbox_runtime/", import.meta.url));
 
-export function startBundler(options: BundlerOptions): Bundler {
-  const { uid, denoDir, workDir, bundleMaxBytes = LIMITS.bundleBytes.default, importHosts = [] } = options;
+export async function startBundler(options: BundlerOptions): Promise<Bundler> {
+  const { uid, runtime, bundleMaxBytes = LIMITS.bundleBytes.default, importHosts = [] } = options;
+  const networkEnv = options.networkEnv ?? {};
+  const [workDir, cacheDir] = [join(options.workDir, "builds"), join(options.workDir, "packages")];
+  await prepare({ uid, workDir, cacheDir });
+  const spawners = await Promise.all([
+    startSpawner(commonRights(runtime.paths, runtime.deno)),
+    startSpawner(bundlingRights({ workDir, cacheDir, networkEnv, runtime })),
+  ]);
   const builders = createPool<Builder>(BUILDERS_MAX_COUNT, {
-    make: () => startBuilder({ uid, denoDir }),
+    make: () => startBuilder({ uid, files: runtime, spawner: spawners[0] }),
     isUsable: ({ isAlive }) => isAlive,
   });
-  const bundlings = createPool(BUNDLINGS_MAX_COUNT, { make: () => ({}), isUsable: () => true });
+  const bundlings = createPool(BUNDLINGS_MAX_COUNT, { make: () => Promise.resolve({}), isUsable: () => true });
   const settings: BundlingSettings = {
     uid,
-    workDir: join(workDir, "builds"),
-    cacheDir: join(workDir, "packages"),
+    spawner: spawners[1],
+    runtime,
+    workDir,
+    cacheDir,
     hosts: importHosts,
-    networkEnv: options.networkEnv ?? {},
+    networkEnv,
     npmrc: options.npmrc ?? null,
     deadlineMs: options.bundlingMs ?? LIMITS.bundlingMs.default,
   };
-  let isReady: Promise<void> | undefined;
-
-  /** What failed is tried again with the next build. */
-  function ready(): Promise<void> {
-    return isReady ??= prepare(settings).catch((error) => {
-      isReady = undefined;
-      throw error;
-    });
-  }
 
   async function build(source: BuildSource): Promise<BuildResult> {
     const { entry, denoJson, ...rest } = source;
@@ -134,7 +133,6 @@ export function startBundler(options: BundlerOptions): Bundler {
       reply.files.filter((path) => path !== entry)
         .map((path) => [path, (path.startsWith(SHARED_PREFIX) ? source.shared[path] : source.files[path]) ?? ""]),
     );
-    await ready();
     const bundled = await bundlings.use(() =>
       runBundling({ entry, entryCode: reply.entryCode, files, denoJson }, settings)
     );
@@ -165,19 +163,18 @@ export function startBundler(options: BundlerOptions): Bundler {
     build,
     async [Symbol.asyncDispose]() {
       await Promise.all(builders.all().map((builder) => builder.stop()));
+      for (const spawner of spawners) spawner.end();
     },
   };
 }
 
 /** Folders, and the program that bundles, which npm has brought: nothing of it is fetched at the first use. */
-async function prepare({ uid, workDir, cacheDir }: BundlingSettings): Promise<void> {
-  const system = `${Deno.build.os}-${Deno.build.arch === "x86_64" ? "x64" : "arm64"}`;
+async function prepare(
+  { uid, workDir, cacheDir }: Pick<BundlingSettings, "uid" | "workDir" | "cacheDir">,
+): Promise<void> {
   const programDir = join(cacheDir, "dl", ESBUILD_FOLDER);
-  // Deno makes these while it still has the server's rights, and writes to them when it has lost them; where it cannot,
-  // it tries for 150 ms.
-  const caches = ["dl", "npm", "remote", "gen", "gen/file"].map((name) => join(cacheDir, name));
-  const compiled = [BUNDLER_DIR, RUNTIME_DIR].flatMap(foldersTo).map((dir) => join(cacheDir, "gen/file", dir));
-  for (const dir of [workDir, cacheDir, ...caches, ...compiled, programDir]) {
+  const caches = ["dl", "npm", "remote", "gen"].map((name) => join(cacheDir, name));
+  for (const dir of [workDir, cacheDir, ...caches, programDir]) {
     await Deno.mkdir(dir, { recursive: true, mode: 0o711 });
     if (uid !== null) await Deno.chown(dir, uid, uid);
   }
@@ -189,9 +186,9 @@ async function prepare({ uid, workDir, cacheDir }: BundlingSettings): Promise<vo
       await Deno.remove(path, { recursive: true }).catch(() => {});
     }
   }
-  const program = join(programDir, `esbuild-${system}`);
+  const program = join(programDir, `esbuild-${SYSTEM}`);
   try {
-    const brought = programOf(system);
+    const brought = esbuildProgram();
     if (await sizeOf(program) === await sizeOf(brought)) return;
     // Renamed into its place, so that no other server ever finds half of it.
     const copy = `${program}.${crypto.randomUUID()}`;
@@ -201,18 +198,6 @@ async function prepare({ uid, workDir, cacheDir }: BundlingSettings): Promise<vo
   } catch {
     // Deno fetches the program from the registry then.
   }
-}
-
-/** Of the package that npm has brought for this system. */
-function programOf(system: string): string {
-  const esbuild = createRequire(import.meta.url).resolve("esbuild/package.json");
-  return join(dirname(createRequire(esbuild).resolve(`@esbuild/${system}/package.json`)), "bin/esbuild");
-}
-
-/** `/a`, `/a/b`, `/a/b/c` of `/a/b/c`. */
-function foldersTo(dir: string): string[] {
-  const parts = dir.split("/").filter((part) => part !== "");
-  return parts.map((_, index) => `/${parts.slice(0, index + 1).join("/")}`);
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {
@@ -231,23 +216,33 @@ interface Pool<T> {
 /** At most `maxCount` things, made when needed; work waits for one that is free. */
 function createPool<T>(
   maxCount: number,
-  { make, isUsable }: { make: () => T; isUsable: (one: T) => boolean },
+  { make, isUsable }: { make: () => Promise<T>; isUsable: (one: T) => boolean },
 ): Pool<T> {
   const idle: T[] = [];
   const all = new Set<T>();
-  const waiting: ((one: T) => void)[] = [];
+  const waiting: ((one: T | Promise<T>) => void)[] = [];
+  let startingCount = 0;
 
-  function start(): T {
-    const one = make();
-    all.add(one);
-    return one;
+  async function start(): Promise<T> {
+    startingCount += 1;
+    try {
+      const one = await make();
+      all.add(one);
+      return one;
+    } catch (error) {
+      // Whoever waits behind it tries for himself.
+      waiting.shift()?.(start());
+      throw error;
+    } finally {
+      startingCount -= 1;
+    }
   }
 
   function take(): T | Promise<T> {
     const one = idle.pop();
     if (one !== undefined && isUsable(one)) return one;
     if (one !== undefined) all.delete(one);
-    if (all.size < maxCount) return start();
+    if (all.size + startingCount < maxCount) return start();
     return new Promise((resolve) => waiting.push(resolve));
   }
 

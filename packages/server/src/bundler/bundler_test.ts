@@ -4,7 +4,8 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { type BuildResult, type Bundler, startBundler } from "./bundler.ts";
+import { startTestBundler } from "../../test/support/runtime.ts";
+import { type BuildResult, type Bundler } from "./bundler.ts";
 import { blockedModuleOf } from "./blocked_modules.ts";
 
 const HANDLER = "async function handler(req: Request) { return 1; }";
@@ -17,7 +18,7 @@ function bundlerTest(
     const denoDir = await Deno.makeTempDir();
     await Deno.chmod(denoDir, 0o755);
     try {
-      await using bundler = startBundler({ uid: Deno.uid() === 0 ? 65_534 : null, denoDir, workDir: denoDir });
+      await using bundler = await startTestBundler({ workDir: denoDir });
       const rest = { shared: {}, denoJson: {}, isPreBundled: false };
       await run((code) => bundler.build({ entry: "fn.ts", files: { "fn.ts": code }, ...rest }), bundler);
     } finally {

@@ -8,7 +8,11 @@
  */
 import { dirname, join, relative, resolve } from "node:path";
 import type { BuildProblem } from "@fluxbase/contract";
+import type { FileRights } from "../../sandbox_runtime/landlock.ts";
 import { delay } from "../core/clock.ts";
+import type { Spawner } from "../processes/confined_process.ts";
+import { CERTIFICATES, commonRights, joinRights } from "../processes/file_rights.ts";
+import type { RuntimeFiles } from "../processes/runtime_files.ts";
 import type { ImportUse } from "./analysis.ts";
 import type { BundlingMessage, BundlingOptions, BundlingReply } from "./bundle_process.ts";
 import { problemAt } from "./problem_at.ts";
@@ -17,6 +21,9 @@ import { readSdkSource } from "./sdk_source.ts";
 export interface BundlingSettings {
   /** The process's uid when the server runs as root. */
   readonly uid: number | null;
+  /** Starts it where there are no files but those that `bundlingRights` names. */
+  readonly spawner: Spawner;
+  readonly runtime: RuntimeFiles;
   /** Folders of bundlings are made in it. */
   readonly workDir: string;
   /** Where packages are kept, and the program that bundles; writable by `uid`. */
@@ -61,14 +68,21 @@ const SDK = "@fluxbase/sdk";
 /** Own files of a function: beside the shared ones, and with a link to them, so that both ways to them work. */
 const OWN_FOLDER = "function";
 const MEMORY_BYTES = 2 * 1024 * 1024 * 1024;
-const MAIN = new URL("./bundle_process.ts", import.meta.url).href;
-/** How the system finds hosts. */
-const NETWORK_FILES = ["resolv.conf", "hosts", "nsswitch.conf", "host.conf", "gai.conf"].map((name) => `/etc/${name}`);
-/** Where systems keep the certificates that `DENO_TLS_CA_STORE=system` means. */
-const CERTIFICATE_FOLDERS = ["/etc/ssl", "/etc/pki", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates"];
 const CERTIFICATE_FILES = ["DENO_CERT", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"];
 const FOREIGN_FILE = "Cannot bundle the function: it leads to a file outside the function";
 const OUTPUT_MAX_BYTES = 256 * 1024 * 1024;
+const ERRORS_MAX_BYTES = 1024 * 1024;
+
+export type BundlingPlaces = Pick<BundlingSettings, "workDir" | "cacheDir" | "networkEnv" | "runtime">;
+
+/** Of all bundlings; each then gives up the folders of the others. */
+export function bundlingRights({ workDir, cacheDir, networkEnv, runtime }: BundlingPlaces): FileRights {
+  return joinRights(commonRights(runtime.paths, runtime.deno), {
+    read: [workDir, ...certificatesOf(networkEnv)],
+    write: [cacheDir],
+    execute: [join(cacheDir, "dl")],
+  });
+}
 
 export async function runBundling(input: BundlingInput, settings: BundlingSettings): Promise<BundlingResult> {
   const dir = join(settings.workDir, crypto.randomUUID());
@@ -134,7 +148,7 @@ function usesSdk({ entryCode, files }: BundlingInput): boolean {
 async function runProcess(
   dir: string,
   { entry }: BundlingInput,
-  { uid, cacheDir, hosts, networkEnv, deadlineMs }: BundlingSettings,
+  { uid, spawner, runtime, cacheDir, hosts, networkEnv, deadlineMs }: BundlingSettings,
 ): Promise<BundlingReply | string> {
   const code = join(dir, "code");
   const options: BundlingOptions = {
@@ -142,18 +156,20 @@ async function runProcess(
     parentPid: Deno.pid,
     memoryBytes: MEMORY_BYTES,
     entryPath: `./${placeOf(entry)}`,
-    files: {
-      read: [code, join(dir, "home"), ...NETWORK_FILES, ...certificatesOf(networkEnv), "/dev/urandom"],
-      write: [cacheDir, "/dev/null"],
+    files: joinRights(commonRights(runtime.paths, runtime.deno), {
+      read: [code, join(dir, "home"), ...certificatesOf(networkEnv)],
+      write: [cacheDir],
       execute: [join(cacheDir, "dl")],
-    },
+    }),
   };
-  const child = new Deno.Command(Deno.execPath(), {
+  const child = await spawner.start({
+    program: runtime.deno,
     args: [
       "run",
       "--quiet",
       "--no-prompt",
       "--no-lock",
+      "--no-code-cache",
       "--config",
       join(code, "deno.json"),
       "--unstable-bundle",
@@ -166,10 +182,9 @@ async function runProcess(
         : `--allow-import=${hosts.map((host) => /:\d+$/.test(host) ? host : `${host}:443`).join(",")}`,
       "--allow-ffi",
       "--allow-env",
-      MAIN,
+      runtime.bundling,
       JSON.stringify(options),
     ],
-    clearEnv: true,
     env: {
       ...networkEnv,
       HOME: join(dir, "home"),
@@ -178,29 +193,42 @@ async function runProcess(
       NO_COLOR: "1",
     },
     cwd: code,
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-    detached: true,
-  }).spawn();
+    uid,
+    hasInput: false,
+  });
   const timeout = new AbortController();
   let isTooSlow = false;
   void delay(deadlineMs, timeout.signal).then(() => {
     isTooSlow = true;
-    child.kill("SIGKILL");
+    child.kill();
   }, () => {});
-  const { stdout, stderr, code: exitCode } = await child.output();
+  const [stdout, stderr, { code: exitCode }] = await Promise.all([
+    readWhole(child.stdout, OUTPUT_MAX_BYTES),
+    readWhole(child.stderr, ERRORS_MAX_BYTES),
+    child.ended,
+  ]);
   timeout.abort();
   if (isTooSlow) {
     return `Cannot bundle the function within ${
       deadlineMs / 1000
     } s: a registry or host may be slow or unreachable; try again, or import less`;
   }
-  if (stdout.length > OUTPUT_MAX_BYTES) return "Cannot bundle the function: the result is far too large";
+  if (stdout === undefined) return "Cannot bundle the function: the result is far too large";
   const text = new TextDecoder().decode(stdout);
   if (text.endsWith("\n")) return JSON.parse(text);
-  const last = new TextDecoder().decode(stderr).trim().split("\n").at(-1) ?? "";
+  const last = new TextDecoder().decode(stderr ?? new Uint8Array(0)).trim().split("\n").at(-1) ?? "";
   return `Cannot bundle the function: ${cleaned(last, dir) || `its process ended with code ${exitCode}`}`;
+}
+
+/** Undefined when it is larger; the rest is read, too, and thrown away. */
+async function readWhole(stream: ReadableStream<Uint8Array>, maxBytes: number): Promise<Uint8Array | undefined> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of stream) {
+    length += chunk.length;
+    if (length <= maxBytes) chunks.push(chunk);
+  }
+  return length <= maxBytes ? new Uint8Array(await new Blob(chunks as BlobPart[]).arrayBuffer()) : undefined;
 }
 
 /**
@@ -216,7 +244,7 @@ function holdsForeignFile(code: string, dir: string, { cacheDir }: BundlingSetti
 
 function certificatesOf(networkEnv: Readonly<Record<string, string>>): string[] {
   const named = CERTIFICATE_FILES.flatMap((name) => networkEnv[name] ?? []);
-  return networkEnv["DENO_TLS_CA_STORE"]?.includes("system") === true ? [...named, ...CERTIFICATE_FOLDERS] : named;
+  return networkEnv["DENO_TLS_CA_STORE"]?.includes("system") === true ? [...named, ...CERTIFICATES] : named;
 }
 
 function splitMap(

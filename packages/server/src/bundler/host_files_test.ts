@@ -7,7 +7,8 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { type BuildResult, startBundler } from "./bundler.ts";
+import { startTestBundler } from "../../test/support/runtime.ts";
+import { type BuildResult } from "./bundler.ts";
 
 const SECRET = "the words of another tenant";
 /** Makes every source one that has to be bundled. */
@@ -120,9 +121,7 @@ Deno.test("files of the machine stay out of bundles", { sanitizeResources: false
   for (const file of files) await Deno.writeTextFile(file, file.endsWith(".json") ? `{"x":"${SECRET}"}` : SECRET);
   await Deno.mkdir(`${dir}/work`);
   await Deno.chmod(`${dir}/work`, 0o755);
-  const bundler = startBundler({
-    uid: Deno.uid() === 0 ? 65_534 : null,
-    denoDir: `${dir}/work`,
+  const bundler = await startTestBundler({
     workDir: `${dir}/work`,
     importHosts: [`127.0.0.1:${host.port}`],
     networkEnv: Object.fromEntries(

@@ -7,7 +7,8 @@
  */
 import assert from "node:assert/strict";
 import { evaluateBundle } from "../../sandbox_runtime/bundle.ts";
-import { type BuildResult, type BuildSource, startBundler } from "./bundler.ts";
+import { startTestBundler } from "../../test/support/runtime.ts";
+import { type BuildResult, type BuildSource } from "./bundler.ts";
 
 const ADD_WASM = "AGFzbQEAAAABBwFgAn9/AX8DAgEABwcBA2FkZAAACgkBBwAgACABags=";
 
@@ -62,9 +63,7 @@ Deno.test("imports", { sanitizeResources: false }, async (test) => {
   const at = `http://127.0.0.1:${host.port}`;
   const workDir = await Deno.makeTempDir();
   await Deno.chmod(workDir, 0o755);
-  const bundler = startBundler({
-    uid: Deno.uid() === 0 ? 65_534 : null,
-    denoDir: workDir,
+  const bundler = await startTestBundler({
     workDir,
     importHosts: ["esm.sh", "jsr.io", `127.0.0.1:${host.port}`],
     networkEnv: Object.fromEntries(

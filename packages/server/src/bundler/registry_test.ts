@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { evaluateBundle } from "../../sandbox_runtime/bundle.ts";
-import { startBundler } from "./bundler.ts";
+import { startTestBundler } from "../../test/support/runtime.ts";
 
 /** A tar of files, with gzip around it, as registries serve packages. */
 async function tarball(files: Readonly<Record<string, string>>): Promise<Uint8Array<ArrayBuffer>> {
@@ -74,9 +74,7 @@ Deno.test("packages come from a registry of one's own, with its token", { saniti
   const workDir = await Deno.makeTempDir();
   await Deno.chmod(workDir, 0o755);
   const bundlerWith = (npmrc: string, folder: string) =>
-    startBundler({
-      uid: Deno.uid() === 0 ? 65_534 : null,
-      denoDir: workDir,
+    startTestBundler({
       workDir: `${workDir}/${folder}`,
       importHosts: [place],
       npmrc,
@@ -87,7 +85,7 @@ Deno.test("packages come from a registry of one's own, with its token", { saniti
   const rest = { entry: "index.ts", shared: {}, denoJson: {}, isPreBundled: false };
 
   await test.step("with the token", async () => {
-    const bundler = bundlerWith(`@ours:registry=http://${place}/\n//${place}/:_authToken=the-token\n`, "a");
+    const bundler = await bundlerWith(`@ours:registry=http://${place}/\n//${place}/:_authToken=the-token\n`, "a");
     const built = await bundler.build({ ...rest, files: { "index.ts": code } });
     assert.ok(built.ok, JSON.stringify(built));
     const { default: handler } = await evaluateBundle(built.code);
@@ -96,7 +94,7 @@ Deno.test("packages come from a registry of one's own, with its token", { saniti
   });
 
   await test.step("without it, and a host that does not answer: said in words, in time", async () => {
-    const bundler = bundlerWith(`@ours:registry=http://${place}/\n`, "b");
+    const bundler = await bundlerWith(`@ours:registry=http://${place}/\n`, "b");
     const refused = await bundler.build({ ...rest, files: { "index.ts": code } });
     assert.ok(!refused.ok);
     assert.match(refused.problems[0]?.message ?? "", /Cannot (import|bundle)/);

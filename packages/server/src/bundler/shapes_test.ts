@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { evaluateBundle } from "../../sandbox_runtime/bundle.ts";
 import { captureServe, findHandler, type UserHandler } from "../../sandbox_runtime/handler.ts";
-import { startBundler } from "./bundler.ts";
+import { startTestBundler } from "../../test/support/runtime.ts";
 
 const HANDLER = `async function handler(req) { return 1; }`;
 
@@ -126,9 +126,7 @@ const REFUSED: [name: string, code: string, says: RegExp, entry?: string][] = [
 Deno.test("source in every shape", { sanitizeResources: false }, async (test) => {
   const workDir = await Deno.makeTempDir();
   await Deno.chmod(workDir, 0o755);
-  const bundler = startBundler({
-    uid: Deno.uid() === 0 ? 65_534 : null,
-    denoDir: workDir,
+  const bundler = await startTestBundler({
     workDir,
     networkEnv: Object.fromEntries(
       Object.entries(Deno.env.toObject()).filter(([name]) => /proxy|registry|cert|^PATH$/i.test(name)),

@@ -5,6 +5,7 @@
  * @module
  */
 import { delay } from "../core/clock.ts";
+import type { ConfinedProcess } from "../processes/confined_process.ts";
 import { TokenBucket } from "../core/token_bucket.ts";
 
 export interface ProcessOutput {
@@ -25,7 +26,10 @@ const PACE = { capacity: 1024 * 1024, refillPerSec: 1024 * 1024 };
 const RUNTIME_IS_DYING = /^(<--- Last few GCs|#|==== C stack trace|Stack backtrace|thread '.*' panicked)/;
 
 /** Reads both streams to their end. */
-export async function readOutput(child: Deno.ChildProcess, options: OutputOptions): Promise<ProcessOutput> {
+export async function readOutput(
+  child: Pick<ConfinedProcess, "stdout" | "stderr">,
+  options: OutputOptions,
+): Promise<ProcessOutput> {
   const tail = createTail(TAIL_BYTES);
   await Promise.all([child.stdout, child.stderr].map((stream) => readStream(stream, tail, options)));
   return { tail: () => tail.text() };

@@ -9,7 +9,12 @@ import { join } from "node:path";
 const PREFIX = "fluxbase-run-";
 
 export interface RunDir {
-  readonly path: string;
+  /** Each sandbox gets a folder in it. */
+  readonly sandboxes: string;
+  /** For files that a sandbox and the server share while it starts. */
+  readonly pages: string;
+  /** For what processes run. */
+  readonly runtime: string;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -19,8 +24,12 @@ export async function makeRunDir(): Promise<RunDir> {
   await removeStale(parent);
   const path = await Deno.makeTempDir({ dir: parent, prefix: `${PREFIX}${Deno.pid}-` });
   // Searchable by every uid, readable by none: each sandbox knows only the name of its own folder.
-  await Deno.chmod(path, 0o711);
-  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+  const folders = { sandboxes: join(path, "s"), pages: join(path, "pages"), runtime: join(path, "runtime") };
+  for (const folder of [path, folders.sandboxes, folders.pages]) {
+    await Deno.mkdir(folder, { recursive: true });
+    await Deno.chmod(folder, 0o711);
+  }
+  return { ...folders, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
 }
 
 async function removeStale(parent: string): Promise<void> {

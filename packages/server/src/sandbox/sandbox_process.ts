@@ -12,6 +12,7 @@ import { V8_FLAGS } from "../core/v8_flags.mjs";
 import type { BootOptions } from "../../sandbox_runtime/bootstrap.ts";
 import { SHARED_PAGE_BYTES } from "../../sandbox_runtime/harden.ts";
 import { readOutput } from "./process_output.ts";
+import type { SandboxSpawners } from "./sandbox_spawners.ts";
 
 /** What cannot change in the life of a process: sandboxes of one profile are interchangeable while blank. */
 export interface SandboxProfile {
@@ -27,8 +28,7 @@ export interface SandboxProcessOptions {
   readonly runDir: string;
   /** Given to sandboxes as uid and gid, one for each, when the server runs as root. */
   readonly uids: UidRange | null;
-  /** Where Deno keeps its compiled modules. */
-  readonly denoDir: string;
+  readonly spawners: SandboxSpawners;
   /** The addresses that `--deny-net` names. */
   denyNet(): string;
 }
@@ -71,9 +71,6 @@ const RUNTIME_DATA_MIB = 560;
 /** V8's young generation takes up to three times its semi-space, beside the old one that the heap limit counts. */
 const SEMI_SPACE_PART = 16;
 const OPEN_FILES_COUNT = 1024;
-/** Deno keeps caches of compiled code in files, which it has open before it gives up its rights. */
-const CACHE_FILE_BYTES = 64 * MiB;
-const BOOTSTRAP = new URL("../../sandbox_runtime/bootstrap.ts", import.meta.url).href;
 
 let nextFolder = 0;
 
@@ -82,76 +79,60 @@ export async function startSandboxProcess(
   options: SandboxProcessOptions,
   { startMs, scratchBytes, now, onLine }: ProcessStart,
 ): Promise<SandboxProcess> {
+  const { spawners } = options;
   const uid = options.uids?.take() ?? null;
+  await using undo = new AsyncDisposableStack();
+  undo.defer(() => uid === null ? undefined : options.uids?.giveBack(uid));
   nextFolder += 1;
   const dir = `${options.runDir}/${nextFolder.toString(36)}-${crypto.randomUUID().slice(0, 8)}`;
+  const scratchDir = `${dir}/scratch`;
   const boot: BootOptions = {
     socketPath: `${dir}/s`,
-    startedCountPath: `${dir}/started`,
+    startedCountPath: `${spawners.pagesDir}/${crypto.randomUUID()}`,
     uid,
     dataBytes: (RUNTIME_DATA_MIB + 2 * profile.memoryMiB) * MiB,
     openFilesCount: OPEN_FILES_COUNT,
-    fileBytes: Math.max(CACHE_FILE_BYTES, scratchBytes),
+    fileBytes: profile.write ? scratchBytes : 0,
     hasNetwork: profile.net !== false,
     parentPid: Deno.pid,
   };
-  const scratchDir = `${dir}/scratch`;
-  async function cleanUp(): Promise<void> {
-    try {
-      await removeFolder(dir);
-    } finally {
-      if (uid !== null) options.uids?.giveBack(uid);
-    }
+  undo.defer(() => removeFolder(dir));
+  // The folder is the server's: a sandbox finds its socket there, and its scratch folder if it may use one.
+  await Deno.mkdir(dir, { mode: 0o711 });
+  await Deno.mkdir(scratchDir, { mode: 0o700 });
+  const hasScratch = profile.read || profile.write;
+  const page = await makeSharedPage(boot.startedCountPath, uid);
+  undo.defer(() => page.end());
+  const listener = Deno.listen({ transport: "unix", path: boot.socketPath });
+  using _listener = { [Symbol.dispose]: () => listener.close() };
+  if (uid !== null) {
+    for (const path of [boot.socketPath, ...hasScratch ? [scratchDir] : []]) await Deno.chown(path, uid, uid);
   }
-  async function spawn() {
-    await Deno.mkdir(scratchDir, { recursive: true, mode: 0o700 });
-    await Deno.writeFile(boot.startedCountPath, new Uint8Array(SHARED_PAGE_BYTES).fill(0xff), { mode: 0o600 });
-    if (uid !== null) {
-      for (const path of [dir, scratchDir, boot.startedCountPath]) await Deno.chown(path, uid, uid);
-    }
-    const listener = Deno.listen({ transport: "unix", path: boot.socketPath });
-    try {
-      const child = new Deno.Command(Deno.execPath(), {
-        args: [
-          ...denoFlags(profile, { boot, dir, scratchDir, denyNet: options.denyNet() }),
-          BOOTSTRAP,
-          JSON.stringify(boot),
-        ],
-        clearEnv: true,
-        env: { DENO_DIR: options.denoDir, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1", DENO_CACHE_DB_MODE: "memory" },
-        cwd: scratchDir,
-        stdin: "null",
-        stdout: "piped",
-        stderr: "piped",
-        // A process group of its own: Ctrl-C on the server's terminal must not end it in the middle of a request.
-        detached: true,
-      }).spawn();
-      return { listener, child };
-    } catch (error) {
-      listener.close();
-      throw error;
-    }
-  }
-  const { listener, child } = await spawn().catch(async (error: unknown) => {
-    await cleanUp().catch(() => {});
-    throw error;
+  const spawner = hasScratch ? await spawners.withScratch(scratchDir, profile) : await spawners.common();
+  if (hasScratch) undo.defer(() => spawner.end());
+  const child = await spawner.start({
+    program: spawners.files.deno,
+    args: [
+      ...denoFlags(profile, { boot, scratchDir, denyNet: options.denyNet() }),
+      spawners.files.sandbox,
+      JSON.stringify(boot),
+    ],
+    // Deno keeps no caches: their folder is out of reach.
+    env: { DENO_DIR: `${dir}/none`, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1", DENO_CACHE_DB_MODE: "memory" },
+    cwd: hasScratch ? scratchDir : dir,
+    uid,
+    hasInput: false,
   });
+  const ending = undo.move();
 
   const exit = (async (): Promise<ProcessExit> => {
     const output = await readOutput(child, { now, onLine });
-    const { code, signal } = await child.status;
-    const startedCount = await readStartedCount(boot.startedCountPath);
-    await cleanUp();
+    const { code, signal } = await child.ended;
+    const startedCount = page.read();
+    await ending.disposeAsync();
     return { code, signal, output: output.tail(), startedCount };
   })();
 
-  function kill() {
-    try {
-      child.kill("SIGKILL");
-    } catch {
-      // Already gone.
-    }
-  }
   try {
     const died = exit.then(({ code, output }) => {
       throw startFailure(`it ended with code ${code}: ${output.trim() || "no output"}`);
@@ -162,29 +143,52 @@ export async function startSandboxProcess(
       startMs,
       () => startFailure(`it did not connect within ${startMs} ms`),
     );
-    return { pid: child.pid, connection, scratchDir, exit, kill };
+    // It has both, and nobody else is to find them.
+    await Promise.all([boot.socketPath, boot.startedCountPath].map((path) => Deno.remove(path)));
+    return { pid: child.pid, connection, scratchDir, exit, kill: () => child.kill() };
   } catch (error) {
-    kill();
+    child.kill();
     await exit;
     throw error;
-  } finally {
-    listener.close();
   }
+}
+
+interface SharedPage {
+  /** The sandbox counts in memory that it shares with this file, so the number holds however it died; null: it could not. */
+  read(): number | null;
+  end(): Promise<void>;
+}
+
+async function makeSharedPage(path: string, uid: number | null): Promise<SharedPage> {
+  const file = await Deno.open(path, { read: true, write: true, createNew: true, mode: 0o600 });
+  file.writeSync(new Uint8Array(SHARED_PAGE_BYTES).fill(0xff));
+  if (uid !== null) await Deno.chown(path, uid, uid);
+  return {
+    read() {
+      const bytes = new Uint8Array(4);
+      file.seekSync(0, Deno.SeekMode.Start);
+      const count = file.readSync(bytes) === 4 ? new DataView(bytes.buffer).getInt32(0, true) : -1;
+      return count < 0 ? null : count;
+    },
+    async end() {
+      file.close();
+      await Deno.remove(path).catch(() => {});
+    },
+  };
 }
 
 interface Places {
   readonly boot: BootOptions;
-  readonly dir: string;
   readonly scratchDir: string;
   readonly denyNet: string;
 }
 
 function denoFlags(
   { net, read, write, memoryMiB }: SandboxProfile,
-  { boot, dir, scratchDir, denyNet }: Places,
+  { boot, scratchDir, denyNet }: Places,
 ): string[] {
   // Connecting to a unix socket needs read and write on its path.
-  const reads = [dir, ...(read ? [scratchDir] : [])];
+  const reads = [boot.socketPath, ...(read ? [scratchDir] : [])];
   const writes = [boot.socketPath, ...(write ? [scratchDir] : [])];
   const semiSpaceMiB = Math.max(1, Math.floor(memoryMiB / SEMI_SPACE_PART));
   return [
@@ -196,6 +200,7 @@ function denoFlags(
     "--no-remote",
     "--no-npm",
     "--cached-only",
+    "--no-code-cache",
     "--allow-env",
     "--allow-ffi",
     `--allow-read=${reads.join(",")}`,
@@ -209,17 +214,6 @@ function denoFlags(
 function netFlags(net: SandboxProfile["net"], socket: string, denyNet: string): string[] {
   if (net === false) return [`--allow-net=${socket}`];
   return [net === true ? "--allow-net" : `--allow-net=${[...net, socket].join(",")}`, `--deny-net=${denyNet}`];
-}
-
-/** The sandbox counts in memory that it shares with this file, so the number holds however it died; -1: it could not. */
-async function readStartedCount(path: string): Promise<number | null> {
-  try {
-    const page = await Deno.readFile(path);
-    const count = new DataView(page.buffer).getInt32(0, true);
-    return count < 0 ? null : count;
-  } catch {
-    return null;
-  }
 }
 
 function startFailure(why: string): PlatformError {

@@ -10,12 +10,16 @@
 import { lookup } from "node:dns/promises";
 import type { Log } from "../core/log.ts";
 
-/** IANA special-purpose registry, IPv4: private, loopback, link-local, shared, documentation, multicast, reserved. */
+/**
+ * IANA special-purpose registry, IPv4: private, loopback, link-local, shared, documentation, multicast, reserved; and
+ * the public address under which a cloud serves its machines their configuration.
+ */
 export const DENIED_IPV4: readonly string[] = [
   "0.0.0.0/8",
   "10.0.0.0/8",
   "100.64.0.0/10",
   "127.0.0.0/8",
+  "168.63.129.16/32",
   "169.254.0.0/16",
   "172.16.0.0/12",
   "192.0.0.0/24",
@@ -58,10 +62,16 @@ export function parseHole(text: string): EgressHole | undefined {
   return HOST.test(target) && !/^[\d.]+$/.test(target) ? { text, kind: "host", target, port } : undefined;
 }
 
-/** The denied ranges without the holes, as the value of `--deny-net`. */
-export function denyNetList(holes: readonly string[]): string {
+/**
+ * The denied ranges without the holes, as the value of `--deny-net`.
+ *
+ * @param own addresses of the machine itself: what listens on all of them is not meant for functions
+ */
+export function denyNetList(holes: readonly string[], own: readonly string[] = []): string {
   const blocks = holes.flatMap((hole) => parseBlock(hole) ?? []);
-  const denied = DENIED_IPV4.flatMap((range) => parseBlock(range) ?? []).flatMap((range) => without(range, blocks));
+  const denied = [...DENIED_IPV4, ...own].flatMap((range) => parseBlock(range) ?? []).flatMap((range) =>
+    without(range, blocks)
+  );
   return [...denied.map(toCidr), ...DENIED_IPV6].join(",");
 }
 
@@ -105,12 +115,17 @@ export interface Egress {
 
 const RESOLVE_EVERY_MS = 60_000;
 
+function ownAddresses(): string[] {
+  const all = Deno.networkInterfaces().filter(({ family }) => family === "IPv4").map(({ address }) => address);
+  return [...new Set(all)];
+}
+
 /** Follows the addresses of hosts; one that cannot be resolved keeps the addresses it had. */
 export async function startEgress(holes: readonly EgressHole[], log: Log): Promise<Egress> {
   const resolved = new Map<string, readonly string[]>();
   const hosts = [...new Set(holes.filter(({ kind }) => kind === "host").map(({ target }) => target))];
   const fixed = holes.filter(({ kind }) => kind === "addresses").map(({ target }) => target);
-  let list = denyNetList(fixed);
+  let list = denyNetList(fixed, ownAddresses());
 
   async function resolve(): Promise<void> {
     await Promise.all(hosts.map(async (host) => {
@@ -121,7 +136,7 @@ export async function startEgress(holes: readonly EgressHole[], log: Log): Promi
         log.warn("Cannot resolve a host of FLUXBASE_FUNCTIONS_EGRESS_ALLOW", { host, error });
       }
     }));
-    list = denyNetList([...fixed, ...[...resolved.values()].flat()]);
+    list = denyNetList([...fixed, ...[...resolved.values()].flat()], ownAddresses());
   }
 
   if (hosts.length > 0) await resolve();
@@ -132,7 +147,8 @@ export async function startEgress(holes: readonly EgressHole[], log: Log): Promi
       opened: (resolved.get(target) ?? [target]).join(","),
     });
   }
-  const timer = hosts.length === 0 ? undefined : setInterval(() => void resolve(), RESOLVE_EVERY_MS);
+  // The machine's own addresses change as well.
+  const timer = setInterval(() => void resolve(), RESOLVE_EVERY_MS);
   return {
     denyNet: () => list,
     [Symbol.asyncDispose]() {

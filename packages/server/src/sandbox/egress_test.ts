@@ -46,6 +46,18 @@ Deno.test("what is denied is what was denied before and lies in no hole", () => 
   );
 });
 
+Deno.test("addresses of the machine itself are denied, unless a hole opens them", () => {
+  const [own, other, range] = ["93.184.216.34", "93.184.216.35", "168.63.129.16"].map(toNumber) as [
+    number,
+    number,
+    number,
+  ];
+  const list = denyNetList([], ["93.184.216.34", "10.0.0.7"]);
+  assert.deepEqual([own, other, range].map((address) => contains(list, address)), [true, false, true]);
+  const opened = denyNetList(["93.184.216.34"], ["93.184.216.34"]);
+  assert.equal(contains(opened, own), false);
+});
+
 Deno.test("a hole is a range, an address or a host, the last two with a port or without", () => {
   const good: [string, string, number | null][] = [
     ["10.0.0.0/24", "addresses", null],

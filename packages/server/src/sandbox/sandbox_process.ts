@@ -224,7 +224,8 @@ async function removeFolder(dir: string): Promise<void> {
   try {
     await Deno.remove(dir, { recursive: true });
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    // Where it could not be made, there is nothing to remove.
+    if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory)) throw error;
   }
 }
 

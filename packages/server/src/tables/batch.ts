@@ -30,6 +30,7 @@ type Connection = {
   bind(message: { statement: string; values: readonly (string | null)[] }): void;
   execute(message: { rows: number }): void;
   sync(): void;
+  query(text: string): void;
   sendCopyFail(reason: string): void;
 };
 
@@ -50,12 +51,38 @@ function preparedBy(connection: Connection): Prepared {
   return prepared;
 }
 
+/** What the driver knows of a client whose turn it is. */
+type Turn = { _activeQuery: unknown; readyForQuery: boolean };
+
 /** The first row of each statement. Rejects with the error of the database. */
 export function runBatch(client: pg.PoolClient, statements: readonly BatchStatement[]): Promise<readonly TextRow[]> {
-  const batch = new Batch(statements);
+  return submitted(client, new Batch(statements)).done;
+}
+
+export interface Emptied {
+  readonly rows: Promise<readonly TextRow[]>;
+  /** Rejects when the session must not be used again. */
+  readonly emptied: Promise<void>;
+}
+
+/** As {@linkcode runBatch}; what empties the session is sent along, and done behind the answer. */
+export function runAndEmpty(
+  client: pg.PoolClient,
+  statements: readonly BatchStatement[],
+  { areNamesHidden }: { readonly areNamesHidden: boolean },
+): Emptied {
+  const emptying = areNamesHidden ? EMPTYING : `${EMPTYING}; ${COUNTING}`;
+  const batch = submitted(client, new Batch(statements, { emptying, turn: client as unknown as Turn }));
+  const emptied = batch.emptied.then((last) => {
+    if (!areNamesHidden) assertNothingPrepared(client, last);
+  });
+  return { rows: batch.done, emptied };
+}
+
+function submitted(client: pg.PoolClient, batch: Batch): Batch {
   // The types of the driver know less of its connection than it has.
   client.query(batch as unknown as pg.Submittable);
-  return batch.done;
+  return batch;
 }
 
 /** SQL made the session forget what was prepared, so nothing of the batch was done; it is prepared anew. */
@@ -68,42 +95,45 @@ export const EMPTYING =
 export const COUNTING =
   "select pg_catalog.count(*)::int4 as count, pg_catalog.bool_or(from_sql) as foreign from pg_catalog.pg_prepared_statement()";
 
-/**
- * Takes from a session what a transaction left in it: settings, temporary tables, cursors, locks, what it listens to,
- * last values of sequences. A transaction of its own, since a trigger may run as late as the end of the one before.
- * `areNamesHidden`: SQL cannot look up what is prepared.
- *
- * @throws when the session must not be used again
- */
-export async function emptySession(
-  client: pg.PoolClient,
-  { areNamesHidden }: { readonly areNamesHidden: boolean },
-): Promise<void> {
-  if (areNamesHidden) return void await client.query(EMPTYING);
-  const answer: unknown = await client.query(`${EMPTYING}; ${COUNTING}`);
-  const results: readonly pg.QueryResult[] = Array.isArray(answer) ? answer : [];
-  const { count, foreign } = results.at(-1)?.rows[0] ?? {};
+/** @throws when the session has other statements than were prepared here */
+function assertNothingPrepared(client: pg.PoolClient, [count, foreign]: TextRow): void {
   const expected = preparedBy(client.connection as unknown as Connection).shapes.size;
-  if (count !== expected || foreign === true) {
+  if (Number(count) !== expected || foreign === "t") {
     throw new Error(`A session has ${count} prepared statements, ${expected} were expected`);
   }
 }
 
-/** Speaks for itself where the driver would speak for a query: what it calls is named by it. */
+/**
+ * Speaks for itself where the driver would speak for a query: what it calls is named by it.
+ *
+ * With `emptying` it has two turns, of which the driver knows one: it takes the second itself, and gives it back when
+ * the session is empty. A connection that breaks is told to whoever has the turn, until it has ended.
+ */
 class Batch {
   readonly done: Promise<readonly TextRow[]>;
+  readonly emptied: Promise<TextRow>;
   readonly #statements: readonly BatchStatement[];
+  readonly #second: { readonly emptying: string; readonly turn: Turn } | undefined;
   readonly #rows: TextRow[] = [];
   readonly #fresh: number[] = [];
-  readonly #settle: { resolve(rows: readonly TextRow[]): void; reject(error: unknown): void };
+  readonly #settle = Promise.withResolvers<readonly TextRow[]>();
+  readonly #settleSecond = Promise.withResolvers<TextRow>();
   #prepared: Prepared | undefined;
   #index = 0;
+  #hasFailed = false;
+  #isSecond = false;
+  #last: TextRow = [];
 
-  constructor(statements: readonly BatchStatement[]) {
-    const { promise, resolve, reject } = Promise.withResolvers<readonly TextRow[]>();
-    this.done = promise;
-    this.#settle = { resolve, reject };
+  constructor(
+    statements: readonly BatchStatement[],
+    second?: { readonly emptying: string; readonly turn: Turn },
+  ) {
+    this.done = this.#settle.promise;
+    this.emptied = this.#settleSecond.promise;
+    // Not everybody has a second turn.
+    this.emptied.catch(() => {});
     this.#statements = statements;
+    this.#second = second;
   }
 
   submit(connection: Connection): null {
@@ -124,6 +154,7 @@ class Batch {
         connection.execute({ rows: 0 });
       }
       connection.sync();
+      if (this.#second !== undefined) connection.query(this.#second.emptying);
     } finally {
       connection.stream.uncork();
     }
@@ -131,22 +162,36 @@ class Batch {
   }
 
   handleDataRow({ fields }: { readonly fields: TextRow }): void {
-    this.#rows[this.#index] ??= fields;
+    if (this.#isSecond) this.#last = fields;
+    else this.#rows[this.#index] ??= fields;
   }
 
   handleCommandComplete(): void {
+    if (this.#isSecond) return;
     this.#rows[this.#index] ??= [];
     this.#index += 1;
   }
 
   handleReadyForQuery(): void {
-    for (const shape of this.#fresh) this.#prepared?.shapes.add(shape);
-    this.#settle.resolve(this.#rows);
+    if (this.#isSecond) return this.#settleSecond.resolve(this.#last);
+    if (!this.#hasFailed) {
+      for (const shape of this.#fresh) this.#prepared?.shapes.add(shape);
+      this.#settle.resolve(this.#rows);
+    }
+    if (this.#second === undefined) return;
+    this.#isSecond = true;
+    this.#second.turn._activeQuery = this;
+    this.#second.turn.readyForQuery = false;
   }
 
   handleError(error: unknown): void {
+    if (this.#isSecond || this.#hasFailed) return this.#settleSecond.reject(error);
     if (codeOf(error) === STATEMENT_GONE) this.#prepared?.shapes.clear();
+    this.#hasFailed = true;
     this.#settle.reject(error);
+    // What the server refuses is followed by more of its answers; anything else is the end of the connection.
+    if (!isOfServer(error)) this.#settleSecond.reject(error);
+    else if (this.#second !== undefined) this.#second.turn._activeQuery = this;
   }
 
   handleCopyInResponse(connection: Connection): void {
@@ -157,6 +202,10 @@ class Batch {
   handlePortalSuspended(): void {}
   handleEmptyQuery(): void {}
   handleCopyData(): void {}
+}
+
+function isOfServer(error: unknown): boolean {
+  return error instanceof Error && typeof Reflect.get(error, "severity") === "string";
 }
 
 function textOf(value: unknown): string | null {

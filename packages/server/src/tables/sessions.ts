@@ -24,7 +24,7 @@ import { asDatabaseError, codeOf, urlAs } from "../storage/db.ts";
 import { type ConnectionPool, openPool } from "../storage/pool.ts";
 import { assertUnaltered, withRole } from "../storage/role_session.ts";
 import { type LoginRole, type Roles, TABLE_ROLES, type TableRole } from "../storage/roles.ts";
-import { type BatchStatement, emptySession, runBatch, STATEMENT_GONE, type TextRow } from "./batch.ts";
+import { type BatchStatement, type Emptied, runAndEmpty, runBatch, STATEMENT_GONE, type TextRow } from "./batch.ts";
 import { errorOfStatement } from "./table_error.ts";
 
 export interface TableCaller {
@@ -119,13 +119,17 @@ export function startTableSessions(options: TableSessionOptions): TableSessions 
     batch: readonly BatchStatement[],
     mayKeep: ((rows: readonly TextRow[]) => void) | undefined,
   ): Promise<readonly TextRow[]> {
-    // Nobody waits for it but the next request on this connection.
-    const giveBack = () =>
-      void emptySession(client, roles).then(() => client.release(), (error) => client.release(error));
-    if (mayKeep !== undefined) return await keeping(client, batch, mayKeep).finally(giveBack);
-    const running = runBatch(client, batch);
-    giveBack();
-    return await running;
+    const giveBack = ({ rows, emptied }: Emptied) => {
+      rows.catch(() => {});
+      // Nobody waits for it but the next request on this connection.
+      void emptied.then(() => client.release(), (error) => client.release(error));
+    };
+    if (mayKeep !== undefined) {
+      return await keeping(client, batch, mayKeep).finally(() => giveBack(runAndEmpty(client, [], roles)));
+    }
+    const answer = runAndEmpty(client, batch, roles);
+    giveBack(answer);
+    return await answer.rows;
   }
 
   return {

@@ -35,6 +35,8 @@ function underLoad(platform: TestPlatform, path: string, sidesCount: number) {
   };
 }
 
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
 platformTest("isolation: every request has a sandbox of its own", async (platform, step) => {
   await platform.deploy("alone", WHO, { isolation: "request" });
   await platform.deploy("together", WHO);
@@ -86,14 +88,25 @@ platformTest("many functions called at the same instant on an empty pool are all
   assert.deepEqual(answers, names.map((name) => `"${name}"`));
 }, { FLUXBASE_LIMITS_BLANK_SANDBOX_COUNT: "0" });
 
+platformTest("requests that come while a sandbox loads are answered by that one", async (platform) => {
+  await platform.deploy(
+    "slow-start",
+    `await new Promise((resolve) => setTimeout(resolve, 400)); export default () => Deno.pid;`,
+  );
+  const calls: Promise<string>[] = [];
+  for (let count = 0; count < 16; count += 1) {
+    calls.push(platform.call("slow-start").then((response) => response.text()));
+    await pause(5);
+  }
+  assert.equal(new Set(await Promise.all(calls)).size, 1);
+});
+
 /** Blocks its event loop for as long as it is told; says which process it is. */
 const SPIN = `async function handler(req) {
   const until = Date.now() + Number(req.params.spin ?? 0);
   while (Date.now() < until);
   return Deno.pid;
 }`;
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 platformTest("requests that a dead sandbox had not begun with are answered by another one", async (platform, step) => {
   await platform.deploy("spins", SPIN);

@@ -1,8 +1,8 @@
 /**
  * The sandboxes of one version, and the requests that wait for one of them.
  *
- * A start is begun for certain requests: should the version not load, those are told so, and nobody else. Until it is
- * over they wait like all others, and take a sandbox that is free before.
+ * A start belongs to certain requests, those that come while it has room among them: should the version not load, they
+ * are told so, and nobody else. Until it is over they wait like all others, and take a sandbox that is free before.
  *
  * A version that is not live any more leaves with its fleet: that serves who waited for it, and takes nobody new. When
  * the version becomes live again it gets another fleet.
@@ -39,6 +39,8 @@ export interface FleetOptions {
 /** A sandbox on its way to its version. */
 export interface Start {
   readonly fleet: Fleet;
+  /** How many more requests it will have room for. */
+  freeCount: number;
 }
 
 export class Fleet implements ExchangeHolder {
@@ -109,6 +111,9 @@ export class Fleet implements ExchangeHolder {
   wait(exchange: Exchange): void {
     this.#options.crowd.count += 1;
     this.#waiting.push(exchange);
+    for (const start of this.starts) {
+      if (start.freeCount > 0) return this.#assign(exchange, start);
+    }
   }
 
   /** To the front: it has waited longer than the others. */
@@ -122,7 +127,7 @@ export class Fleet implements ExchangeHolder {
   take(count: number): Exchange[] {
     const taken = this.#waiting.splice(0, Math.max(0, count));
     this.#options.crowd.count -= taken.length;
-    for (const exchange of taken) this.#startOf.delete(exchange);
+    for (const exchange of taken) this.#unassign(exchange);
     return taken;
   }
 
@@ -135,7 +140,7 @@ export class Fleet implements ExchangeHolder {
     const index = this.#waiting.indexOf(exchange);
     if (index < 0) return false;
     this.#waiting.splice(index, 1);
-    this.#startOf.delete(exchange);
+    this.#unassign(exchange);
     this.#options.crowd.count -= 1;
     return true;
   }
@@ -150,24 +155,35 @@ export class Fleet implements ExchangeHolder {
 
   /** The same if so many more waited. */
   neededWith(moreCount: number): number {
-    return Math.ceil((this.#waiting.length - this.#startOf.size + moreCount) / this.#perStartCount);
+    let count = this.#waiting.length - this.#startOf.size + moreCount;
+    for (const { freeCount } of this.starts) count -= freeCount;
+    return Math.ceil(Math.max(0, count) / this.#perStartCount);
   }
 
   get #perStartCount(): number {
     return Math.min(this.#options.limits.concurrencyCount, this.requestsMaxCount);
   }
 
-  /** For the first of those for whom none has begun. */
+  #assign(exchange: Exchange, start: Start): void {
+    this.#startOf.set(exchange, start);
+    start.freeCount -= 1;
+  }
+
+  #unassign(exchange: Exchange): void {
+    const start = this.#startOf.get(exchange);
+    if (start === undefined) return;
+    this.#startOf.delete(exchange);
+    start.freeCount += 1;
+  }
+
+  /** For the first of those for whom none has begun, and for those who come while it has room. */
   begin(): Start {
-    const start: Start = { fleet: this };
+    const start: Start = { fleet: this, freeCount: this.#perStartCount };
     this.starts.add(start);
     this.isAwaited = false;
-    let left = this.#perStartCount;
     for (const exchange of this.#waiting) {
-      if (left === 0) break;
-      if (this.#startOf.has(exchange)) continue;
-      this.#startOf.set(exchange, start);
-      left -= 1;
+      if (start.freeCount === 0) break;
+      if (!this.#startOf.has(exchange)) this.#assign(exchange, start);
     }
     return start;
   }

@@ -11,7 +11,7 @@ export const ENDINGS = [".ts", ".js", ".tsx", ".jsx"] as const;
 export const DEPTH_MAX = 8;
 
 /** What a function may import of its own files. */
-const SOURCE_FILE = /^[A-Za-z0-9_@.-]+\.([cm]?[jt]sx?|json|txt|md|html|css|sql|graphql|csv|svg|xml|ya?ml|wasm)$/;
+const SOURCE_FILE = /^[A-Za-z0-9_@.-]+\.([cm]?[jt]sx?|jsonc?|txt|md|html|css|sql|graphql|csv|svg|xml|ya?ml|wasm)$/;
 const NO_SOURCE = /^\.|\.d\.ts$|[._]test\.[cm]?[jt]sx?$|~$|\.tmp$/;
 const SKIPPED_FOLDERS: ReadonlySet<string> = new Set(["node_modules", "_shared"]);
 

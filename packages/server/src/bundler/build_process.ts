@@ -109,7 +109,14 @@ function notOneFile(file: string): BuildProblem {
 }
 
 const options: BuilderOptions = JSON.parse(Deno.args[0] ?? "{}");
-const NOTHING = { shared: {}, imports: {}, hosts: [], hasJsxSettings: false, isPreBundled: false };
+const NOTHING = {
+  shared: {},
+  imports: {},
+  hosts: [],
+  hasJsxSettings: false,
+  hasDecoratorSettings: false,
+  isPreBundled: false,
+};
 // Loads the native code and compiles the path before the process gives up the right to do so.
 build({ entry: "warm.ts", files: { "warm.ts": "async function handler(req: Request) {}" }, ...NOTHING });
 hardenProcess({

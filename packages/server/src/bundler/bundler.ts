@@ -73,6 +73,8 @@ const BUNDLINGS_MAX_COUNT = Math.max(2, navigator.hardwareConcurrency);
 /** The program that Deno bundles with, in the version that it asks for. */
 const ESBUILD_FOLDER = "esbuild-0.25.5-1";
 const SHARED_PREFIX = "_shared/";
+/** What changes how a source without imports is compiled. */
+const DECORATOR_OPTIONS = ["experimentalDecorators", "emitDecoratorMetadata"];
 const LEFTOVER_MS = 3_600_000;
 
 export async function startBundler(options: BundlerOptions): Promise<Bundler> {
@@ -109,6 +111,7 @@ export async function startBundler(options: BundlerOptions): Promise<Bundler> {
       imports: denoJson.imports ?? {},
       hosts: importHosts,
       hasJsxSettings: denoJson.compilerOptions?.["jsx"] !== undefined,
+      hasDecoratorSettings: DECORATOR_OPTIONS.some((name) => denoJson.compilerOptions?.[name] === true),
     };
     const reply = await builders.use((builder) => builder.build(request, BUILD_MS));
     if (reply === "too-slow") {
@@ -148,7 +151,8 @@ export async function startBundler(options: BundlerOptions): Promise<Bundler> {
       annotations,
       code: `${bundled.code}\n//# sourceMappingURL=data:application/json;base64,${map}\n`,
       shared: reply.files.filter((path) => path.startsWith(SHARED_PREFIX)),
-      usesDenoJson: reply.usesImportMap || reply.files.some((path) => /\.[jt]sx$/.test(path)),
+      usesDenoJson: reply.usesImportMap || request.hasDecoratorSettings ||
+        reply.files.some((path) => /\.[jt]sx$/.test(path)),
     };
   }
 

@@ -66,7 +66,7 @@ const SHARED_FOLDER = "_shared";
 const SDK_FOLDER = "_sdk";
 const SDK = "@fluxbase/sdk";
 /** Own files of a function: beside the shared ones, and with a link to them, so that both ways to them work. */
-const OWN_FOLDER = "function";
+const OWN_FOLDER = "own";
 const MEMORY_BYTES = 2 * 1024 * 1024 * 1024;
 const CERTIFICATE_FILES = ["DENO_CERT", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"];
 const FOREIGN_FILE = "Cannot bundle the function: it leads to a file outside the function";

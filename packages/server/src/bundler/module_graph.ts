@@ -27,6 +27,8 @@ export interface GraphSource {
   readonly hosts: readonly string[];
   /** Whether `deno.json` says how JSX is compiled. */
   readonly hasJsxSettings: boolean;
+  /** Whether it says how decorators are compiled, which only bundling does. */
+  readonly hasDecoratorSettings: boolean;
   /** Already one file, in which nothing is put together any more. */
   readonly isPreBundled: boolean;
 }
@@ -49,7 +51,7 @@ const SDK = "@fluxbase/sdk";
 const JSX_DEFAULT = "react/jsx-runtime";
 const JSX_RUNTIME = /\/jsx-(?:dev-)?runtime$/;
 const NO_JSX_LIBRARY =
-  "JSX needs a library; write /** @jsxImportSource npm:preact@10 */ at the top of the file, or set jsx and jsxImportSource in compilerOptions of functions/deno.json";
+  "JSX needs a library; write /** @jsxImportSource npm:preact@10 */ at the top of the file, or set jsx and jsxImportSource in compilerOptions of deno.json";
 
 /** By type of a data: URL, the name under which its text is read. */
 const DATA_SCRIPTS: Readonly<Record<string, string>> = {
@@ -74,7 +76,7 @@ type Target =
 export function followImports(source: GraphSource, entryLeft: readonly ImportUse[]): Graph {
   const problems: BuildProblem[] = [];
   const files = new Set([source.entry]);
-  let needsBundling = false;
+  let needsBundling = source.hasDecoratorSettings && !source.isPreBundled;
   let usesImportMap = false;
   const waiting: string[] = [source.entry];
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
@@ -174,7 +176,7 @@ function resolve(specifier: string, from: string, source: GraphSource): Target {
   if (isBuiltin(specifier)) return { kind: "built-in" };
   if (specifier === SDK) return { kind: "package" };
   return wrong(
-    `it is no path and no known name; write "npm:${specifier}" with a version, or map the name in functions/deno.json`,
+    `it is no path and no known name; write "npm:${specifier}" with a version, or map the name in "imports" of deno.json`,
   );
 }
 

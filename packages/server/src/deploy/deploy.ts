@@ -38,6 +38,7 @@ import {
 } from "../storage/functions.ts";
 import { findVersion, listVersions, type NewVersion, ORIGINAL, type StoredVersion } from "../storage/versions.ts";
 import { type Annotated, readAnnotations } from "./annotations.ts";
+import { joinDenoJson, ownDenoJson } from "./deno_json.ts";
 import { type FunctionInput, invalidFunction, type NewFunctionInput } from "./function_input.ts";
 import { addGiven, type GivenSettings } from "./given_settings.ts";
 import { mergeSettings, settingsAsGiven } from "./merge_settings.ts";
@@ -287,11 +288,12 @@ export function createDeployer(parts: DeployParts): Deployer {
     // What did not build is tried again: a registry may answer now.
     if (isSame && before.problems.length === 0) return undefined;
 
-    const { shared, denoJson } = around;
-    const built = await parts.bundler.build({ ...sources, shared, denoJson, isPreBundled });
+    const own = ownDenoJson(sources.files);
+    const denoJson = joinDenoJson(around.denoJson, own.denoJson);
+    const built = await parts.bundler.build({ ...sources, shared: around.shared, denoJson, isPreBundled });
     const annotated = readAnnotations(built.annotations);
     const { settings, problems: settingProblems } = settingsOf(annotated, given);
-    const problems = [...built.ok ? [] : built.problems, ...settingProblems];
+    const problems = [...own.problems, ...built.ok ? [] : built.problems, ...settingProblems];
     if (problems.length > 0 && strict) throw rejected(owner.name, problems);
     // Nothing new to tell: neither when a module has changed that does not mend it.
     if (isOwnSame && problems.length > 0 && canonicalJson(problems) === canonicalJson(before.problems)) {
@@ -309,7 +311,7 @@ export function createDeployer(parts: DeployParts): Deployer {
       settings,
       given,
       annotations: Object.assign({}, ...annotated.inputs.map(({ input: one }) => one)),
-      warnings: [...annotated.warnings, ...namespaceWarnings(annotated, owner)],
+      warnings: [...annotated.warnings, ...own.warnings, ...namespaceWarnings(annotated, owner)],
       dependencies,
       envNames: Object.keys(env).sort(),
       envSealed: await envStore.seal(env, owner),

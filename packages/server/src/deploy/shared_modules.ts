@@ -21,6 +21,7 @@ import {
   type StoredModule,
   updateModule,
 } from "../storage/shared_modules.ts";
+import { parseDenoJson } from "./deno_json.ts";
 
 /** Everything that a function of one namespace may be built with. */
 export interface Around {
@@ -199,15 +200,16 @@ function aroundWith(namespace: string, modules: readonly ModuleText[]): Around {
   const nearestLast = modules.toSorted((a, b) => Number(a.namespace === namespace) - Number(b.namespace === namespace));
   for (const { modulePath, content, contentHash } of nearestLast) {
     hashes[modulePath] = contentHash;
-    if (modulePath === DENO_JSON) denoJson = parseDenoJson(content);
+    // It was checked when it was stored.
+    if (modulePath === DENO_JSON) ({ denoJson } = parseDenoJson(DENO_JSON, content));
     else shared[modulePath] = content;
   }
   return { shared, denoJson, hashes, wholeHash: hashText(JSON.stringify(Object.entries(hashes).sort())) };
 }
 
-/** JSX imports its library without a word. */
+/** JSX imports its library without a word, and decorators are compiled as `deno.json` says. */
 export function mayImport([path, code]: readonly [path: string, code: string]): boolean {
-  return /\b(import|from|require)\b/.test(code) || /\.[jt]sx$/.test(path);
+  return /\b(import|from|require)\b|^\s*@\w|[{;,(]\s*@\w/m.test(code) || /\.[jt]sx$/.test(path);
 }
 
 /** What dependencies are now; one that is gone has an empty hash. */
@@ -221,15 +223,6 @@ function sorted(hashes: Readonly<Record<string, string>>): [string, string][] {
 
 export function hashText(text: string): string {
   return createHash("sha256").update(text).digest("hex");
-}
-
-/** Only what counts for a build. It was checked when it was stored. */
-export function parseDenoJson(text: string): DenoJson {
-  const { imports, compilerOptions } = JSON.parse(text) as DenoJson;
-  return {
-    ...(imports === undefined ? {} : { imports }),
-    ...(compilerOptions === undefined ? {} : { compilerOptions }),
-  };
 }
 
 function assertContentFits(path: string, content: string): void {

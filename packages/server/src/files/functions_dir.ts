@@ -19,6 +19,7 @@ import {
   modulePathProblem,
   type SyncFailure,
 } from "@fluxbase/contract";
+import { parseDenoJson } from "../deploy/deno_json.ts";
 
 export interface FunctionOnDisk {
   readonly name: string;
@@ -38,6 +39,8 @@ export interface Scan {
 }
 
 const FILE_MAX_BYTES = 10 * 1024 * 1024;
+/** The first that is there counts. */
+const DENO_JSON_NAMES = ["deno.json", "deno.jsonc", "import_map.json"];
 
 export async function scanFunctionsDir(dir: string): Promise<Scan> {
   const root = await Deno.realPath(dir);
@@ -71,7 +74,7 @@ export async function scanFunctionsDir(dir: string): Promise<Scan> {
   return {
     functions: scan.functions,
     modules: await scan.modules(),
-    denoJson: entries.some(({ name }) => name === "deno.json") ? await scan.denoJson() : null,
+    denoJson: await scan.denoJson(entries.map(({ name }) => name)),
     errors: scan.errors,
     warnings: scan.warnings,
   };
@@ -181,20 +184,21 @@ class Scanner {
     return modules;
   }
 
-  async denoJson(): Promise<string | null> {
+  /** The folder's own, with what it takes from an import map, as plain JSON where it is more than that. */
+  async denoJson(names: readonly string[]): Promise<string | null> {
+    const name = DENO_JSON_NAMES.find((one) => names.includes(one));
+    if (name === undefined) return null;
     try {
-      const text = await this.read("deno.json");
-      const value: unknown = JSON.parse(text);
-      const { imports = {}, compilerOptions = {} } = isRecord(value) ? value : { imports: null };
-      if (!isRecord(imports) || !Object.values(imports).every((to) => typeof to === "string")) {
-        this.#fail("deno.json", 'Cannot use deno.json: "imports" must be an object of strings');
-      } else if (!isRecord(compilerOptions)) {
-        this.#fail("deno.json", 'Cannot use deno.json: "compilerOptions" must be an object');
-      } else return text;
+      const text = await this.read(name);
+      const maps = names.filter((one) => one.endsWith(".json") && one !== name);
+      const beside = Object.fromEntries(await Promise.all(maps.map(async (one) => [one, await this.read(one)])));
+      const { denoJson, warnings } = parseDenoJson(name, text, beside);
+      this.warnings.push(...warnings);
+      return isPlain(name, text) ? text : JSON.stringify(denoJson);
     } catch (error) {
-      this.#fail("deno.json", `Cannot use deno.json: ${error instanceof Error ? error.message : error}`);
+      this.#fail(name, error instanceof Error ? error.message : String(error));
+      return null;
     }
-    return null;
   }
 
   async #env(path: string): Promise<Record<string, string> | undefined> {
@@ -213,6 +217,11 @@ class Scanner {
   }
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+/** Whether it stands for itself, read as JSON. */
+function isPlain(name: string, text: string): boolean {
+  try {
+    return name === "deno.json" && !("importMap" in JSON.parse(text));
+  } catch {
+    return false;
+  }
 }

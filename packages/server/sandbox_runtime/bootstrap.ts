@@ -42,6 +42,7 @@ import { FunctionRequest, GuideRequest } from "./request.ts";
 import { type Answer, toAnswer } from "./result.ts";
 import { SlotTable } from "./slot_table.ts";
 import { createUpgrade, FunctionSocket, socketOf } from "./socket.ts";
+import { installStaticFiles, splitStaticFiles } from "./static_files.ts";
 import { showUserStacks, splitSourceMap } from "./stack.ts";
 
 /** The one command line argument, as JSON. */
@@ -173,7 +174,8 @@ function onFrame(type: number, id: number, payload: Uint8Array): void {
 async function onLoad(payload: Uint8Array): Promise<void> {
   const bundleStart = 4 + new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
   const message: LoadMessage = parse(decoder.decode(payload.subarray(4, bundleStart)));
-  const { code, sourceMap } = splitSourceMap(decoder.decode(payload.subarray(bundleStart)));
+  const { code: whole, sourceMap } = splitSourceMap(decoder.decode(payload.subarray(bundleStart)));
+  const { code, files } = splitStaticFiles(whole);
   identity = { functionName: message.functionName, namespace: message.namespace, version: message.version };
   logLimits = { lineBytes: message.logLineBytes, linesCount: message.logLinesCount };
   headLimits = message.head;
@@ -186,6 +188,7 @@ async function onLoad(payload: Uint8Array): Promise<void> {
       usesNode: /["']node:(net|tls)["']/.test(code),
     });
   }
+  if (files !== undefined) installStaticFiles(files);
   showUserStacks(sourceMap);
 
   let served: UserHandler | undefined;

@@ -14,6 +14,7 @@ import { startSpawner } from "../processes/confined_process.ts";
 import { esbuildProgram, SYSTEM } from "../processes/esbuild_program.ts";
 import { commonRights } from "../processes/file_rights.ts";
 import type { RuntimeFiles } from "../processes/runtime_files.ts";
+import { staticFilesComment } from "./static_files.ts";
 import { bundlingRights, type BundlingSettings, type DenoJson, runBundling } from "./bundling.ts";
 
 export type { Annotation, DenoJson };
@@ -128,9 +129,11 @@ export async function startBundler(options: BundlerOptions): Promise<Bundler> {
     }
     const { annotations } = reply;
     if (reply.kind === "failed") return { ok: false, annotations, problems: reply.problems };
+    const besides = source.isPreBundled ? "" : staticFilesComment(source.files);
     if (reply.kind === "built") {
-      const code = `${reply.code}\n${reply.sourceMap}`;
-      return fits(reply.code, entry, annotations) ?? { ok: true, annotations, code, shared: [], usesDenoJson: false };
+      const whole = `${reply.code}${besides}`;
+      const code = `${whole}\n${reply.sourceMap}`;
+      return fits(whole, entry, annotations) ?? { ok: true, annotations, code, shared: [], usesDenoJson: false };
     }
     const files = Object.fromEntries(
       reply.files.filter((path) => path !== entry)
@@ -146,10 +149,11 @@ export async function startBundler(options: BundlerOptions): Promise<Bundler> {
       return { ...failed(entry, `Cannot use the bundle: it is no JavaScript that runs here: ${why}`), annotations };
     }
     const map = new TextEncoder().encode(JSON.stringify(bundled.sourceMap)).toBase64();
-    return fits(bundled.code, entry, annotations) ?? {
+    const whole = `${bundled.code}${besides}`;
+    return fits(whole, entry, annotations) ?? {
       ok: true,
       annotations,
-      code: `${bundled.code}\n//# sourceMappingURL=data:application/json;base64,${map}\n`,
+      code: `${whole}\n//# sourceMappingURL=data:application/json;base64,${map}\n`,
       shared: reply.files.filter((path) => path.startsWith(SHARED_PREFIX)),
       usesDenoJson: reply.usesImportMap || request.hasDecoratorSettings ||
         reply.files.some((path) => /\.[jt]sx$/.test(path)),

@@ -40,6 +40,7 @@ import { DATABASE_HOST, installDatabase } from "./database.ts";
 import { OwnServer } from "./own_server.ts";
 import { FunctionRequest, GuideRequest } from "./request.ts";
 import { type Answer, toAnswer } from "./result.ts";
+import { watchRefusals } from "./refusals.ts";
 import { SlotTable } from "./slot_table.ts";
 import { createUpgrade, FunctionSocket, socketOf } from "./socket.ts";
 import { installStaticFiles, splitStaticFiles } from "./static_files.ts";
@@ -509,6 +510,12 @@ function truncate(text: string, maxBytes: number): string {
   return `${decoder.decode(bytes.subarray(0, maxBytes))} [line truncated at ${maxBytes} bytes]`;
 }
 
+function sendRefusal(address: string): void {
+  writer.begin(FRAME.REFUSED, 0);
+  writer.text(address);
+  writer.end();
+}
+
 function sendJson(type: number, id: number, value: unknown): void {
   writer.begin(type, id);
   writer.text(stringify(value));
@@ -527,6 +534,7 @@ startedCount[0] = 0;
 writer = new FrameWriter(connection, () => endProcess(0));
 removeUnsafeGlobals();
 removeDescriptorAccess();
+watchRefusals(sendRefusal);
 replaceExit(failCall);
 captureConsole(sendLogLine);
 globalThis.addEventListener("unhandledrejection", (event) => {

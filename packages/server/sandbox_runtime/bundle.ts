@@ -7,7 +7,6 @@
  *
  * @module
  */
-import { withoutDescriptorAccess } from "./descriptors.ts";
 import { replacedExports } from "./exit.ts";
 import { type Module, SourceTextModule, SyntheticModule } from "node:vm";
 
@@ -40,7 +39,6 @@ async function linkBuiltIn(specifier: string): Promise<Module> {
   const exports: Readonly<Record<string, unknown>> = {
     ...await import(specifier),
     ...replacedExports(specifier),
-    ...withoutDescriptorAccess(specifier),
   };
   const names = Object.keys(exports);
   return new SyntheticModule(names, function (this: SyntheticModule) {

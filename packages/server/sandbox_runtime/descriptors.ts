@@ -1,10 +1,9 @@
 /**
  * Takes away what makes an object of the number of an open file: by it, code would speak to whatever the process has
- * open, past every permission.
+ * open, past every permission. And WASI, which opens files by itself.
  *
- * The classes of Node's servers and sockets make such an object with the methods removed here, so the ways in front of
- * them (`new net.Socket({ fd })`, `listen({ fd })`, …) end here too. WASI opens files by itself; what it may reach is for
- * the kernel to say, and nobody needs it.
+ * Methods are taken from the classes, not classes from the modules: a module of a `data:` URL gets the same classes, and
+ * so do the ways in front of them (`new net.Socket({ fd })`, `listen({ fd })`, …).
  *
  * @module
  */
@@ -28,14 +27,15 @@ export function removeDescriptorAccess(): void {
   }
   define(process, "binding", refusal("Cannot use process.binding: it leads past the limits of a function"));
   define(process, "_linkedBinding", refusal("Cannot use process._linkedBinding"));
-  Reflect.deleteProperty(process.getBuiltinModule("node:wasi"), "WASI");
-}
 
-/** Of a built-in module, instead of what `removeDescriptorAccess` takes away: exports of a module cannot be changed. */
-export function withoutDescriptorAccess(specifier: string): Readonly<Record<string, unknown>> {
-  return specifier === "node:wasi"
-    ? { WASI: refusal("Cannot use node:wasi: a function has no files that it could open") }
-    : {};
+  const { prototype } = process.getBuiltinModule("node:wasi").WASI;
+  const refuse = refusal("Cannot use node:wasi: a function has no files that it could open");
+  for (const name of Object.getOwnPropertyNames(prototype)) {
+    if (name === "constructor") continue;
+    const isGetter = Object.getOwnPropertyDescriptor(prototype, name)?.get !== undefined;
+    if (isGetter) Object.defineProperty(prototype, name, { get: refuse, configurable: false });
+    else define(prototype, name, refuse);
+  }
 }
 
 function refusal(sentence: string): () => never {

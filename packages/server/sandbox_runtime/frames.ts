@@ -30,6 +30,8 @@ export const FRAME = {
   LOG: 21,
   DONE: 22,
   PONG: 23,
+  /** A connection was refused to user code; the payload is its address. */
+  REFUSED: 24,
   // both ways
   BODY: 32,
   BODY_END: 33,

@@ -35,6 +35,9 @@ const OF_FILES = bits(0, 1, 2, 14);
 const KNOWN = (version: number) =>
   bits(...Array.from({ length: 13 }, (_, place) => place)) |
   (version >= 2 ? bits(13) : 0n) | (version >= 3 ? bits(14) : 0n) | (version >= 5 ? bits(15) : 0n);
+/** Waiting for connections on a TCP port. */
+const NET = bits(0);
+const NET_SINCE = 4;
 /** Abstract sockets of others and signals to them. */
 const SCOPED = bits(0, 1);
 const SCOPES_SINCE = 6;
@@ -86,9 +89,10 @@ export function giveUpFiles(rights: FileRights): void {
   const version = landlockVersion(libc);
   if (version < 1) return;
   const known = KNOWN(version);
-  const attributes = new BigUint64Array([known, 0n, SCOPED]);
-  const bytes = version >= SCOPES_SINCE ? attributes.byteLength : 8;
-  const ruleset = libc.createRuleset(CREATE_RULESET, attributes, BigInt(bytes), 0n);
+  // Later versions of the interface know more of its fields.
+  const fields = version >= SCOPES_SINCE ? [known, NET, SCOPED] : version >= NET_SINCE ? [known, NET] : [known];
+  const attributes = new BigUint64Array(fields);
+  const ruleset = libc.createRuleset(CREATE_RULESET, attributes, BigInt(attributes.byteLength), 0n);
   if (Number(ruleset) < 0) return;
 
   const allow = (path: string, wanted: bigint) => {

@@ -16,6 +16,7 @@ import {
   readHeaders,
   readResponseHead,
 } from "./frames.ts";
+import { noticeRefusal } from "./refusals.ts";
 
 const REDIRECTS_MAX_COUNT = 20;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
@@ -33,6 +34,15 @@ function notHttp(): TypeError {
   return new TypeError(
     'Cannot fetch a postgres: URL, since a database does not speak HTTP: hand DATABASE_URL to a driver (import pg from "npm:pg"), or use the SDK (client.from("users").select())',
   );
+}
+
+async function fetchOutside(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+  try {
+    return await nativeFetch(input, init);
+  } catch (error) {
+    if (error instanceof TypeError && error.cause instanceof Error) noticeRefusal(error.cause.message);
+    throw error;
+  }
 }
 
 interface OwnCall {
@@ -63,7 +73,7 @@ export class OwnServer {
       value: function fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
         const url = URL.parse(typeof input === "string" || input instanceof URL ? String(input) : input.url);
         if (url !== null && DATABASE_PROTOCOL.test(url.protocol)) return Promise.reject(notHttp());
-        if (url === null || !origins.includes(url.origin)) return nativeFetch(input, init);
+        if (url === null || !origins.includes(url.origin)) return fetchOutside(input, init);
         return own(new NativeRequest(input, init));
       },
       writable: true,
@@ -143,7 +153,7 @@ export class OwnServer {
     const next = redirected(request, new URL(location, request.url), response.status);
     return this.#origins.includes(new URL(next.url).origin)
       ? await this.#fetch(next, hops + 1)
-      : await nativeFetch(next);
+      : await fetchOutside(next);
   }
 
   async #call(request: Request): Promise<Response> {

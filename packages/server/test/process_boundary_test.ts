@@ -4,7 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { platformTest, type TestPlatform } from "./support/platform.ts";
+import { eventually, platformTest, type TestPlatform } from "./support/platform.ts";
 import { childrenOf } from "./support/processes.ts";
 
 const DENIED =
@@ -111,6 +111,16 @@ async function refusals(
 
 const SCRATCH = { allow_read: true, allow_write: true };
 
+/** Reads a file of the machine through a link that WASI makes in the scratch folder. */
+const WASI_LINK = `const dir = Deno.env.get("TMPDIR");
+  const wasi = new WASI({ version: "preview1", preopens: { "/": dir } });
+  const memory = new WebAssembly.Memory({ initial: 1 });
+  wasi.finalizeBindings({ exports: { memory } }, { memory });
+  const put = (at, text) => new TextEncoder().encodeInto(text, new Uint8Array(memory.buffer, at));
+  put(0, "/etc/hostname"); put(100, "L");
+  const code = wasi.wasiImport.path_symlink(0, 13, 3, 100, 1);
+  return code + " " + await Deno.readTextFile(dir + "/L");`;
+
 platformTest("no number becomes an open file", async (platform, step) => {
   const write =
     `const { Pipe, constants } = process.binding("pipe_wrap"); const p = new Pipe(constants.SOCKET); p.open(9); return "opened";`;
@@ -148,41 +158,35 @@ platformTest("no number becomes an open file", async (platform, step) => {
         `return await new Promise((ok, no) => { const s = builtIn("fs").createWriteStream(null, { fd: 9 }); s.on("error", no); s.write("X", (e) => e ? no(e) : ok("written")); });`,
       gets: /EBADF|EINVAL|Cannot use|NotCapable/,
     },
-    "node:wasi": {
-      body:
-        `const { WASI } = builtIn("wasi"); new WASI({ version: "preview1", preopens: { "/": Deno.cwd() } }); return "made";`,
-      gets: /not a constructor|Cannot use/,
+    "node:wasi": { body: `const { WASI } = builtIn("wasi"); ${WASI_LINK}`, fields: SCRATCH },
+    "node:wasi imported": { body: `const { WASI } = await import("node:" + "wasi"); ${WASI_LINK}`, fields: SCRATCH },
+    "node:wasi at the top": { top: `import { WASI } from "node:wasi";`, body: WASI_LINK, fields: SCRATCH },
+    "node:wasi required": {
+      body: `const { WASI } = builtIn("module").createRequire("file:///x.js")("node:wasi"); ${WASI_LINK}`,
       fields: SCRATCH,
     },
-    "node:wasi imported": {
-      body: `const { WASI } = await import("node:" + "wasi"); new WASI({ version: "preview1" }); return "made";`,
-      gets: /not a constructor|Cannot use/,
-    },
-    "node:wasi required": {
+    "node:wasi of a data: module": {
       body:
-        `const { WASI } = builtIn("module").createRequire("file:///x.js")("node:wasi"); new WASI({ version: "preview1" }); return "made";`,
-      gets: /not a constructor|Cannot use|NotCapable/,
+        `const source = 'import { WASI } from "node:wasi"; export default WASI;'; const WASI = (await import("data:text/javascript," + encodeURIComponent(source))).default; ${WASI_LINK}`,
+      fields: SCRATCH,
+    },
+    "the methods of node:wasi by their names": {
+      body:
+        `const { WASI } = builtIn("wasi"); const wasi = new WASI({ version: "preview1" }); return wasi.getImportObject() && "got";`,
+    },
+    "process.binding of a data: module": {
+      body:
+        `const source = 'import process, * as all from "node:process"; export default () => (all.binding ?? process.binding)("pipe_wrap");'; return (await import("data:text/javascript," + encodeURIComponent(source))).default();`,
+    },
+    "net.Socket of a data: module": {
+      body:
+        `const source = 'import net from "node:net"; export default () => new net.Socket({ fd: 9 });'; (await import("data:text/javascript," + encodeURIComponent(source))).default(); return "opened";`,
     },
   });
 });
 
-/** A WASI module of a `data:` import, which Deno loads itself, with the scratch folder open. */
-const WASI_BY_DATA = `const source = 'import { WASI } from "node:wasi"; export default WASI;';
-const WASI = (await import("data:text/javascript," + encodeURIComponent(source))).default;
-const dir = Deno.env.get("TMPDIR");
-const wasi = new WASI({ version: "preview1", preopens: { "/": dir } });
-const memory = new WebAssembly.Memory({ initial: 1 });
-wasi.finalizeBindings({ exports: { memory } }, { memory });
-const put = (at, text) => new TextEncoder().encodeInto(text, new Uint8Array(memory.buffer, at));`;
-
 platformTest("the kernel keeps the machine's files from a function with a scratch folder", async (platform, step) => {
   await refusals(platform, step, {
-    "a link made by WASI": {
-      fields: SCRATCH,
-      body: `${WASI_BY_DATA} put(0, "/etc/hostname"); put(100, "L");
-        const code = wasi.wasiImport.path_symlink(0, 13, 3, 100, 1);
-        return code + " " + await Deno.readTextFile(dir + "/L");`,
-    },
     "a link by Deno": {
       fields: SCRATCH,
       body:
@@ -192,12 +196,6 @@ platformTest("the kernel keeps the machine's files from a function with a scratc
       fields: SCRATCH,
       body:
         `const dir = Deno.env.get("TMPDIR"); Deno.linkSync("/etc/hostname", dir + "/l"); return Deno.readTextFileSync(dir + "/l");`,
-    },
-    "opening a file by WASI": {
-      fields: SCRATCH,
-      body: `${WASI_BY_DATA} put(0, "../../../../../../etc/hostname");
-        const code = wasi.wasiImport.path_open(3, 0, 0, 30, 0, 2n, 2n, 0, 200);
-        return code === 0 ? "opened" : "EACCES " + code;`,
     },
     "a file of the database, which is open to all": {
       fields: SCRATCH,
@@ -248,3 +246,35 @@ platformTest("a function without permissions writes nowhere", async (platform, s
     },
   });
 });
+
+platformTest(
+  "connections that are refused are told to the operator, a few for each function",
+  async (platform, step) => {
+    const own = Deno.networkInterfaces().find(({ family, address }) =>
+      family === "IPv4" && !address.startsWith("127.")
+    );
+    const ways: Readonly<Record<string, string>> = {
+      "fetch": `await fetch("http://10.0.0.1/")`,
+      "Deno.connect": `await Deno.connect({ hostname: "10.0.0.1", port: 80 })`,
+      "node:net": `await new Promise((ok, no) => builtIn("net").connect(80, "10.0.0.1", ok).on("error", no))`,
+      "WebSocket":
+        `await new Promise((ok, no) => { const s = new WebSocket("ws://10.0.0.1:80"); s.onopen = ok; s.onerror = no; })`,
+      "a name": `await fetch("http://localhost:9999/")`,
+      ...own === undefined ? {} : { "the machine's own address": `await fetch("http://${own.address}:9999/")` },
+    };
+    const linesOf = (fn: string) =>
+      platform.logLines.filter((line) => line.includes("refused") && line.includes(`function=${fn} `));
+    for (const [name, code] of Object.entries(ways)) {
+      await step(name, async () => {
+        const fn = `egress-${name.replaceAll(/\W/g, "-").toLowerCase()}`;
+        await platform.deploy(fn, attempt(`${code}; return "connected";`), { allow_net: true });
+        for (let count = 0; count < 12; count += 1) {
+          assert.match(await (await platform.call(fn)).text(), /NotCapable|Requires net|fetch failed/);
+        }
+        await eventually(() => linesOf(fn).length > 0);
+        assert.match(linesOf(fn)[0] ?? "", / address=(10\.0\.0\.1:80|\S+:9999)/);
+        assert.ok(linesOf(fn).length <= 6, linesOf(fn).join("\n"));
+      });
+    }
+  },
+);

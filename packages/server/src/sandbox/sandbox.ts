@@ -48,6 +48,7 @@ import {
   parseLogLine,
   parseMessage,
   parseReady,
+  parseRefused,
   parseResponse,
   type ResponseFrame,
   violation,
@@ -77,6 +78,8 @@ export interface SandboxEvents {
   died(sandbox: Sandbox, reason: PlatformError, unstarted: readonly Exchange[]): void;
   /** A log line of code that runs outside any request. */
   logged(sandbox: Sandbox, line: LogLine): void;
+  /** Its function was not allowed to connect to this address. */
+  refused(sandbox: Sandbox, address: string): void;
   /** Whether its function may log so many bytes more now. */
   mayLog(sandbox: Sandbox, byteCount: number): boolean;
 }
@@ -404,6 +407,8 @@ export class Sandbox implements ExchangeHolder {
     switch (type) {
       case FRAME.LOG:
         return this.#onLog(id, payload);
+      case FRAME.REFUSED:
+        return this.#events.refused(this, parseRefused(payload));
       case FRAME.DONE:
         return this.#onDone(this.#exchangeOf(id));
       case FRAME.PONG:

@@ -22,6 +22,8 @@ import type { SocketMessage } from "./socket_link.ts";
 const decoder = new TextDecoder();
 const FAILURE_MAX_CHARACTERS = 16 * 1024;
 const REASON_MAX_BYTES = 123;
+/** A name of a host with brackets and a port. */
+const ADDRESS_MAX_BYTES = 262;
 
 export function violation(what: string): FrameError {
   return new FrameError(`Refused from the sandbox: ${what}`);
@@ -89,6 +91,14 @@ export function parseFailure(payload: Uint8Array): Failure {
     stack: typeof stack === "string" ? stack.slice(0, FAILURE_MAX_CHARACTERS) : null,
     isOutOfMemory: isOutOfMemory === true,
   };
+}
+
+const ADDRESS = /^[\w.:[\]-]{1,262}$/;
+
+export function parseRefused(payload: Uint8Array): string {
+  const address = payload.length > ADDRESS_MAX_BYTES ? "" : decoder.decode(payload);
+  if (!ADDRESS.test(address)) throw violation("a REFUSED without an address");
+  return address;
 }
 
 export function parseCredit(payload: Uint8Array): number {

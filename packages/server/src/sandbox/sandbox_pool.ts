@@ -19,6 +19,7 @@ import { Exchange, type ExchangeObserver, type LogLine, type SandboxRequest } fr
 import { type Crowd, Fleet, type Start } from "./fleet.ts";
 import { createFunctionTallies, type Tally } from "./function_tallies.ts";
 import { createLogBudgets } from "./log_budgets.ts";
+import { createRefusalLog } from "./refusal_log.ts";
 import { createRoom } from "./room.ts";
 import { clientClosed, Sandbox } from "./sandbox.ts";
 import { createSandboxMeter } from "./sandbox_meter.ts";
@@ -151,6 +152,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   const garbage = new ChunkGarbage();
   const meter = createSandboxMeter(now);
   const logBudgets = createLogBudgets(limits.logBytesPerSec, now);
+  const refusals = createRefusalLog(log, now);
   const tallies = createFunctionTallies(now);
   const crowd: Crowd = { count: 0 };
   const blanks = createBlankSandboxes({ perProfileCount: limits.blankSandboxCount, now });
@@ -186,6 +188,10 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     released: onReleased,
     died: onDied,
     logged: onLogged,
+    refused(sandbox: Sandbox, address: string): void {
+      const version = all.get(sandbox)?.version;
+      if (version !== undefined) refusals.refused(version, address);
+    },
     mayLog(sandbox: Sandbox, byteCount: number): boolean {
       const functionId = functionIdOf(sandbox);
       return functionId === undefined || logBudgets.take(functionId, byteCount);
@@ -502,7 +508,10 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
 
   function keepHouse(): void {
     const nowMs = now();
-    for (const { functionId } of tallies.cool()) logBudgets.forget(functionId);
+    for (const { functionId } of tallies.cool()) {
+      logBudgets.forget(functionId);
+      refusals.forget(functionId);
+    }
     for (const fleet of fleets) {
       for (const sandbox of [...fleet.sandboxes]) {
         if (sandbox.state !== "ready") continue;

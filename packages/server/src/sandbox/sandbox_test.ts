@@ -41,7 +41,7 @@ async function startPeer() {
   return { peer, process, [Symbol.asyncDispose]: () => Deno.remove(dir, { recursive: true }) };
 }
 
-const EVENTS: SandboxEvents = { released() {}, died() {}, logged() {}, mayLog: () => true };
+const EVENTS: SandboxEvents = { released() {}, died() {}, logged() {}, refused() {}, mayLog: () => true };
 
 const LINES = { logLineBytes: 1_000, logLinesCount: LINES_COUNT, head: { headersCount: 100, headBytes: 10_000 } };
 const OPTIONS = {

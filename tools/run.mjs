@@ -18,6 +18,7 @@ const SCRIPTS = {
   dev: () => startServer({ cwd: ROOT, env: DEVELOPMENT }),
   test: deno("run", "-A", "tools/test.ts"),
   ok: deno("run", "-A", "tools/test.ts"),
+  attacks: deno("run", "-A", "tools/attacks.ts"),
   fmt: deno("fmt", "--quiet"),
   docs: deno("run", "-A", "tools/settings_reference.ts"),
   "build-sdk": deno("run", "-A", "tools/build_sdk.ts"),

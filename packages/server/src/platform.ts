@@ -42,7 +42,6 @@ import { shown } from "./executions/shown.ts";
 import { createFunctionsFolder } from "./files/folder.ts";
 import { createLoader, type Loader } from "./files/load.ts";
 import { watchFunctionsDir } from "./files/watch.ts";
-import { createBusyConnections, watchOwnConnections } from "./gateway/connection_watch.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { type HttpServer, type RequestHandler, startHttpServer } from "./gateway/http_server.ts";
 import { maskedLine } from "./invoke/recording.ts";
@@ -50,7 +49,7 @@ import { createVersionSource, type VersionSource } from "./invoke/version_source
 import { DATABASE_HOST } from "../sandbox_runtime/database.ts";
 import { type Fence, FENCES } from "../sandbox_runtime/harden.ts";
 import { createCallerLimits } from "./ratelimit/caller_limits.ts";
-import { clientOf, createClientAddresses, ownConnection } from "./ratelimit/client_address.ts";
+import { clientOf, createClientAddresses } from "./ratelimit/client_address.ts";
 import { startPostgresCounters } from "./ratelimit/postgres_counters.ts";
 import { type Counters, createRateLimiter, type RateLimiter } from "./ratelimit/rate_limiter.ts";
 import { startRedisCounters } from "./ratelimit/redis_counters.ts";
@@ -237,7 +236,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     answerOwnCall: (request, functionId) =>
       direct !== null && new URL(request.url).hostname === DATABASE_HOST
         ? direct.tunnel.open(request, { functionId, namespace: catalog.findById(functionId)?.namespace })
-        : place.handle(request, ownConnection(functionId)),
+        : place.handle(request),
     onLine: (version, line) =>
       executions.recordLine({ functionId: version.functionId, ...line, ...maskedLine(line, version.hidden()) }),
     process: {
@@ -319,7 +318,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     place,
     cors: config.cors,
     version: VERSION,
-    bodyLimits: { maxBytes: limits.controlBodyBytes, deadlineMs: limits.controlBodyMs },
+    bodyMaxBytes: limits.controlBodyBytes,
     functionsEnabled: config.functionsEnabled,
     routes: [
       ...systemRoutes({
@@ -365,11 +364,12 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     ],
   });
 
-  const managing = createBusyConnections();
   place.handle = (request, connection) =>
     gateway.handle(request, connection) ??
-      managing.during(connection, () =>
-        api.handle(request, { address: clientOf(clientAddresses, connection, request.headers) }));
+      api.handle(request, {
+        address: clientOf(clientAddresses, connection, request.headers),
+        isOwnCall: connection === undefined,
+      });
   if (loader !== undefined && config.autoLoadOnBoot) await loadOnBoot(loader, log);
   // What a server left behind that ended in the middle of it.
   await rebuilder.start();
@@ -381,14 +381,6 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     return isLeaving ? lastOfItsConnection(answer) : answer;
   });
   const { port } = server;
-  parts.use(watchOwnConnections({
-    port,
-    limits,
-    log,
-    now: clock.nowMs,
-    busyPeers: () => new Set([...managing.peers(), ...Array.from(sandboxes.clients(), (client) => client.peer())]),
-    isProxy: clientAddresses.isProxy,
-  }));
   place.baseUrl ||= `http://localhost:${port}`;
   place.origins = [new URL(place.baseUrl).origin, `http://localhost:${port}`, `http://127.0.0.1:${port}`];
   const started = parts.move();

@@ -21,7 +21,7 @@ import type { Log } from "../core/log.ts";
 import { requestIdOf } from "../core/request_id.ts";
 import type { CallerLimits, Origin } from "../ratelimit/caller_limits.ts";
 import { asDatabaseError } from "../storage/db.ts";
-import { type BodyLimits, readJsonBody, readTextBody } from "./json_body.ts";
+import { readJsonBody, readTextBody } from "./json_body.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { ApiAnswer, ApiCall, Route } from "./route.ts";
 
@@ -35,17 +35,18 @@ export interface ApiOptions {
   /** The public URL of the server. */
   readonly place: { readonly baseUrl: string };
   readonly version: string;
-  readonly bodyLimits: BodyLimits;
+  readonly bodyMaxBytes: number;
   readonly functionsEnabled: boolean;
 }
 
 export interface Api {
   /** The address is that of the client. */
-  handle(request: Request, from: { readonly address: string }): Promise<Response>;
+  handle(request: Request, from: { readonly address: string; readonly isOwnCall: boolean }): Promise<Response>;
 }
 
 type Facts = RequestFacts & {
   readonly request: Request;
+  readonly isOwnCall: boolean;
   /** Set by what counts it. */
   standing?: Standing | undefined;
 };
@@ -133,8 +134,8 @@ export function createApi(options: ApiOptions): Api {
       query,
       method: request.method,
       headers: request.headers,
-      text: () => readTextBody(request, options.bodyLimits),
-      body: () => parsed ??= readJsonBody(request, options.bodyLimits),
+      text: () => readTextBody(request, options.bodyMaxBytes),
+      body: () => parsed ??= readJsonBody(request, options.bodyMaxBytes),
     };
     if (isManagement(route)) return await runAudited(route, { facts, call, action, asked });
     return await noting(about, caller, async () => await route.handle(call));
@@ -221,7 +222,7 @@ export function createApi(options: ApiOptions): Api {
   }
 
   return {
-    async handle(request, { address }) {
+    async handle(request, { address, isOwnCall }) {
       const requestId = requestIdOf(request.headers);
       if (request.method === "OPTIONS") {
         const headers = [...cors.preflight(request.headers), ["x-request-id", requestId]];
@@ -231,6 +232,7 @@ export function createApi(options: ApiOptions): Api {
         request,
         requestId,
         address,
+        isOwnCall,
         headers: request.headers,
       });
     },
@@ -256,8 +258,8 @@ function assertAccess({ access }: Route, caller: Caller): void {
   }
 }
 
-function originOf({ address }: Facts): Origin {
-  return { address: () => address };
+function originOf({ address, isOwnCall }: Facts): Origin {
+  return { address: () => address, isOwnCall };
 }
 
 /** What changes something and is not for everybody, and what says that it is to be audited. */

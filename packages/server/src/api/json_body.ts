@@ -4,19 +4,12 @@
  * @module
  */
 import { PlatformError } from "@fluxbase/contract";
-import { withDeadline } from "../core/clock.ts";
-
-export interface BodyLimits {
-  readonly maxBytes: number;
-  /** From the head of the request to the last byte of its body. */
-  readonly deadlineMs: number;
-}
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-/** @throws {PlatformError} BODY_TOO_LARGE, REQUEST_TIMEOUT, CLIENT_CLOSED_REQUEST, INVALID_JSON */
-export async function readJsonBody(request: Request, limits: BodyLimits): Promise<unknown> {
-  const text = await readTextBody(request, limits);
+/** @throws {PlatformError} BODY_TOO_LARGE, INVALID_JSON */
+export async function readJsonBody(request: Request, maxBytes: number): Promise<unknown> {
+  const text = await readTextBody(request, maxBytes);
   if (text === "") throw invalidJson("it is empty");
   try {
     return JSON.parse(text);
@@ -25,9 +18,9 @@ export async function readJsonBody(request: Request, limits: BodyLimits): Promis
   }
 }
 
-/** @throws {PlatformError} as `readJsonBody`; INVALID_JSON when it is not UTF-8 */
-export async function readTextBody(request: Request, { maxBytes, deadlineMs }: BodyLimits): Promise<string> {
-  const bytes = await withDeadline(readBytes(request, maxBytes), deadlineMs, () => tooSlow(deadlineMs));
+/** @throws {PlatformError} BODY_TOO_LARGE, INVALID_JSON when it is not UTF-8 */
+export async function readTextBody(request: Request, maxBytes: number): Promise<string> {
+  const bytes = await readBytes(request, maxBytes);
   try {
     return decoder.decode(bytes);
   } catch {
@@ -40,15 +33,10 @@ async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array
   if (announced > maxBytes) throw tooLarge(maxBytes);
   const chunks: Uint8Array[] = [];
   let byteCount = 0;
-  try {
-    for await (const chunk of request.body ?? []) {
-      byteCount += chunk.length;
-      if (byteCount > maxBytes) throw tooLarge(maxBytes);
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    // Nothing but the end of the connection makes a body unreadable.
-    throw error instanceof PlatformError ? error : clientClosed();
+  for await (const chunk of request.body ?? []) {
+    byteCount += chunk.length;
+    if (byteCount > maxBytes) throw tooLarge(maxBytes);
+    chunks.push(chunk);
   }
   const all = new Uint8Array(byteCount);
   let offset = 0;
@@ -57,20 +45,6 @@ async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array
     offset += chunk.length;
   }
   return all;
-}
-
-function tooSlow(limit: number): PlatformError {
-  return new PlatformError(
-    "REQUEST_TIMEOUT",
-    `Cannot wait for the request body any longer: it did not come within ${limit} ms`,
-    {
-      details: { limit },
-    },
-  );
-}
-
-function clientClosed(): PlatformError {
-  return new PlatformError("CLIENT_CLOSED_REQUEST", "The client closed the connection before its request was complete");
 }
 
 function tooLarge(limit: number): PlatformError {

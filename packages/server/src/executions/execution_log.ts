@@ -23,9 +23,9 @@ import {
   isMissingPartition,
   type LogLineRecord,
 } from "../storage/executions.ts";
-import { type Batch, createBatch, markKept, merged, partsOf, spooled, unkeptOf } from "./batch.ts";
+import { type Batch, createBatch, markKept, sorted, spooled, unkeptOf } from "./batch.ts";
 import { createRollupBook } from "./rollup_book.ts";
-import { openSpool, type SpooledBatch, type SpoolFile } from "./spool.ts";
+import { openSpool, type SpooledBatch } from "./spool.ts";
 
 export interface ExecutionLogOptions {
   readonly db: Database["db"];
@@ -101,6 +101,7 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
   let drainTimer: ReturnType<typeof setTimeout> | undefined;
   let maintenanceTimer: ReturnType<typeof setTimeout> | undefined;
 
+  await ensurePartitions(db, new Date(clock.epochMs()), PARTITIONS_AHEAD_COUNT);
   let maintaining = maintain();
   if (spool.hasAside()) drain();
 
@@ -181,41 +182,19 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
     return rowsThisSecond <= options.rowsPerSec;
   }
 
-  /** One after the other: what belongs to one batch goes to one file. */
-  function inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const done = keeping.then(work);
-    keeping = done.then(() => {});
-    return done;
-  }
-
   /** Puts on disk what is not there yet. */
   function keep(): Promise<void> {
     clearTimeout(keepTimer);
     keepTimer = undefined;
-    return inTurn(async () => {
+    keeping = keeping.then(async () => {
       open.rollups.push(...rollups.take(node));
-      await append([...closed, open]);
+      const pieces = [...closed, open].map((batch) => ({ batch, parts: unkeptOf(batch) }));
+      const isKept = await spool.append(pieces.map(({ batch, parts }) => spooled(batch, parts)));
+      if (isKept) { for (const { batch, parts } of pieces) markKept(batch, parts); }
+      else if (!isFull) log.warn("Cannot keep executions on disk until they are written");
+      isFull = !isKept;
     });
-  }
-
-  async function append(batches: readonly Batch[]): Promise<void> {
-    const pieces = batches.map((batch) => ({ batch, parts: unkeptOf(batch) }));
-    const isKept = await spool.append(pieces.map(({ batch, parts }) => spooled(batch, parts)));
-    if (isKept) { for (const { batch, parts } of pieces) markKept(batch, parts); }
-    else if (!isFull) log.warn("Cannot keep executions on disk until they are written");
-    isFull = !isKept;
-  }
-
-  /** Takes out what is recorded so far: nobody adds to a batch that is being written, since it is written once. */
-  function take(): Promise<{ batches: readonly Batch[]; file: SpoolFile | undefined }> {
-    return inTurn(async () => {
-      open.rollups.push(...rollups.take(node));
-      close();
-      const batches = closed;
-      closed = [];
-      await append(batches);
-      return { batches, file: spool.cut() };
-    });
+    return keeping;
   }
 
   function flush(): Promise<void> {
@@ -226,7 +205,13 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
   }
 
   async function writeAll(): Promise<void> {
-    const { batches, file } = await take();
+    // Nobody adds to a batch that is being written: it is written once.
+    open.rollups.push(...rollups.take(node));
+    close();
+    await keep();
+    const batches = closed;
+    const file = spool.cut();
+    closed = [];
     let writtenCount = 0;
     try {
       if (!isAway) {
@@ -291,16 +276,12 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
         // Nothing must be able to hold up what comes after it.
         return log.error("The database refuses an execution or a line of log: it is left out", { id, error });
       }
-      // In memory and on disk their order differs, and each must have the same id in both.
-      const { records, lines, rollups } = partsOf(entries);
-      const inOrder = [...records, ...lines, ...rollups];
-      for (const [index, entry] of inOrder.entries()) await write({ id: `${id}/${index}`, entries: [entry] });
+      for (const [index, entry] of entries.entries()) await write({ id: `${id}/${index}`, entries: [entry] });
     }
   }
 
   async function insert({ id, entries }: SpooledBatch): Promise<void> {
-    const parts = partsOf(entries);
-    const batch = { id, ...parts, rollups: merged(parts.rollups) };
+    const batch = { id, ...sorted(entries) };
     try {
       await insertBatch(db, batch);
     } catch (error) {

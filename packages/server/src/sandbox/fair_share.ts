@@ -12,20 +12,24 @@ export interface FunctionUsage {
   readonly functionId: string;
   /** Processors it kept busy since the last look: 1.5 is one and a half. */
   readonly cpus: number;
+  /** Processors that it was ready to keep busy and did not get, because the machine had other work. */
+  readonly waitedCpus: number;
 }
 
-/** Below this a function hardly runs and claims no part. */
+/** Below this a function hardly wants to run and claims no part. */
 const ACTIVE_CPUS = 0.02;
-/** Part of all processors that may be in use before priorities matter. */
+/** Part of all processors that may be wanted before priorities matter. */
 const CROWDED_PART = 0.7;
 const NICE_TO_HOGS = 15;
 
 /** Functions whose sandboxes should yield to those of the others. */
 export function hogsAmong(usages: readonly FunctionUsage[], cpuCount: number): ReadonlySet<string> {
-  const active = usages.filter(({ cpus }) => cpus >= ACTIVE_CPUS);
+  const active = usages.filter(({ cpus, waitedCpus }) => cpus + waitedCpus >= ACTIVE_CPUS);
   const used = active.reduce((sum, { cpus }) => sum + cpus, 0);
-  if (active.length < 2 || used < CROWDED_PART * cpuCount) return new Set();
-  const part = cpuCount / active.length;
+  const wanted = active.reduce((sum, { waitedCpus }) => sum + waitedCpus, used);
+  if (active.length < 2 || wanted < CROWDED_PART * cpuCount) return new Set();
+  // Where functions want more than there is, what they share is what they got: other programs run here too.
+  const part = (wanted > cpuCount ? Math.min(used, cpuCount) : cpuCount) / active.length;
   return new Set(active.filter(({ cpus }) => cpus > part).map(({ functionId }) => functionId));
 }
 

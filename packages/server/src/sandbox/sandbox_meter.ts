@@ -7,7 +7,7 @@
  * @module
  */
 import { hogsAmong, setHog } from "./fair_share.ts";
-import { readUsage } from "./process_usage.ts";
+import { readUsage, readWaitedMs } from "./process_usage.ts";
 import { MEMORY_HIGH_PART, outOfMemory, type Sandbox } from "./sandbox.ts";
 
 export interface SandboxMeter {
@@ -27,6 +27,9 @@ interface Reading {
   cpuMs: number;
   /** Processors it kept busy between the last two looks. */
   cpus: number;
+  waitedMs: number;
+  /** Those that it was ready to keep busy and did not get. */
+  waitedCpus: number;
   lookedAtMs: number;
   memoryHighSinceMs: number | undefined;
   isHog: boolean;
@@ -50,8 +53,12 @@ export function createSandboxMeter(now: () => number): SandboxMeter {
     const reading = readings.get(sandbox);
     const usage = readUsage(sandbox.pid);
     if (reading === undefined || usage === undefined) return;
-    reading.cpus = (usage.cpuMs - reading.cpuMs) / Math.max(1, nowMs - reading.lookedAtMs);
+    const waitedMs = readWaitedMs(sandbox.pid);
+    const passedMs = Math.max(1, nowMs - reading.lookedAtMs);
+    reading.cpus = (usage.cpuMs - reading.cpuMs) / passedMs;
     reading.cpuMs = usage.cpuMs;
+    reading.waitedCpus = (waitedMs - reading.waitedMs) / passedMs;
+    reading.waitedMs = waitedMs;
     reading.privateMiB = usage.privateMiB;
     reading.lookedAtMs = nowMs;
     checkMemory(sandbox, reading, nowMs);
@@ -76,6 +83,8 @@ export function createSandboxMeter(now: () => number): SandboxMeter {
         privateMiB,
         cpuMs,
         cpus: 0,
+        waitedMs: readWaitedMs(sandbox.pid),
+        waitedCpus: 0,
         lookedAtMs: now(),
         memoryHighSinceMs: undefined,
         isHog: false,
@@ -96,13 +105,18 @@ export function createSandboxMeter(now: () => number): SandboxMeter {
     },
     memoryOf: (sandbox) => readings.get(sandbox)?.privateMiB ?? 0,
     shareProcessors(functionIdOf) {
-      const cpus = new Map<string, number>();
-      for (const [sandbox, reading] of readings) {
-        const id = functionIdOf(sandbox);
-        if (id !== undefined) cpus.set(id, (cpus.get(id) ?? 0) + reading.cpus);
+      const usages = new Map<string, { functionId: string; cpus: number; waitedCpus: number }>();
+      for (const [sandbox, { cpus, waitedCpus }] of readings) {
+        const functionId = functionIdOf(sandbox);
+        if (functionId === undefined) continue;
+        const usage = usages.get(functionId);
+        if (usage === undefined) usages.set(functionId, { functionId, cpus, waitedCpus });
+        else {
+          usage.cpus += cpus;
+          usage.waitedCpus += waitedCpus;
+        }
       }
-      const usages = [...cpus].map(([functionId, sum]) => ({ functionId, cpus: sum }));
-      const hogs = hogsAmong(usages, navigator.hardwareConcurrency);
+      const hogs = hogsAmong([...usages.values()], navigator.hardwareConcurrency);
       for (const [sandbox, reading] of readings) {
         const isHog = hogs.has(functionIdOf(sandbox) ?? "");
         if (isHog !== reading.isHog) setHog(sandbox.pid, isHog);

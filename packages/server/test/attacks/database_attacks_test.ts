@@ -1,0 +1,202 @@
+/**
+ * Attacks by SQL: what a function of one namespace does over DATABASE_URL to the platform and to other namespaces.
+ *
+ * @module
+ */
+import { sql } from "kysely";
+import type { TestPlatform } from "../support/platform.ts";
+import { eventually } from "../support/platform.ts";
+import { type Attack, attackTest, type FunctionAttack, recordOf, shown } from "./corpus.ts";
+
+const CONNECT = `import pg from "npm:pg@8.16.3";
+  const url = Deno.env.get("DATABASE_URL");
+  const open = async () => { const client = new pg.Client(url); client.on("error", () => {}); await client.connect(); return client; };
+  const run = async (client, text) => await client.query(text).then(({ rows }) => JSON.stringify(rows), (error) => error.code ?? error.message);`;
+
+/** Reads and writes a table of its own all the time. */
+const VICTIM = `${CONNECT}
+  export default async () => {
+    const client = await open();
+    try {
+      await client.query("create table if not exists mine (name text)");
+      await client.query("begin; delete from mine; insert into mine values ('unharmed'); commit");
+      return (await client.query("select name from mine")).rows[0].name;
+    } finally { await client.end(); }
+  };`;
+
+/** Statements of one session, in the namespace `evil`; what the last one gives is the answer. */
+const statements = (name: string, gets: RegExp, ...texts: readonly string[]): FunctionAttack => ({
+  name,
+  fields: { namespace: "evil" },
+  top: CONNECT,
+  body: `const client = await open(); let last;
+    try { for (const text of ${
+    JSON.stringify(texts)
+  }) last = await run(client, text); return last; } finally { await client.end().catch(() => {}); }`,
+  gets,
+});
+
+const REFUSED = /^42501$/;
+const refused = (name: string, ...texts: readonly string[]) => statements(name, REFUSED, ...texts);
+const flood = (channel: string) =>
+  `select count(pg_notify('${channel}', md5(i::text) || repeat('x', 7900))) from generate_series(1, 5000) i`;
+
+const NEIGHBOUR: readonly FunctionAttack[] = [
+  refused("neighbour: read", `select * from "ns_team-b".mine`),
+  refused("neighbour: alter", `alter table "ns_team-b".mine add column more text`),
+  refused(
+    "neighbour: a trigger",
+    `create trigger t before insert on "ns_team-b".mine for each row execute function suppress_redundant_updates_trigger()`,
+  ),
+  refused("neighbour: drop", `drop schema "ns_team-b" cascade`),
+  statements(
+    "neighbour: queries of others",
+    /^\[\]$/,
+    "select query from pg_stat_activity where usename <> current_user and query not like '<insuff%' and query <> ''",
+  ),
+  statements(
+    "neighbour: end its sessions",
+    // None where nobody else is connected just then.
+    /^(42501|\[\])$/,
+    "select pg_terminate_backend(pid) from pg_stat_activity where usename <> current_user and usename like 'fluxbase%' limit 1",
+  ),
+  refused(
+    "neighbour: its role",
+    "do $$ begin execute (select format('set role %I', rolname) from pg_roles where rolname like '%team-b'); end $$",
+  ),
+];
+
+/** Rights that a namespace's role has not. */
+const RIGHTS: readonly FunctionAttack[] = [
+  refused("the service role", "set role service_role"),
+  refused("the superuser", "set session authorization postgres"),
+  refused("a program", "copy (select 1) to program 'true'"),
+  refused("a file of the server", "select pg_read_file('/etc/hostname')"),
+  refused("a file by COPY", "create temp table lines (line text)", "copy lines from '/etc/hostname'"),
+  refused("a file as a large object", "select lo_import('/etc/hostname')"),
+  refused("an extension", "create extension dblink"),
+  refused(
+    "an event trigger",
+    "create function f() returns event_trigger language plpgsql as 'begin end'",
+    "create event trigger e on ddl_command_start execute function f()",
+  ),
+  refused("a language of the machine", "create function c() returns int language c as 'libc', 'getpid'"),
+  refused("an operator of public", "create operator public.=== (leftarg = text, rightarg = text, function = texteq)"),
+  refused(
+    "a function of public, which others may find first",
+    "create function public.lower(text) returns text language sql as 'select ''x'''",
+  ),
+  refused("a schema", "create schema more"),
+  refused("a publication of all tables", "create publication p for all tables"),
+  refused("a slot that keeps the log for ever", "select pg_create_physical_replication_slot('s', true)"),
+  refused("a setting of the server", "alter system set work_mem = '1GB'"),
+  refused(
+    "a setting of the database",
+    "do $$ begin execute format('alter database %I set search_path = evil', current_database()); end $$",
+  ),
+  refused("a setting of superusers", "set session_replication_role = replica"),
+  refused("the server's log", "set log_statement = 'all'"),
+  refused("to reload the settings", "select pg_reload_conf()"),
+  refused("default rights of another", "alter default privileges for role service_role grant all on tables to public"),
+  refused("to give itself a role", "grant service_role to current_user"),
+  refused("to bypass policies", "alter role current_user bypassrls"),
+  refused("a role", "create role mine"),
+  refused("passwords", "select * from pg_authid"),
+  refused("another database", "create database more"),
+  refused("an untrusted cast for all", "create cast (text as int) with inout as implicit"),
+];
+
+/** What a role does to itself is set right when it is next used. */
+const ROLE: readonly FunctionAttack[] = [
+  "password 'x'",
+  "set statement_timeout = '1ms'",
+  "set search_path = 'nowhere'",
+  "set role = 'none'",
+].map((change) => statements(`role: alter role current_user ${change}`, /^\[\]$/, `alter role current_user ${change}`));
+
+const CHANNELS = [
+  "fluxbase_functions",
+  "fluxbase_secrets",
+  "fluxbase_sessions",
+  "fluxbase_keys",
+  "fluxbase_schema",
+  "pgrst",
+];
+const NOTIFY: readonly FunctionAttack[] = CHANNELS.map((channel) =>
+  statements(`notify: 40 MB to ${channel}`, /^\[\{"count":"5000"\}\]$/, flood(channel))
+);
+
+const SHARED: readonly FunctionAttack[] = [
+  statements(
+    "locks: those of the platform",
+    /pg_advisory_lock/,
+    "select pg_advisory_lock(7220114), pg_advisory_lock(7220115), pg_sleep(0.3)",
+  ),
+  refused("locks: of a catalogue", "begin", "lock table pg_catalog.pg_authid in access exclusive mode"),
+  {
+    name: "connections: twenty at once",
+    fields: { namespace: "evil" },
+    top: CONNECT,
+    body:
+      `const clients = []; try { for (let i = 0; i < 20; i += 1) clients.push(await open()); return clients.length; }
+      catch (error) { return error.code + " after some: " + (clients.length > 0 && clients.length < 20); } finally { await Promise.all(clients.map((client) => client.end().catch(() => {}))); }`,
+    gets: /^53300 after some: true$/,
+  },
+];
+
+const TRIGGERS = {
+  "the statement that begins a request":
+    `execute 'deallocate all'; execute 'prepare fluxbase_begin(text,text,text,text,text,text) as select set_config(''role'', ''service_role'', true)'`,
+  "the role of the session": `perform set_config('role', 'service_role', false)`,
+  "the role of the transaction": `perform set_config('role', 'service_role', true)`,
+  "a table of its own before the true one": `create temp table if not exists notes as select 'forged' as text`,
+};
+
+/** A trigger, fired by one anonymous insert; afterwards an anonymous caller reads. */
+const pooled = ([name, poison]: [string, string]): Attack => ({
+  name: `pooled session: ${name}`,
+  gets: /^200 \[\]$/,
+  async run({ appDb, url, anonKey }: TestPlatform) {
+    await sql.raw(`
+      create table if not exists public.notes (text text); create table if not exists public.hooks (id int);
+      delete from public.notes; insert into public.notes values ('a secret');
+      alter table public.notes enable row level security;
+      grant select on public.notes to anon; grant insert on public.hooks to anon;
+      create or replace function public.poison() returns trigger language plpgsql as $p$ begin ${poison}; return new; end $p$;
+      create or replace trigger fire before insert on public.hooks for each row execute function public.poison();
+    `).execute(appDb);
+    const headers = { authorization: `Bearer ${anonKey}`, "content-type": "application/json" };
+    const rest = (path: string, init: RequestInit = {}) => fetch(`${url}/rest/v1/${path}`, { headers, ...init });
+    const read = async () => {
+      const response = await rest("notes");
+      return `${response.status} ${await response.text()}`;
+    };
+    await eventually(async () => (await read()).startsWith("200"));
+    for (let count = 0; count < 4; count += 1) {
+      await (await rest("hooks", { method: "POST", body: `{"id":1}` })).body?.cancel();
+    }
+    const answers = new Set<string>();
+    for (let count = 0; count < 8; count += 1) answers.add(await read());
+    return [...answers].join(" and ");
+  },
+});
+
+/** After all of them: another function of the namespace still works, and the platform deploys. */
+const AFTERWARDS: Attack = {
+  name: "and its own namespace afterwards",
+  gets: /^"1"$/,
+  says: /^success 200$/,
+  async run(platform) {
+    const source =
+      `${CONNECT} export default async () => { const client = await open(); try { return String((await client.query("select 1 as one")).rows[0].one); } finally { await client.end(); } };`;
+    await platform.deploy("afterwards", source, { namespace: "evil" });
+    const got = await (await platform.call("evil/afterwards")).text();
+    return { got, record: shown(await recordOf(platform, "evil/afterwards")) };
+  },
+};
+
+attackTest(
+  "database",
+  () => [...NEIGHBOUR, ...RIGHTS, ...ROLE, ...NOTIFY, ...SHARED, ...Object.entries(TRIGGERS).map(pooled), AFTERWARDS],
+  { victim: { source: VICTIM, answers: `"unharmed"` } },
+);

@@ -21,6 +21,7 @@ export const ERRORS = {
   SECRET_NOT_FOUND: { status: 404, retryable: false },
   KEY_NOT_FOUND: { status: 404, retryable: false },
   METHOD_NOT_ALLOWED: { status: 405, retryable: false },
+  REQUEST_TIMEOUT: { status: 408, retryable: true },
   ALREADY_EXISTS: { status: 409, retryable: false },
   MODULE_IN_USE: { status: 409, retryable: false },
   VERSION_NOT_BUILT: { status: 409, retryable: false },

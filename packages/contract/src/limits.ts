@@ -78,6 +78,17 @@ export const LIMITS = {
   functionTransactionMs: { min: 100, default: 60_000, max: 3_600_000 },
   /** Temporary files of one database session. */
   sessionTempFileMiB: { min: 1, default: 1_024, max: 1_048_576 },
+  /** For a connection to bring its next request whole, a large body left out. */
+  requestHeadMs: { min: 100, default: 15_000, max: 600_000 },
+  /** For the body of a request to the management API. */
+  controlBodyMs: { min: 100, default: 60_000, max: 600_000 },
+  /** A connection that was answered and asks nothing more. */
+  idleConnectionMs: { min: 100, default: 120_000, max: 3_600_000 },
+  /** A client that does not take its answer. */
+  stalledAnswerMs: { min: 100, default: 60_000, max: 3_600_000 },
+  /** Of one client address that is no trusted proxy's. */
+  connectionsPerAddressCount: { min: 1, default: 2_000, max: 1_000_000 },
+  connectionsCount: { min: 1, default: 20_000, max: 1_000_000 },
   /** How long a stopping server waits for running requests. */
   drainDelayMs: { min: 0, default: 0, max: 600_000 },
   drainMs: { min: 0, default: 10_000, max: 600_000 },

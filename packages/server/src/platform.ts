@@ -42,6 +42,7 @@ import { shown } from "./executions/shown.ts";
 import { createFunctionsFolder } from "./files/folder.ts";
 import { createLoader, type Loader } from "./files/load.ts";
 import { watchFunctionsDir } from "./files/watch.ts";
+import { createBusyConnections, watchOwnConnections } from "./gateway/connection_watch.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { type HttpServer, type RequestHandler, startHttpServer } from "./gateway/http_server.ts";
 import { maskedLine } from "./invoke/recording.ts";
@@ -49,7 +50,7 @@ import { createVersionSource, type VersionSource } from "./invoke/version_source
 import { DATABASE_HOST } from "../sandbox_runtime/database.ts";
 import { type Fence, FENCES } from "../sandbox_runtime/harden.ts";
 import { createCallerLimits } from "./ratelimit/caller_limits.ts";
-import { clientOf, createClientAddresses } from "./ratelimit/client_address.ts";
+import { clientOf, createClientAddresses, ownConnection } from "./ratelimit/client_address.ts";
 import { startPostgresCounters } from "./ratelimit/postgres_counters.ts";
 import { type Counters, createRateLimiter, type RateLimiter } from "./ratelimit/rate_limiter.ts";
 import { startRedisCounters } from "./ratelimit/redis_counters.ts";
@@ -236,7 +237,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     answerOwnCall: (request, functionId) =>
       direct !== null && new URL(request.url).hostname === DATABASE_HOST
         ? direct.tunnel.open(request, { functionId, namespace: catalog.findById(functionId)?.namespace })
-        : place.handle(request),
+        : place.handle(request, ownConnection(functionId)),
     onLine: (version, line) =>
       executions.recordLine({ functionId: version.functionId, ...line, ...maskedLine(line, version.hidden()) }),
     process: {
@@ -318,7 +319,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     place,
     cors: config.cors,
     version: VERSION,
-    bodyMaxBytes: limits.controlBodyBytes,
+    bodyLimits: { maxBytes: limits.controlBodyBytes, deadlineMs: limits.controlBodyMs },
     functionsEnabled: config.functionsEnabled,
     routes: [
       ...systemRoutes({
@@ -364,12 +365,11 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     ],
   });
 
+  const managing = createBusyConnections();
   place.handle = (request, connection) =>
     gateway.handle(request, connection) ??
-      api.handle(request, {
-        address: clientOf(clientAddresses, connection, request.headers),
-        isOwnCall: connection === undefined,
-      });
+      managing.during(connection, () =>
+        api.handle(request, { address: clientOf(clientAddresses, connection, request.headers) }));
   if (loader !== undefined && config.autoLoadOnBoot) await loadOnBoot(loader, log);
   // What a server left behind that ended in the middle of it.
   await rebuilder.start();
@@ -381,6 +381,14 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     return isLeaving ? lastOfItsConnection(answer) : answer;
   });
   const { port } = server;
+  parts.use(watchOwnConnections({
+    port,
+    limits,
+    log,
+    now: clock.nowMs,
+    busyPeers: () => new Set([...managing.peers(), ...Array.from(sandboxes.clients(), (client) => client.peer())]),
+    isProxy: clientAddresses.isProxy,
+  }));
   place.baseUrl ||= `http://localhost:${port}`;
   place.origins = [new URL(place.baseUrl).origin, `http://localhost:${port}`, `http://127.0.0.1:${port}`];
   const started = parts.move();

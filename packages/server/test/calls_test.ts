@@ -111,16 +111,17 @@ platformTest("calls", async (platform, step) => {
   await step("a client that leaves aborts req.signal", async () => {
     await platform.deploy(
       "patient",
-      `export default { fetch: (req) => new Promise((resolve) => {
+      `export default { fetch: (req) => req.method === "PUT" ? new Response("ready") : new Promise((resolve) => {
         req.signal.addEventListener("abort", () => { console.log("client left"); resolve(new Response("late")); });
       }) }`,
     );
+    await (await platform.call("patient", { method: "PUT" })).text();
     const leaving = new AbortController();
     const call = platform.call("patient", { signal: leaving.signal });
     await new Promise((resolve) => setTimeout(resolve, 200));
     leaving.abort();
     await assert.rejects(call);
-    const [execution] = await platform.executions("patient");
+    const [execution] = await platform.executions("patient", 2);
     assert.equal(execution.error_code, "CLIENT_CLOSED_REQUEST");
     assert.equal(execution.logs, "client left");
   });

@@ -88,4 +88,4 @@ platformTest("clients that dawdle do not slow others", async (platform, step) =>
     await output.cancel();
     assert.equal((await holder.status).code, 0);
   });
-});
+}, { FLUXBASE_LIMITS_CONNECTIONS_PER_ADDRESS_COUNT: "20000" });

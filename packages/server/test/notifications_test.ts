@@ -10,7 +10,9 @@ import { eventually, platformTest, type TestPlatform, withTestPlatform } from ".
 import { withoutLeakedProcesses } from "./support/processes.ts";
 import { startSilentProxy } from "./support/silent_proxy.ts";
 
-const CHANNELS = ["fluxbase_secrets", "fluxbase_sessions", "fluxbase_keys", "fluxbase_functions", "fluxbase_schema"];
+const CHANNELS = ["fluxbase_secrets", "fluxbase_sessions", "fluxbase_keys", "fluxbase_functions"];
+/** In the database that functions reach. */
+const APP_CHANNELS = ["fluxbase_schema", "pgrst"];
 const MiB = 1024 * 1024;
 
 async function signUp({ api }: TestPlatform, email: string): Promise<{ token: string; sessionId: string; id: string }> {
@@ -21,14 +23,18 @@ async function signUp({ api }: TestPlatform, email: string): Promise<{ token: st
 }
 
 platformTest("notifications that anybody may send", async (platform, step) => {
-  const { api, db } = platform;
+  const { api, db, appDb } = platform;
   const readUser = async (token: string) => (await api("GET", "/auth/user", undefined, token)).status;
 
   await step("a flood on every channel: bounded memory and log, and changes are seen as before", async () => {
     await platform.deploy("before", `export default () => secrets.get("word") ?? "none";`);
     const ada = await signUp(platform, "ada@example.com");
     const [beforeBytes, linesCount] = [Deno.memoryUsage().heapUsed, platform.logLines.length];
-    for (const channel of CHANNELS) {
+    const places = [
+      ...CHANNELS.map((name) => [name, db] as const),
+      ...APP_CHANNELS.map((name) => [name, appDb] as const),
+    ];
+    for (const [channel, db] of places) {
       // 8 KB each and no two alike: together far more than what may stay in memory.
       await sql`select pg_notify(${channel}, md5(i::text) || repeat('x', 7900)) from generate_series(1, 20000) i`
         .execute(db);
@@ -37,10 +43,15 @@ platformTest("notifications that anybody may send", async (platform, step) => {
       .execute(db);
     await sql`select pg_notify('fluxbase_sessions', gen_random_uuid()::text) from generate_series(1, 200000)`
       .execute(db);
+    await sql.raw("create table public.during (id int primary key); grant select on public.during to anon").execute(
+      appDb,
+    );
     await platform.deploy("during", `export default () => "here";`);
     assert.equal(await (await platform.call("during")).text(), `"here"`);
     assert.equal((await api("POST", "/admin/settings/custom/secret", { key: "word", value: "new" })).status, 201);
     await eventually(async () => await (await platform.call("before")).text() === `"new"`);
+    const readTable = () => fetch(`${platform.url}/rest/v1/during`, { headers: { apikey: platform.anonKey } });
+    await eventually(async () => await (await readTable()).text() === "[]");
     assert.equal(await readUser(ada.token), 200);
     const grownBytes = Deno.memoryUsage().heapUsed - beforeBytes;
     assert.ok(grownBytes < 200 * MiB, `${Math.round(grownBytes / MiB)} MiB more`);

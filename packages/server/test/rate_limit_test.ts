@@ -191,18 +191,19 @@ platformTest("limits of keys and of every caller", async (platform, step) => {
     assert.deepEqual(await statusesOf(times(30, () => platform.call("fn", { headers: service }))), { 200: 30 });
   });
 
-  await step("calls of functions without a user do not count for the machine's address", async () => {
+  await step("calls of a function without a user count for the function, not for the machine's address", async () => {
     await platform.deploy(
       "caller",
       `export default async () => {
         const url = Deno.env.get("FLUXBASE_BASE_URL") + "/api/v1/functions/open/invoke";
         const calls = await Promise.all(Array.from({ length: 40 }, () => fetch(url)));
-        return calls.map((response) => response.status).filter((status) => status !== 200);
+        return calls.filter((response) => response.status === 429).length;
       };`,
     );
     await platform.deploy("open", HANDLER, { allow_unauthenticated: true });
     const headers = { authorization: `Bearer ${platform.serviceKey}` };
-    assert.deepEqual(await (await platform.call("caller", { headers })).json(), []);
+    const refusedCount: number = await (await platform.call("caller", { headers })).json();
+    assert.ok(refusedCount > 0 && refusedCount < 40, String(refusedCount));
   });
 
   await step("guesses are answered with 429 after a while, and a right credential works all the same", async () => {

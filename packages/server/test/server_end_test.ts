@@ -103,8 +103,7 @@ programTest("SIGTERM: a time in which proxies notice, then the end within its li
   });
   assert.equal(created.status, 201);
   await created.body?.cancel();
-  const ready0 = await fetch(`${url}/health/ready`);
-  assert.equal((await ready0.json()).status, "ready");
+  assert.equal((await (await fetch(`${url}/health/ready`)).json()).status, "ready");
   const cut = fetch(`${url}/api/v1/functions/late/invoke`, { headers }).then((response) => response.status, () => 0);
   program.kill("SIGTERM");
   await eventually(async () => {
@@ -147,8 +146,16 @@ programTest("a Postgres that is killed while it computes: what it leaves behind 
   await eventually(() => !exists(`/proc/${backend.pid}`));
   await computing;
   await client.end().catch(() => {});
-  const ready0 = async () => (await (await fetch(`${exported(program, "FLUXBASE_URL")}/health/ready`)).json()).database;
-  await eventually(async () => await ready0() === "ok");
+  const databaseState = async () =>
+    (await (await fetch(`${exported(program, "FLUXBASE_URL")}/health/ready`)).json()).database;
+  await eventually(async () => await databaseState() === "ok");
   assert.equal(await pasteCurl(program), `{"message":"Hello Alice!"}`);
+
+  const [watchdog] = childrenOf(program.pid).filter(({ command }) => command.includes("fluxbase-postgres"));
+  assert.ok(watchdog !== undefined);
+  const isUp = async () => await databaseState().catch(() => "no answer") === "ok";
+  Deno.kill(watchdog.pid, "SIGKILL");
+  await eventually(() => program.output().split("ended by itself and is started again").length === 3);
+  await eventually(isUp);
   await stop(program);
 });

@@ -21,7 +21,7 @@ import type { Log } from "../core/log.ts";
 import { requestIdOf } from "../core/request_id.ts";
 import type { CallerLimits, Origin } from "../ratelimit/caller_limits.ts";
 import { asDatabaseError } from "../storage/db.ts";
-import { readJsonBody, readTextBody } from "./json_body.ts";
+import { type BodyLimits, readJsonBody, readTextBody } from "./json_body.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { ApiAnswer, ApiCall, Route } from "./route.ts";
 
@@ -35,18 +35,17 @@ export interface ApiOptions {
   /** The public URL of the server. */
   readonly place: { readonly baseUrl: string };
   readonly version: string;
-  readonly bodyMaxBytes: number;
+  readonly bodyLimits: BodyLimits;
   readonly functionsEnabled: boolean;
 }
 
 export interface Api {
   /** The address is that of the client. */
-  handle(request: Request, from: { readonly address: string; readonly isOwnCall: boolean }): Promise<Response>;
+  handle(request: Request, from: { readonly address: string }): Promise<Response>;
 }
 
 type Facts = RequestFacts & {
   readonly request: Request;
-  readonly isOwnCall: boolean;
   /** Set by what counts it. */
   standing?: Standing | undefined;
 };
@@ -134,8 +133,8 @@ export function createApi(options: ApiOptions): Api {
       query,
       method: request.method,
       headers: request.headers,
-      text: () => readTextBody(request, options.bodyMaxBytes),
-      body: () => parsed ??= readJsonBody(request, options.bodyMaxBytes),
+      text: () => readTextBody(request, options.bodyLimits),
+      body: () => parsed ??= readJsonBody(request, options.bodyLimits),
     };
     if (isManagement(route)) return await runAudited(route, { facts, call, action, asked });
     return await noting(about, caller, async () => await route.handle(call));
@@ -222,7 +221,7 @@ export function createApi(options: ApiOptions): Api {
   }
 
   return {
-    async handle(request, { address, isOwnCall }) {
+    async handle(request, { address }) {
       const requestId = requestIdOf(request.headers);
       if (request.method === "OPTIONS") {
         const headers = [...cors.preflight(request.headers), ["x-request-id", requestId]];
@@ -232,7 +231,6 @@ export function createApi(options: ApiOptions): Api {
         request,
         requestId,
         address,
-        isOwnCall,
         headers: request.headers,
       });
     },
@@ -258,8 +256,8 @@ function assertAccess({ access }: Route, caller: Caller): void {
   }
 }
 
-function originOf({ address, isOwnCall }: Facts): Origin {
-  return { address: () => address, isOwnCall };
+function originOf({ address }: Facts): Origin {
+  return { address: () => address };
 }
 
 /** What changes something and is not for everybody, and what says that it is to be audited. */

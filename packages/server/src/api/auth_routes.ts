@@ -49,7 +49,7 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
 
   /** Right and wrong attempts alike, for accounts that exist and others: no answer tells which it was. */
   async function count({ origin }: ApiCall, account?: string): Promise<void> {
-    if (!origin.isOwnCall) await rateLimiter.take("sign-in", `address ${origin.address()}`, ofAddress);
+    await rateLimiter.take("sign-in", `address ${origin.address()}`, ofAddress);
     if (account !== undefined) await rateLimiter.take("sign-in", `account ${account.toLowerCase()}`, ofAccount);
   }
 

@@ -4,12 +4,19 @@
  * @module
  */
 import { PlatformError } from "@fluxbase/contract";
+import { withDeadline } from "../core/clock.ts";
+
+export interface BodyLimits {
+  readonly maxBytes: number;
+  /** From the head of the request to the last byte of its body. */
+  readonly deadlineMs: number;
+}
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-/** @throws {PlatformError} BODY_TOO_LARGE, INVALID_JSON */
-export async function readJsonBody(request: Request, maxBytes: number): Promise<unknown> {
-  const text = await readTextBody(request, maxBytes);
+/** @throws {PlatformError} BODY_TOO_LARGE, REQUEST_TIMEOUT, CLIENT_CLOSED_REQUEST, INVALID_JSON */
+export async function readJsonBody(request: Request, limits: BodyLimits): Promise<unknown> {
+  const text = await readTextBody(request, limits);
   if (text === "") throw invalidJson("it is empty");
   try {
     return JSON.parse(text);
@@ -18,9 +25,9 @@ export async function readJsonBody(request: Request, maxBytes: number): Promise<
   }
 }
 
-/** @throws {PlatformError} BODY_TOO_LARGE, INVALID_JSON when it is not UTF-8 */
-export async function readTextBody(request: Request, maxBytes: number): Promise<string> {
-  const bytes = await readBytes(request, maxBytes);
+/** @throws {PlatformError} as `readJsonBody`; INVALID_JSON when it is not UTF-8 */
+export async function readTextBody(request: Request, { maxBytes, deadlineMs }: BodyLimits): Promise<string> {
+  const bytes = await withDeadline(readBytes(request, maxBytes), deadlineMs, () => tooSlow(deadlineMs));
   try {
     return decoder.decode(bytes);
   } catch {
@@ -33,10 +40,15 @@ async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array
   if (announced > maxBytes) throw tooLarge(maxBytes);
   const chunks: Uint8Array[] = [];
   let byteCount = 0;
-  for await (const chunk of request.body ?? []) {
-    byteCount += chunk.length;
-    if (byteCount > maxBytes) throw tooLarge(maxBytes);
-    chunks.push(chunk);
+  try {
+    for await (const chunk of request.body ?? []) {
+      byteCount += chunk.length;
+      if (byteCount > maxBytes) throw tooLarge(maxBytes);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    // Nothing but the end of the connection makes a body unreadable.
+    throw error instanceof PlatformError ? error : clientClosed();
   }
   const all = new Uint8Array(byteCount);
   let offset = 0;
@@ -45,6 +57,20 @@ async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array
     offset += chunk.length;
   }
   return all;
+}
+
+function tooSlow(limit: number): PlatformError {
+  return new PlatformError(
+    "REQUEST_TIMEOUT",
+    `Cannot wait for the request body any longer: it did not come within ${limit} ms`,
+    {
+      details: { limit },
+    },
+  );
+}
+
+function clientClosed(): PlatformError {
+  return new PlatformError("CLIENT_CLOSED_REQUEST", "The client closed the connection before its request was complete");
 }
 
 function tooLarge(limit: number): PlatformError {

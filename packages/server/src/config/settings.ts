@@ -618,6 +618,13 @@ const LIMIT_ABOUT: Readonly<Record<LimitKey, string>> = {
     "Temporary files that one session of a function or of tables may have in the database; holds where the server is a superuser, as in the embedded one.",
   drainDelayMs:
     "After SIGTERM: how long the server goes on taking requests while /health/ready answers 503 and connections are closed after their answer. Behind a proxy: a little longer than it takes to notice.",
+  requestHeadMs: "For a connection to bring its next request whole, large bodies left out; then it is ended.",
+  controlBodyMs: "For the body of one request to the management API to arrive.",
+  idleConnectionMs: "A connection that asks nothing for this long is ended.",
+  stalledAnswerMs: "A connection whose client takes nothing of its answer for this long is ended.",
+  connectionsPerAddressCount:
+    "Connections of one client address; of more, the newest without a request under way are ended. Trusted proxies have no such limit.",
+  connectionsCount: "Connections together; of more, the quietest without a request under way are ended.",
   drainMs: "How long a stopping server waits for running requests.",
 };
 

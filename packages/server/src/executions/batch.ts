@@ -4,7 +4,7 @@
  * @module
  */
 import type { ExecutionRecord, FunctionLineRecord, Rollup } from "../storage/executions.ts";
-import { createRollupBook, type RollupBook } from "./rollup_book.ts";
+import { createRollupBook } from "./rollup_book.ts";
 import type { SpooledBatch, SpoolEntry } from "./spool.ts";
 
 interface Parts {
@@ -58,21 +58,23 @@ export function spooled({ id }: Batch, { records, lines, rollups }: Parts): Spoo
   return { id, entries: [...records, ...lines, ...rollups] };
 }
 
-/** Counts of the same second become one. */
-export function sorted(entries: readonly SpoolEntry[]): Parts {
+export function partsOf(entries: readonly SpoolEntry[]): Parts {
   const records: ExecutionRecord[] = [];
   const lines: FunctionLineRecord[] = [];
-  const books = new Map<string, RollupBook>();
+  const rollups: Rollup[] = [];
   for (const entry of entries) {
-    if ("status" in entry) {
-      records.push(entry);
-    } else if ("latencyBuckets" in entry) {
-      const book = books.get(entry.node) ?? createRollupBook();
-      book.restore([entry]);
-      books.set(entry.node, book);
-    } else {
-      lines.push(entry);
-    }
+    if ("status" in entry) records.push(entry);
+    else if ("latencyBuckets" in entry) rollups.push(entry);
+    else lines.push(entry);
   }
-  return { records, lines, rollups: [...books].flatMap(([node, book]) => book.take(node)) };
+  return { records, lines, rollups };
+}
+
+/** Counts of the same second become one: a statement may change a row only once. */
+export function merged(rollups: readonly Rollup[]): Rollup[] {
+  return [...Map.groupBy(rollups, ({ node }) => node)].flatMap(([node, ofNode]) => {
+    const book = createRollupBook();
+    book.restore(ofNode);
+    return book.take(node);
+  });
 }

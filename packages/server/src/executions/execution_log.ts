@@ -23,9 +23,9 @@ import {
   isMissingPartition,
   type LogLineRecord,
 } from "../storage/executions.ts";
-import { type Batch, createBatch, markKept, sorted, spooled, unkeptOf } from "./batch.ts";
+import { type Batch, createBatch, markKept, merged, partsOf, spooled, unkeptOf } from "./batch.ts";
 import { createRollupBook } from "./rollup_book.ts";
-import { openSpool, type SpooledBatch } from "./spool.ts";
+import { openSpool, type SpooledBatch, type SpoolFile } from "./spool.ts";
 
 export interface ExecutionLogOptions {
   readonly db: Database["db"];
@@ -101,7 +101,6 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
   let drainTimer: ReturnType<typeof setTimeout> | undefined;
   let maintenanceTimer: ReturnType<typeof setTimeout> | undefined;
 
-  await ensurePartitions(db, new Date(clock.epochMs()), PARTITIONS_AHEAD_COUNT);
   let maintaining = maintain();
   if (spool.hasAside()) drain();
 
@@ -182,19 +181,41 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
     return rowsThisSecond <= options.rowsPerSec;
   }
 
+  /** One after the other: what belongs to one batch goes to one file. */
+  function inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = keeping.then(work);
+    keeping = done.then(() => {});
+    return done;
+  }
+
   /** Puts on disk what is not there yet. */
   function keep(): Promise<void> {
     clearTimeout(keepTimer);
     keepTimer = undefined;
-    keeping = keeping.then(async () => {
+    return inTurn(async () => {
       open.rollups.push(...rollups.take(node));
-      const pieces = [...closed, open].map((batch) => ({ batch, parts: unkeptOf(batch) }));
-      const isKept = await spool.append(pieces.map(({ batch, parts }) => spooled(batch, parts)));
-      if (isKept) { for (const { batch, parts } of pieces) markKept(batch, parts); }
-      else if (!isFull) log.warn("Cannot keep executions on disk until they are written");
-      isFull = !isKept;
+      await append([...closed, open]);
     });
-    return keeping;
+  }
+
+  async function append(batches: readonly Batch[]): Promise<void> {
+    const pieces = batches.map((batch) => ({ batch, parts: unkeptOf(batch) }));
+    const isKept = await spool.append(pieces.map(({ batch, parts }) => spooled(batch, parts)));
+    if (isKept) { for (const { batch, parts } of pieces) markKept(batch, parts); }
+    else if (!isFull) log.warn("Cannot keep executions on disk until they are written");
+    isFull = !isKept;
+  }
+
+  /** Takes out what is recorded so far: nobody adds to a batch that is being written, since it is written once. */
+  function take(): Promise<{ batches: readonly Batch[]; file: SpoolFile | undefined }> {
+    return inTurn(async () => {
+      open.rollups.push(...rollups.take(node));
+      close();
+      const batches = closed;
+      closed = [];
+      await append(batches);
+      return { batches, file: spool.cut() };
+    });
   }
 
   function flush(): Promise<void> {
@@ -205,13 +226,7 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
   }
 
   async function writeAll(): Promise<void> {
-    // Nobody adds to a batch that is being written: it is written once.
-    open.rollups.push(...rollups.take(node));
-    close();
-    await keep();
-    const batches = closed;
-    const file = spool.cut();
-    closed = [];
+    const { batches, file } = await take();
     let writtenCount = 0;
     try {
       if (!isAway) {
@@ -276,12 +291,16 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
         // Nothing must be able to hold up what comes after it.
         return log.error("The database refuses an execution or a line of log: it is left out", { id, error });
       }
-      for (const [index, entry] of entries.entries()) await write({ id: `${id}/${index}`, entries: [entry] });
+      // In memory and on disk their order differs, and each must have the same id in both.
+      const { records, lines, rollups } = partsOf(entries);
+      const inOrder = [...records, ...lines, ...rollups];
+      for (const [index, entry] of inOrder.entries()) await write({ id: `${id}/${index}`, entries: [entry] });
     }
   }
 
   async function insert({ id, entries }: SpooledBatch): Promise<void> {
-    const batch = { id, ...sorted(entries) };
+    const parts = partsOf(entries);
+    const batch = { id, ...parts, rollups: merged(parts.rollups) };
     try {
       await insertBatch(db, batch);
     } catch (error) {

@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { sql } from "kysely";
 import pg from "pg";
 import { createTestDatabase } from "../../test/support/database.ts";
+import { executionRecord } from "../../test/support/executions.ts";
 import { eventually } from "../../test/support/platform.ts";
 import { systemClock } from "../core/clock.ts";
 import { createLog, type Log, silentLog } from "../core/log.ts";
@@ -36,31 +37,8 @@ function logTest(name: string, run: (place: Place) => Promise<void>): void {
 
 const FUNCTION_ID = crypto.randomUUID();
 
-function record(id: string, fields: Partial<ExecutionRecord> = {}): ExecutionRecord {
-  return {
-    id,
-    requestId: null,
-    functionId: FUNCTION_ID,
-    functionName: "a",
-    namespace: "default",
-    version: 1,
-    triggerType: "http",
-    status: "success",
-    statusCode: 200,
-    durationMs: 1.5,
-    queueMs: 0,
-    coldStart: false,
-    method: "GET",
-    path: "",
-    userId: null,
-    errorMessage: null,
-    errorCode: null,
-    errorStack: null,
-    startedAtMs: Date.now(),
-    logs: [],
-    ...fields,
-  };
-}
+const record = (id: string, fields: Partial<ExecutionRecord> = {}) =>
+  executionRecord({ id, functionId: FUNCTION_ID, ...fields });
 
 const start = ({ db, dir }: Place, log: Log = silentLog, rowsPerSec = 1_000_000) =>
   startExecutionLog({ db, clock: systemClock, log, spoolDir: dir, rowsPerSec, retentionDays: 30, node: "n" });
@@ -141,7 +119,20 @@ logTest("rows and counts are exact over an absence of the database, in bounded f
       }
     };
     recordMany(0);
-    await log.flush();
+    // In every turn of a flush: what comes after it has taken its part must not go with the file of that part.
+    const TURNS_COUNT = 30;
+    const flushed = log.flush();
+    for (let index = 0; index < TURNS_COUNT; index += 1) {
+      log.record(record(`t${index}`, { status: "error", startedAtMs: second }));
+      await Promise.resolve();
+    }
+    await flushed;
+    // All the time, so that some come while others are on their way to the disk or the database.
+    let meanwhileCount = 0;
+    const timer = setInterval(() => {
+      meanwhileCount += 1;
+      log.record(record(`m${meanwhileCount}`, { status: "error", startedAtMs: second }));
+    }, 1);
     await admin.query(`alter database ${name} allow_connections false`);
     await admin.query(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`);
     for (let round = 1; round <= 4; round += 1) {
@@ -150,13 +141,22 @@ logTest("rows and counts are exact over an absence of the database, in bounded f
     }
     assert.ok((await filesIn(place.dir)).length >= 2);
     await admin.query(`alter database ${name} allow_connections true`);
+    await new Promise((resolve) => setTimeout(resolve, 1_500));
+    clearInterval(timer);
+    await log.flush();
     const countsOf = async () => {
       const { rows } = await sql<{ counted: number }>`
         select coalesce(sum(count), 0)::int4 as counted from fluxbase.execution_rollups`.execute(place.db);
       return { counted: rows[0]?.counted, ...await rowsOf(place) };
     };
-    await eventually(() => countsOf().then(({ counted, rows }) => (counted ?? 0) + rows >= 5 * 550, () => false));
-    assert.deepEqual(await countsOf(), { counted: 5 * 500 - 10, rows: 5 * 50 + 10, ids: 5 * 50 + 10 });
+    await eventually(() =>
+      countsOf().then(
+        ({ counted, rows }) => (counted ?? 0) + rows >= 5 * 550 + TURNS_COUNT + meanwhileCount,
+        () => false,
+      )
+    );
+    const rowsCount = 5 * 50 + 10 + TURNS_COUNT + meanwhileCount;
+    assert.deepEqual(await countsOf(), { counted: 5 * 500 - 10, rows: rowsCount, ids: rowsCount });
   } finally {
     await admin.end();
   }

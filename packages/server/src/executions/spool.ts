@@ -10,6 +10,7 @@
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { join } from "node:path";
 import type { ExecutionRecord, FunctionLineRecord, Rollup } from "../storage/executions.ts";
 import { StartError } from "../storage/start_error.ts";
@@ -210,7 +211,7 @@ async function* linesOf(path: string, offset: number): AsyncGenerator<{ text: st
   for (let count = await file.read(chunk); count !== null; count = await file.read(chunk)) {
     let from = 0;
     for (let end = chunk.indexOf(LINE_FEED); end !== -1 && end < count; end = chunk.indexOf(LINE_FEED, from)) {
-      const line = joined([...parts, chunk.subarray(from, end)]);
+      const line = Buffer.concat([...parts, chunk.subarray(from, end)]);
       yield { text: decoder.decode(line), start };
       start += line.length + 1;
       parts = [];
@@ -218,16 +219,6 @@ async function* linesOf(path: string, offset: number): AsyncGenerator<{ text: st
     }
     parts.push(chunk.slice(from, count));
   }
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
 }
 
 /** Undefined for a line that was cut short. */

@@ -15,12 +15,13 @@ import { HeaderList } from "../core/header_list.ts";
 import { errorAnswer, rateLimitHeaders, type Standing } from "../core/error_response.ts";
 import type { Log } from "../core/log.ts";
 import { givenRequestId } from "../core/request_id.ts";
-import { type ClientAddresses, clientOf } from "../ratelimit/client_address.ts";
+import { type ClientAddresses, clientOf, type Connection } from "../ratelimit/client_address.ts";
 import { type Invocation, type InvocationBody, invoke, type InvokeParts } from "../invoke/invoke.ts";
 import type { SandboxResponse } from "../sandbox/exchange.ts";
+import { clientClosed } from "../sandbox/sandbox.ts";
 import { type Cors, createCors, type HeaderPair } from "../core/cors.ts";
-import type { Connection } from "./http_server.ts";
 import { type FunctionRoute, functionRoute } from "./route.ts";
+import { peerOf } from "./sockets.ts";
 import { socketResponse } from "./socket_response.ts";
 
 export interface GatewayParts extends InvokeParts {
@@ -41,7 +42,7 @@ export interface GatewayOptions {
 
 export interface Gateway {
   /** Undefined: the path is not that of a function. */
-  handle(request: Request, connection: Connection | undefined): Promise<Response> | undefined;
+  handle(request: Request, connection: Connection): Promise<Response> | undefined;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -96,7 +97,7 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
       return response;
     } catch (error) {
       const address = clientOf(parts.clientAddresses, connection, headers);
-      const from = { address: () => address, isOwnCall: connection === undefined };
+      const from = { address: () => address };
       const action = { action: "invoke", target: `${route.namespace}/${route.name}`, caller: undefined };
       parts.audit.noteRefusal({ requestId, address, headers }, action, error);
       const refusal = await parts.callerLimits.refusalOf(error, from);
@@ -148,14 +149,14 @@ interface InvocationFacts {
   readonly url: string;
   readonly path: string;
   readonly slowBodies: Deadlines;
-  readonly connection: Connection | undefined;
+  readonly connection: Connection;
   readonly clientAddresses: ClientAddresses;
 }
 
 interface Target {
   readonly target: string;
   readonly route: FunctionRoute;
-  readonly connection: Connection | undefined;
+  readonly connection: Connection;
 }
 
 /** A class for the same reason as Recording: no closures for each request. */
@@ -171,7 +172,8 @@ class HttpInvocation implements Invocation {
   readonly bodyBytes: number | undefined;
   readonly isUpgrade: boolean;
   standing: Standing | undefined;
-  readonly #connection: Connection | undefined;
+  readonly #peer: string | undefined;
+  readonly #connection: Connection;
   readonly #clientAddresses: ClientAddresses;
   readonly #request: Request;
   readonly #slowBodies: Deadlines;
@@ -192,26 +194,34 @@ class HttpInvocation implements Invocation {
     const announced = this.headers.get("content-length");
     this.bodyBytes = announced === null ? undefined : Number(announced);
     this.isUpgrade = headers.get("upgrade")?.toLowerCase() === "websocket";
+    // Deno forgets it when the connection becomes a WebSocket.
+    this.#peer = this.isUpgrade ? peerOf(facts.connection) : undefined;
   }
 
   address(): string {
     return clientOf(this.#clientAddresses, this.#connection, this.headers);
   }
 
-  get isOwnCall(): boolean {
-    return this.#connection === undefined;
-  }
-
   signal(): AbortSignal {
     return this.#request.signal;
+  }
+
+  peer(): string {
+    return this.#peer ?? peerOf(this.#connection) ?? "";
   }
 
   readBody(): InvocationBody | Promise<InvocationBody> {
     const { method, bodyBytes } = this;
     if (bodyBytes === 0 || method === "GET" || method === "HEAD") return null;
     if (bodyBytes === undefined || bodyBytes > WHOLE_BODY_MAX_BYTES) return this.#request.body;
-    return this.#slowBodies.guard(this.#request.bytes(), this.fn.settings.timeoutMs, bodyTooSlow);
+    const reading = this.#request.bytes().catch(bodyBroke);
+    return this.#slowBodies.guard(reading, this.fn.settings.timeoutMs, bodyTooSlow);
   }
+}
+
+/** Nothing but the end of the connection makes a body unreadable. */
+function bodyBroke(): never {
+  throw clientClosed();
 }
 
 function bodyTooSlow(timeoutMs: number): PlatformError {

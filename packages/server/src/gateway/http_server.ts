@@ -9,10 +9,9 @@
 import { delay, withDeadline } from "../core/clock.ts";
 import { errorAnswer } from "../core/error_response.ts";
 import type { Log } from "../core/log.ts";
+import type { Connection } from "../ratelimit/client_address.ts";
 
-/** Where a request comes from; undefined for one that a function of this server makes. */
-export type Connection = Pick<Deno.ServeHandlerInfo<Deno.NetAddr>, "remoteAddr">;
-export type RequestHandler = (request: Request, connection?: Connection) => Promise<Response>;
+export type RequestHandler = (request: Request, connection: Connection) => Promise<Response>;
 
 export interface HttpServer {
   readonly port: number;

@@ -43,8 +43,8 @@ export interface Invocation extends Client {
   readonly isUpgrade: boolean;
   /** Of the client, as rate limits count it. */
   address(): string;
-  /** A function of this server makes it. */
-  readonly isOwnCall: boolean;
+  /** The other end of its connection. */
+  peer(): string;
   /** Set by what counts it; tells the caller how often it may still call. */
   standing: Standing | undefined;
   /** Called once, after every check: the body, whole when it is small. */

@@ -20,10 +20,8 @@ export interface CountedCaller {
 }
 
 export interface Origin {
-  /** Of the client. */
+  /** Of the client; a function of this server has its name instead. */
   address(): string;
-  /** A function of this server calls: it has no address of its own. */
-  readonly isOwnCall: boolean;
 }
 
 export interface CallerLimits {
@@ -65,10 +63,10 @@ export function createCallerLimits(
       if (everybody === undefined || kind === "service") return undefined;
       if (userId !== null) return rateLimiter.take("caller", `user ${userId}`, everybody);
       if (keyId !== null) return rateLimiter.take("caller", `key ${keyId}`, everybody);
-      return origin.isOwnCall ? undefined : rateLimiter.take("caller", `address ${origin.address()}`, everybody);
+      return rateLimiter.take("caller", `address ${origin.address()}`, everybody);
     },
     async refusalOf(error, origin) {
-      if (!(error instanceof PlatformError) || error.code !== "INVALID_CREDENTIAL" || origin.isOwnCall) return error;
+      if (!(error instanceof PlatformError) || error.code !== "INVALID_CREDENTIAL") return error;
       try {
         await rateLimiter.take("refused", `address ${origin.address()}`, failures);
         return error;

@@ -9,7 +9,21 @@
 import { BlockList, isIPv4, isIPv6 } from "node:net";
 import type { HeaderLookup } from "../core/header_list.ts";
 
-const THIS_MACHINE = "127.0.0.1";
+/** Where a request comes from. */
+export interface Connection {
+  readonly remoteAddr: Deno.NetAddr;
+  /** The function of this server that makes it; undefined for one from outside. */
+  readonly functionId?: string;
+  /** Settles when the answer has left; of requests from outside. */
+  readonly completed?: Promise<void>;
+}
+
+const THIS_MACHINE: Deno.NetAddr = { transport: "tcp", hostname: "127.0.0.1", port: 0 };
+
+/** A request that a function makes comes over no connection. */
+export function ownConnection(functionId: string): Connection {
+  return { remoteAddr: THIS_MACHINE, functionId };
+}
 
 export interface AddressRange {
   readonly address: string;
@@ -29,15 +43,17 @@ export function parseRange(text: string): AddressRange | undefined {
 export interface ClientAddresses {
   /** As it is counted: IPv4 whole, IPv6 by its network of 64 bits, which is what one customer gets. */
   of(peer: string, forwardedFor: string | null): string;
+  isProxy(peer: string): boolean;
 }
 
-/** Of a request; without a connection a function of this server makes it. */
+/** Whom a request counts for: a client by its address, a function of this server by itself, whatever it says. */
 export function clientOf(
   addresses: ClientAddresses,
-  connection: { readonly remoteAddr: Deno.NetAddr } | undefined,
+  { remoteAddr, functionId }: Connection,
   headers: HeaderLookup,
 ): string {
-  return addresses.of(connection?.remoteAddr.hostname ?? THIS_MACHINE, headers.get("x-forwarded-for"));
+  if (functionId !== undefined) return `function ${functionId}`;
+  return addresses.of(remoteAddr.hostname, headers.get("x-forwarded-for"));
 }
 
 export function createClientAddresses(trustedProxies: readonly AddressRange[]): ClientAddresses {
@@ -48,6 +64,7 @@ export function createClientAddresses(trustedProxies: readonly AddressRange[]): 
   const isTrusted = (address: string) => trusted.check(address, isIPv4(address) ? "ipv4" : "ipv6");
 
   return {
+    isProxy: (peer) => trustedProxies.length > 0 && isTrusted(plain(peer)),
     of(peer, forwardedFor) {
       let client = plain(peer);
       if (trustedProxies.length > 0 && forwardedFor !== null) {

@@ -38,6 +38,8 @@ export interface SandboxRequest {
 export interface Client {
   /** Aborts when it has gone. Asked for only when the answer takes a while: a quick one never pays for it. */
   signal(): AbortSignal;
+  /** The other end of its connection; asked for now and then of those that wait. */
+  peer(): string;
 }
 
 export interface SandboxResponse {

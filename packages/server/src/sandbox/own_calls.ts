@@ -35,6 +35,19 @@ interface OwnCall {
 const CALLS_MAX_COUNT = 256;
 /** Of the bodies of all calls of one sandbox, here and not yet read: less than all their windows together. */
 const HELD_MAX_BYTES = 32 * 1024 * 1024;
+/** There is no connection that could become a WebSocket, and no proxy that could say where a request comes from. */
+const NOT_OF_FUNCTIONS = [
+  "upgrade",
+  "forwarded",
+  "x-forwarded-for",
+  "x-forwarded-host",
+  "x-forwarded-port",
+  "x-forwarded-proto",
+  "x-real-ip",
+  "x-client-ip",
+  "true-client-ip",
+  "cf-connecting-ip",
+];
 const METHOD = /^[A-Z]{1,20}$/;
 const BODILESS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 
@@ -192,8 +205,7 @@ function parseRequest(
     for (let index = 0; index + 1 < pairs.length; index += 2) {
       headers.append(pairs[index] ?? "", pairs[index + 1] ?? "");
     }
-    // There is no connection that could become a WebSocket.
-    headers.delete("upgrade");
+    for (const name of NOT_OF_FUNCTIONS) headers.delete(name);
     return new Request(url, { method, headers, body: BODILESS.has(method) ? null : body, signal });
   } catch {
     throw violation("a call that is no request");

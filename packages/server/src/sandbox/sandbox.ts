@@ -33,6 +33,7 @@ import { InvariantError } from "../core/invariant.ts";
 import { TokenBucket } from "../core/token_bucket.ts";
 import {
   bodyTooLarge,
+  type Client,
   type Exchange,
   type ExchangeHolder,
   type LogLine,
@@ -194,6 +195,10 @@ export class Sandbox implements ExchangeHolder {
   /** Its event loop has been busy for a while: a request sent now would wait. */
   get isStuck(): boolean {
     return this.#pingSentMs !== undefined && this.#now() - this.#pingSentMs > STUCK_MS;
+  }
+  /** Of the requests under way. */
+  *clients(): Iterable<Client> {
+    for (const { request } of this.#exchanges.values()) yield request.client;
   }
   /** Resolves when the process is gone. */
   get gone(): Promise<void> {
@@ -368,7 +373,7 @@ export class Sandbox implements ExchangeHolder {
       this.#writer.end();
     } catch (error) {
       // Else the client's connection broke while it sent the body.
-      if (error instanceof PlatformError) exchange.fail(error);
+      exchange.fail(error instanceof PlatformError ? error : clientClosed());
       this.#abort(id, ABORT_REASON.bodyFailed);
     } finally {
       this.#uploads.delete(id);

@@ -15,7 +15,7 @@ import type { Log } from "../core/log.ts";
 import { FrameError } from "../../sandbox_runtime/frames.ts";
 import type { Fence } from "../../sandbox_runtime/harden.ts";
 import { createBlankSandboxes, REFILL_DELAY_MS } from "./blank_sandboxes.ts";
-import { Exchange, type ExchangeObserver, type LogLine, type SandboxRequest } from "./exchange.ts";
+import { type Client, Exchange, type ExchangeObserver, type LogLine, type SandboxRequest } from "./exchange.ts";
 import { type Crowd, Fleet, type Start } from "./fleet.ts";
 import { createFunctionTallies, type Tally } from "./function_tallies.ts";
 import { createLogBudgets } from "./log_budgets.ts";
@@ -115,6 +115,8 @@ export interface SandboxPool {
   /** Sandboxes of this version take no new requests and end when those under way are over. */
   retire(key: string): void;
   stats(): PoolStats;
+  /** Of all requests that wait for a sandbox or are in one. */
+  clients(): Iterable<Client>;
   /** Which fences stand around a sandbox started now. */
   probe(): Promise<readonly Fence[]>;
   /** Resolves when no request is under way, background work included, or at the deadline. */
@@ -555,6 +557,10 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
       // Who waited for one of these needs one that starts.
       queue.add(fleet);
       forgetIfEmpty(fleet);
+    },
+    *clients() {
+      for (const { waiting } of fleets) for (const { request } of waiting) yield request.client;
+      for (const sandbox of all.keys()) yield* sandbox.clients();
     },
     stats: () => ({
       sandboxCount: all.size,

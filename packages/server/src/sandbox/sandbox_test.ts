@@ -63,7 +63,7 @@ function requestOf(isUpgrade: boolean): SandboxRequest {
     timeoutMs: 60_000,
     requestBodyMaxBytes: 1_000,
     responseBodyMaxBytes: RESPONSE_MAX_BYTES,
-    client: { signal: () => new AbortController().signal },
+    client: { signal: () => new AbortController().signal, peer: () => "127.0.0.1 1" },
   };
 }
 

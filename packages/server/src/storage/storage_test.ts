@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { DEFAULT_SETTINGS } from "@fluxbase/contract";
 import { sql } from "kysely";
 import { createTestDatabase } from "../../test/support/database.ts";
+import { executionRecord } from "../../test/support/executions.ts";
 import { silentLog } from "../core/log.ts";
 import { connectDatabase, type Database, type Db } from "./db.ts";
 import {
@@ -129,29 +130,7 @@ databaseTest("a deleted function frees its name and has no row in the catalog", 
 databaseTest("executions keep odd text, are filtered, counted and listed newest first", async (db) => {
   const functionId = crypto.randomUUID();
   const nowMs = Date.now();
-  const record = (fields: Partial<ExecutionRecord>): ExecutionRecord => ({
-    requestId: null,
-    id: "r",
-    functionId,
-    functionName: "a",
-    namespace: "default",
-    version: 1,
-    triggerType: "http",
-    status: "success",
-    statusCode: 200,
-    durationMs: 1.5,
-    queueMs: 0,
-    coldStart: false,
-    method: "GET",
-    path: "",
-    userId: null,
-    errorMessage: null,
-    errorCode: null,
-    errorStack: null,
-    startedAtMs: nowMs,
-    logs: [],
-    ...fields,
-  });
+  const record = (fields: Partial<ExecutionRecord>) => executionRecord({ functionId, startedAtMs: nowMs, ...fields });
   await ensurePartitions(db, new Date(nowMs - 86_400_000), 2);
   const odd = 'nul \0, half \ud800, whole \u{1F600}, escape \\u0000, slash \\, quote "';
   const records = [

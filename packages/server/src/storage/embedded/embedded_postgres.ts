@@ -289,8 +289,12 @@ async function launch(
     detached: true,
   }).spawn();
   let hasEnded = false;
-  const ended = watchdog.status.then(() => hasEnded = true);
   const lifeline = watchdog.stdin.getWriter();
+  const ended = watchdog.status.then(() => {
+    hasEnded = true;
+    // When the shell alone was killed, its other half still waits for this, to end Postgres.
+    void lifeline.close().catch(() => {});
+  });
 
   async function stop() {
     await lifeline.close().catch(() => {});

@@ -1,0 +1,183 @@
+/**
+ * Ends connections that wait for nothing: whoever connects must ask, go on asking, and take the answer.
+ *
+ * Deno's HTTP server has no deadlines, so this looks at all connections now and then, and at those only which have
+ * nothing under way: a long call, a stream or a WebSocket is never cut for being quiet. It costs a request nothing.
+ *
+ *     no request since it was accepted, or half a head, or a small body that does not come    requestMs
+ *     answered, and quiet since                                                               idleMs
+ *     does not take its answer                                                                stalledMs
+ *     one address has more than its part, or all together are too many                        the newest, the quietest
+ *
+ * @module
+ */
+import type { Log } from "../core/log.ts";
+import type { Connection } from "../ratelimit/client_address.ts";
+import { openOwnSockets, type OpenSocket, type OwnSockets, peerOf, raiseOpenFiles } from "./sockets.ts";
+
+export interface ConnectionLimits {
+  readonly requestHeadMs: number;
+  readonly idleConnectionMs: number;
+  readonly stalledAnswerMs: number;
+  readonly connectionsPerAddressCount: number;
+  readonly connectionsCount: number;
+}
+
+export interface ConnectionWatchOptions {
+  readonly port: number;
+  readonly limits: ConnectionLimits;
+  readonly log: Log;
+  now(): number;
+  /** Peers that have a request under way. */
+  busyPeers(): ReadonlySet<string>;
+  /** An address whose connections are those of many clients. */
+  isProxy(address: string): boolean;
+}
+
+interface Watched {
+  readonly peer: string;
+  readonly acceptedMs: number;
+  ackedBytes: bigint;
+  /** What it had received when its last answer went. */
+  receivedBytes: bigint;
+  /** When the last answer went; null: none has. */
+  answeredMs: number | null;
+  /** Since when a request is awaited that has not come whole; null: none has begun. */
+  awaitedMs: number | null;
+  /** When bytes of an answer were last taken, or none waited. */
+  takenMs: number;
+}
+
+const LOOK_EVERY_MS = 1_000;
+/** A look at very many takes its time: then it is seldom. */
+const LOOK_PART = 20;
+
+export type Verdict = "keep" | "no request" | "idle" | "stalled";
+
+/** Pure, so that time can be tried out. */
+export function verdictOf(
+  { answeredMs, awaitedMs, takenMs }: Pick<Watched, "answeredMs" | "awaitedMs" | "takenMs">,
+  { isBusy, hasUnsent }: { isBusy: boolean; hasUnsent: boolean },
+  { nowMs, limits }: { nowMs: number; limits: ConnectionLimits },
+): Verdict {
+  if (hasUnsent) return nowMs - takenMs > limits.stalledAnswerMs ? "stalled" : "keep";
+  if (isBusy) return "keep";
+  if (awaitedMs !== null) return nowMs - awaitedMs > limits.requestHeadMs ? "no request" : "keep";
+  return nowMs - (answeredMs ?? nowMs) > limits.idleConnectionMs ? "idle" : "keep";
+}
+
+/** Says so where the system does not let it. */
+export function watchOwnConnections(options: ConnectionWatchOptions): Disposable {
+  raiseOpenFiles();
+  const sockets = openOwnSockets();
+  if (sockets !== undefined) return watchConnections(sockets, options);
+  options.log.warn("Connections have no deadlines on this system: put a proxy in front that has some");
+  return { [Symbol.dispose]() {} };
+}
+
+/** Connections whose request is about the server itself. Those of functions are known to the sandboxes. */
+export interface BusyConnections {
+  during(connection: Connection, answer: () => Promise<Response>): Promise<Response>;
+  peers(): string[];
+}
+
+export function createBusyConnections(): BusyConnections {
+  const busy = new Map<Connection, string>();
+  return {
+    during(connection, answer) {
+      if (connection.completed === undefined) return answer();
+      busy.set(connection, peerOf(connection) ?? "");
+      const isOver = () => busy.delete(connection);
+      connection.completed.then(isOver, isOver);
+      return answer();
+    },
+    peers: () => [...busy.values()],
+  };
+}
+
+export function watchConnections(
+  sockets: OwnSockets,
+  { port, limits, log, now, busyPeers, isProxy }: ConnectionWatchOptions,
+): Disposable {
+  const watched = new Map<number, Watched>();
+  const lookEveryMs = Math.min(LOOK_EVERY_MS, limits.requestHeadMs / 2);
+  let timer = setTimeout(look, lookEveryMs);
+
+  function look(): void {
+    const startedMs = now();
+    const cut = new Map<string, number>();
+    const end = (socket: OpenSocket, why: string) => {
+      sockets.shutDown(socket);
+      watched.delete(socket.descriptor);
+      cut.set(why, (cut.get(why) ?? 0) + 1);
+    };
+    const open = sockets.list(port);
+    const busy = busyPeers();
+    const left = open.filter((socket) => {
+      const isBusy = busy.has(socket.peer);
+      const one = follow(socket, { isBusy, nowMs: startedMs });
+      const verdict = verdictOf(one, { isBusy, hasUnsent: socket.unsentBytes > 0 }, { nowMs: startedMs, limits });
+      if (verdict === "keep") return true;
+      end(socket, verdict);
+      return false;
+    });
+    for (const [socket, why] of surplusOf(left, busy)) end(socket, why);
+    forget(open);
+    if (cut.size > 0) log.info("Connections were ended", Object.fromEntries(cut));
+    timer = setTimeout(look, Math.max(lookEveryMs, LOOK_PART * (now() - startedMs)));
+  }
+
+  function follow(socket: OpenSocket, { isBusy, nowMs }: { isBusy: boolean; nowMs: number }): Watched {
+    const { descriptor, peer, ackedBytes, receivedBytes } = socket;
+    let one = watched.get(descriptor);
+    if (one?.peer !== peer) {
+      one = {
+        peer,
+        acceptedMs: nowMs,
+        ackedBytes: 0n,
+        receivedBytes: 0n,
+        answeredMs: null,
+        awaitedMs: nowMs,
+        takenMs: nowMs,
+      };
+      watched.set(descriptor, one);
+    }
+    const hasTaken = ackedBytes !== one.ackedBytes;
+    if (hasTaken || socket.unsentBytes === 0) one.takenMs = nowMs;
+    if (hasTaken || isBusy) {
+      Object.assign(one, { ackedBytes, receivedBytes, answeredMs: nowMs, awaitedMs: null });
+    } else if (one.awaitedMs === null && receivedBytes !== one.receivedBytes) {
+      one.awaitedMs = nowMs;
+    }
+    return one;
+  }
+
+  /** Those over a bound that have nothing under way: of one address the newest, of all the quietest. */
+  function surplusOf(open: readonly OpenSocket[], busy: ReadonlySet<string>): [OpenSocket, string][] {
+    const surplus = new Map<OpenSocket, string>();
+    const byAddress = Map.groupBy(open, ({ address }) => address);
+    const of = (socket: OpenSocket) => watched.get(socket.descriptor);
+    for (const [address, own] of byAddress) {
+      const over = own.length - limits.connectionsPerAddressCount;
+      if (over <= 0 || isProxy(address)) continue;
+      const idle = own.filter(({ peer }) => !busy.has(peer));
+      const newestFirst = idle.toSorted((a, b) => (of(b)?.acceptedMs ?? 0) - (of(a)?.acceptedMs ?? 0));
+      for (const socket of newestFirst.slice(0, over)) surplus.set(socket, "too many of one address");
+    }
+    const over = open.length - surplus.size - limits.connectionsCount;
+    if (over > 0) {
+      const idle = open.filter((socket) => !busy.has(socket.peer) && !surplus.has(socket));
+      const quietestFirst = idle.toSorted((a, b) => (of(a)?.answeredMs ?? 0) - (of(b)?.answeredMs ?? 0));
+      for (const socket of quietestFirst.slice(0, over)) surplus.set(socket, "too many");
+    }
+    return [...surplus];
+  }
+
+  function forget(open: readonly OpenSocket[]): void {
+    if (watched.size <= open.length) return;
+    const there = new Set(open.map(({ descriptor }) => descriptor));
+    for (const descriptor of watched.keys()) if (!there.has(descriptor)) watched.delete(descriptor);
+  }
+
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
+}

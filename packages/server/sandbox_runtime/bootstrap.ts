@@ -534,7 +534,7 @@ startedCount[0] = 0;
 writer = new FrameWriter(connection, () => endProcess(0));
 removeUnsafeGlobals();
 removeDescriptorAccess();
-watchRefusals(sendRefusal);
+watchRefusals(sendRefusal, options);
 replaceExit(failCall);
 captureConsole(sendLogLine);
 globalThis.addEventListener("unhandledrejection", (event) => {

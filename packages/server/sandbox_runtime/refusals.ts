@@ -8,6 +8,7 @@
  *
  * @module
  */
+import { inOurWords } from "./permission_messages.ts";
 
 const ADDRESS = /Requires net access to "([\w.:[\]-]{1,262})"/;
 
@@ -17,13 +18,17 @@ const { apply } = Reflect;
 const soon = queueMicrotask;
 let tell: (address: string) => void = () => {};
 
-/** @param onRefused called after the code that was refused has gone on: it may be in the middle of a frame */
-export function watchRefusals(onRefused: (address: string) => void): void {
+/**
+ * Also says each refusal in the words of this product.
+ *
+ * @param onRefused called after the code that was refused has gone on: it may be in the middle of a frame
+ */
+export function watchRefusals(onRefused: (address: string) => void, words: { readonly hasNetwork: boolean }): void {
   tell = onRefused;
   const { NotCapable } = Deno.errors;
   class NoticedError extends Error {
     constructor(message?: string, options?: ErrorOptions) {
-      super(message, options);
+      super(typeof message === "string" ? inOurWords(message, words) : message, options);
       noticeRefusal(message);
     }
   }

@@ -516,10 +516,11 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     }
     for (const fleet of fleets) {
       for (const sandbox of [...fleet.sandboxes]) {
+        // In every state: one that is being replaced may still run for long.
+        if (fleet.version.profile.write) void checkScratch(sandbox);
         if (sandbox.state !== "ready") continue;
         const isIdle = sandbox.load === 0 && nowMs - sandbox.idleSinceMs > limits.sandboxIdleMs;
         if (isIdle || nowMs - sandbox.startedMs > limits.sandboxLifeMs) sandbox.drain();
-        else if (fleet.version.profile.write) void checkScratch(sandbox);
       }
       queue.add(fleet);
       forgetIfEmpty(fleet);
@@ -531,7 +532,8 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
 
   async function checkScratch(sandbox: Sandbox): Promise<void> {
     const { scratchBytes } = limits;
-    if (await scratchIsOver(sandbox.scratchDir, scratchBytes)) sandbox.kill(scratchLimit(scratchBytes));
+    const place = { dir: sandbox.scratchDir, pid: sandbox.pid };
+    if (await scratchIsOver(place, scratchBytes)) sandbox.kill(scratchLimit(scratchBytes));
   }
 
   // The default profile is the one that is kept ahead from the start.

@@ -8,25 +8,54 @@ import { PlatformError } from "@fluxbase/contract";
 /** With more files than this a folder counts as full: looking at them all would take too long. */
 const FILES_MAX_COUNT = 10_000;
 
-/** Whether all files below the folder take more than so many bytes together. */
-export async function scratchIsOver(dir: string, maxBytes: number): Promise<boolean> {
+/**
+ * Whether all files below the folder, and those that the process holds open without a name, take more than so many bytes
+ * together. What goes away while we look is passed over: a function may change its folder all the time.
+ */
+export async function scratchIsOver({ dir, pid }: { dir: string; pid: number }, maxBytes: number): Promise<boolean> {
   const folders = [dir];
-  let bytes = 0;
+  let bytes = await namelessBytes(pid);
   let count = 0;
-  try {
-    for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+  for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
+    try {
       for await (const { name, isDirectory } of Deno.readDir(folder)) {
         const path = `${folder}/${name}`;
         if (isDirectory) folders.push(path);
-        else bytes += (await Deno.lstat(path)).size;
+        else bytes += await sizeOf(path);
         count += 1;
         if (bytes > maxBytes || count > FILES_MAX_COUNT) return true;
       }
+    } catch (error) {
+      // A folder that the function closed to us may hold anything.
+      if (error instanceof Deno.errors.PermissionDenied) return true;
+    }
+  }
+  return bytes > maxBytes;
+}
+
+async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await Deno.lstat(path)).size;
+  } catch {
+    return 0;
+  }
+}
+
+/** A file that was removed while it was open takes space until it is closed. */
+async function namelessBytes(pid: number): Promise<number> {
+  let bytes = 0;
+  try {
+    for await (const { name } of Deno.readDir(`/proc/${pid}/fd`)) {
+      const path = `/proc/${pid}/fd/${name}`;
+      const target = await Deno.readLink(path).catch(() => "");
+      if (target.startsWith("/") && target.endsWith(" (deleted)")) {
+        bytes += await Deno.stat(path).then(({ size }) => size, () => 0);
+      }
     }
   } catch {
-    // It changes while we look; the next look is soon.
+    // It ended, or this system does not show it.
   }
-  return false;
+  return bytes;
 }
 
 export function scratchLimit(maxBytes: number): PlatformError {

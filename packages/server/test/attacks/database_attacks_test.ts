@@ -181,6 +181,46 @@ const pooled = ([name, poison]: [string, string]): Attack => ({
   },
 });
 
+/** Functions and operators of public that fit the platform's own queries better than those of Postgres. */
+const CAPTURE: Attack = {
+  name: "queries of the platform, by better fitting functions and operators in public",
+  gets: /^nobody$/,
+  async run(platform) {
+    const names = ["lower(name)", "quote_ident(name)", "format_type(oid, int)", "has_table_privilege(name, oid, text)"];
+    const call =
+      `returns text language plpgsql as $$ begin insert into public.hits values (current_user); return 'x'; end $$`;
+    const is =
+      `returns boolean language plpgsql as $$ begin insert into public.hits values (current_user); return true; end $$`;
+    const made = [
+      "create table public.hits (who text); grant insert on public.hits to public",
+      ...names.map((name) => `create function public.${name} ${call}`),
+      `create function public.same(name, text) ${is}`,
+      ...["=", "<>", "~", "!~", "~~", "!~~"].map((operator) =>
+        `create operator public.${operator} (leftarg = name, rightarg = text, function = public.same)`
+      ),
+    ];
+    const source = `${CONNECT} export default async () => { const client = await open(); try { for (const text of ${
+      JSON.stringify(made)
+    }) await client.query(text); return "made"; } finally { await client.end(); } };`;
+    await platform.deploy("captures", source);
+    const answer = await (await platform.call("captures")).text();
+    if (answer !== `"made"`) return answer;
+    // New roles, a new schema, and what there is read again.
+    await platform.deploy("afterwards", source, { namespace: "fresh" });
+    await (await platform.call("fresh/afterwards")).body?.cancel();
+    await platform.api("POST", "/admin/database/query", { sql: "create table public.more (id int)" });
+    await eventually(async () => {
+      const headers = { authorization: `Bearer ${platform.serviceKey}` };
+      const response = await fetch(`${platform.url}/rest/v1/more`, { headers });
+      await response.body?.cancel();
+      return response.status === 200;
+    });
+    const { rows } = await sql<{ who: string }>`select distinct who from public.hits`.execute(platform.appDb);
+    await sql.raw("drop function public.same(name, text) cascade").execute(platform.appDb);
+    return rows.map(({ who }) => who).join() || "nobody";
+  },
+};
+
 /** After all of them: another function of the namespace still works, and the platform deploys. */
 const AFTERWARDS: Attack = {
   name: "and its own namespace afterwards",
@@ -197,6 +237,15 @@ const AFTERWARDS: Attack = {
 
 attackTest(
   "database",
-  () => [...NEIGHBOUR, ...RIGHTS, ...ROLE, ...NOTIFY, ...SHARED, ...Object.entries(TRIGGERS).map(pooled), AFTERWARDS],
+  () => [
+    ...NEIGHBOUR,
+    ...RIGHTS,
+    ...ROLE,
+    ...NOTIFY,
+    ...SHARED,
+    ...Object.entries(TRIGGERS).map(pooled),
+    CAPTURE,
+    AFTERWARDS,
+  ],
   { victim: { source: VICTIM, answers: `"unharmed"` } },
 );

@@ -77,4 +77,55 @@ const NEIGHBOUR: Attack = {
   },
 };
 
-attackTest("http", () => [...HEADERS, ...STORED, ID, NEIGHBOUR]);
+/** Behind a proxy on the same machine, whose word about addresses counts. */
+const OWN_ADDRESS: Attack = {
+  name: "its own address, as X-Forwarded-For says",
+  gets: /^401, not in the audit log$/,
+  says: /^success 200$/,
+  async run(platform) {
+    await platform.deploy(
+      "forwards",
+      `export default async () => { const response = await fetch(Deno.env.get("FLUXBASE_BASE_URL") + "/api/v1/admin/service-keys", { method: "POST", body: "{}",
+        headers: { "content-type": "application/json", authorization: "Bearer nobody", "x-forwarded-for": "7.7.7.7" } }); return response.status; };`,
+    );
+    const status = await (await platform.call("forwards")).text();
+    await platform.api("POST", "/client-keys", { name: "a later entry", scopes: ["*"] });
+    const log = JSON.stringify((await platform.api("GET", "/admin/audit-log?limit=200")).body);
+    return {
+      got: `${status}, ${log.includes("7.7.7.7") ? "in" : "not in"} the audit log`,
+      record: shown(await recordOf(platform, "forwards")),
+    };
+  },
+};
+
+/** What a function logs is text in the logs that are followed, never an event of its own. */
+const LOGGED: Attack = {
+  name: "an event inside a line of the log",
+  gets: /^data only$/,
+  async run(platform) {
+    await platform.deploy(
+      "logs",
+      `export default () => { console.log("a\\r\\nevent: forged\\r\\ndata: 1\\n\\nid: 7\\revent: forged"); return 1; }`,
+    );
+    const leaving = new AbortController();
+    const response = await fetch(`${platform.url}/api/v1/functions/logs/logs?follow=true`, {
+      headers: { authorization: `Bearer ${platform.serviceKey}` },
+      signal: leaving.signal,
+    });
+    await (await platform.call("logs")).body?.cancel();
+    let text = "";
+    try {
+      for await (const chunk of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+        text += chunk;
+        if (text.includes("id: 7") || text.includes("forged")) break;
+      }
+    } finally {
+      leaving.abort();
+    }
+    return /(^|[\r\n])event: forged/.test(text) ? text : "data only";
+  },
+};
+
+attackTest("http", () => [...HEADERS, ...STORED, ID, NEIGHBOUR, OWN_ADDRESS, LOGGED], {
+  settings: { FLUXBASE_SERVER_TRUSTED_PROXIES: "127.0.0.1" },
+});

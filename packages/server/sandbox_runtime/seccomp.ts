@@ -105,6 +105,9 @@ export const SYSCALLS: Readonly<Record<Architecture, SyscallTable>> = {
       ...[179, 443], // quotactl, quotactl_fd
       ...[164, 227, 159, 305], // settimeofday, clock_settime, adjtimex, clock_adjtime
       ...[256, 279], // migrate_pages, move_pages
+      ...[141, 251], // setpriority, ioprio_set
+      ...[154, 206, 212], // modify_ldt, io_setup, lookup_dcookie
+      ...[457, 458], // statmount, listmount
     ],
     clone3: 435,
     clone: 56,
@@ -181,6 +184,9 @@ export const SYSCALLS: Readonly<Record<Architecture, SyscallTable>> = {
       ...[60, 443], // quotactl, quotactl_fd
       ...[170, 112, 171, 266], // settimeofday, clock_settime, adjtimex, clock_adjtime
       ...[238, 239], // migrate_pages, move_pages
+      ...[140, 30], // setpriority, ioprio_set
+      ...[0, 18], // io_setup, lookup_dcookie
+      ...[457, 458], // statmount, listmount
     ],
     clone3: 435,
     clone: 220,

@@ -28,6 +28,7 @@ import {
   readFrames,
 } from "./frames.ts";
 import { removeDescriptorAccess } from "./descriptors.ts";
+import { guardBuiltIns } from "./built_ins.ts";
 import { endProcess, replaceExit } from "./exit.ts";
 import { describeFailure } from "./failure.ts";
 import { createSecrets } from "./secrets.ts";
@@ -534,6 +535,7 @@ startedCount[0] = 0;
 writer = new FrameWriter(connection, () => endProcess(0));
 removeUnsafeGlobals();
 removeDescriptorAccess();
+guardBuiltIns();
 watchRefusals(sendRefusal, options);
 replaceExit(failCall);
 captureConsole(sendLogLine);

@@ -2,17 +2,21 @@
  * Takes away what makes an object of the number of an open file: by it, code would speak to whatever the process has
  * open, past every permission. And WASI, which opens files by itself.
  *
- * Methods are taken from the classes, not classes from the modules: a module of a `data:` URL gets the same classes, and
- * so do the ways in front of them (`new net.Socket({ fd })`, `listen({ fd })`, …).
+ * Methods are taken from the classes, so the ways in front of them (`new net.Socket({ fd })`, `listen({ fd })`, …) end
+ * here too.
  *
  * @module
  */
+import { define, refusal } from "./taking_away.ts";
 
 const OPENERS: readonly [binding: string, className: string][] = [
   ["pipe_wrap", "Pipe"],
   ["tcp_wrap", "TCP"],
   ["udp_wrap", "UDP"],
 ];
+// Captured before user code runs.
+const { defineProperty } = Object;
+const { get } = Reflect;
 const METHODS = ["open", "openFromRid", "bindWithFd"];
 
 export function removeDescriptorAccess(): void {
@@ -27,23 +31,16 @@ export function removeDescriptorAccess(): void {
   }
   define(process, "binding", refusal("Cannot use process.binding: it leads past the limits of a function"));
   define(process, "_linkedBinding", refusal("Cannot use process._linkedBinding"));
+}
 
-  const { prototype } = process.getBuiltinModule("node:wasi").WASI;
+/** Of node:wasi. */
+export function removeWasi(module: object): void {
+  const { prototype } = get(module, "WASI");
   const refuse = refusal("Cannot use node:wasi: a function has no files that it could open");
-  for (const name of Object.getOwnPropertyNames(prototype)) {
-    if (name === "constructor") continue;
-    const isGetter = Object.getOwnPropertyDescriptor(prototype, name)?.get !== undefined;
-    if (isGetter) Object.defineProperty(prototype, name, { get: refuse, configurable: false });
-    else define(prototype, name, refuse);
-  }
-}
-
-function refusal(sentence: string): () => never {
-  return function () {
-    throw new TypeError(sentence);
-  };
-}
-
-function define(target: object, name: string, value: unknown): void {
-  Object.defineProperty(target, name, { value, writable: false, configurable: false, enumerable: false });
+  // No loop over a list: user code may have replaced how lists are gone through.
+  defineProperty(prototype, "wasiImport", { get: refuse, configurable: false });
+  define(prototype, "getImportObject", refuse);
+  define(prototype, "start", refuse);
+  define(prototype, "finalizeBindings", refuse);
+  define(prototype, "initialize", refuse);
 }

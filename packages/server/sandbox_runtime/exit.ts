@@ -11,12 +11,6 @@ export const endProcess: (code: number) => never = Deno.exit.bind(Deno);
 
 const REPLACED = ["exit", "reallyExit", "abort"];
 
-/** The exports of a built-in module that hold what `replaceExit` replaces: those of a module cannot be changed. */
-export function replacedExports(specifier: string): Readonly<Record<string, unknown>> {
-  if (specifier !== "node:process") return {};
-  return Object.fromEntries(REPLACED.map((name) => [name, Reflect.get(process, name)]));
-}
-
 /** @param failCall answers the request with the error, if it has no answer yet */
 export function replaceExit(failCall: (call: Call, error: Error) => void): void {
   const replacement = (way: string) => (code?: unknown): never => {

@@ -14,6 +14,10 @@ export interface FunctionIdentity {
   readonly version: number;
 }
 
+// Captured before user code runs.
+const { freeze, setPrototypeOf } = Object;
+const { get } = Reflect;
+
 type Track = (call: Call, work: unknown) => void;
 
 /**
@@ -106,8 +110,7 @@ const REMOVED_GLOBALS =
   /^(localStorage|sessionStorage|Storage|StorageEvent|caches|Cache|CacheStorage|Worker|nodeBootstrap|OffscreenCanvas|ImageBitmapRenderingContext|GPU.*)$/;
 
 export function removeUnsafeGlobals(): void {
-  const workers = [globalThis.Worker, process.getBuiltinModule("node:worker_threads").Worker];
-  for (const worker of workers) forbidConstruction(worker);
+  forbidConstruction(globalThis.Worker);
   for (const name of Object.getOwnPropertyNames(globalThis)) {
     if (REMOVED_GLOBALS.test(name)) Reflect.deleteProperty(globalThis, name);
   }
@@ -124,10 +127,15 @@ export function removeUnsafeGlobals(): void {
  * modules that hand out its class cannot be changed, but a class whose parent throws constructs nothing.
  */
 function forbidConstruction(worker: object): void {
-  Object.setPrototypeOf(worker, function () {
+  setPrototypeOf(worker, function () {
     throw new TypeError("Cannot start a worker: a function runs on one thread; call another function instead");
   });
-  Object.freeze(worker);
+  freeze(worker);
+}
+
+/** Of node:worker_threads. */
+export function removeWorkers(module: object): void {
+  forbidConstruction(get(module, "Worker"));
 }
 
 function define(target: object, name: string, value: unknown): void {

@@ -3,7 +3,6 @@
  *
  * @module
  */
-import { release } from "node:os";
 import { statfsSync } from "node:fs";
 import process from "node:process";
 import type { Command } from "commander";
@@ -27,8 +26,6 @@ interface Readiness {
 
 const NODE_MIN = 20;
 const FREE_MIN_BYTES = 1024 ** 3;
-/** With Landlock. */
-const KERNEL_MIN = [5, 13] as const;
 
 export function addDoctor(program: Command): void {
   program.command("doctor").description("check this machine and the server: database, sandboxes and their fences, key")
@@ -54,12 +51,6 @@ async function examineMachine(): Promise<Finding[]> {
     finding(Number.parseInt(node) >= NODE_MIN, `Node ${node}`, `is too old: install ${NODE_MIN} or newer`),
     await findServer(),
   ];
-  const [major = 0, minor = 0] = release().split(".").map(Number);
-  if (process.platform === "linux") {
-    const hasLandlock = major > KERNEL_MIN[0] || (major === KERNEL_MIN[0] && minor >= KERNEL_MIN[1]);
-    const remedy = `has no Landlock: sandboxes stand behind one fence less; use ${KERNEL_MIN.join(".")} or newer`;
-    findings.push(finding(hasLandlock, `kernel ${release()}`, remedy, "warn"));
-  }
   const { bavail, bsize } = statfsSync(pathOf("."));
   const free = `${(bavail * bsize / 1024 ** 3).toFixed(1)} GiB are free in this folder`;
   findings.push(finding(bavail * bsize >= FREE_MIN_BYTES, free, ": make room, the database needs it"));

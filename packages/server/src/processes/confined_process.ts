@@ -28,6 +28,8 @@ export interface ConfinedProcess {
 export interface Spawner {
   /** @throws {PlatformError} POOL_EXHAUSTED when the machine has no room for one more, SANDBOX_DIED else */
   start(command: Command): Promise<ConfinedProcess>;
+  /** False when its thread is gone: then it starts nothing more. */
+  readonly isAlive: boolean;
   /** Its processes die with it. */
   end(): void;
 }
@@ -141,6 +143,7 @@ export async function startSpawner(files: FileRights | null): Promise<Spawner> {
   const children = new Map<number, Child>();
   const confined = Promise.withResolvers<void>();
   let nextId = 1;
+  let isAlive = true;
   const tell = (order: Order) => thread.postMessage(order);
   thread.onmessage = ({ data: report }: MessageEvent<Report>) => {
     if (report.kind === "confined") return confined.resolve();
@@ -153,6 +156,7 @@ export async function startSpawner(files: FileRights | null): Promise<Spawner> {
   };
 
   function end(): void {
+    isAlive = false;
     thread.terminate();
     for (const child of children.values()) child.lost();
     children.clear();
@@ -163,7 +167,11 @@ export async function startSpawner(files: FileRights | null): Promise<Spawner> {
     await confined.promise;
   }
   return {
+    get isAlive() {
+      return isAlive;
+    },
     async start(command) {
+      if (!isAlive) throw notStarted("the thread that starts processes is gone", false);
       const id = nextId++;
       const child = new Child(id, tell);
       children.set(id, child);

@@ -117,8 +117,15 @@ export async function startSandboxProcess(
       spawners.files.sandbox,
       JSON.stringify(boot),
     ],
-    // Deno keeps no caches: their folder is out of reach.
-    env: { DENO_DIR: `${dir}/none`, DENO_NO_UPDATE_CHECK: "1", NO_COLOR: "1", DENO_CACHE_DB_MODE: "memory" },
+    env: {
+      // Deno keeps no caches: their folder is out of reach.
+      DENO_DIR: `${dir}/none`,
+      DENO_CACHE_DB_MODE: "memory",
+      // Without it, the system's users are searched for the home folder.
+      HOME: dir,
+      DENO_NO_UPDATE_CHECK: "1",
+      NO_COLOR: "1",
+    },
     cwd: hasScratch ? scratchDir : dir,
     uid,
     hasInput: false,

@@ -45,7 +45,8 @@ export async function startSandboxSpawners(
   return {
     files,
     pagesDir,
-    common() {
+    async common() {
+      if (!(await current).isAlive) current = startCommon();
       if (now() - lookedAtMs > LOOK_EVERY_MS) {
         lookedAtMs = now();
         const found = identityOf(rightsNow());

@@ -81,7 +81,7 @@ const MACHINE: readonly FunctionAttack[] = [
       body: `return Object.keys(await import("data:text/javascript," + encodeURIComponent(${
         JSON.stringify(`import all from ${from}; export default all;`)
       })));`,
-      gets: /Requires read access|npm packages are disabled|--no-npm|remote specifier was requested/,
+      gets: /only node:, data: and blob: modules can be/,
     }),
   ),
   {
@@ -170,7 +170,43 @@ const WASI_LINK = `const dir = Deno.env.get("TMPDIR");
   const code = wasi.wasiImport.path_symlink(0, 13, 3, 100, 1);
   return code + " " + await Deno.readTextFile(dir + "/L");`;
 
+/** Ways to a module that do not go through `import` of the function itself; each is an expression. */
+const WAYS_TO_WASI: Readonly<Record<string, string>> = {
+  "an export of node:process": `(await import(["node", "process"].join(":"))).getBuiltinModule("node:wasi")`,
+  "an export of node:module": `(await import("node:module")).getBuiltinModule("wasi")`,
+  "the loader of node:module": `builtIn("module")._load("wasi")`,
+  "a module of node:module": `new (builtIn("module"))("x").require("node:wasi")`,
+  "a hook of node:module":
+    `(builtIn("module").registerHooks({ resolve: () => ({ url: "node:wasi", format: "builtin", shortCircuit: true }) }), builtIn("module").createRequire("file:///x.js")("anything"))`,
+  "an imported hook of node:module":
+    `((await import("node:module")).registerHooks({ resolve: () => ({ url: "node:wasi", format: "builtin", shortCircuit: true }) }), builtIn("module").createRequire("file:///x.js")("anything"))`,
+  "Deno's loader by node:vm":
+    `await builtIn("vm").runInThisContext("import('node:wasi')", { importModuleDynamically: builtIn("vm").constants.USE_MAIN_CONTEXT_DEFAULT_LOADER })`,
+  "a function made of text": `await Function("return import('node:wasi')")()`,
+  "changed built-ins": `await (async () => {
+    const { exec } = RegExp.prototype, { get } = Map.prototype;
+    RegExp.prototype.exec = () => null; Map.prototype.get = () => undefined;
+    try { return await import("node:wasi"); } finally { RegExp.prototype.exec = exec; Map.prototype.get = get; }
+  })()`,
+};
+const WAYS_TO_WORKERS: Readonly<Record<string, string>> = {
+  "require": `builtIn("module").createRequire("file:///x.js")("worker_threads")`,
+  "the loader of node:vm":
+    `await builtIn("vm").runInThisContext("import('node:worker_threads')", { importModuleDynamically: builtIn("vm").constants.USE_MAIN_CONTEXT_DEFAULT_LOADER })`,
+};
+
 const NUMBERS: readonly FunctionAttack[] = [
+  ...Object.entries(WAYS_TO_WASI).map(([name, way]): FunctionAttack => ({
+    name: `node:wasi by ${name}`,
+    gets: DENIED,
+    body: `const { WASI } = ${way}; ${WASI_LINK}`,
+    fields: SCRATCH,
+  })),
+  ...Object.entries(WAYS_TO_WORKERS).map(([name, way]): FunctionAttack => ({
+    name: `a worker by ${name}`,
+    gets: /Cannot start a worker/,
+    body: `const { Worker } = ${way}; new Worker("1", { eval: true }); return "started";`,
+  })),
   {
     name: "process.binding",
     gets: DENIED,

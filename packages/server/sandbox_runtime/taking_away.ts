@@ -1,0 +1,20 @@
+/**
+ * How something is taken away from user code.
+ *
+ * @module
+ */
+
+// Captured before user code runs.
+const { defineProperty } = Object;
+
+/** What stands in the place of what a function may not use. */
+export function refusal(sentence: string): () => never {
+  return function () {
+    throw new TypeError(sentence);
+  };
+}
+
+/** So that user code cannot change it back. */
+export function define(target: object, name: string, value: unknown): void {
+  defineProperty(target, name, { value, writable: false, configurable: false, enumerable: false });
+}

@@ -101,6 +101,19 @@ platformTest("what a function may do in its scratch folder, it can, now and from
   assert.equal(await (await platform.call("scratch")).text(), "sync,async,b,c");
 });
 
+platformTest("modules of data: and blob: URLs are JavaScript and JSON", async (platform) => {
+  await platform.deploy(
+    "modules",
+    attempt(`const load = async (text, type) => (await import(URL.createObjectURL(new Blob([text], { type })))).default;
+      const { readFileSync, ...path } = await import("data:text/javascript," + encodeURIComponent('export { sep } from "node:path"; export default import.meta.url.slice(0, 5);'));
+      const refused = await load("const a: number = 1;", "application/typescript").catch((error) => error.message);
+      return [path.sep, path.default, await load("export default await Promise.resolve(7)", "text/javascript"),
+        (await load('{ "a": 8 }', "application/json")).a, refused].join("|");`),
+  );
+  const answer = await (await platform.call("modules")).text();
+  assert.match(answer, /^\/\|data:\|7\|8\|Cannot import a module of type "application\/typescript"/);
+});
+
 platformTest(
   "connections that are refused are told to the operator, a few for each function",
   async (platform, step) => {

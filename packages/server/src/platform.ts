@@ -213,6 +213,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const runtime = await provideRuntimeFiles(runDir.runtime, { uid: buildsUid });
   const bundler = parts.use(
     await startBundler({
+      now: clock.nowMs,
       uid: buildsUid,
       runtime,
       // What builds never has the server's rights: it has to reach the source by its own.

@@ -24,7 +24,7 @@ const HEAP_MIB = 1024;
 export interface BuilderParts {
   readonly uid: number | null;
   readonly files: RuntimeFiles;
-  readonly spawner: Spawner;
+  readonly spawner: Pick<Spawner, "start">;
 }
 
 export async function startBuilder({ uid, files, spawner }: BuilderParts): Promise<Builder> {

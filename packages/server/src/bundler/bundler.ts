@@ -10,9 +10,9 @@ import { join } from "node:path";
 import { type BuildProblem, LIMITS } from "@fluxbase/contract";
 import type { Annotation } from "./analysis.ts";
 import { type Builder, startBuilder } from "./builder.ts";
-import { startSpawner } from "../processes/confined_process.ts";
 import { esbuildProgram, SYSTEM } from "../processes/esbuild_program.ts";
 import { commonRights } from "../processes/file_rights.ts";
+import { startRenewedSpawner } from "../processes/renewed_spawner.ts";
 import type { RuntimeFiles } from "../processes/runtime_files.ts";
 import { staticFilesComment } from "./static_files.ts";
 import { bundlingRights, type BundlingSettings, type DenoJson, runBundling } from "./bundling.ts";
@@ -66,6 +66,7 @@ export interface BundlerOptions {
   readonly networkEnv?: Readonly<Record<string, string>>;
   readonly npmrc?: string | null;
   readonly bundlingMs?: number;
+  now(): number;
 }
 
 const BUILDERS_MAX_COUNT = 2;
@@ -79,13 +80,13 @@ const DECORATOR_OPTIONS = ["experimentalDecorators", "emitDecoratorMetadata"];
 const LEFTOVER_MS = 3_600_000;
 
 export async function startBundler(options: BundlerOptions): Promise<Bundler> {
-  const { uid, runtime, bundleMaxBytes = LIMITS.bundleBytes.default, importHosts = [] } = options;
+  const { uid, runtime, now, bundleMaxBytes = LIMITS.bundleBytes.default, importHosts = [] } = options;
   const networkEnv = options.networkEnv ?? {};
   const [workDir, cacheDir] = [join(options.workDir, "builds"), join(options.workDir, "packages")];
   await prepare({ uid, workDir, cacheDir });
   const spawners = await Promise.all([
-    startSpawner(commonRights(runtime.paths, runtime.deno)),
-    startSpawner(bundlingRights({ workDir, cacheDir, networkEnv, runtime })),
+    startRenewedSpawner(() => commonRights(runtime.paths, runtime.deno), { now }),
+    startRenewedSpawner(() => bundlingRights({ workDir, cacheDir, networkEnv, runtime }), { now }),
   ]);
   const builders = createPool<Builder>(BUILDERS_MAX_COUNT, {
     make: () => startBuilder({ uid, files: runtime, spawner: spawners[0] }),

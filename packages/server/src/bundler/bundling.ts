@@ -22,7 +22,7 @@ export interface BundlingSettings {
   /** The process's uid when the server runs as root. */
   readonly uid: number | null;
   /** Starts it where there are no files but those that `bundlingRights` names. */
-  readonly spawner: Spawner;
+  readonly spawner: Pick<Spawner, "start">;
   readonly runtime: RuntimeFiles;
   /** Folders of bundlings are made in it. */
   readonly workDir: string;

@@ -30,6 +30,8 @@ export interface Spawner {
   start(command: Command): Promise<ConfinedProcess>;
   /** False when its thread is gone: then it starts nothing more. */
   readonly isAlive: boolean;
+  /** Ends when the last of its processes has. */
+  retire(): void;
   /** Its processes die with it. */
   end(): void;
 }
@@ -128,6 +130,10 @@ class Child implements ConfinedProcess {
   }
 }
 
+export function threadIsGone(): PlatformError {
+  return notStarted("the thread that starts processes is gone", false);
+}
+
 function notStarted(why: string, isLack: boolean): PlatformError {
   return isLack
     ? new PlatformError("POOL_EXHAUSTED", "Cannot start a process: the machine has no room for one more", {
@@ -144,10 +150,12 @@ export async function startSpawner(files: FileRights | null): Promise<Spawner> {
   const confined = Promise.withResolvers<void>();
   let nextId = 1;
   let isAlive = true;
+  let isRetired = false;
   const tell = (order: Order) => thread.postMessage(order);
   thread.onmessage = ({ data: report }: MessageEvent<Report>) => {
     if (report.kind === "confined") return confined.resolve();
     if (children.get(report.id)?.take(report) === true) children.delete(report.id);
+    if (isRetired && children.size === 0) end();
   };
   thread.onerror = (event) => {
     event.preventDefault();
@@ -171,13 +179,17 @@ export async function startSpawner(files: FileRights | null): Promise<Spawner> {
       return isAlive;
     },
     async start(command) {
-      if (!isAlive) throw notStarted("the thread that starts processes is gone", false);
+      if (!isAlive) throw threadIsGone();
       const id = nextId++;
       const child = new Child(id, tell);
       children.set(id, child);
       tell({ kind: "start", id, command });
       await child.started.promise;
       return child;
+    },
+    retire() {
+      isRetired = true;
+      if (children.size === 0) end();
     },
     end,
   };

@@ -37,7 +37,7 @@ function withLinkTarget(path: string): string[] {
 
 /** Changes when one of the files was replaced by another: rights were given to the one before. */
 export function identityOf({ read }: FileRights): string {
-  return read.filter((path) => NAME_FILES.includes(path)).map((path) => {
+  return read.map((path) => {
     try {
       const { dev, ino } = Deno.statSync(path);
       return `${path}:${dev}:${ino}`;

@@ -108,9 +108,9 @@ export async function startSandboxProcess(
   if (uid !== null) {
     for (const path of [boot.socketPath, ...hasScratch ? [scratchDir] : []]) await Deno.chown(path, uid, uid);
   }
-  const spawner = hasScratch ? await spawners.withScratch(scratchDir, profile) : await spawners.common();
-  if (hasScratch) undo.defer(() => spawner.end());
-  const child = await spawner.start({
+  const own = hasScratch ? await spawners.withScratch(scratchDir, profile) : undefined;
+  undo.defer(() => own?.end());
+  const child = await (own ?? spawners.common).start({
     program: spawners.files.deno,
     args: [
       ...denoFlags(profile, { boot, scratchDir, denyNet: options.denyNet() }),

@@ -8,8 +8,8 @@ import { type Bundler, type BundlerOptions, startBundler } from "../../src/bundl
 import { provideRuntimeFiles } from "../../src/processes/runtime_files.ts";
 
 /** `workDir` must be searchable by every user. */
-export async function startTestBundler(options: Omit<BundlerOptions, "uid" | "runtime">): Promise<Bundler> {
+export async function startTestBundler(options: Omit<BundlerOptions, "uid" | "runtime" | "now">): Promise<Bundler> {
   const uid = Deno.uid() === 0 ? 65_534 : null;
   const runtime = await provideRuntimeFiles(join(options.workDir, "runtime"), { uid });
-  return await startBundler({ ...options, uid, runtime });
+  return await startBundler({ ...options, uid, runtime, now: () => performance.now() });
 }

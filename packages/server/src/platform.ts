@@ -388,7 +388,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     log,
     now: clock.nowMs,
     busyPeers: () => new Set([...managing.peers(), ...Array.from(sandboxes.clients(), (client) => client.peer())]),
-    isProxy: clientAddresses.isProxy,
+    clientAddresses,
   }));
   place.baseUrl ||= `http://localhost:${port}`;
   place.origins = [new URL(place.baseUrl).origin, `http://localhost:${port}`, `http://127.0.0.1:${port}`];

@@ -12,8 +12,8 @@
  * @module
  */
 import type { Log } from "../core/log.ts";
-import type { Connection } from "../ratelimit/client_address.ts";
-import { openOwnSockets, type OpenSocket, type OwnSockets, peerOf, raiseOpenFiles } from "./sockets.ts";
+import type { ClientAddresses, Connection } from "../ratelimit/client_address.ts";
+import { openOwnSockets, type OpenSocket, type OwnSockets, peerOf } from "./sockets.ts";
 
 export interface ConnectionLimits {
   readonly requestHeadMs: number;
@@ -30,8 +30,7 @@ export interface ConnectionWatchOptions {
   now(): number;
   /** Peers that have a request under way. */
   busyPeers(): ReadonlySet<string>;
-  /** An address whose connections are those of many clients. */
-  isProxy(address: string): boolean;
+  readonly clientAddresses: ClientAddresses;
 }
 
 interface Watched {
@@ -68,10 +67,14 @@ export function verdictOf(
 
 /** Says so where the system does not let it. */
 export function watchOwnConnections(options: ConnectionWatchOptions): Disposable {
-  raiseOpenFiles();
   const sockets = openOwnSockets();
-  if (sockets !== undefined) return watchConnections(sockets, options);
-  options.log.warn("Connections have no deadlines on this system: put a proxy in front that has some");
+  if (sockets !== undefined) {
+    sockets.raiseOpenFiles();
+    return watchConnections(sockets, options);
+  }
+  options.log.warn(
+    "Connections have no deadlines and no bound for one address on this system: put a proxy in front that has some",
+  );
   return { [Symbol.dispose]() {} };
 }
 
@@ -97,7 +100,7 @@ export function createBusyConnections(): BusyConnections {
 
 export function watchConnections(
   sockets: OwnSockets,
-  { port, limits, log, now, busyPeers, isProxy }: ConnectionWatchOptions,
+  { port, limits, log, now, busyPeers, clientAddresses }: ConnectionWatchOptions,
 ): Disposable {
   const watched = new Map<number, Watched>();
   const lookEveryMs = Math.min(LOOK_EVERY_MS, limits.requestHeadMs / 2);
@@ -155,11 +158,13 @@ export function watchConnections(
   /** Those over a bound that have nothing under way: of one address the newest, of all the quietest. */
   function surplusOf(open: readonly OpenSocket[], busy: ReadonlySet<string>): [OpenSocket, string][] {
     const surplus = new Map<OpenSocket, string>();
-    const byAddress = Map.groupBy(open, ({ address }) => address);
+    // As everything else that counts addresses: a proxy's connections are those of many clients.
+    const direct = open.filter(({ address }) => !clientAddresses.isProxy(address));
+    const byClient = Map.groupBy(direct, ({ address }) => clientAddresses.of(address, null));
     const of = (socket: OpenSocket) => watched.get(socket.descriptor);
-    for (const [address, own] of byAddress) {
+    for (const own of byClient.values()) {
       const over = own.length - limits.connectionsPerAddressCount;
-      if (over <= 0 || isProxy(address)) continue;
+      if (over <= 0) continue;
       const idle = own.filter(({ peer }) => !busy.has(peer));
       const newestFirst = idle.toSorted((a, b) => (of(b)?.acceptedMs ?? 0) - (of(a)?.acceptedMs ?? 0));
       for (const socket of newestFirst.slice(0, over)) surplus.set(socket, "too many of one address");

@@ -27,6 +27,8 @@ export interface OwnSockets {
   /** Accepted on this port and still open. */
   list(port: number): OpenSocket[];
   shutDown(socket: OpenSocket): void;
+  /** As many open files as the system lets this process have: each connection is one. */
+  raiseOpenFiles(): void;
 }
 
 const AF_INET = 2;
@@ -97,17 +99,13 @@ export function openOwnSockets(): OwnSockets | undefined {
     shutDown({ descriptor }) {
       libc.shutdown(descriptor, SHUT_RDWR);
     },
+    raiseOpenFiles() {
+      const limits = new BigUint64Array(2);
+      if (libc.getrlimit(RLIMIT_NOFILE, limits) !== 0) return;
+      const [soft = 0n, hard = 0n] = limits;
+      if (soft !== hard) libc.setrlimit(RLIMIT_NOFILE, new BigUint64Array([hard, hard]));
+    },
   };
-}
-
-/** As many open files as the system lets this process have: each connection is one. */
-export function raiseOpenFiles(): void {
-  if (Deno.build.os !== "linux") return;
-  const { getrlimit, setrlimit } = openLibc();
-  const limits = new BigUint64Array(2);
-  if (getrlimit(RLIMIT_NOFILE, limits) !== 0 || limits[0] === limits[1]) return;
-  limits[0] = limits[1] ?? 0n;
-  setrlimit(RLIMIT_NOFILE, limits);
 }
 
 /** The same text for the same peer, however it was learned. */

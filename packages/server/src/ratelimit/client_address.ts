@@ -68,12 +68,15 @@ export function createClientAddresses(trustedProxies: readonly AddressRange[]): 
     of(peer, forwardedFor) {
       let client = plain(peer);
       if (trustedProxies.length > 0 && forwardedFor !== null) {
-        const hops = forwardedFor.split(",").map((hop) => plain(hop.trim()));
-        while (isTrusted(client)) {
-          const next = hops.pop();
+        // From the end, and no further than it is believed: a client may write thousands in front.
+        let end = forwardedFor.length;
+        while (end > 0 && isTrusted(client)) {
+          const comma = forwardedFor.lastIndexOf(",", end - 1);
+          const hop = plain(forwardedFor.slice(comma + 1, end).trim());
           // Something that is no address was written by nobody who is trusted.
-          if (next === undefined || !(isIPv4(next) || isIPv6(next))) break;
-          client = next;
+          if (!(isIPv4(hop) || isIPv6(hop))) break;
+          client = hop;
+          end = comma;
         }
       }
       return isIPv6(client) ? networkOf(client) : client;
@@ -81,18 +84,28 @@ export function createClientAddresses(trustedProxies: readonly AddressRange[]): 
   };
 }
 
-/** Without port, brackets, zone, and the prefix of an IPv4 address inside IPv6. */
+/** Without port, brackets and zone; an IPv4 address inside IPv6 as IPv4, however it is written. */
 function plain(text: string): string {
-  const address = /^\[(.+)\](?::\d+)?$/.exec(text)?.[1] ??
+  const bracketed = /^\[(.+)\](?::\d+)?$/.exec(text)?.[1] ??
     (/^[\d.]+:\d+$/.test(text) ? text.split(":")[0] ?? "" : text);
-  return address.replace(/%.*$/, "").replace(/^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i, "");
+  const address = bracketed.replace(/%.*$/, "");
+  if (!isIPv6(address)) return address;
+  const groups = groupsOf(address);
+  const isMapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff;
+  return isMapped ? groups.slice(6).flatMap((group) => [group >> 8, group & 0xff]).join(".") : address;
 }
 
 function networkOf(address: string): string {
-  const [head = "", tail] = address.toLowerCase().split("::");
-  const left = head === "" ? [] : head.split(":");
-  const right = tail === undefined || tail === "" ? [] : tail.split(":");
-  const zeros = tail === undefined ? [] : Array<string>(Math.max(0, 8 - left.length - right.length)).fill("0");
-  const groups = [...left, ...zeros, ...right].slice(0, 4).map((group) => group.replace(/^0+(?=.)/, ""));
-  return `${groups.join(":")}::/64`;
+  return `${groupsOf(address).slice(0, 4).map((group) => group.toString(16)).join(":")}::/64`;
+}
+
+/** The eight numbers of an IPv6 address. */
+function groupsOf(address: string): number[] {
+  const dotted = /(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(address);
+  const [a = 0, b = 0, c = 0, d = 0] = dotted?.slice(1).map(Number) ?? [];
+  const last = `${(a << 8 | b).toString(16)}:${(c << 8 | d).toString(16)}`;
+  const hex = dotted === null ? address : address.slice(0, dotted.index) + last;
+  const [left = [], tail] = hex.split("::").map((part) => part === "" ? [] : part.split(":"));
+  const zeros = tail === undefined ? [] : Array<string>(8 - left.length - tail.length).fill("0");
+  return [...left, ...zeros, ...tail ?? []].map((group) => parseInt(group, 16));
 }

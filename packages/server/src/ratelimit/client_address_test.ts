@@ -17,7 +17,9 @@ function addresses(...ranges: string[]) {
 Deno.test("without trusted proxies the connection counts, whatever a header says", () => {
   const { of } = addresses();
   assert.equal(of("203.0.113.7", "1.2.3.4"), "203.0.113.7");
-  assert.equal(of("::ffff:203.0.113.7", null), "203.0.113.7");
+  for (const same of ["::ffff:203.0.113.7", "::FFFF:cb00:7107", "0:0:0:0:0:ffff:203.0.113.7", "::ffff:cb00:7107%1"]) {
+    assert.equal(of(same, null), "203.0.113.7", same);
+  }
 });
 
 Deno.test("behind trusted proxies the last hop that is not theirs counts", () => {
@@ -32,6 +34,12 @@ Deno.test("behind trusted proxies the last hop that is not theirs counts", () =>
     ["10.0.0.1", "10.1.1.1, 10.2.2.2", "10.1.1.1"],
     ["10.0.0.1", "203.0.113.7, unknown", "10.0.0.1"],
     ["10.0.0.1", "", "10.0.0.1"],
+    ["10.0.0.1", ",", "10.0.0.1"],
+    ["10.0.0.1", ",203.0.113.7", "203.0.113.7"],
+    ["10.0.0.1", "203.0.113.7,", "10.0.0.1"],
+    ["10.0.0.1", "203.0.113.7, 10.1.1.1,, 10.2.2.2", "10.2.2.2"],
+    ["::ffff:a00:1", "::ffff:203.0.113.7", "203.0.113.7"],
+    ["10.0.0.1", `${"1,".repeat(100_000)}203.0.113.7`, "203.0.113.7"],
     ["2001:db8:1::9", "203.0.113.7", "203.0.113.7"],
     ["203.0.113.9", "1.2.3.4", "203.0.113.9"],
   ];
@@ -44,6 +52,8 @@ Deno.test("an IPv6 address counts by its network", () => {
     assert.equal(of(address, null), "2001:db8:1:2::/64", address);
   }
   assert.equal(of("::1", null), "0:0:0:0::/64");
+  assert.equal(of("1:2:3:4:5:6:1.2.3.4", null), "1:2:3:4::/64");
+  assert.equal(of("1:2:3:4:5:6:7::", null), "1:2:3:4::/64");
 });
 
 Deno.test("ranges are addresses with a prefix or without", () => {

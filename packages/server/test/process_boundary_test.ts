@@ -44,6 +44,8 @@ platformTest("a loaded sandbox holds nothing that is privileged", async (platfor
     );
 
   await step("its open files are sockets, pipes and what the event loop waits on", () => {
+    // Another user of the machine, or its own without root, may not even look.
+    if (Deno.uid() !== 0) return assert.throws(() => descriptorsOf(pids[0] ?? 0), Deno.errors.PermissionDenied);
     for (const pid of [...pids, ...sandboxPids()]) {
       for (const what of descriptorsOf(pid)) {
         assert.match(

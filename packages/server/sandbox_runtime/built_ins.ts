@@ -13,6 +13,7 @@ import { define, refusal } from "./taking_away.ts";
 
 type Exports = Readonly<Record<string, unknown>>;
 
+const INTERNAL = /^(?:node:)?internal\//;
 const NAME = /^(?:node:)?([a-z_]+)(?![\w/])/;
 /** What leads to Deno's own loader of modules. */
 const LOADERS = ["module", "vm", "repl", "test", "inspector"];
@@ -39,6 +40,11 @@ let areLoadersHooked = false;
 
 function nameOf(specifier: unknown): string {
   return typeof specifier === "string" ? apply(match, NAME, [specifier])?.[1] ?? "" : "";
+}
+
+/** Deno hands these out to tests of Node, with all bindings. */
+function isInternal(specifier: unknown): boolean {
+  return typeof specifier === "string" && apply(match, INTERNAL, [specifier]) !== null;
 }
 
 function guard(name: string): void {
@@ -86,6 +92,9 @@ function hookLoaders(): void {
   const loader = load("node:module") as unknown as Loader;
   loader.registerHooks({
     resolve(specifier, context, next) {
+      if (isInternal(specifier)) {
+        throw new TypeError("Cannot use an internal module of Node: it leads past the limits of a function");
+      }
       const resolved = next(specifier, context);
       guard(nameOf(resolved.url));
       return resolved;

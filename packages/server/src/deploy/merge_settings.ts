@@ -12,6 +12,8 @@ export interface SettingsBounds {
   readonly wallMaxMs: number;
 }
 
+/** Of one list; it becomes one header of every answer. */
+const CORS_MAX_CHARACTERS = 4_096;
 const MS_PER_SEC = 1_000;
 const CORS_MAX_AGE_SEC = 86_400;
 
@@ -112,6 +114,11 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
         `"cors_origins" has ${JSON.stringify(origin)}: it must be * or an origin such as https://app.example.com`,
       );
     }
+  }
+  for (const name of ["origins", "methods", "headers"] as const) {
+    const length = (cors[name] ?? []).reduce((sum, text) => sum + text.length, 0);
+    if (length <= CORS_MAX_CHARACTERS) continue;
+    problems.push(`"cors_${name}" has ${length} characters: at most ${CORS_MAX_CHARACTERS} are allowed together`);
   }
   for (const name of ["methods", "headers"] as const) {
     const wrong = cors[name]?.find((text) => !isToken(text));

@@ -28,6 +28,66 @@ const HOSTS = [
   "localhost.",
 ];
 
+/** A port of the machine, by a name or an address that only shows late. */
+const BY_PROXY: readonly (readonly [variable: string, protocol: string, url: string])[] = [
+  ["HTTP_PROXY", "http", "http://example.invalid/"],
+  ["ALL_PROXY", "http", "http://example.invalid/"],
+  ["HTTPS_PROXY", "http", "https://example.invalid/"],
+  ["ALL_PROXY", "socks5", "https://example.invalid/"],
+];
+
+const RESOLVES = `lookup: (_, { all }, done) => all ? done(null, [{ address, family: 4 }]) : done(null, address, 4)`;
+
+const lateAttacks = (port: number): readonly FunctionAttack[] => [
+  ...BY_PROXY.map(([variable, protocol, url]): FunctionAttack => ({
+    name: `a ${protocol} proxy of the environment, ${variable}`,
+    body:
+      `Deno.env.set("${variable}", "${protocol}://127.0.0.1:${port}"); return await (await fetch("${url}")).text();`,
+    gets: /fetch failed/,
+  })),
+  ...[`url: "socks5://127.0.0.1:${port}"`, `transport: "tcp", hostname: "127.0.0.1", port: ${port}`].map((
+    proxy,
+  ): FunctionAttack => ({
+    name: `a client with a proxy, ${proxy.slice(0, 16)}`,
+    body:
+      `const client = Deno.createHttpClient({ proxy: { ${proxy} } }); return await (await fetch("http://example.invalid/", { client })).text();`,
+    gets: DENIED,
+  })),
+  ...["127.0.0.1", "::ffff:127.0.0.1"].flatMap((address): FunctionAttack[] => [
+    {
+      name: `a name that node:net finds itself, ${address}`,
+      body:
+        `const address = "${address}"; return await new Promise((resolve, reject) => builtIn("net").connect({ host: "example.invalid", port: ${port}, ${RESOLVES} }, () => resolve("reached")).on("error", reject));`,
+      gets: DENIED,
+    },
+    {
+      name: `a name that node:http finds itself, ${address}`,
+      body:
+        `const address = "${address}"; return await new Promise((resolve, reject) => builtIn("http").get({ host: "example.invalid", port: ${port}, ${RESOLVES} }, () => resolve("reached")).on("error", reject));`,
+      gets: DENIED,
+    },
+  ]),
+  {
+    name: "a proxy of node:http",
+    body:
+      `const { Agent, get } = builtIn("http"); const agent = new Agent({ proxyEnv: { HTTP_PROXY: "http://127.0.0.1:${port}" } });
+      return await new Promise((resolve, reject) => get("http://example.invalid/", { agent }, () => resolve("reached")).on("error", reject));`,
+    gets: /NotCapable|ENOTFOUND|Requires/,
+  },
+  {
+    name: "node:http2",
+    body:
+      `return await new Promise((resolve, reject) => builtIn("http2").connect("http://127.0.0.1:${port}").on("connect", () => resolve("reached")).on("error", reject));`,
+    gets: DENIED,
+  },
+  {
+    name: "EventSource",
+    body:
+      `return await new Promise((resolve) => { const source = new EventSource("http://127.0.0.1:${port}/"); source.onopen = () => resolve("reached"); source.onerror = () => { source.close(); resolve("refused"); }; });`,
+    gets: /^refused$/,
+  },
+];
+
 /** By a function that knows the port of a server which listens on every address of the machine. */
 const networkAttacks = (port: number, platformUrl: string): readonly FunctionAttack[] => [
   ...HOSTS.map((host) => ({
@@ -119,4 +179,4 @@ const networkAttacks = (port: number, platformUrl: string): readonly FunctionAtt
 
 const neighbour = startNeighbour("0.0.0.0");
 Deno.test.afterAll(() => neighbour[Symbol.asyncDispose]());
-attackTest("network", ({ url }) => networkAttacks(neighbour.port, url));
+attackTest("network", ({ url }) => [...networkAttacks(neighbour.port, url), ...lateAttacks(neighbour.port)]);

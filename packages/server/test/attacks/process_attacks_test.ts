@@ -218,6 +218,60 @@ const NUMBERS: readonly FunctionAttack[] = [
     body: `return process._linkedBinding("pipe_wrap");`,
     gets: /Cannot use|not a function/,
   },
+  ...["internal/test/binding", "internal/child_process", "internal/dgram"].flatMap((name): FunctionAttack[] => [
+    {
+      name: `${name} required`,
+      body: `return Object.keys(builtIn("module").createRequire("file:///x.js")("${name}"));`,
+      gets: /Cannot use an internal module/,
+    },
+    {
+      name: `${name} of a module that is compiled`,
+      body:
+        `const { Module } = builtIn("module"); const one = Object.assign(new Module("x"), { filename: "/x.js", paths: [] });
+        one._compile("module.exports = Object.keys(require('${name}'))", "/x.js"); return one.exports;`,
+      gets: /Cannot use an internal module/,
+    },
+  ]),
+  {
+    name: "built-in modules that need internal ones themselves",
+    body: `const require = builtIn("module").createRequire("file:///x.js");
+      return ["http2", "tls", "child_process", "node:net", "vm", "readline"].map((name) => typeof require(name)).join();`,
+    gets: /^object,object,object,object,object,object$/,
+  },
+  {
+    name: "tty.ReadStream with every number",
+    body:
+      `const made = []; for (let fd = 3; fd < 40; fd += 1) { try { new (builtIn("tty").ReadStream)(fd); made.push(fd); } catch {} } return "made " + made.length;`,
+    gets: /^made 0$/,
+  },
+  {
+    name: "a socket of datagrams with every number",
+    body:
+      `const made = []; for (let fd = 3; fd < 40; fd += 1) { const s = builtIn("dgram").createSocket("udp4"); s.on("error", () => {}); s.on("listening", () => made.push(fd)); try { s.bind({ fd }); } catch {} }
+      await new Promise((resolve) => setTimeout(resolve, 50)); return "made " + made.length;`,
+    gets: /^made 0$/,
+  },
+  {
+    name: "other files by node:sqlite",
+    body: `const { DatabaseSync } = builtIn("sqlite"); const db = new DatabaseSync(":memory:");
+      return ["attach '/etc/hostname' as other", "vacuum into '/tmp/fluxbase-x.db'", "select load_extension('libc.so.6')"].map((text) => { try { db.exec(text); return "done"; } catch (error) { return error.message; } }).join(" | ");`,
+    gets: /^too many attached databases[^|]* \| too many attached databases[^|]* \| not authorized$/,
+  },
+  {
+    name: "who runs it, and what its machine looks like, by Node",
+    body:
+      `const os = builtIn("os"); const tries = [() => os.userInfo(), () => os.networkInterfaces(), () => os.hostname(), () => os.setPriority(1, 5), () => process.setuid(0), () => process.chdir("/"), () => process.loadEnvFile("/etc/hostname"), () => builtIn("dns").getServers(), () => process.dlopen({ exports: {} }, "/lib/x86_64-linux-gnu/libc.so.6")];
+      return [...new Set(tries.map((one) => { try { return String(one()); } catch (error) { return error.name; } }))].join();`,
+    gets: /^NotCapable$/,
+  },
+  {
+    name: "objects of the harness on the stack",
+    body:
+      `const sites = []; const before = Error.prepareStackTrace; Error.prepareStackTrace = (_, all) => { sites.push(...all); return ""; };
+      try { new Error("x").stack; } finally { Error.prepareStackTrace = before; }
+      return sites.length > 3 ? [...new Set(sites.flatMap((site) => [typeof site.getThis(), typeof site.getFunction()]))].join() : "no stack";`,
+    gets: /^undefined$/,
+  },
   {
     name: "net.Socket with a number",
     gets: DENIED,

@@ -43,6 +43,8 @@ export const ERRORS = {
   DATABASE_UNAVAILABLE: { status: 503, retryable: true },
   SHUTTING_DOWN: { status: 503, retryable: true },
   WALL_LIMIT: { status: 504, retryable: false },
+  /** Functions that call one another too many deep. */
+  CALL_LOOP: { status: 508, retryable: false },
 } as const satisfies Record<string, { status: number; retryable: boolean }>;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -17,6 +17,7 @@ import { runAs } from "./current_call.ts";
 import {
   ABORT_REASON,
   beginResponse,
+  depthOf,
   FLAG,
   FRAME,
   FrameWriter,
@@ -220,7 +221,7 @@ function onRequest(id: number, payload: Uint8Array): void {
     body = openInbox(id);
   }
   startedCount[0] = (startedCount[0] ?? 0) + 1;
-  const call = parseCall(id, payload.subarray(5, bodyStart), body);
+  const call = parseCall(id, payload.subarray(5, bodyStart), { body, depth: depthOf(flags) });
   calls.set(id, call);
   void runAs(call, answerCall);
 }

@@ -20,6 +20,8 @@ export interface Call {
   readonly method: string;
   readonly url: string;
   readonly caller: CallerFacts;
+  /** How many functions called one another before it. */
+  readonly depth: number;
   /** Of the user who calls. */
   readonly userSecrets: Readonly<Record<string, string>> | undefined;
   /** Name, value, name, value, … as they came, names in lower case. */
@@ -50,7 +52,7 @@ function callerOf({ user_secrets: userSecrets, ...facts }: CallerMessage) {
 }
 
 /** Reads the head of a REQUEST frame: execution id, method, URL, caller as JSON, then names and values of headers. */
-export function parseCall(id: number, head: Uint8Array, body: Call["body"]): Call {
+export function parseCall(id: number, head: Uint8Array, { body, depth }: Pick<Call, "body" | "depth">): Call {
   const texts = readList(head);
   const [executionId = "", method = "", url = "", caller = ""] = texts;
   const { facts, userSecrets } = caller === "" ? NOBODY : callerOf(JSON.parse(caller));
@@ -60,6 +62,7 @@ export function parseCall(id: number, head: Uint8Array, body: Call["body"]): Cal
     method,
     url,
     caller: facts,
+    depth,
     userSecrets,
     headerPairs: texts.slice(4),
     body,

@@ -14,7 +14,7 @@
  * @module
  */
 /** Said in READY and compared by the platform: both sides come from one tree, so a difference is an error. */
-export const PROTOCOL_VERSION = 3;
+export const PROTOCOL_VERSION = 4;
 
 export const FRAME = {
   // platform → sandbox
@@ -69,6 +69,21 @@ export const FLAG = {
   /** RESPONSE only: the request becomes a WebSocket; the head has its protocol, if any. */
   webSocket: 32,
 } as const;
+
+/**
+ * How many functions called one another before this request: REQUEST only, in the upper half of the flags. A call of a
+ * function to the server says that of the request it is made for.
+ */
+const DEPTH_SHIFT = 4;
+export const DEPTH_MAX = 15;
+
+export function withDepth(flags: number, depth: number): number {
+  return flags | depth << DEPTH_SHIFT;
+}
+
+export function depthOf(flags: number): number {
+  return flags >> DEPTH_SHIFT;
+}
 
 export const HEADER_BYTES = 9;
 const LENGTH_BYTES = 4;

@@ -5,6 +5,7 @@
  * @module
  */
 import { type BodyInbox, BodyOutbox, cancelQuietly, createBodyInbox } from "./body.ts";
+import { currentCall } from "./current_call.ts";
 import {
   ABORT_REASON,
   FLAG,
@@ -15,6 +16,7 @@ import {
   OF_CALL,
   readHeaders,
   readResponseHead,
+  withDepth,
 } from "./frames.ts";
 import { noticeRefusal } from "./refusals.ts";
 
@@ -180,7 +182,7 @@ export class OwnServer {
   #begin(id: number, head: readonly string[], flags: number): void {
     const writer = this.#writer();
     writer.begin(FRAME.REQUEST | OF_CALL, id);
-    writer.u8(flags);
+    writer.u8(withDepth(flags, currentCall()?.depth ?? 0));
     writer.sizedList(head);
     writer.end();
   }

@@ -235,10 +235,13 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     log,
     limits,
     ownOrigins: () => place.origins,
-    answerOwnCall: (request, functionId) =>
+    answerOwnCall: (request, from) =>
       direct !== null && new URL(request.url).hostname === DATABASE_HOST
-        ? direct.tunnel.open(request, { functionId, namespace: catalog.findById(functionId)?.namespace })
-        : place.handle(request, ownConnection(functionId)),
+        ? direct.tunnel.open(request, {
+          functionId: from.functionId,
+          namespace: catalog.findById(from.functionId)?.namespace,
+        })
+        : place.handle(request, ownConnection(from)),
     onLine: (version, line) =>
       executions.recordLine({ functionId: version.functionId, ...line, ...maskedLine(line, version.hidden()) }),
     process: {

@@ -143,6 +143,28 @@ platformTest("calls of a function to the platform", async (platform, step) => {
     assert.equal(await (await platform.call("fan/invoke?depth=5")).text(), "5");
   });
 
+  await step("functions that call themselves without end, waiting for it or not: 508 at a depth of 16", async () => {
+    await platform.deploy(
+      "drops",
+      `${BASE} function handler() { setTimeout(() => void invoke("drops/invoke")); return "gone on"; }`,
+      { env },
+    );
+    assert.equal((await platform.call("drops")).status, 200);
+    assert.equal((await platform.executions("drops", 16)).length, 16);
+    await platform.deploy(
+      "loops",
+      `${BASE}
+      async function handler() {
+        const answer = await invoke("loops/invoke");
+        const body = await answer.json();
+        return answer.status === 200 ? body : [answer.status, body.code, body.limit];
+      }`,
+      { env },
+    );
+    assert.deepEqual(await (await platform.call("loops")).json(), [508, "CALL_LOOP", 15]);
+    for (const name of ["loops", "drops"]) assert.equal((await platform.executions(name, 16)).length, 16, name);
+  });
+
   await step("fetch goes its usual way to everybody else", async () => {
     await platform.deploy(
       "usual",

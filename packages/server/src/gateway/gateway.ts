@@ -202,6 +202,10 @@ class HttpInvocation implements Invocation {
     return clientOf(this.#clientAddresses, this.#connection, this.headers);
   }
 
+  get depth(): number {
+    return this.#connection.depth ?? 0;
+  }
+
   signal(): AbortSignal {
     return this.#request.signal;
   }

@@ -7,6 +7,7 @@
  * @module
  */
 import { PlatformError, type TriggerType } from "@fluxbase/contract";
+import { DEPTH_MAX } from "../../sandbox_runtime/frames.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
 import { assertMay, concealed, reaches } from "../auth/permissions.ts";
 import type { LiveFunction } from "../catalog/catalog.ts";
@@ -41,6 +42,8 @@ export interface Invocation extends Client {
   readonly bodyBytes: number | undefined;
   /** The client asks for a WebSocket. */
   readonly isUpgrade: boolean;
+  /** How many functions called one another before it. */
+  readonly depth: number;
   /** Of the client, as rate limits count it. */
   address(): string;
   /** The other end of its connection. */
@@ -70,6 +73,7 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
   const { fn } = call;
   const { settings } = fn;
   const { clock, requestBodyMaxBytes } = parts;
+  if (call.depth > DEPTH_MAX) throw callsTooDeep(fn);
   if (!fn.enabled) throw await refusalOfDisabled(call, parts);
   const authenticated = parts.authenticator.authenticate(call.headers);
   const caller = authenticated instanceof Promise ? await authenticated : authenticated;
@@ -108,6 +112,7 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
     headerPairs: call.headers.pairs,
     body,
     isUpgrade: call.isUpgrade,
+    depth: call.depth,
     timeoutMs: settings.timeoutMs,
     requestBodyMaxBytes,
     responseBodyMaxBytes: settings.responseBodyBytes,
@@ -150,6 +155,14 @@ function disabled({ name }: LiveFunction): PlatformError {
   return new PlatformError(
     "FUNCTION_DISABLED",
     `Cannot call function "${name}": it is disabled; enable it with {"enabled": true}`,
+  );
+}
+
+function callsTooDeep({ name }: LiveFunction): PlatformError {
+  return new PlatformError(
+    "CALL_LOOP",
+    `Cannot call function "${name}": functions have called one another more than ${DEPTH_MAX} deep; look for one that calls itself`,
+    { details: { limit: DEPTH_MAX } },
   );
 }
 

@@ -14,6 +14,8 @@ export interface Connection {
   readonly remoteAddr: Deno.NetAddr;
   /** The function of this server that makes it; undefined for one from outside. */
   readonly functionId?: string;
+  /** Of such a request: how many functions called one another before it. */
+  readonly depth?: number;
   /** Settles when the answer has left; of requests from outside. */
   readonly completed?: Promise<void>;
 }
@@ -21,8 +23,8 @@ export interface Connection {
 const THIS_MACHINE: Deno.NetAddr = { transport: "tcp", hostname: "127.0.0.1", port: 0 };
 
 /** A request that a function makes comes over no connection. */
-export function ownConnection(functionId: string): Connection {
-  return { remoteAddr: THIS_MACHINE, functionId };
+export function ownConnection(from: { readonly functionId: string; readonly depth: number }): Connection {
+  return { remoteAddr: THIS_MACHINE, ...from };
 }
 
 export interface AddressRange {

@@ -28,6 +28,8 @@ export interface SandboxRequest {
   readonly body: Uint8Array | ReadableStream<Uint8Array> | null;
   /** The client asks for a WebSocket. */
   readonly isUpgrade: boolean;
+  /** How many functions called one another before it. */
+  readonly depth: number;
   readonly timeoutMs: number;
   readonly requestBodyMaxBytes: number;
   readonly responseBodyMaxBytes: number;

@@ -11,6 +11,7 @@ import {
   ABORT_REASON,
   beginResponse,
   BODY_CHUNK_MAX_BYTES,
+  depthOf,
   FLAG,
   FRAME,
   type FrameWriter,
@@ -20,8 +21,8 @@ import {
 } from "../../sandbox_runtime/frames.ts";
 import { parseCredit, violation } from "./sandbox_frames.ts";
 
-/** The server, as a function of this process. */
-export type AnswerCall = (request: Request) => Promise<Response>;
+/** The server, as a function of this process; `depth` says how many functions called one another before. */
+export type AnswerCall = (request: Request, depth: number) => Promise<Response>;
 
 interface OwnCall {
   readonly abort: AbortController;
@@ -82,7 +83,7 @@ export class OwnCalls {
     const call: OwnCall = { abort: new AbortController(), inbox, outbox: undefined, heldBytes: 0 };
     const request = parseRequest(payload.subarray(5), inbox?.stream ?? null, call.abort.signal);
     this.#calls.set(id, call);
-    void this.#run(id, call, request);
+    void this.#run(id, call, { request, depth: depthOf(flags) + 1 });
   }
 
   onBody(id: number, payload: Uint8Array): void {
@@ -127,9 +128,9 @@ export class OwnCalls {
     this.#calls.clear();
   }
 
-  async #run(id: number, call: OwnCall, request: Request): Promise<void> {
+  async #run(id: number, call: OwnCall, { request, depth }: { request: Request; depth: number }): Promise<void> {
     try {
-      await this.#send(id, call, await this.#answer(request));
+      await this.#send(id, call, await this.#answer(request, depth));
     } catch {
       // The answer broke off: its body failed, or the call was given up.
       if (this.#calls.has(id)) this.#abort(id, ABORT_REASON.responseFailed);

@@ -23,6 +23,7 @@ import {
   FrameWriter,
   OF_CALL,
   readFrames,
+  withDepth,
 } from "../../sandbox_runtime/frames.ts";
 import { SlotTable } from "../../sandbox_runtime/slot_table.ts";
 import type { Fence } from "../../sandbox_runtime/harden.ts";
@@ -234,7 +235,7 @@ export class Sandbox implements ExchangeHolder {
     const { body } = request;
     const flags = body === null ? 0 : body instanceof Uint8Array ? FLAG.inlineBody : FLAG.streamedBody;
     this.#writer.begin(FRAME.REQUEST, id);
-    this.#writer.u8(flags);
+    this.#writer.u8(withDepth(flags, request.depth));
     this.#writer.sizedList(headOf(request));
     if (body instanceof Uint8Array) this.#writer.bytes(body);
     this.#writer.end();

@@ -84,10 +84,17 @@ export interface SandboxPoolOptions {
   readonly process: SandboxProcessOptions;
   /** Origins under which the server itself is known; called when a sandbox loads a version. */
   ownOrigins(): readonly string[];
-  /** Answers what functions ask of the server itself; for the function that asks. */
-  readonly answerOwnCall: (request: Request, functionId: string) => Promise<Response>;
+  /** Answers what functions ask of the server itself. */
+  readonly answerOwnCall: (request: Request, from: CallingFunction) => Promise<Response>;
   /** A line that a function wrote outside any request. */
   onLine(version: SandboxVersion, line: LogLine): void;
+}
+
+/** A function that asks the server itself. */
+export interface CallingFunction {
+  readonly functionId: string;
+  /** How many functions called one another, itself included. */
+  readonly depth: number;
 }
 
 export interface PoolStats {
@@ -408,9 +415,10 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     try {
       started = await Sandbox.start(process, events, {
         limits: { ...limits, head: headLimits, memoryMiB: profile.memoryMiB },
-        answerCall: profile.net === false
-          ? null
-          : (request) => options.answerOwnCall(request, started === undefined ? "" : functionIdOf(started) ?? ""),
+        answerCall: profile.net === false ? null : (request, depth) => {
+          const functionId = started === undefined ? undefined : functionIdOf(started);
+          return options.answerOwnCall(request, { functionId: functionId ?? "", depth });
+        },
         garbage,
         now,
       });

@@ -60,6 +60,7 @@ function requestOf(isUpgrade: boolean): SandboxRequest {
     headerPairs: [],
     body: null,
     isUpgrade,
+    depth: 0,
     timeoutMs: 60_000,
     requestBodyMaxBytes: 1_000,
     responseBodyMaxBytes: RESPONSE_MAX_BYTES,

@@ -19,7 +19,7 @@ const NAME = /^(?:node:)?([a-z_]+)(?![\w/])/;
 const LOADERS = ["module", "vm", "repl", "test", "inspector"];
 /** Changed on the object of the module, which its exports do not follow. */
 const CHANGED: Readonly<Record<string, readonly string[]>> = {
-  process: ["exit", "reallyExit", "abort", "getBuiltinModule"],
+  process: ["exit", "reallyExit", "abort", "kill", "getBuiltinModule"],
   module: ["register", "registerHooks", "getBuiltinModule"],
 };
 

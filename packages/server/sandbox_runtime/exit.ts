@@ -24,7 +24,17 @@ export function replaceExit(failCall: (call: Call, error: Error) => void): void 
     if (call !== undefined) failCall(call, error);
     throw error;
   };
+  // A signal to the process itself is one more way to end it; no other process is in reach.
+  const signalling = (way: string) => {
+    const end = replacement(way);
+    return (pid: unknown): never => {
+      if (pid === Deno.pid) end(pid);
+      throw new TypeError(`Cannot signal process ${String(pid).slice(0, 20)}: a function has no others`);
+    };
+  };
   define(Deno, "exit", replacement("Deno.exit"));
+  define(Deno, "kill", signalling("Deno.kill"));
+  for (const name of ["kill", "_kill"]) define(process, name, signalling(`process.${name}`));
   for (const name of REPLACED) define(process, name, replacement(`process.${name}`));
 }
 

@@ -134,6 +134,8 @@ platformTest("a request that ends its process ends only itself", async (platform
        process: () => process.exit(1),
        reallyExit: () => process.reallyExit(1),
        abort: () => process.abort(),
+       kill: () => process.kill(process.pid, "SIGTERM"),
+       denoKill: () => Deno.kill(Deno.pid, "SIGKILL"),
        builtIn: () => process["getBuiltin" + "Module"]("node:process").exit(4),
        timer: () => { setTimeout(() => Deno.exit(5), 1); return later(10_000); },
        caught: () => { try { Deno.exit(6); } catch {} return "went on"; },
@@ -147,7 +149,7 @@ platformTest("a request that ends its process ends only itself", async (platform
   );
   const pid = async () => await (await platform.call("exits/invoke?way=pid")).text();
   const before = await pid();
-  for (const way of ["deno", "process", "reallyExit", "abort", "builtIn", "timer", "caught"]) {
+  for (const way of ["deno", "process", "reallyExit", "abort", "kill", "denoKill", "builtIn", "timer", "caught"]) {
     await step(way, async () => {
       const neighbours = [1, 2, 3].map(() => platform.call("exits/invoke?way=slow"));
       const response = await platform.call(`exits/invoke?way=${way}`);

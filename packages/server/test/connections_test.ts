@@ -252,6 +252,13 @@ platformTest("requests that two readers could understand in two ways are refused
   const post = (more: string, body: string) =>
     head("/api/v1/functions/echo/invoke", platform.anonKey, more).replace("GET", "POST") + body;
   const refused: Record<string, string> = {
+    "a Host that reaches into the path": `GET /nothing HTTP/1.1\r\nHost: x/health?\r\n\r\n`,
+    "a Host that names a function":
+      `GET /health HTTP/1.1\r\nHost: x/functions/v1/echo\r\nAuthorization: Bearer ${platform.anonKey}\r\n\r\n`,
+    "a Host with a user": "GET /health HTTP/1.1\r\nHost: a@b\r\n\r\n",
+    "a Host with a port that is none": "GET /health HTTP/1.1\r\nHost: x:99999\r\n\r\n",
+    "a Host with an address that is none": "GET /health HTTP/1.1\r\nHost: 1.2.3.999\r\n\r\n",
+    "a coding before chunked": post("Transfer-Encoding: gzip, chunked\r\n", "5\r\nhello\r\n0\r\n\r\n"),
     "a length and a coding": post(
       "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
       "0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n",

@@ -18,6 +18,7 @@ import { createCors } from "../core/cors.ts";
 import { errorAnswer, NOSNIFF, rateLimitHeaders, type Standing } from "../core/error_response.ts";
 import { InvariantError } from "../core/invariant.ts";
 import type { Log } from "../core/log.ts";
+import { assertHead } from "../core/request_head.ts";
 import { requestIdOf } from "../core/request_id.ts";
 import type { CallerLimits, Origin } from "../ratelimit/caller_limits.ts";
 import { asDatabaseError } from "../storage/db.ts";
@@ -223,16 +224,18 @@ export function createApi(options: ApiOptions): Api {
   return {
     async handle(request, { address }) {
       const requestId = requestIdOf(request.headers);
+      const facts = { request, requestId, address, headers: request.headers };
+      try {
+        assertHead(request.headers);
+        if (!URL.canParse(request.url)) refuseUrl();
+      } catch (error) {
+        return await answer(facts, () => Promise.reject(error));
+      }
       if (request.method === "OPTIONS") {
         const headers = [...cors.preflight(request.headers), ["x-request-id", requestId]];
         return new Response(null, { status: 204, headers: headers as [string, string][] });
       }
-      return await app.fetch(request, {
-        request,
-        requestId,
-        address,
-        headers: request.headers,
-      });
+      return await app.fetch(request, facts);
     },
   };
 }
@@ -278,6 +281,10 @@ function refuseMethod(request: Request, allowed: readonly string[]): never {
   throw new PlatformError("METHOD_NOT_ALLOWED", `Cannot ${request.method} this path: it takes ${methods}`, {
     details: { allowed: [...new Set(allowed)] },
   });
+}
+
+function refuseUrl(): never {
+  throw new PlatformError("INVALID_ARGUMENT", "Cannot serve the request: its Host and path make no URL");
 }
 
 function featureDisabled(): PlatformError {

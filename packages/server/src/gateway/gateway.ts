@@ -14,6 +14,7 @@ import { createDeadlines, type Deadlines } from "../core/deadlines.ts";
 import { HeaderList } from "../core/header_list.ts";
 import { errorAnswer, rateLimitHeaders, type Standing } from "../core/error_response.ts";
 import type { Log } from "../core/log.ts";
+import { assertHead } from "../core/request_head.ts";
 import { givenRequestId } from "../core/request_id.ts";
 import { type ClientAddresses, clientOf, type Connection } from "../ratelimit/client_address.ts";
 import { type Invocation, type InvocationBody, invoke, type InvokeParts } from "../invoke/invoke.ts";
@@ -73,6 +74,7 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
     const cors = fn === undefined ? serverCors : corsFor(fn);
     const origin = headers.get("origin");
     try {
+      assertHead(headers);
       if (!options.functionsEnabled) throw featureDisabled();
       if (fn === undefined) throw functionNotFound(route.namespace, route.name);
       if (method === "OPTIONS") return preflightResponse(cors.preflight(headers), requestId);

@@ -68,6 +68,8 @@ export const LIMITS = {
   waitForSandboxMs: { min: 0, default: 10_000, max: 60_000 },
   /** Of one answer with rows of tables. */
   tableRowsCount: { min: 1, default: 100_000, max: 10_000_000 },
+  /** What the database answers to one request for tables, errors and notices included. */
+  tableAnswerBytes: { min: 64 * KiB, default: 32 * MiB, max: 1024 * MiB },
   /** One statement for a request for tables. */
   tableStatementMs: { min: 10, default: 10_000, max: 600_000 },
   /** Of the functions of one namespace, on all servers. */

@@ -25,6 +25,7 @@ function relationOf(name: string, relationships: Relationship[]): Relation {
     isJson: type === "jsonb",
     isArray: type === "text[]",
     defaultText: null,
+    isDefaultLong: false,
     values: null,
   }]);
   return { schema: "public", name, kind: "table", columns: new Map(columns), primaryKey: ["id"], relationships };

@@ -607,6 +607,8 @@ const LIMIT_ABOUT: Readonly<Record<LimitKey, string>> = {
   waitingRequestsCount: "Requests that wait for a sandbox, over all functions.",
   waitForSandboxMs: "How long a request waits for a sandbox.",
   tableRowsCount: "Rows of one answer with rows of tables; what is more is left for the next page.",
+  tableAnswerBytes:
+    "What the database answers to one request for tables, errors and notices included; one with more is refused.",
   tableStatementMs: "Time of one statement for a request for tables; one that takes longer is ended.",
   namespaceConnectionsCount:
     "Connections to the database that the functions of one namespace may have, on all servers together.",

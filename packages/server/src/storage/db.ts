@@ -29,6 +29,8 @@ export interface DatabaseOptions {
   readonly log: Log;
   /** A pooler in transaction mode is in between: it takes no settings for a connection. */
   readonly isPooled?: boolean;
+  /** Of one statement; see ./pool.ts. */
+  readonly answerMaxBytes?: number;
   /** How long to try at start. */
   readonly connectMs?: number;
 }
@@ -71,7 +73,7 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Databas
     application_name: "fluxbase",
     // What others define in a schema of theirs must never be taken for what Postgres defines.
     ...(options.isPooled ? { statement_timeout: 0 } : { options: "-c search_path=pg_catalog" }),
-  }, { log: options.log, name: "platform", statementMs: STATEMENT_MS });
+  }, { log: options.log, name: "platform", statementMs: STATEMENT_MS, ...answerLimit(options) });
   const { pool } = connections;
   try {
     await waitForServer(pool, options);
@@ -86,6 +88,10 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Databas
     // Not db.destroy: it says the same to the pool.
     [Symbol.asyncDispose]: connections[Symbol.asyncDispose],
   };
+}
+
+function answerLimit({ answerMaxBytes }: DatabaseOptions): { readonly answerMaxBytes?: number } {
+  return answerMaxBytes === undefined ? {} : { answerMaxBytes };
 }
 
 async function waitForServer(pool: pg.Pool, { url, log, connectMs = CONNECT_MS }: DatabaseOptions): Promise<void> {

@@ -3,11 +3,13 @@
  *
  * Owns: that a connection which breaks, in use or not, ends nothing but what ran on it, and that one which went silent
  * is given up. A router that forgot a connection sends neither an answer nor an end: without this a statement on it
- * would wait for ever.
+ * would wait for ever. And that an answer of the database has an end: the driver keeps a row, an error or a notice until
+ * it is there whole, and SQL of users makes them as long as it likes.
  *
  * @module
  */
 import type { Socket } from "node:net";
+import { PlatformError } from "@fluxbase/contract";
 import pg from "pg";
 import type { Log } from "../core/log.ts";
 
@@ -27,6 +29,8 @@ export interface ConnectionPoolOptions {
   readonly name: string;
   /** The server ends a statement after this. */
   readonly statementMs: number;
+  /** What a connection may receive while it is in use once; absent where only SQL of ours is answered. */
+  readonly answerMaxBytes?: number;
 }
 
 const SWEEP_MS = 1_000;
@@ -36,13 +40,14 @@ const DOUBTED_MS = 4_000;
 const KEEP_ALIVE_MS = 5_000;
 
 interface Use {
+  readonly bytesBefore: number;
   bytesRead: number;
   silentSinceMs: number;
 }
 
 export function openPool(
   config: pg.PoolConfig,
-  { log, name, statementMs }: ConnectionPoolOptions,
+  { log, name, statementMs, answerMaxBytes }: ConnectionPoolOptions,
 ): ConnectionPool {
   const pool = new pg.Pool({
     keepAlive: true,
@@ -57,11 +62,15 @@ export function openPool(
   // The pool listens only while a connection is idle. An error that nobody listens to ends the process.
   pool.on("connect", (client) => {
     client.on("error", (error) => log.warn("A database connection broke", { pool: name, reason: error.message }));
+    if (answerMaxBytes === undefined) return;
+    // Before it is in use for the first time, the connection is tried.
+    boundAnswer(client, answerMaxBytes, () => busy.get(client)?.bytesBefore ?? 0);
   });
   pool.on("error", () => {});
   pool.on("acquire", (client) => {
     idle.delete(client);
-    busy.set(client, { bytesRead: socketOf(client).bytesRead, silentSinceMs: performance.now() });
+    const { bytesRead } = socketOf(client);
+    busy.set(client, { bytesBefore: bytesRead, bytesRead, silentSinceMs: performance.now() });
   });
   pool.on("release", (_, client) => {
     busy.delete(client);
@@ -99,6 +108,22 @@ export function openPool(
       await pool.end();
     },
   };
+}
+
+/** Ends a connection that receives more than so many bytes after `bytesBefore`. */
+export function boundAnswer(client: pg.Client, maxBytes: number, bytesBefore: () => number): void {
+  const socket = socketOf(client);
+  socket.on("data", () => {
+    if (socket.bytesRead - bytesBefore() > maxBytes && !socket.destroyed) socket.destroy(answerTooLarge(maxBytes));
+  });
+}
+
+function answerTooLarge(maxBytes: number): PlatformError {
+  return new PlatformError(
+    "RESPONSE_TOO_LARGE",
+    `Cannot give what the database answers: it has more than ${maxBytes} bytes, the limit; ask for fewer rows or columns`,
+    { details: { limit: maxBytes } },
+  );
 }
 
 /** What the driver calls a stream is the socket to the server. */

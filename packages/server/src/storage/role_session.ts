@@ -14,8 +14,8 @@ import type { LoginRole, Roles } from "./roles.ts";
 /** Failures that have nothing to do with what a role may change: the database is away, or full of connections. */
 const NOT_THE_ROLE = /^(53|57|E[A-Z]+)/;
 
-/** Every name is Postgres' own, whatever the settings of the session make of others. */
-export const SETTINGS_OF_ROLE = `select pg_catalog.array_to_string(s.setconfig, ', ')
+/** Every name is Postgres' own, whatever the settings of the session make of others. They may be of any length. */
+export const SETTINGS_OF_ROLE = `select pg_catalog.left(pg_catalog.array_to_string(s.setconfig, ', '), 1000)
   from pg_catalog.pg_db_role_setting s join pg_catalog.pg_roles r on r.oid = s.setrole
   where r.rolname = session_user`;
 

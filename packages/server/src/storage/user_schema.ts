@@ -14,7 +14,9 @@ export interface ColumnRow {
   readonly isArray: boolean;
   /** What a new row has in it when nothing is said, as an expression of SQL; null: nothing. */
   readonly defaultText: string | null;
-  /** Of an enum, its values. */
+  /** What a new row has in it is too long to be kept here. */
+  readonly isDefaultLong: boolean;
+  /** Of an enum, its values, if there are not too many. */
   readonly values: readonly string[] | null;
 }
 
@@ -58,6 +60,10 @@ export interface UserSchemaRows {
   readonly functions: readonly SqlFunctionRow[];
 }
 
+/** What SQL of users defines may have any length, and all of it is kept in memory. */
+const DEFAULT_MAX_CHARACTERS = 4_096;
+const ENUM_VALUES_MAX_COUNT = 1_000;
+
 export async function readUserSchema(db: Db, schemas: readonly string[]): Promise<UserSchemaRows> {
   const [relations, foreignKeys, functions] = await Promise.all([
     readRelations(db, schemas),
@@ -81,13 +87,27 @@ async function readRelations(db: Db, schemas: readonly string[]): Promise<Relati
             when a.attidentity <> '' then format(
               'nextval(%L::regclass)', pg_get_serial_sequence(format('%I.%I', n.nspname, c.relname), a.attname)
             )
-            when a.attgenerated = '' then (
-              select pg_get_expr(d.adbin, d.adrelid) from pg_attrdef d where d.adrelid = c.oid and d.adnum = a.attnum
-            )
+            when length(d.text) <= ${DEFAULT_MAX_CHARACTERS} then d.text
           end,
-          'values', (select json_agg(e.enumlabel order by e.enumsortorder) from pg_enum e where e.enumtypid = t.oid)
+          'isDefaultLong', coalesce(d.size, 0) > ${DEFAULT_MAX_CHARACTERS}
+            or coalesce(length(d.text), 0) > ${DEFAULT_MAX_CHARACTERS},
+          'values', (
+            select case when count(*) <= ${ENUM_VALUES_MAX_COUNT} then json_agg(l.enumlabel order by l.enumsortorder) end
+            from (
+              select e.enumlabel, e.enumsortorder from pg_enum e
+              where e.enumtypid = t.oid limit ${ENUM_VALUES_MAX_COUNT} + 1
+            ) l
+            having count(*) > 0
+          )
         ) order by a.attnum)
         from pg_attribute a join pg_type t on t.oid = a.atttypid
+        left join lateral (
+          select e.size, case when e.size <= ${DEFAULT_MAX_CHARACTERS} then pg_get_expr(e.adbin, e.adrelid) end as text
+          from (
+            select pg_column_size(x.adbin) as size, x.adbin, x.adrelid
+            from pg_attrdef x where x.adrelid = c.oid and x.adnum = a.attnum and a.attgenerated = ''
+          ) e offset 0
+        ) d on true
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
       ), '[]') as columns,
       coalesce((

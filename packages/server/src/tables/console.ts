@@ -7,6 +7,7 @@ import { DEFAULT_NAMESPACE, PlatformError, type SqlAnswer } from "@fluxbase/cont
 import pg from "pg";
 import type { Secret } from "../core/secret.ts";
 import { asDatabaseError } from "../storage/db.ts";
+import { boundAnswer } from "../storage/pool.ts";
 import { connectAs, searchPathOption, withRole } from "../storage/role_session.ts";
 import type { Roles } from "../storage/roles.ts";
 import { errorOfStatement } from "./table_error.ts";
@@ -23,12 +24,13 @@ export interface SqlConsole {
 const CONNECT_MS = 5_000;
 
 export function createSqlConsole(
-  { url, roles, schemas, statementMs, maxRowsCount }: {
+  { url, roles, schemas, statementMs, maxRowsCount, answerMaxBytes }: {
     readonly url: Secret;
     readonly roles: Roles;
     readonly schemas: readonly string[];
     readonly statementMs: number;
     readonly maxRowsCount: number;
+    readonly answerMaxBytes: number;
   },
 ): SqlConsole {
   return {
@@ -44,6 +46,7 @@ export function createSqlConsole(
             application_name: "fluxbase-console",
             options: searchPathOption(schemas),
           }));
+        boundAnswer(client, answerMaxBytes, () => 0);
         const answer = await client.query(parameters.length === 0 ? { text } : { text, values: [...parameters] });
         const results: readonly pg.QueryResult[] = Array.isArray(answer) ? answer : [answer];
         return view(results.at(-1), maxRowsCount);

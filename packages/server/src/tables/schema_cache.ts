@@ -5,7 +5,8 @@
  *
  * @module
  */
-import type { Clock } from "../core/clock.ts";
+import { PlatformError } from "@fluxbase/contract";
+import { type Clock, withDeadline } from "../core/clock.ts";
 import type { Db } from "../storage/db.ts";
 import type { Listener } from "../storage/listener.ts";
 import { SCHEMA_CHANNEL } from "../storage/schema_watch.ts";
@@ -64,6 +65,8 @@ export interface SchemaCache {
 const POSTGREST_CHANNEL = "pgrst";
 const LOOK_AGAIN_MS = 1_000;
 const POLL_MS = 10_000;
+/** A request waits so long for a look at the schema. */
+const PATIENCE_MS = 3_000;
 
 export async function startSchemaCache(
   { db, listener, clock, schemas, isWatched }: {
@@ -88,13 +91,23 @@ export async function startSchemaCache(
   });
   const timer = isWatched ? undefined : setInterval(() => follower.wake(), POLL_MS);
   return {
-    current: () => follower.settled()?.then(() => known) ?? known,
+    current() {
+      const look = follower.settled();
+      // What was known goes on holding: SQL of users can make a look take long.
+      return look === undefined ? known : withDeadline(look, PATIENCE_MS, overdue).then(() => known, () => known);
+    },
     async refreshed() {
-      if (clock.nowMs() - readAtMs >= LOOK_AGAIN_MS) await follower.refresh();
+      if (clock.nowMs() - readAtMs >= LOOK_AGAIN_MS) await withDeadline(follower.refresh(), PATIENCE_MS, overdue);
       return known;
     },
     [Symbol.dispose]: () => clearInterval(timer),
   };
+}
+
+function overdue(): PlatformError {
+  return new PlatformError("DATABASE_UNAVAILABLE", "The schema of tables is being read: try again in a moment", {
+    details: { retry_after: 1 },
+  });
 }
 
 /** How tables belong together is worked out when it is asked for, once. */

@@ -63,6 +63,7 @@ export interface TableSessionOptions {
   /** Of each role. */
   readonly maxConnectionsCount: number;
   readonly statementMs: number;
+  readonly answerMaxBytes: number;
   readonly log: Log;
 }
 
@@ -178,7 +179,7 @@ interface RolePool {
 /** Made again when its role has another password. */
 function createRolePool(
   role: TableRole,
-  { url, roles, maxConnectionsCount, statementMs, log }: TableSessionOptions,
+  { url, roles, maxConnectionsCount, statementMs, answerMaxBytes, log }: TableSessionOptions,
 ): RolePool {
   let made: { readonly login: LoginRole; readonly connections: ConnectionPool } | undefined;
 
@@ -192,7 +193,7 @@ function createRolePool(
       maxLifetimeSeconds: SESSION_LIFE_SEC,
       verify: (client, done) => void assertUnaltered(client, roles).then(() => done(), done),
     };
-    return openPool(config, { log, name: `tables of ${role}`, statementMs });
+    return openPool(config, { log, name: `tables of ${role}`, statementMs, answerMaxBytes });
   }
 
   return {

@@ -152,7 +152,9 @@ export function insertStatement(
       const value = sql`_row.${sql.id(name)}`;
       if (!lacking.has(name)) return value;
       // Expressions of the owner, as the catalog of Postgres has them.
-      const otherwise = sql.raw(columnOf(relation, name).defaultText ?? "null");
+      const { defaultText, isDefaultLong } = columnOf(relation, name);
+      if (isDefaultLong) throw badQuery(`The default of "${name}" is too long for missing=default: give a value`);
+      const otherwise = sql.raw(defaultText ?? "null");
       return sql`case when _given ? ${name}::text then ${value} else ${otherwise} end`;
     });
     return writing(scope, sql`${target} (${list}) select ${sql.join(values)} from ${source}${conflict}`, options);

@@ -67,6 +67,8 @@ const STATUSES: readonly (readonly [start: string, status: number])[] = [
   ["P0", 400],
 ];
 
+const TEXT_MAX_CHARACTERS = 8_192;
+
 /** Undefined for what is no error of a statement. */
 export function errorOfStatement(error: unknown, role: string): TableError | undefined {
   const code = codeOf(error);
@@ -74,11 +76,16 @@ export function errorOfStatement(error: unknown, role: string): TableError | und
   const custom = /^PT(\d{3})$/.exec(code)?.[1];
   const found = STATUSES.find(([start]) => code.startsWith(start))?.[1] ?? 500;
   const status = custom === undefined ? found === 403 && role === "anon" ? 401 : found : Number(custom);
-  const details = Reflect.get(error, "detail");
-  const said = Reflect.get(error, "hint");
-  const hint = typeof said === "string" ? said : hintFor(code, error.message, role);
-  const message = code === "57014" ? "The statement took too long and was ended" : error.message;
-  return new TableError(message, { status, code, details: typeof details === "string" ? details : null, hint });
+  const hint = textOf(error, "hint") ?? hintFor(code, error.message, role);
+  const message = code === "57014" ? "The statement took too long and was ended" : textOf(error, "message") ?? "";
+  return new TableError(message, { status, code, details: textOf(error, "detail"), hint });
+}
+
+/** What SQL of users says has any length, and goes into the answer and the log. */
+function textOf(error: Error, name: "message" | "detail" | "hint"): string | null {
+  const text: unknown = Reflect.get(error, name);
+  if (typeof text !== "string" || text.length <= TEXT_MAX_CHARACTERS) return typeof text === "string" ? text : null;
+  return `${text.slice(0, TEXT_MAX_CHARACTERS)} … (${text.length} characters)`;
 }
 
 function hintFor(code: string, message: string, role: string): string | null {

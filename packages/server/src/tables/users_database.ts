@@ -50,6 +50,7 @@ export interface UsersDatabaseOptions {
     readonly sessionTempFileMiB: number;
     readonly tableStatementMs: number;
     readonly tableRowsCount: number;
+    readonly tableAnswerBytes: number;
   };
   readonly clock: Clock;
   readonly log: Log;
@@ -57,6 +58,8 @@ export interface UsersDatabaseOptions {
 
 const CONNECTIONS_COUNT = 4;
 const ADVICE = "set FLUXBASE_APP_DATABASE_URL to an address of the database itself";
+/** Names and definitions of all tables. */
+const SCHEMA_MAX_BYTES = 64 * 1024 * 1024;
 const CONNECTIONS_OF_FUNCTION_COUNT = 10;
 
 /**
@@ -76,7 +79,9 @@ export async function findUsersDatabase(options: AppDatabaseOptions): Promise<Se
 export async function startUsersDatabase(options: UsersDatabaseOptions): Promise<UsersDatabase | undefined> {
   const { url, platform, isShared, schemas, limits, clock, log } = options;
   await using parts = new AsyncDisposableStack();
-  const app = parts.use(await connectDatabase({ url, maxConnectionsCount: CONNECTIONS_COUNT, log }));
+  const app = parts.use(
+    await connectDatabase({ url, maxConnectionsCount: CONNECTIONS_COUNT, log, answerMaxBytes: SCHEMA_MAX_BYTES }),
+  );
   const roles = await setUpRoles({ ...options, platform: platform.db, app: app.db });
   if (roles === undefined) return undefined;
   const isWatched = await watchSchema(app.db);
@@ -89,6 +94,7 @@ export async function startUsersDatabase(options: UsersDatabaseOptions): Promise
     roles,
     maxConnectionsCount: options.tableConnections,
     statementMs: limits.tableStatementMs,
+    answerMaxBytes: limits.tableAnswerBytes,
     log,
   }));
   parts.use(startSessionLimits({ app: app.db, limitsMs: limitsOf(roles.prefixes, limits), log }));
@@ -109,7 +115,14 @@ export async function startUsersDatabase(options: UsersDatabaseOptions): Promise
   const started = parts.move();
   return {
     tables: createTables({ cache, sessions, schemas, maxRowsCount }),
-    console: createSqlConsole({ url, roles, schemas, statementMs, maxRowsCount }),
+    console: createSqlConsole({
+      url,
+      roles,
+      schemas,
+      statementMs,
+      maxRowsCount,
+      answerMaxBytes: limits.tableAnswerBytes,
+    }),
     direct: isShared ? null : direct,
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };

@@ -221,6 +221,79 @@ const CAPTURE: Attack = {
   },
 };
 
+/** What SQL of `default` makes as long as it likes. */
+const LONG = [
+  "create table if not exists public.short (id int); insert into public.short values (1); grant select on public.short to anon",
+  "create or replace function public.long(n int) returns text language sql as $$ select repeat('x', n) $$",
+  "create or replace function public.long_error(n int) returns text language plpgsql as $$ begin raise exception '%', repeat('x', n) using detail = repeat('y', n); end $$",
+  "create or replace function public.long_notice(n int) returns text language plpgsql as $$ begin loop raise warning '%', repeat('x', n); end loop; end $$",
+  "grant execute on all functions in schema public to anon",
+];
+
+async function makeLong({ api }: TestPlatform): Promise<void> {
+  for (const text of LONG) await api("POST", "/admin/database/query", { sql: text });
+}
+
+/** Asked for by an anonymous caller; the server must neither keep it whole nor hand it on. */
+const long = (fn: string, n: number, gets: RegExp): Attack => ({
+  name: `length: ${fn}(${n})`,
+  gets,
+  async run(platform) {
+    await makeLong(platform);
+    const headers = { authorization: `Bearer ${platform.anonKey}`, "content-type": "application/json" };
+    const ask = () => fetch(`${platform.url}/rest/v1/rpc/${fn}`, { method: "POST", headers, body: `{"n":${n}}` });
+    await eventually(async () => {
+      const response = await fetch(`${platform.url}/rest/v1/rpc/long`, { method: "POST", headers, body: `{"n":1}` });
+      return await response.text() === `"x"`;
+    });
+    const got: string[] = [];
+    for (const response of await Promise.all([ask(), ask()])) {
+      const text = await response.text();
+      got.push(`${response.status} ${JSON.parse(text).code}, ${text.length} characters`);
+    }
+    return [...new Set(got)].join(" and ");
+  },
+});
+
+const LONG_SCHEMA: Attack = {
+  name: "length: a default of 10 MB, and 1,500 values of an enum",
+  gets: /^200 \[\], 400 [^|]*too long for missing=default[^|]* \| 201 /,
+  async run(platform) {
+    await makeLong(platform);
+    const get = async (table: string, key: string) => {
+      const response = await fetch(`${platform.url}/rest/v1/${table}`, { headers: { authorization: `Bearer ${key}` } });
+      return `${response.status} ${await response.text()}`;
+    };
+    await eventually(async () => (await get("short?limit=1", platform.anonKey)).startsWith("200"));
+    const made = await platform.api("POST", "/admin/database/query", {
+      sql: `do $$ begin
+          execute 'create type public.many as enum (' || (select string_agg(quote_literal(i), ',') from generate_series(1, 1500) i) || ')';
+          execute format('create table public.huge (a text default %L, b public.many, c int)', repeat('x', 10000000));
+        end $$`,
+    });
+    if (made.status !== 200) return JSON.stringify(made.body);
+    await eventually(async () => (await get("huge", platform.serviceKey)).startsWith("200"));
+    const insert = async (prefer: string) => {
+      const headers = { authorization: `Bearer ${platform.serviceKey}`, "content-type": "application/json", prefer };
+      const response = await fetch(`${platform.url}/rest/v1/huge?columns=a,b`, {
+        method: "POST",
+        headers,
+        body: `[{"a":"x","b":"1500"},{"b":"1"}]`,
+      });
+      return `${response.status} ${await response.text()}`;
+    };
+    const rows = await get("huge", platform.serviceKey);
+    return `${rows}, ${await insert("missing=default")} | ${await insert("return=minimal")}`;
+  },
+};
+
+const LONG_SETTING: FunctionAttack = statements(
+  "length: a setting of its role of 20 MB",
+  /^\[\]$/,
+  "do $$ begin execute format('alter role current_user set my.setting = %L', repeat('x', 20000000)); end $$",
+  "do $$ begin end $$",
+);
+
 /** After all of them: another function of the namespace still works, and the platform deploys. */
 const AFTERWARDS: Attack = {
   name: "and its own namespace afterwards",
@@ -245,6 +318,12 @@ attackTest(
     ...SHARED,
     ...Object.entries(TRIGGERS).map(pooled),
     CAPTURE,
+    long("long", 50_000_000, /^502 RESPONSE_TOO_LARGE, \d{1,3} characters$/),
+    long("long_error", 10_000_000, /^400 P0001, \d{1,5} characters$/),
+    long("long_error", 40_000_000, /^502 RESPONSE_TOO_LARGE, \d{1,3} characters$/),
+    long("long_notice", 10_000_000, /^502 RESPONSE_TOO_LARGE, \d{1,3} characters$/),
+    LONG_SCHEMA,
+    LONG_SETTING,
     AFTERWARDS,
   ],
   { victim: { source: VICTIM, answers: `"unharmed"` } },

@@ -399,6 +399,7 @@ function readCredit(payload: Uint8Array): number {
 
 /** The answer that makes a request a WebSocket; the request lasts as long as the socket. */
 function openSocket(call: Call, socket: FunctionSocket): void {
+  if (!FunctionSocket.isOf(socket, call)) throw new TypeError("Cannot answer with the WebSocket of another request");
   sockets.set(call.id, socket);
   const headers: Answer["headers"] = socket.protocol === "" ? [] : ["sec-websocket-protocol", socket.protocol];
   sendHead(call, { status: 101, headers, body: null }, FLAG.webSocket);

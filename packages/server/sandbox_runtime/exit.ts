@@ -33,6 +33,7 @@ export function replaceExit(failCall: (call: Call, error: Error) => void): void 
     };
   };
   define(Deno, "exit", replacement("Deno.exit"));
+  define(globalThis, "close", replacement("close"));
   define(Deno, "kill", signalling("Deno.kill"));
   for (const name of ["kill", "_kill"]) define(process, name, signalling(`process.${name}`));
   for (const name of REPLACED) define(process, name, replacement(`process.${name}`));

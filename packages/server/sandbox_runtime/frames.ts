@@ -93,6 +93,8 @@ export const FRAME_MAX_BYTES = 2 * 1024 * 1024;
 export const LOAD_MAX_BYTES = 256 * 1024 * 1024;
 /** Request line and headers, or status and headers, of one message. */
 export const HEAD_MAX_BYTES = 256 * 1024;
+/** Methods that functions can call the platform with. */
+export const CALL_METHOD = /^[A-Z]{1,20}$/;
 /** A body up to this size travels inside its REQUEST or RESPONSE frame. */
 export const INLINE_BODY_MAX_BYTES = 64 * 1024;
 /** Larger pieces are cut. */

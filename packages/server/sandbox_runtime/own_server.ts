@@ -8,6 +8,7 @@ import { type BodyInbox, BodyOutbox, cancelQuietly, createBodyInbox } from "./bo
 import { currentCall } from "./current_call.ts";
 import {
   ABORT_REASON,
+  CALL_METHOD,
   FLAG,
   FRAME,
   type FrameWriter,
@@ -161,6 +162,9 @@ export class OwnServer {
   async #call(request: Request): Promise<Response> {
     request.signal.throwIfAborted();
     const { url, signal, method } = request;
+    if (!CALL_METHOD.test(method)) {
+      throw new TypeError(`Cannot call ${url} with method "${method.slice(0, 20)}": use 1 to 20 letters from A to Z`);
+    }
     const head = [method, url, ...[...request.headers].flat()];
     if (listBytes(head) > HEAD_MAX_BYTES) throw new TypeError(`Cannot call ${url}: its headers are too large`);
     const { promise, resolve, reject } = Promise.withResolvers<Response>();

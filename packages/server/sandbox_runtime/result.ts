@@ -33,7 +33,7 @@ export function toAnswer(result: unknown): Answer {
 function fromResponse(response: Response): Answer {
   if (response.type === "error") throw new TypeError("Cannot answer with Response.error(): it has no status");
   if (response.bodyUsed) throw new TypeError("Cannot answer with this Response: its body was already read");
-  return { status: response.status, headers: textsOf(response.headers), body: response.body };
+  return { status: checkStatus(response.status), headers: textsOf(response.headers), body: response.body };
 }
 
 interface GuideResult {
@@ -50,16 +50,19 @@ function isGuideResult(value: unknown): value is GuideResult {
 }
 
 function fromGuideResult(result: GuideResult): Answer {
-  const status = result.status ?? 200;
-  if (!Number.isInteger(status) || status < 200 || status > 599) {
-    throw new RangeError(`Cannot answer with status ${status}: it must be an integer from 200 to 599`);
-  }
+  const status = checkStatus(result.status ?? 200);
   const { body } = result;
   const headers = textsOf(result.headers);
   if (body === undefined || body === null) return { status, headers, body: null };
   if (typeof body === "string") return { status, headers: withType(headers, "text/plain;charset=UTF-8"), body };
   if (isBody(body)) return fromBody(body, { status, headers });
   return { status, headers: withType(headers, "application/json"), body: toJson(body) };
+}
+
+/** Of a Response too: a function may have put another number in its place. */
+function checkStatus(status: number): number {
+  if (Number.isInteger(status) && status >= 200 && status <= 599) return status;
+  throw new RangeError(`Cannot answer with status ${String(status)}: it must be an integer from 200 to 599`);
 }
 
 /** The type of a form or a Blob is the one that a Response gives it. */

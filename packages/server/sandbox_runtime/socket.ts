@@ -8,6 +8,7 @@
 import type { Call } from "./call.ts";
 import { runAs } from "./current_call.ts";
 import { SOCKET_MESSAGE_MAX_BYTES, SOCKET_WINDOW_BYTES } from "./frames.ts";
+import { isToken } from "./header_rules.ts";
 import { FunctionRequest } from "./request.ts";
 
 /** The way out of the sandbox. */
@@ -121,13 +122,15 @@ export class FunctionSocket extends EventTarget {
   #closing: (() => void) | undefined;
 
   close(code?: number, reason = ""): void {
-    if (code !== undefined && code !== 1000 && (code < 3000 || code > 4999)) {
+    const asked = code === undefined ? 1000 : Number(code);
+    if (asked !== 1000 && !(asked >= 3000 && asked <= 4999)) {
       throw new DOMException(
-        `Cannot close with code ${code}: it must be 1000 or from 3000 to 4999`,
+        `Cannot close with code ${asked}: it must be 1000 or from 3000 to 4999`,
         "InvalidAccessError",
       );
     }
-    if (encoder.encode(reason).length > REASON_MAX_BYTES) {
+    const text = String(reason);
+    if (encoder.encode(text).length > REASON_MAX_BYTES) {
       throw new DOMException(`Cannot close with a reason of more than ${REASON_MAX_BYTES} bytes`, "SyntaxError");
     }
     if (this.#readyState >= CLOSING) return;
@@ -135,8 +138,8 @@ export class FunctionSocket extends EventTarget {
     // What was sent before still leaves before the end.
     this.#closing = () => {
       this.#closing = undefined;
-      this.#sender.close(this.#call, code ?? 1000, reason);
-      this.#end(code ?? 1000, reason, true);
+      this.#sender.close(this.#call, asked, text);
+      this.#end(asked, text, true);
     };
     this.#flush();
   }
@@ -155,6 +158,10 @@ export class FunctionSocket extends EventTarget {
   }
 
   // What follows is called by the harness, through functions that user code does not have.
+
+  static isOf(socket: FunctionSocket, call: Call): boolean {
+    return socket.#call === call;
+  }
 
   static open(socket: FunctionSocket): void {
     if (socket.#readyState !== CONNECTING) return;
@@ -208,6 +215,9 @@ export function createUpgrade(sender: SocketSender) {
     }
     const asked = (request.headers.get("sec-websocket-protocol") ?? "").split(",").map((name) => name.trim());
     const { protocol = "" } = options;
+    if (protocol !== "" && !isToken(protocol)) {
+      throw new TypeError(`Cannot choose protocol ${JSON.stringify(protocol)}: HTTP does not allow this name`);
+    }
     if (protocol !== "" && !asked.includes(protocol)) {
       throw new TypeError(`Cannot choose protocol "${protocol}": the client asks for ${asked.join(", ") || "none"}`);
     }

@@ -221,3 +221,33 @@ platformTest("whatever is thrown is told, with its causes", async (platform, ste
   }
   assert.equal(await (await platform.call("throws")).text(), `"fine"`);
 });
+
+platformTest(
+  "what a function asks or says in a way that HTTP does not know fails its own request alone",
+  async (platform, step) => {
+    await platform.deploy(
+      "odd",
+      `const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+     const ways = {
+       method: () => fetch(Deno.env.get("FLUXBASE_URL") + "/health", { method: "foo-bar" }),
+       longMethod: () => fetch(Deno.env.get("FLUXBASE_URL") + "/health", { method: "X".repeat(50) }),
+       status: () => Object.defineProperty(new Response("x"), "status", { value: 99 }),
+       text: () => Object.defineProperty(new Response("x"), "status", { value: "200" }),
+       close: () => { close(); return "went on"; },
+     };
+     async function handler(req) {
+       if (req.params.way === "slow") { await later(400); return { status: 200, body: "slow done" }; }
+       await ways[req.params.way](); return await ways[req.params.way]();
+     }`,
+    );
+    for (const way of ["method", "longMethod", "status", "text", "close"]) {
+      await step(way, async () => {
+        const neighbours = [1, 2].map(() => platform.call("odd/invoke?way=slow"));
+        const response = await platform.call(`odd/invoke?way=${way}`);
+        const body = await response.json();
+        assert.deepEqual([response.status, body.code], [500, "FUNCTION_ERROR"], JSON.stringify(body));
+        for (const neighbour of neighbours) assert.equal(await (await neighbour).text(), "slow done");
+      });
+    }
+  },
+);

@@ -11,6 +11,7 @@ import {
   ABORT_REASON,
   beginResponse,
   BODY_CHUNK_MAX_BYTES,
+  CALL_METHOD,
   depthOf,
   FLAG,
   FRAME,
@@ -49,7 +50,6 @@ const NOT_OF_FUNCTIONS = [
   "true-client-ip",
   "cf-connecting-ip",
 ];
-const METHOD = /^[A-Z]{1,20}$/;
 const BODILESS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 
 export class OwnCalls {
@@ -200,7 +200,7 @@ function parseRequest(
   signal: AbortSignal,
 ): Request {
   const [method = "", url = "", ...pairs] = readList(head);
-  if (!METHOD.test(method)) throw violation("a call with a bad method");
+  if (!CALL_METHOD.test(method)) throw violation("a call with a bad method");
   try {
     const headers = new Headers();
     for (let index = 0; index + 1 < pairs.length; index += 2) {

@@ -283,13 +283,20 @@ function runHandler(call: Call): unknown {
 /** Sends a small answer at once; returns a promise only for a stream. */
 function sendAnswer(call: Call, answer: Answer): Promise<void> | undefined {
   const { headers, body } = answer;
-  const problem = headProblem(headers, headLimits);
-  if (problem !== undefined) {
+  try {
+    assertMayLeave(headers);
+  } catch (error) {
     if (body instanceof ReadableStream) void body.cancel().catch(() => {});
-    throw new TypeError(`Cannot send the answer of function "${identity.functionName}" with ${problem}`);
+    throw error;
   }
   if (body instanceof ReadableStream) return sendStream(call, answer, body.getReader());
   return sendWhole(call, answer, body);
+}
+
+function assertMayLeave(headers: Answer["headers"]): void {
+  const problem = headProblem(headers, headLimits);
+  if (problem === undefined) return;
+  throw new TypeError(`Cannot send the answer of function "${identity.functionName}" with ${problem}`);
 }
 
 function sendWhole(call: Call, answer: Answer, body: string | Uint8Array | null): Promise<void> | undefined {
@@ -400,8 +407,9 @@ function readCredit(payload: Uint8Array): number {
 /** The answer that makes a request a WebSocket; the request lasts as long as the socket. */
 function openSocket(call: Call, socket: FunctionSocket): void {
   if (!FunctionSocket.isOf(socket, call)) throw new TypeError("Cannot answer with the WebSocket of another request");
-  sockets.set(call.id, socket);
   const headers: Answer["headers"] = socket.protocol === "" ? [] : ["sec-websocket-protocol", socket.protocol];
+  assertMayLeave(headers);
+  sockets.set(call.id, socket);
   sendHead(call, { status: 101, headers, body: null }, FLAG.webSocket);
   writer.end();
   FunctionSocket.open(socket);

@@ -5,6 +5,7 @@
  */
 import type { Call } from "./call.ts";
 import { currentCall } from "./current_call.ts";
+import { replace } from "./taking_away.ts";
 
 /** Ends the process, for the harness. */
 export const endProcess: (code: number) => never = Deno.exit.bind(Deno);
@@ -32,13 +33,9 @@ export function replaceExit(failCall: (call: Call, error: Error) => void): void 
       throw new TypeError(`Cannot signal process ${String(pid).slice(0, 20)}: a function has no others`);
     };
   };
-  define(Deno, "exit", replacement("Deno.exit"));
-  define(globalThis, "close", replacement("close"));
-  define(Deno, "kill", signalling("Deno.kill"));
-  for (const name of ["kill", "_kill"]) define(process, name, signalling(`process.${name}`));
-  for (const name of REPLACED) define(process, name, replacement(`process.${name}`));
-}
-
-function define(target: object, name: string, value: unknown): void {
-  Object.defineProperty(target, name, { value, writable: true, configurable: true, enumerable: true });
+  replace(Deno, "exit", replacement("Deno.exit"));
+  replace(globalThis, "close", replacement("close"));
+  replace(Deno, "kill", signalling("Deno.kill"));
+  for (const name of ["kill", "_kill"]) replace(process, name, signalling(`process.${name}`));
+  for (const name of REPLACED) replace(process, name, replacement(`process.${name}`));
 }

@@ -91,8 +91,11 @@ const LENGTH_BYTES = 4;
 export const FRAME_MAX_BYTES = 2 * 1024 * 1024;
 /** Largest frame that a sandbox accepts: a bundle with its source map and environment. */
 export const LOAD_MAX_BYTES = 256 * 1024 * 1024;
-/** Request line and headers, or status and headers, of one message. */
-export const HEAD_MAX_BYTES = 256 * 1024;
+/**
+ * Request line and headers, or status and headers, of one message. The largest head that the settings allow
+ * (`responseHeadBytes`, `responseHeadersCount`) fits, in letters of two bytes too: a test holds them together.
+ */
+export const HEAD_MAX_BYTES = 512 * 1024;
 /** Methods that functions can call the platform with. */
 export const CALL_METHOD = /^[A-Z]{1,20}$/;
 /** A body up to this size travels inside its REQUEST or RESPONSE frame. */

@@ -5,15 +5,21 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { LIMITS } from "@fluxbase/contract";
 import {
+  beginResponse,
   type ByteConnection,
+  FRAME,
   FRAME_MAX_BYTES,
   FrameError,
   FrameWriter,
   HEADER_BYTES,
   readFrames,
+  readHeaders,
   readList,
+  readResponseHead,
 } from "./frames.ts";
+import { headProblem } from "./header_rules.ts";
 
 interface Frame {
   readonly type: number;
@@ -155,6 +161,29 @@ Deno.test("texts in a list come out as they went in, whatever they hold", () => 
   fc.assert(fc.property(fc.array(text, { maxLength: 30 }), (texts) => {
     assert.deepEqual(readList(listOf(texts)), texts.map((one) => one.toWellFormed()));
   }));
+});
+
+Deno.test("the largest head that the settings allow fits into a frame", () => {
+  const { responseHeadersCount, responseHeadBytes } = LIMITS;
+  const bytesOfEach = Math.floor(responseHeadBytes.max / responseHeadersCount.max);
+  const headers = Array.from(
+    { length: responseHeadersCount.max },
+    () => ["x", "\u00ff".repeat(bytesOfEach - 1)],
+  ).flat();
+  assert.equal(
+    headProblem(headers, { headersCount: responseHeadersCount.max, headBytes: responseHeadBytes.max }),
+    undefined,
+  );
+  let payload = new Uint8Array(0);
+  const write = (bytes: Uint8Array) => {
+    payload = bytes.slice(HEADER_BYTES);
+    return Promise.resolve(bytes.length);
+  };
+  const writer = new FrameWriter({ read: () => Promise.resolve(null), write }, (error) => assert.fail(String(error)));
+  beginResponse(writer, { type: FRAME.RESPONSE, id: 1, flags: 0, status: 200, sizeBytes: 0 }, headers);
+  writer.end();
+  writer.flush();
+  assert.deepEqual(readHeaders(payload, readResponseHead(payload)), headers);
 });
 
 Deno.test("random bytes are a list or an error", () => {

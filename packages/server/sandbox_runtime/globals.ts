@@ -7,6 +7,7 @@
 import { type Call, signalOf } from "./call.ts";
 import { currentCall } from "./current_call.ts";
 import type { Secrets } from "./secrets.ts";
+import { define } from "./taking_away.ts";
 
 export interface FunctionIdentity {
   readonly functionName: string;
@@ -136,8 +137,4 @@ function forbidConstruction(worker: object): void {
 /** Of node:worker_threads. */
 export function removeWorkers(module: object): void {
   forbidConstruction(get(module, "Worker"));
-}
-
-function define(target: object, name: string, value: unknown): void {
-  Object.defineProperty(target, name, { value, writable: false, configurable: false, enumerable: true });
 }

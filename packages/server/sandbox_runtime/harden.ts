@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { giveUpNewPrivileges } from "./landlock.ts";
 import { type Architecture, seccompProgram, SYSCALLS } from "./seccomp.ts";
 
 export interface HardenOptions {
@@ -34,7 +35,6 @@ const PROT_READ_WRITE = 3;
 const MAP_SHARED = 1;
 const PR_SET_PDEATHSIG = 1;
 const PR_SET_DUMPABLE = 4;
-const PR_SET_NO_NEW_PRIVS = 38;
 const SIGKILL = 9;
 const RLIMIT_FSIZE = 1;
 const RLIMIT_DATA = 2;
@@ -102,7 +102,7 @@ export function hardenProcess(options: HardenOptions): Fence[] {
   if (limits.every(([resource, value]) => call.setrlimit(resource, rlimit(value)) === 0)) fences.push("rlimits");
 
   call.prctl(PR_SET_DUMPABLE, 0n, 0n, 0n, 0n);
-  if (call.prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n) === 0) fences.push("no-new-privileges");
+  if (giveUpNewPrivileges()) fences.push("no-new-privileges");
 
   if (options.mayStartPrograms) return fences;
   const architecture: Architecture = Deno.build.arch;

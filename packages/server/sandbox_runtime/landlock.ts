@@ -52,13 +52,13 @@ function openLibc() {
   }).symbols;
 }
 
-/** What Landlock asks for first: no program that is started gains rights by its file. */
-export function giveUpNewPrivileges(): void {
-  if (Deno.build.os !== "linux") return;
+/** What Landlock asks for first: no program that is started gains rights by its file. False: it was refused. */
+export function giveUpNewPrivileges(): boolean {
+  if (Deno.build.os !== "linux") return false;
   const { prctl } = Deno.dlopen("libc.so.6", {
     prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
   }).symbols;
-  prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n);
+  return prctl(PR_SET_NO_NEW_PRIVS, 1n, 0n, 0n, 0n) === 0;
 }
 
 /**

@@ -8,6 +8,7 @@
 import type { Call } from "./call.ts";
 import { runAs } from "./current_call.ts";
 import { SOCKET_MESSAGE_MAX_BYTES, SOCKET_WINDOW_BYTES } from "./frames.ts";
+import { asksForWebSocket, lookupIn } from "./handshake.ts";
 import { isToken } from "./header_rules.ts";
 import { FunctionRequest } from "./request.ts";
 
@@ -210,10 +211,13 @@ export function createUpgrade(sender: SocketSender) {
     if (!(request instanceof FunctionRequest)) {
       throw new TypeError("Cannot upgrade this request: give the request that the handler got, not a copy");
     }
-    if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
-      throw new TypeError('Cannot upgrade this request: it has no header "upgrade: websocket"');
+    const call = FunctionRequest.callOf(request);
+    // As it came: the headers that the handler sees may have been changed.
+    const head = lookupIn(call.headerPairs);
+    if (!asksForWebSocket(head)) {
+      throw new TypeError('Cannot upgrade this request: it came without the header "upgrade: websocket"');
     }
-    const asked = (request.headers.get("sec-websocket-protocol") ?? "").split(",").map((name) => name.trim());
+    const asked = (head.get("sec-websocket-protocol") ?? "").split(",").map((name) => name.trim());
     const { protocol = "" } = options;
     if (protocol !== "" && !isToken(protocol)) {
       throw new TypeError(`Cannot choose protocol ${JSON.stringify(protocol)}: HTTP does not allow this name`);
@@ -221,7 +225,7 @@ export function createUpgrade(sender: SocketSender) {
     if (protocol !== "" && !asked.includes(protocol)) {
       throw new TypeError(`Cannot choose protocol "${protocol}": the client asks for ${asked.join(", ") || "none"}`);
     }
-    const socket = new FunctionSocket(FunctionRequest.callOf(request), sender, protocol);
+    const socket = new FunctionSocket(call, sender, protocol);
     // Its status is the platform's business; a Response of 101 cannot be made by hand.
     const response = new NativeResponse(null);
     upgrades.set(response, socket);

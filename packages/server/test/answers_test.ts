@@ -129,6 +129,7 @@ platformTest("a request that ends its process ends only itself", async (platform
   await platform.deploy(
     "exits",
     `const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+     const load = (text) => import("data:text/javascript," + encodeURIComponent(text));
      const ways = {
        deno: () => Deno.exit(3),
        process: () => process.exit(1),
@@ -137,6 +138,9 @@ platformTest("a request that ends its process ends only itself", async (platform
        kill: () => process.kill(process.pid, "SIGTERM"),
        denoKill: () => Deno.kill(Deno.pid, "SIGKILL"),
        builtIn: () => process["getBuiltin" + "Module"]("node:process").exit(4),
+       close: () => close(),
+       selfClose: () => self.close(),
+       data: async (use, imports) => (await load(\`import \${imports} from "node:\${"process"}"; export default () => \${use};\`)).default(),
        timer: () => { setTimeout(() => Deno.exit(5), 1); return later(10_000); },
        caught: () => { try { Deno.exit(6); } catch {} return "went on"; },
      };
@@ -144,18 +148,39 @@ platformTest("a request that ends its process ends only itself", async (platform
        if (req.params.way === "slow") { await later(500); return { status: 200, body: "slow done" }; }
        if (req.params.way === "code") { process.exitCode = 3; return { status: 200, body: "set" }; }
        if (req.params.way === "pid") return { status: 200, body: String(Deno.pid) };
-       return await ways[req.params.way]();
+       const { way, use, imports } = req.params;
+       return await ways[way](use, imports);
      }`,
   );
   const pid = async () => await (await platform.call("exits/invoke?way=pid")).text();
   const before = await pid();
-  for (const way of ["deno", "process", "reallyExit", "abort", "kill", "denoKill", "builtIn", "timer", "caught"]) {
+  const ways = [
+    ...[
+      "deno",
+      "process",
+      "reallyExit",
+      "abort",
+      "kill",
+      "denoKill",
+      "close",
+      "selfClose",
+      "builtIn",
+      "timer",
+      "caught",
+    ],
+    // A module that is made at run time gets Node's module from Deno itself.
+    ...["exit(8)", "abort()", "kill(pid, 'SIGKILL')", "reallyExit(9)"].map((use) =>
+      `data&imports={${use.replace(/\(.*/, "")}, pid}&use=${use}`
+    ),
+    ...["exit(8)", "abort()", "reallyExit(9)"].map((use) => `data&imports=process&use=process.${use}`),
+  ];
+  for (const way of ways) {
     await step(way, async () => {
       const neighbours = [1, 2, 3].map(() => platform.call("exits/invoke?way=slow"));
       const response = await platform.call(`exits/invoke?way=${way}`);
       const body = await response.json();
       assert.equal(response.status, 500, JSON.stringify(body));
-      assert.match(body.error, /^The function ended this request with (Deno|process)\.\w+\(/);
+      assert.match(body.error, /^The function ended this request with ((Deno|process)\.\w+|close)\(/);
       for (const neighbour of neighbours) assert.equal(await (await neighbour).text(), "slow done");
     });
   }

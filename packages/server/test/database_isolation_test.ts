@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { sql } from "kysely";
+import { CHANNELS } from "./support/channels.ts";
 import { eventually, platformTest, type TestPlatform, withTestPlatform } from "./support/platform.ts";
 
 /** Runs the statements that it is sent, one after the other; answers with rows, or the code of what went wrong. */
@@ -192,15 +193,7 @@ platformTest("a function and the tables of others", async (platform, step) => {
       email: "ada@example.com",
       password: "a long password",
     });
-    const channels = [
-      "fluxbase_functions",
-      "fluxbase_secrets",
-      "fluxbase_sessions",
-      "fluxbase_keys",
-      "fluxbase_schema",
-      "pgrst",
-    ];
-    const flood = channels.map((channel) =>
+    const flood = CHANNELS.map((channel) =>
       `select count(pg_notify('${channel}', md5(i::text) || repeat('x', 4000))) from generate_series(1, 5000) i`
     );
     await run("evil", ["select pg_advisory_lock(7220114), pg_advisory_lock(7220115)", ...flood]);

@@ -44,6 +44,14 @@ function connect(platform: TestPlatform, path: string, protocols: string[] = [])
   };
 }
 
+/** What the server says to these lines of a head. */
+async function rawAnswer({ url }: TestPlatform, lines: readonly string[]): Promise<string> {
+  using connection = await Deno.connect({ hostname: "127.0.0.1", port: Number(new URL(url).port) });
+  await connection.write(new TextEncoder().encode([...lines, "", ""].join("\r\n")));
+  const buffer = new Uint8Array(4_096);
+  return new TextDecoder().decode(buffer.subarray(0, await connection.read(buffer) ?? 0));
+}
+
 platformTest("WebSockets", async (platform, step) => {
   const fields = { allow_unauthenticated: true, timeout: 1 };
   await platform.deploy("echo", ECHO, fields);
@@ -133,6 +141,62 @@ platformTest("WebSockets", async (platform, step) => {
     await assert.rejects(plain.opened);
     const response = await fetch(`${platform.url}/functions/v1/echo`);
     assert.deepEqual([response.status, await response.text()], [426, "only sockets"]);
+  });
+
+  await step("a broken handshake is refused before the function runs, and nothing is recorded", async () => {
+    await platform.deploy("untouched", ECHO, fields);
+    const good: readonly string[] = [
+      "Host: x",
+      "Connection: keep-alive, Upgrade",
+      "Upgrade: websocket",
+      "Sec-WebSocket-Version: 13",
+      "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+    ];
+    const without = (name: string) => good.filter((line) => !line.startsWith(name));
+    const broken: Readonly<Record<string, readonly string[]>> = {
+      "no key": without("Sec-WebSocket-Key"),
+      "a key of 15 bytes": [...without("Sec-WebSocket-Key"), "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAA"],
+      "a key that is no base64": [...without("Sec-WebSocket-Key"), "Sec-WebSocket-Key: ********************=="],
+      "two keys": [...good, "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="],
+      "no version": without("Sec-WebSocket-Version"),
+      "an old version": [...without("Sec-WebSocket-Version"), "Sec-WebSocket-Version: 8"],
+      "no Connection": without("Connection"),
+      "another Connection": [...without("Connection"), "Connection: close"],
+    };
+    const path = "/functions/v1/untouched";
+    for (const [what, lines] of Object.entries(broken)) {
+      const answer = await rawAnswer(platform, [`GET ${path} HTTP/1.1`, ...lines]);
+      assert.match(answer, /^HTTP\/1.1 400 [^]*Cannot open a WebSocket for this request[^]*INVALID_ARGUMENT/, what);
+    }
+    for (const method of ["POST", "PUT", "HEAD"]) {
+      const answer = await rawAnswer(platform, [`${method} ${path} HTTP/1.1`, ...good]);
+      assert.match(answer, /^HTTP\/1.1 400 /, method);
+    }
+    assert.match(await rawAnswer(platform, [`GET ${path} HTTP/1.1`, ...good]), /^HTTP\/1.1 101 Switching Protocols/);
+    const executions = await platform.executions("untouched");
+    assert.deepEqual(executions.map((one: { status_code: number }) => one.status_code), [101]);
+  });
+
+  await step("headers that a function changes make no handshake of its request", async () => {
+    await platform.deploy(
+      "pretends",
+      `Deno.serve(async (req) => {
+        if (new URL(req.url).searchParams.get("way") === "wait") {
+          await new Promise((done) => setTimeout(done, 500));
+          return new Response("waited");
+        }
+        req.headers.set("upgrade", "websocket");
+        req.headers.set("sec-websocket-protocol", "mine");
+        return Deno.upgradeWebSocket(req).response;
+      });`,
+      fields,
+    );
+    const [beside, answer] = await Promise.all(
+      ["pretends/invoke?way=wait", "pretends"].map((path) => platform.call(path)),
+    );
+    assert.equal(await beside?.text(), "waited");
+    assert.equal(answer?.status, 500);
+    assert.match((await answer?.json()).error, /Cannot upgrade this request: it came without the header/);
   });
 
   await step("without a credential the connection is refused where one is needed", async () => {

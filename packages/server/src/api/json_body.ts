@@ -4,6 +4,7 @@
  * @module
  */
 import { PlatformError } from "@fluxbase/contract";
+import { clientClosed } from "../core/client_closed.ts";
 import { withDeadline } from "../core/clock.ts";
 
 export interface BodyLimits {
@@ -67,10 +68,6 @@ function tooSlow(limit: number): PlatformError {
       details: { limit },
     },
   );
-}
-
-function clientClosed(): PlatformError {
-  return new PlatformError("CLIENT_CLOSED_REQUEST", "The client closed the connection before its request was complete");
 }
 
 function tooLarge(limit: number): PlatformError {

@@ -7,9 +7,11 @@
  * @module
  */
 import { type CorsPolicy, PlatformError } from "@fluxbase/contract";
+import { asksForWebSocket, handshakeProblem } from "../../sandbox_runtime/handshake.ts";
 import type { AuditLog } from "../audit/audit_log.ts";
 import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
 import { functionNotFound } from "../catalog/function_not_found.ts";
+import { clientClosed } from "../core/client_closed.ts";
 import { createDeadlines, type Deadlines } from "../core/deadlines.ts";
 import { HeaderList } from "../core/header_list.ts";
 import { errorAnswer, rateLimitHeaders, type Standing } from "../core/error_response.ts";
@@ -19,7 +21,6 @@ import { givenRequestId } from "../core/request_id.ts";
 import { type ClientAddresses, clientOf, type Connection } from "../ratelimit/client_address.ts";
 import { type Invocation, type InvocationBody, invoke, type InvokeParts } from "../invoke/invoke.ts";
 import type { SandboxResponse } from "../sandbox/exchange.ts";
-import { clientClosed } from "../sandbox/sandbox.ts";
 import { type Cors, createCors, type HeaderPair } from "../core/cors.ts";
 import { type FunctionRoute, functionRoute } from "./route.ts";
 import { peerOf } from "./sockets.ts";
@@ -75,6 +76,7 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
     const origin = headers.get("origin");
     try {
       assertHead(headers);
+      if (asksForWebSocket(headers)) assertHandshake(method, headers);
       if (!options.functionsEnabled) throw featureDisabled();
       if (fn === undefined) throw functionNotFound(route.namespace, route.name);
       if (method === "OPTIONS") return preflightResponse(cors.preflight(headers), requestId);
@@ -195,7 +197,7 @@ class HttpInvocation implements Invocation {
     this.#clientAddresses = facts.clientAddresses;
     const announced = this.headers.get("content-length");
     this.bodyBytes = announced === null ? undefined : Number(announced);
-    this.isUpgrade = headers.get("upgrade")?.toLowerCase() === "websocket";
+    this.isUpgrade = asksForWebSocket(headers);
     // Deno forgets it when the connection becomes a WebSocket.
     this.#peer = this.isUpgrade ? peerOf(facts.connection) : undefined;
   }
@@ -236,6 +238,13 @@ function bodyTooSlow(timeoutMs: number): PlatformError {
     `The request body did not arrive within ${timeoutMs} ms, the time limit of the function`,
     { details: { limit: timeoutMs } },
   );
+}
+
+/** Before a function is looked for, so the answer tells nothing of it. */
+function assertHandshake(method: string, headers: HeaderList): void {
+  const problem = handshakeProblem(method, headers);
+  if (problem === undefined) return;
+  throw new PlatformError("INVALID_ARGUMENT", `Cannot open a WebSocket for this request: ${problem}`);
 }
 
 /** Echoing a request back, and tunnels: no business of functions. */

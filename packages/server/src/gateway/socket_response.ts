@@ -12,10 +12,7 @@ const ABNORMAL = 1006;
 
 /** The answer that makes the request's connection a WebSocket. */
 export function socketResponse(request: Request, link: SocketLink): Response {
-  const { socket, response } = Deno.upgradeWebSocket(request, {
-    idleTimeout: IDLE_SEC,
-    ...(link.protocol === "" ? {} : { protocol: link.protocol }),
-  });
+  const { socket, response } = upgrade(request, link);
   socket.binaryType = "arraybuffer";
   socket.onopen = () =>
     link.attach({
@@ -31,4 +28,17 @@ export function socketResponse(request: Request, link: SocketLink): Response {
   // An error is followed by a close.
   socket.onclose = ({ code, reason }) => link.clientClosed(code || ABNORMAL, reason);
   return response;
+}
+
+/** The function has its end of the socket already: it must not wait for a client that gets none. */
+function upgrade(request: Request, link: SocketLink): Deno.WebSocketUpgrade {
+  try {
+    return Deno.upgradeWebSocket(request, {
+      idleTimeout: IDLE_SEC,
+      ...(link.protocol === "" ? {} : { protocol: link.protocol }),
+    });
+  } catch (error) {
+    link.clientClosed(ABNORMAL, "");
+    throw error;
+  }
 }

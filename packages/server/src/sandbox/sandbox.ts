@@ -29,6 +29,7 @@ import { SlotTable } from "../../sandbox_runtime/slot_table.ts";
 import type { Fence } from "../../sandbox_runtime/harden.ts";
 import { type HeadLimits, headProblem, isToken } from "../../sandbox_runtime/header_rules.ts";
 import type { ChunkGarbage } from "../core/chunk_garbage.ts";
+import { clientClosed } from "../core/client_closed.ts";
 import { delay } from "../core/clock.ts";
 import { InvariantError } from "../core/invariant.ts";
 import { TokenBucket } from "../core/token_bucket.ts";
@@ -676,10 +677,6 @@ function headOf({ executionId, method, url, callerJson, headerPairs }: SandboxRe
 
 function invalidResponse(functionName: string, problem: string): PlatformError {
   return new PlatformError("INVALID_RESPONSE", `Cannot send the answer of function "${functionName}" with ${problem}`);
-}
-
-export function clientClosed(): PlatformError {
-  return new PlatformError("CLIENT_CLOSED_REQUEST", "The client closed the connection before the answer was complete");
 }
 
 function loopBlocked(limitMs: number, usedMs: number): PlatformError {

@@ -10,6 +10,7 @@
  */
 import { type LimitKey, LIMITS, PlatformError } from "@fluxbase/contract";
 import { ChunkGarbage } from "../core/chunk_garbage.ts";
+import { clientClosed } from "../core/client_closed.ts";
 import { type Clock, delay } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { FrameError } from "../../sandbox_runtime/frames.ts";
@@ -21,7 +22,7 @@ import { createFunctionTallies, type Tally } from "./function_tallies.ts";
 import { createLogBudgets } from "./log_budgets.ts";
 import { createRefusalLog } from "./refusal_log.ts";
 import { createRoom } from "./room.ts";
-import { clientClosed, Sandbox } from "./sandbox.ts";
+import { Sandbox } from "./sandbox.ts";
 import { createSandboxMeter } from "./sandbox_meter.ts";
 import { type SandboxProcessOptions, type SandboxProfile, startSandboxProcess } from "./sandbox_process.ts";
 import { scratchIsOver, scratchLimit } from "./scratch.ts";

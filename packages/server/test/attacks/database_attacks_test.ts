@@ -4,6 +4,7 @@
  * @module
  */
 import { sql } from "kysely";
+import { CHANNELS } from "../support/channels.ts";
 import type { TestPlatform } from "../support/platform.ts";
 import { eventually } from "../support/platform.ts";
 import { type Attack, attackTest, type FunctionAttack, recordOf, shown } from "./corpus.ts";
@@ -114,14 +115,6 @@ const ROLE: readonly FunctionAttack[] = [
   "set role = 'none'",
 ].map((change) => statements(`role: alter role current_user ${change}`, /^\[\]$/, `alter role current_user ${change}`));
 
-const CHANNELS = [
-  "fluxbase_functions",
-  "fluxbase_secrets",
-  "fluxbase_sessions",
-  "fluxbase_keys",
-  "fluxbase_schema",
-  "pgrst",
-];
 const NOTIFY: readonly FunctionAttack[] = CHANNELS.map((channel) =>
   statements(`notify: 40 MB to ${channel}`, /^\[\{"count":"5000"\}\]$/, flood(channel))
 );

@@ -225,7 +225,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       npmrc: await readNpmrc(config, functionsDir),
     }),
   );
-  const spawners = parts.use(await startSandboxSpawners(runtime, { pagesDir: runDir.pages, now: clock.nowMs }));
+  const spawners = parts.use(await startSandboxSpawners(runtime, { pagesDir: runDir.pages, log, now: clock.nowMs }));
   const egress = parts.use(await startEgress(config.egressAllow, log));
   // The port is known only after the server listens, and no request is handled before that.
   let isLeaving = false;

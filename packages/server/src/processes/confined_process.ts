@@ -28,6 +28,8 @@ export interface ConfinedProcess {
 export interface Spawner {
   /** @throws {PlatformError} POOL_EXHAUSTED when the machine has no room for one more, SANDBOX_DIED else */
   start(command: Command): Promise<ConfinedProcess>;
+  /** Removes what is in a folder that its processes could write to: off the server's thread, and with their rights only. */
+  empty(dir: string): Promise<void>;
   /** False when its thread is gone: then it starts nothing more. */
   readonly isAlive: boolean;
   /** Ends when the last of its processes has. */
@@ -111,6 +113,7 @@ class Child implements ConfinedProcess {
         this.#ended.resolve({ code: report.code, signal: report.signal });
         return this.#close();
       case "confined":
+      case "emptied":
         return false;
     }
   }
@@ -148,12 +151,18 @@ export async function startSpawner(files: FileRights | null): Promise<Spawner> {
   const thread = new Worker(new URL("./spawn_thread.ts", import.meta.url).href, { type: "module" });
   const children = new Map<number, Child>();
   const confined = Promise.withResolvers<void>();
+  const emptied = new Map<number, () => void>();
   let nextId = 1;
   let isAlive = true;
   let isRetired = false;
   const tell = (order: Order) => thread.postMessage(order);
   thread.onmessage = ({ data: report }: MessageEvent<Report>) => {
     if (report.kind === "confined") return confined.resolve();
+    if (report.kind === "emptied") {
+      emptied.get(report.id)?.();
+      emptied.delete(report.id);
+      return;
+    }
     if (children.get(report.id)?.take(report) === true) children.delete(report.id);
     if (isRetired && children.size === 0) end();
   };
@@ -168,6 +177,8 @@ export async function startSpawner(files: FileRights | null): Promise<Spawner> {
     thread.terminate();
     for (const child of children.values()) child.lost();
     children.clear();
+    for (const resolve of emptied.values()) resolve();
+    emptied.clear();
   }
 
   if (files !== null) {
@@ -186,6 +197,14 @@ export async function startSpawner(files: FileRights | null): Promise<Spawner> {
       tell({ kind: "start", id, command });
       await child.started.promise;
       return child;
+    },
+    async empty(dir) {
+      if (!isAlive) return;
+      const id = nextId++;
+      const { promise, resolve } = Promise.withResolvers<void>();
+      emptied.set(id, resolve);
+      tell({ kind: "empty", id, dir });
+      await promise;
     },
     retire() {
       isRetired = true;

@@ -11,6 +11,7 @@
  * @module
  */
 import { type FileRights, giveUpFiles, giveUpNewPrivileges } from "../../sandbox_runtime/landlock.ts";
+import { emptyFolder } from "./remove_tree.ts";
 
 export interface Command {
   readonly program: string;
@@ -30,7 +31,8 @@ export type Order =
   | { readonly kind: "read" | "drain"; readonly id: number; readonly stream: Stream }
   | { readonly kind: "write"; readonly id: number; readonly bytes: Uint8Array }
   | { readonly kind: "closeInput"; readonly id: number }
-  | { readonly kind: "kill"; readonly id: number };
+  | { readonly kind: "kill"; readonly id: number }
+  | { readonly kind: "empty"; readonly id: number; readonly dir: string };
 
 export type Report =
   | { readonly kind: "confined" }
@@ -38,7 +40,8 @@ export type Report =
   | { readonly kind: "notStarted"; readonly id: number; readonly why: string; readonly isLack: boolean }
   | { readonly kind: "read"; readonly id: number; readonly stream: Stream; readonly bytes: Uint8Array | null }
   | { readonly kind: "written"; readonly id: number }
-  | { readonly kind: "ended"; readonly id: number; readonly code: number; readonly signal: string | null };
+  | { readonly kind: "ended"; readonly id: number; readonly code: number; readonly signal: string | null }
+  | { readonly kind: "emptied"; readonly id: number };
 
 /** What the system says when it has no room for one more process: EAGAIN, ENOMEM, EMFILE, ENFILE. */
 const LACK = /os error (11|12|23|24)\b/;
@@ -79,6 +82,8 @@ thread.onmessage = ({ data: order }) => {
       return void running.get(order.id)?.input?.close().catch(() => {});
     case "kill":
       return kill(order.id);
+    case "empty":
+      return void empty(order.id, order.dir);
   }
 };
 
@@ -148,4 +153,10 @@ function kill(id: number): void {
   } catch {
     // Already gone.
   }
+}
+
+/** What is left is found by whoever removes the folder. */
+async function empty(id: number, dir: string): Promise<void> {
+  await emptyFolder(dir).catch(() => {});
+  report({ kind: "emptied", id });
 }

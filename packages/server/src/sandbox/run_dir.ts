@@ -5,8 +5,10 @@
  */
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { removeTree } from "../processes/remove_tree.ts";
 
 const PREFIX = "fluxbase-run-";
+const REMOVE_MS = 3_000;
 
 export interface RunDir {
   /** Each sandbox gets a folder in it. */
@@ -18,10 +20,11 @@ export interface RunDir {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Makes the folder, and removes those of servers that were killed. */
+/** Makes the folder, and removes those of servers that were killed, which may take its time. */
 export async function makeRunDir(): Promise<RunDir> {
   const parent = tmpdir();
-  await removeStale(parent);
+  const leaving = new AbortController();
+  const cleaning = removeStale(parent, leaving.signal).catch(() => {});
   const path = await Deno.makeTempDir({ dir: parent, prefix: `${PREFIX}${Deno.pid}-` });
   // Searchable by every uid, readable by none: each sandbox knows only the name of its own folder.
   const folders = { sandboxes: join(path, "s"), pages: join(path, "pages"), runtime: join(path, "runtime") };
@@ -29,17 +32,28 @@ export async function makeRunDir(): Promise<RunDir> {
     await Deno.mkdir(folder, { recursive: true });
     await Deno.chmod(folder, 0o711);
   }
-  return { ...folders, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+  return {
+    ...folders,
+    async [Symbol.asyncDispose]() {
+      leaving.abort();
+      await cleaning;
+      // What takes longer is found by the next start.
+      const overdue = new AbortController();
+      const timer = setTimeout(() => overdue.abort(), REMOVE_MS);
+      await removeTree(path, overdue).catch(() => {});
+      clearTimeout(timer);
+    },
+  };
 }
 
-async function removeStale(parent: string): Promise<void> {
+async function removeStale(parent: string, signal: AbortSignal): Promise<void> {
   for await (const { name, isDirectory } of Deno.readDir(parent)) {
     const pid = Number(/^fluxbase-run-(\d+)-/.exec(name)?.[1]);
     if (!isDirectory || !Number.isInteger(pid) || isAlive(pid)) continue;
     const path = join(parent, name);
     // Anybody may make a folder of this name there: only our own are removed.
     if ((await Deno.lstat(path).catch(() => undefined))?.uid !== Deno.uid()) continue;
-    await Deno.remove(path, { recursive: true }).catch(() => {});
+    await removeTree(path, { signal }).catch(() => {});
   }
 }
 

@@ -191,6 +191,8 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     start: startFor,
     onSpare: refill,
   });
+  /** A look at a scratch folder may take longer than the time between two. */
+  const inspected = new WeakSet<Sandbox>();
   const ticker = setInterval(tick, TICK_MS);
   const housekeeper = setInterval(keepHouse, HOUSEKEEPING_MS);
 
@@ -540,9 +542,12 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   }
 
   async function checkScratch(sandbox: Sandbox): Promise<void> {
+    if (inspected.has(sandbox)) return;
+    inspected.add(sandbox);
     const { scratchBytes } = limits;
     const place = { dir: sandbox.scratchDir, pid: sandbox.pid };
     if (await scratchIsOver(place, scratchBytes)) sandbox.kill(scratchLimit(scratchBytes));
+    inspected.delete(sandbox);
   }
 
   // The default profile is the one that is kept ahead from the start.

@@ -11,6 +11,7 @@ import { withDeadline } from "../core/clock.ts";
 import { V8_FLAGS } from "../core/v8_flags.mjs";
 import type { BootOptions } from "../../sandbox_runtime/bootstrap.ts";
 import { SHARED_PAGE_BYTES } from "../../sandbox_runtime/harden.ts";
+import { removeTree } from "../processes/remove_tree.ts";
 import { readOutput } from "./process_output.ts";
 import type { SandboxSpawners } from "./sandbox_spawners.ts";
 
@@ -96,7 +97,7 @@ export async function startSandboxProcess(
     hasNetwork: profile.net !== false,
     parentPid: Deno.pid,
   };
-  undo.defer(() => removeFolder(dir));
+  undo.defer(() => removeTree(dir));
   // The folder is the server's: a sandbox finds its socket there, and its scratch folder if it may use one.
   await Deno.mkdir(dir, { mode: 0o711 });
   await Deno.mkdir(scratchDir, { mode: 0o700 });
@@ -109,7 +110,10 @@ export async function startSandboxProcess(
     for (const path of [boot.socketPath, ...hasScratch ? [scratchDir] : []]) await Deno.chown(path, uid, uid);
   }
   const own = hasScratch ? await spawners.withScratch(scratchDir, profile) : undefined;
-  undo.defer(() => own?.end());
+  undo.defer(async () => {
+    if (profile.write) await own?.empty(scratchDir);
+    own?.end();
+  });
   const child = await (own ?? spawners.common).start({
     program: spawners.files.deno,
     args: [
@@ -136,7 +140,7 @@ export async function startSandboxProcess(
     const output = await readOutput(child, { now, onLine });
     const { code, signal } = await child.ended;
     const startedCount = page.read();
-    await ending.disposeAsync();
+    spawners.clearUp(() => ending.disposeAsync());
     return { code, signal, output: output.tail(), startedCount };
   })();
 
@@ -225,15 +229,6 @@ function netFlags(net: SandboxProfile["net"], socket: string, denyNet: string): 
 
 function startFailure(why: string): PlatformError {
   return new PlatformError("SANDBOX_DIED", `Cannot start a sandbox: ${why}`);
-}
-
-async function removeFolder(dir: string): Promise<void> {
-  try {
-    await Deno.remove(dir, { recursive: true });
-  } catch (error) {
-    // Where it could not be made, there is nothing to remove.
-    if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory)) throw error;
-  }
 }
 
 /** Unprivileged uids, one for each living sandbox, so that neighbours cannot touch each other. */

@@ -26,18 +26,22 @@ export async function scratchIsOver({ dir, pid }: { dir: string; pid: number }, 
         if (bytes > maxBytes || count > FILES_MAX_COUNT) return true;
       }
     } catch (error) {
-      // A folder that the function closed to us may hold anything.
-      if (error instanceof Deno.errors.PermissionDenied) return true;
+      // A folder that cannot be read may hold anything: one that the function closed, or one too deep to have a path.
+      if (!isGone(error)) return true;
     }
   }
   return bytes > maxBytes;
 }
 
+function isGone(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+}
+
 async function sizeOf(path: string): Promise<number> {
   try {
     return (await Deno.lstat(path)).size;
-  } catch {
-    return 0;
+  } catch (error) {
+    return isGone(error) ? 0 : Infinity;
   }
 }
 

@@ -31,6 +31,19 @@ attackTest("scratch", () => [
     `for (let n = 0; n < 300_000; n++) Deno.writeTextFileSync(dir + "/f" + n, ""); await new Promise(() => {});`,
   ),
   filling(
+    "300,000 folders",
+    `for (let n = 0; n < 300_000; n++) Deno.mkdirSync(dir + "/f" + n); await new Promise(() => {});`,
+  ),
+  // 30,000 in each other: whoever goes down into them one by one needs a stack of that depth.
+  filling(
+    "folders that are deeper than any path",
+    `const chain = "/a".repeat(1_500), parent = chain.slice(0, -2);
+    Deno.mkdirSync(dir + chain, { recursive: true });
+    for (let n = 0; n < 20; n++) { Deno.mkdirSync(dir + "/b" + parent, { recursive: true });
+      Deno.renameSync(dir + "/a", dir + "/b" + parent + "/a"); Deno.renameSync(dir + "/b", dir + "/a"); }
+    await new Promise(() => {});`,
+  ),
+  filling(
     "files that are removed while they are open",
     `const all = [], bytes = new Uint8Array(10_000_000);
     for (let n = 0; n < 12; n++) { const file = Deno.openSync(dir + "/f", { create: true, write: true }); file.writeSync(bytes); Deno.removeSync(dir + "/f"); all.push(file); } await new Promise(() => {});`,

@@ -6,6 +6,7 @@
  */
 import { type BodyInbox, BodyOutbox, cancelQuietly, createBodyInbox } from "./body.ts";
 import { currentCall } from "./current_call.ts";
+import { withoutCoding } from "./decoded_response.ts";
 import {
   ABORT_REASON,
   CALL_METHOD,
@@ -41,7 +42,7 @@ function notHttp(): TypeError {
 
 async function fetchOutside(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
   try {
-    return await nativeFetch(input, init);
+    return withoutCoding(await nativeFetch(input, init), input, init);
   } catch (error) {
     if (error instanceof TypeError && error.cause instanceof Error) noticeRefusal(error.cause.message);
     throw error;

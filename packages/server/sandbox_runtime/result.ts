@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { jsonText } from "./json_text.ts";
 
 export interface Answer {
   readonly status: number;
@@ -11,23 +12,35 @@ export interface Answer {
   readonly body: Uint8Array | string | ReadableStream<Uint8Array> | null;
 }
 
+// Captured before user code runs.
+const { get } = Reflect;
+const { keys } = Object;
+const { isArray } = Array;
+const { isView } = ArrayBuffer;
+const { asyncIterator } = Symbol;
+const fromBase64 = Uint8Array.fromBase64.bind(Uint8Array);
+const streamFrom = ReadableStream.from.bind(ReadableStream);
 const NativeResponse = Response;
 const NativeHeaders = Headers;
+const NativeError = Error;
 /** Above any limit that a server sets: more are not even collected. */
 const HEADERS_MAX_COUNT = 1_000;
 const NO_HEADERS: Answer["headers"] = [];
+const NO_CONTENT: Answer = { status: 204, headers: NO_HEADERS, body: null };
 const JSON_HEADERS: Answer["headers"] = ["content-type", "application/json"];
 
 /**
- * Accepts a Response, the guide's `{status, headers?, body?}`, what a Response takes as body (bytes, a stream, a Blob, a
- * form), any other value (JSON), undefined or null (204).
+ * Accepts a Response, the guide's `{status, headers?, body?}`, Lambda's `{statusCode, …}`, what a Response takes as body
+ * (bytes, a stream, a Blob, a form), any other value (JSON), undefined or null (204). A returned Error is a failure.
  */
 export function toAnswer(result: unknown): Answer {
-  if (result === undefined || result === null) return { status: 204, headers: NO_HEADERS, body: null };
+  if (typeof result !== "object") {
+    return result === undefined ? NO_CONTENT : { status: 200, headers: JSON_HEADERS, body: jsonText(result) };
+  }
+  if (result === null) return NO_CONTENT;
   if (result instanceof NativeResponse) return fromResponse(result);
-  if (isGuideResult(result)) return fromGuideResult(result);
-  if (isBody(result)) return fromGuideResult({ body: result });
-  return { status: 200, headers: JSON_HEADERS, body: toJson(result) };
+  if (result instanceof NativeError) throw result;
+  return fromParts(partsOf(result) ?? { status: 200, headers: NO_HEADERS, body: result });
 }
 
 function fromResponse(response: Response): Answer {
@@ -36,33 +49,89 @@ function fromResponse(response: Response): Answer {
   return { status: checkStatus(response.status), headers: textsOf(response.headers), body: response.body };
 }
 
-interface GuideResult {
-  readonly status?: number;
-  readonly headers?: unknown;
-  readonly body?: unknown;
+interface Parts {
+  readonly status: number;
+  /** Names and values in turn. */
+  readonly headers: readonly string[];
+  readonly body: unknown;
 }
 
-/** An object is the guide's answer when it has a numeric status and nothing but the guide's names. */
-function isGuideResult(value: unknown): value is GuideResult {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
-  if (typeof Reflect.get(value, "status") !== "number") return false;
-  return Object.keys(value).every((key) => key === "status" || key === "headers" || key === "body");
+/** Fields that say no more than a status does. */
+const ABOUT_STATUS: ReadonlySet<string> = new Set(["status", "statusText", "headers", "body"]);
+const OF_LAMBDA: ReadonlySet<string> = new Set([
+  "statusCode",
+  "headers",
+  "multiValueHeaders",
+  "cookies",
+  "body",
+  "isBase64Encoded",
+]);
+
+/**
+ * An object with a numeric `status` is an answer, whatever else it carries. Where it has neither `body` nor `headers`, its
+ * other fields are what it has to say, so the body is all of it; and a number that is no status of HTTP is data then,
+ * such as the state of a row.
+ */
+function partsOf(value: object): Parts | undefined {
+  const code: unknown = get(value, "statusCode");
+  if (code !== undefined) {
+    const parts = lambdaParts(value, code);
+    if (parts !== undefined) return parts;
+  }
+  const status: unknown = get(value, "status");
+  if (typeof status !== "number" || isArray(value)) return undefined;
+  const headers: unknown = get(value, "headers");
+  const body: unknown = get(value, "body");
+  if (body !== undefined || headers !== undefined || saysNoMoreThan(ABOUT_STATUS, value)) {
+    return { status, headers: textsOf(headers), body };
+  }
+  return isStatus(status) ? { status, headers: NO_HEADERS, body: value } : undefined;
 }
 
-function fromGuideResult(result: GuideResult): Answer {
-  const status = checkStatus(result.status ?? 200);
-  const { body } = result;
-  const headers = textsOf(result.headers);
+function lambdaParts(value: object, code: unknown): Parts | undefined {
+  const status = typeof code === "string" && /^\d{3}$/.test(code) ? Number(code) : code;
+  if (typeof status !== "number") return undefined;
+  const headers = [...textsOf(get(value, "headers")), ...textsOf(get(value, "multiValueHeaders"))];
+  const cookies: unknown = get(value, "cookies");
+  if (isArray(cookies)) { for (const cookie of cookies) headers.push("set-cookie", String(cookie)); }
+  let body: unknown = get(value, "body");
+  if (body === undefined && !saysNoMoreThan(OF_LAMBDA, value)) body = value;
+  if (typeof body === "string" && get(value, "isBase64Encoded") === true) body = bytesOfBase64(body);
+  return { status, headers, body };
+}
+
+function saysNoMoreThan(names: ReadonlySet<string>, value: object): boolean {
+  return keys(value).every((name) => names.has(name));
+}
+
+function bytesOfBase64(text: string): Uint8Array<ArrayBuffer> {
+  try {
+    return fromBase64(text);
+  } catch {
+    throw new TypeError("Cannot answer with this body: isBase64Encoded is true, and it is not base64");
+  }
+}
+
+function fromParts({ status, headers, body }: Parts): Answer {
+  checkStatus(status);
   if (body === undefined || body === null) return { status, headers, body: null };
   if (typeof body === "string") return { status, headers: withType(headers, "text/plain;charset=UTF-8"), body };
-  if (isBody(body)) return fromBody(body, { status, headers });
-  return { status, headers: withType(headers, "application/json"), body: toJson(body) };
+  if (typeof body === "object") {
+    const streamed = bodyOf(body);
+    if (streamed !== undefined) return fromBody(streamed, { status, headers });
+    if (body instanceof NativeError) throw body;
+  }
+  return { status, headers: withType(headers, "application/json"), body: jsonText(body) };
 }
 
 /** Of a Response too: a function may have put another number in its place. */
 function checkStatus(status: number): number {
-  if (Number.isInteger(status) && status >= 200 && status <= 599) return status;
+  if (isStatus(status)) return status;
   throw new RangeError(`Cannot answer with status ${String(status)}: it must be an integer from 200 to 599`);
+}
+
+function isStatus(status: number): boolean {
+  return Number.isInteger(status) && status >= 200 && status <= 599;
 }
 
 /** The type of a form or a Blob is the one that a Response gives it. */
@@ -72,10 +141,12 @@ function fromBody(body: BodyInit, { status, headers }: Pick<Answer, "status" | "
   return { status, headers: type === null ? headers : withType(headers, type), body: response.body };
 }
 
-const BODY_CLASSES = [Uint8Array, ReadableStream, ArrayBuffer, DataView, Blob, FormData, URLSearchParams];
+const BODY_CLASSES = [Uint8Array, ReadableStream, ArrayBuffer, Blob, FormData, URLSearchParams];
 
-function isBody(value: unknown): value is BodyInit {
-  return BODY_CLASSES.some((bodyClass) => value instanceof bodyClass);
+/** What a Response takes as its body, or an async iterable of chunks, such as a stream of Node or an async generator. */
+function bodyOf(value: object): BodyInit | undefined {
+  if (BODY_CLASSES.some((bodyClass) => value instanceof bodyClass) || isView(value)) return value as BodyInit;
+  return asyncIterator in value ? streamFrom(value as AsyncIterable<Uint8Array>) : undefined;
 }
 
 function withType(headers: readonly string[], type: string): readonly string[] {
@@ -111,10 +182,4 @@ function textsOf(headers: unknown): string[] {
     for (const item of Array.isArray(value) ? value : [value]) texts.push(name, String(item));
   }
   return texts;
-}
-
-function toJson(value: unknown): string {
-  const text = JSON.stringify(value);
-  if (text === undefined) throw new TypeError(`Cannot answer with a ${typeof value}: it has no JSON form`);
-  return text;
 }

@@ -247,7 +247,6 @@ platformTest("what a handler may return", async (platform) => {
   ];
   const refused: [string, string, RegExp][] = [
     ["a function", `() => () => 1`, /it has no JSON form/],
-    ["a BigInt", `() => 1n`, /BigInt/],
     ["a circle", `() => { const a = {}; a.a = a; return a; }`, /circular/],
     ["status 99", `() => ({ status: 99, body: "" })`, /integer from 200 to 599/],
     ["a header that is none", `() => ({ status: 200, headers: { "a b": "c" }, body: "" })`, /header/i],

@@ -21,7 +21,7 @@ const PUPPET = `
       method, headers: { authorization: "Bearer " + key, "content-type": "application/json" },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
-    return { status: response.status, text: await response.text() };
+    return Response.json({ status: response.status, text: await response.text() });
   };`;
 
 interface Sent {

@@ -93,7 +93,7 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
       });
       const answer = await invoke(call, parts);
       if (answer.socket !== undefined) return socketResponse(request, answer.socket);
-      const response = functionResponse(answer, cors.headers(origin), requestId);
+      const response = functionResponse(answer, { method, cors: cors.headers(origin), requestId });
       if (givenId !== null) response.headers.append("x-execution-id", executionId);
       if (call.standing !== undefined) {
         for (const [name, value] of rateLimitHeaders(call.standing)) response.headers.append(name, value);
@@ -268,14 +268,23 @@ const DROPPED: ReadonlySet<string> = new Set([
   "x-execution-id",
 ]);
 const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
+const LENGTH = /^\d{1,15}$/;
 
 /** For a text without a type, the constructor of Response would make up another one. */
 const JSON_TYPE = { "content-type": "application/json" };
 
-function functionResponse(answer: SandboxResponse, cors: readonly HeaderPair[], requestId: string): Response {
+interface AnswerFacts {
+  readonly method: string;
+  readonly cors: readonly HeaderPair[];
+  readonly requestId: string;
+}
+
+function functionResponse(answer: SandboxResponse, { method, cors, requestId }: AnswerFacts): Response {
   const { status, headers: own } = answer;
-  const body = BODILESS.has(status) ? dropBody(answer.body) : answer.body;
-  const response = new Response(body, own === null ? { status, headers: JSON_TYPE } : { status });
+  const isBodiless = BODILESS.has(status);
+  const isHead = method === "HEAD";
+  const body = isBodiless || (isHead && answer.body instanceof ReadableStream) ? dropBody(answer.body) : answer.body;
+  const response = new Response(body, own === null && !isBodiless ? { status, headers: JSON_TYPE } : { status });
   // Appended one by one: a list handed to the constructor is converted twice, 0.6 µs more when measured.
   const { headers } = response;
   headers.append("x-request-id", requestId);
@@ -284,9 +293,14 @@ function functionResponse(answer: SandboxResponse, cors: readonly HeaderPair[], 
   for (let index = 0; own !== null && index < own.length; index += 2) {
     const name = (own[index] ?? "").toLowerCase();
     const value = own[index + 1] ?? "";
-    if (DROPPED.has(name)) continue;
+    if (DROPPED.has(name)) {
+      // Of HEAD only the head is wanted, with the length that a GET would have.
+      if (isHead && name === "content-length" && LENGTH.test(value)) headers.set(name, value);
+      continue;
+    }
     // A function that speaks of origins itself is taken at its word.
     if (name === "access-control-allow-origin") decidesOnCors = true;
+    if (name === "content-type" && isBodiless) continue;
     if (name === "content-type") headers.set(name, value);
     else headers.append(name, value);
   }

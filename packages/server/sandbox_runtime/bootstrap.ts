@@ -41,18 +41,23 @@ import { lacksFiles } from "./landlock.ts";
 import { DATABASE_HOST, installDatabase } from "./database.ts";
 import { OwnServer } from "./own_server.ts";
 import { FunctionRequest, GuideRequest } from "./request.ts";
+import { forgetRandomness, replaceRandom } from "./randomness.ts";
 import { type Answer, toAnswer } from "./result.ts";
 import { watchRefusals } from "./refusals.ts";
 import { SlotTable } from "./slot_table.ts";
 import { createUpgrade, FunctionSocket, socketOf } from "./socket.ts";
 import { installStaticFiles, splitStaticFiles } from "./static_files.ts";
 import { showUserStacks, splitSourceMap } from "./stack.ts";
+import { type Birth, waitForBirth } from "./zygote.ts";
 
 /** The one command line argument, as JSON. */
 export interface BootOptions extends HardenOptions {
   readonly socketPath: string;
-  /** A file of one page in which the sandbox counts the requests that it has begun with. */
-  readonly startedCountPath: string;
+  /**
+   * A file of one page in which the sandbox counts the requests that it has begun with; null: the process is a zygote,
+   * and each of its copies a sandbox.
+   */
+  readonly startedCountPath: string | null;
 }
 
 /** The first part of LOAD, as JSON with its size before it; the bundle follows as it is stored. */
@@ -91,8 +96,7 @@ let outsideLineCount = 0;
 
 const options: BootOptions = parse(Deno.args[0] ?? "{}");
 /** Its first number is how many requests have been begun with, for the platform to read when this process is dead. */
-const startedCount = mapSharedPage(options.startedCountPath) ?? new Int32Array(1);
-const connection = await Deno.connect({ transport: "unix", path: options.socketPath });
+let startedCount: Int32Array = new Int32Array(1);
 let writer = new FrameWriter(
   { read: () => Promise.resolve(null), write: (bytes) => Promise.resolve(bytes.length) },
   () => {},
@@ -533,21 +537,28 @@ function sendJson(type: number, id: number, value: unknown): void {
   writer.end();
 }
 
+/** What a sandbox that is no copy is born with. */
+async function bornAlone(startedCountPath: string): Promise<Birth> {
+  const { uid, parentPid, socketPath } = options;
+  return {
+    startedCount: mapSharedPage(startedCountPath) ?? startedCount,
+    connection: await connect({ transport: "unix", path: socketPath }),
+    uid,
+    parentPid,
+  };
+}
+
 // Last in the file, so that every constant above exists before the first frame arrives.
-const fences = [...hardenProcess(options), ...await lacksFiles() ? ["landlock"] : []];
-revoke({ name: "ffi" });
-// The socket's: it is connected, and gone by now.
-revoke({ name: "read", path: options.socketPath });
-revoke({ name: "write", path: options.socketPath });
+const { connect } = Deno;
 for (const name of Object.keys(Deno.env.toObject())) Deno.env.delete(name);
+const confinement = await lacksFiles() ? ["landlock"] : [];
 await warmUp();
-startedCount[0] = 0;
-writer = new FrameWriter(connection, () => endProcess(0));
 removeUnsafeGlobals();
 removeDescriptorAccess();
 guardBuiltIns();
 watchRefusals(sendRefusal, options);
 replaceExit(failCall);
+replaceRandom();
 captureConsole(sendLogLine);
 globalThis.addEventListener("unhandledrejection", (event) => {
   event.preventDefault();
@@ -557,6 +568,20 @@ globalThis.addEventListener("error", (event) => {
   event.preventDefault();
   console.error("Uncaught error:", event.error ?? event.message);
 });
+
+const { socketPath, startedCountPath } = options;
+const birth = startedCountPath === null ? await waitForBirth(options) : await bornAlone(startedCountPath);
+const { connection } = birth;
+startedCount = birth.startedCount;
+startedCount[0] = 0;
+forgetRandomness();
+const { uid, parentPid } = birth;
+const fences = [...hardenProcess({ ...options, uid, parentPid }), ...confinement];
+revoke({ name: "ffi" });
+// The socket's: it is connected.
+revoke({ name: "read", path: socketPath });
+revoke({ name: "write", path: socketPath });
+writer = new FrameWriter(connection, () => endProcess(0));
 sendJson(FRAME.READY, 0, { protocol: PROTOCOL_VERSION, fences });
 await readFrames(connection, onFrame, { frameMaxBytes: LOAD_MAX_BYTES });
 endProcess(0);

@@ -26,16 +26,19 @@ export function replaceExit(failCall: (call: Call, error: Error) => void): void 
     throw error;
   };
   // A signal to the process itself is one more way to end it; no other process is in reach.
-  const signalling = (way: string) => {
+  const signalling = (way: string, isOwn: (pid: unknown) => boolean) => {
     const end = replacement(way);
     return (pid: unknown): never => {
-      if (pid === Deno.pid) end(pid);
+      if (isOwn(pid)) end(pid);
       throw new TypeError(`Cannot signal process ${String(pid).slice(0, 20)}: a function has no others`);
     };
   };
   replace(Deno, "exit", replacement("Deno.exit"));
   replace(globalThis, "close", replacement("close"));
-  replace(Deno, "kill", signalling("Deno.kill"));
-  for (const name of ["kill", "_kill"]) replace(process, name, signalling(`process.${name}`));
+  replace(Deno, "kill", signalling("Deno.kill", (pid) => pid === Deno.pid));
+  for (const name of ["kill", "_kill"]) {
+    // Node's number of a copy is that of its zygote.
+    replace(process, name, signalling(`process.${name}`, (pid) => pid === Deno.pid || pid === process.pid));
+  }
   for (const name of REPLACED) replace(process, name, replacement(`process.${name}`));
 }

@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { eventually, platformTest, type TestPlatform } from "./support/platform.ts";
-import { childrenOf } from "./support/processes.ts";
+import { sandboxesOf, zygotesOf } from "./support/processes.ts";
 
 const WHO = `export default () => ({ status: 200, body: String(Deno.pid) });`;
 
@@ -16,9 +16,15 @@ async function pidOf(platform: TestPlatform, name: string): Promise<string> {
   return text;
 }
 
-async function deployMany(platform: TestPlatform, prefix: string, count: number, code = WHO): Promise<string[]> {
+async function deployMany(
+  platform: TestPlatform,
+  prefix: string,
+  count: number,
+  code = WHO,
+  fields: Record<string, unknown> = {},
+): Promise<string[]> {
   const names = Array.from({ length: count }, (_, index) => `${prefix}-${index}`);
-  await Promise.all(names.map((name) => platform.deploy(name, code)));
+  await Promise.all(names.map((name) => platform.deploy(name, code, fields)));
   return names;
 }
 
@@ -133,9 +139,10 @@ platformTest("a load that fails is told to those it was for, and to nobody else"
 });
 
 platformTest("a sandbox that cannot be started is 503 with Retry-After, and nothing spins", async (platform, step) => {
-  const names = await deployMany(platform, "some", 6);
+  // A sandbox with a scratch folder starts from nothing, so that it needs more of the machine than a copy.
+  const names = await deployMany(platform, "some", 6, WHO, { permissions: { net: true, read: true } });
   const pid = await pidOf(platform, "some-0");
-  // The folder in which each sandbox gets one of its own.
+  // The folder in which each of them gets one of its own.
   const runDir = (await Deno.readLink(`/proc/${pid}/cwd`)).split("/").slice(0, -2).join("/");
   const failures = () => platform.logLines.filter((line) => line.includes("A sandbox did not start")).length;
 
@@ -178,17 +185,6 @@ platformTest("a sandbox that cannot be started is 503 with Retry-After, and noth
   });
 }, { FLUXBASE_LIMITS_BLANK_SANDBOX_COUNT: "0" });
 
-/** Of the sandboxes of this server, in whichever state: each runs in a folder of its own. */
-function sandboxPids(runDir: string): number[] {
-  return childrenOf(Deno.pid).map(({ pid }) => pid).filter((pid) => {
-    try {
-      return Deno.readLinkSync(`/proc/${pid}/cwd`).startsWith(runDir);
-    } catch {
-      return false;
-    }
-  });
-}
-
 platformTest("sandboxes killed in any state and clients that leave at any moment leave no trace", async (platform) => {
   const slowly = `await new Promise((resolve) => setTimeout(resolve, 30));
     export default async (req) => {
@@ -201,12 +197,10 @@ platformTest("sandboxes killed in any state and clients that leave at any moment
   ];
   await platform.deploy("own", slowly, { isolation: "request" });
   names.push("own");
-  const pid = await pidOf(platform, "quick-0");
-  const runDir = (await Deno.readLink(`/proc/${pid}/cwd`)).split("/").slice(0, -2).join("/");
   let isOver = false;
   const killing = (async () => {
     for (let round = 0; !isOver; round += 1) {
-      const pids = sandboxPids(runDir);
+      const pids = round % 5 === 4 ? zygotesOf(Deno.pid) : sandboxesOf(Deno.pid);
       const victim = pids[round * 7 % Math.max(1, pids.length)];
       if (victim !== undefined) Deno.kill(victim, "SIGKILL");
       await new Promise((resolve) => setTimeout(resolve, 300));

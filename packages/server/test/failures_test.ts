@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { platformTest } from "./support/platform.ts";
-import { childrenOf } from "./support/processes.ts";
+import { sandboxesOf } from "./support/processes.ts";
 
 platformTest("failures", async (platform, step) => {
   await platform.deploy("neighbour", `function handler() { return "fine"; }`);
@@ -111,7 +111,7 @@ platformTest("failures", async (platform, step) => {
     }`,
     );
     const pid = Number(await (await platform.call("victim")).text());
-    assert.ok(childrenOf(Deno.pid).some((child) => child.pid === pid));
+    assert.ok(sandboxesOf(Deno.pid).includes(pid));
     const waiting = platform.call("victim/invoke?wait=1");
     await new Promise((resolve) => setTimeout(resolve, 200));
     Deno.kill(pid, "SIGKILL");

@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { eventually, platformTest } from "./support/platform.ts";
-import { childrenOf } from "./support/processes.ts";
+import { sandboxesOf } from "./support/processes.ts";
 
 /** Runs the body of an async function in a handler; what it throws is its answer. */
 function attempt(body: string, top = ""): string {
@@ -13,12 +13,6 @@ function attempt(body: string, top = ""): string {
   const outcome = async (work) => { try { return String(await work()); } catch (error) { return error.name + ": " + error.message + " " + (error.code ?? ""); } };
   const builtIn = (name) => process["getBuiltin" + "Module"]("node:" + name);
   export default async (req) => new Response(await outcome(async () => { ${body} }));`;
-}
-
-function sandboxPids(): number[] {
-  return childrenOf(Deno.pid).filter(({ command }) => command.includes("sandbox_runtime/sandbox")).map(({ pid }) =>
-    pid
-  );
 }
 
 /** What each descriptor of a process is, without its number. */
@@ -46,7 +40,7 @@ platformTest("a loaded sandbox holds nothing that is privileged", async (platfor
   await step("its open files are sockets, pipes and what the event loop waits on", () => {
     // Another user of the machine, or its own without root, may not even look.
     if (Deno.uid() !== 0) return assert.throws(() => descriptorsOf(pids[0] ?? 0), Deno.errors.PermissionDenied);
-    for (const pid of [...pids, ...sandboxPids()]) {
+    for (const pid of [...pids, ...sandboxesOf(Deno.pid)]) {
       for (const what of descriptorsOf(pid)) {
         assert.match(
           what,

@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import pg from "pg";
 import { eventually } from "./support/platform.ts";
-import { childrenOf } from "./support/processes.ts";
+import { childrenOf, sandboxesOf } from "./support/processes.ts";
 import {
   exists,
   exported,
@@ -31,9 +31,9 @@ programTest(
       assert.ok(server !== undefined);
       return server.pid;
     };
-    const sandboxesOf = (pid: number) => childrenOf(pid).filter(({ command }) => command.includes("sandbox")).length;
     const first = serverPid();
-    assert.ok(sandboxesOf(first) > 0);
+    const sandboxes = sandboxesOf(first);
+    assert.ok(sandboxes.length > 0);
     Deno.kill(first, "SIGKILL");
     await ready(program, 2);
     assert.match(program.output(), /The server ended by itself \(SIGKILL\): starting it again/);
@@ -41,7 +41,7 @@ programTest(
     const functions = `${exported(program, "FLUXBASE_URL")}/api/v1/functions`;
     const answer = await fetch(`${functions}/hello-world/invoke`, { headers });
     assert.deepEqual(await answer.json(), { message: "Hello World!" });
-    await eventually(() => sandboxesOf(first) === 0);
+    await eventually(() => sandboxes.every((pid) => !exists(`/proc/${pid}`)));
 
     const second = serverPid();
     assert.notEqual(second, first);

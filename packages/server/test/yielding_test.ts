@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { eventually, platformTest } from "./support/platform.ts";
-import { childrenOf } from "./support/processes.ts";
+import { sandboxesOf } from "./support/processes.ts";
 
 platformTest("a function that burns the processors yields to others", async (platform) => {
   await platform.deploy(
@@ -35,8 +35,7 @@ platformTest("a function that burns the processors yields to others", async (pla
   })();
   try {
     await eventually(() => {
-      const nice = childrenOf(Deno.pid).filter(({ command }) => command.includes("sandbox_runtime/"))
-        .map(({ pid }) => niceOf(pid));
+      const nice = sandboxesOf(Deno.pid).map(niceOf);
       return nice.filter((value) => value > 0).length === hogCount && nice.includes(0);
     });
   } finally {

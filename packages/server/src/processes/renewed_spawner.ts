@@ -9,6 +9,8 @@ import { type Spawner, startSpawner, threadIsGone } from "./confined_process.ts"
 import { identityOf } from "./file_rights.ts";
 
 export interface RenewedSpawner extends Pick<Spawner, "start"> {
+  /** Another one when the one before was replaced. */
+  current(): Promise<Spawner>;
   /** Its processes die with it. */
   end(): void;
 }
@@ -58,6 +60,7 @@ export async function startRenewedSpawner(
   }
 
   return {
+    current: usable,
     start: async (command) => (await usable()).start(command),
     end() {
       isEnded = true;

@@ -5,11 +5,10 @@
  * @module
  */
 import { delay } from "../core/clock.ts";
-import type { ConfinedProcess } from "../processes/confined_process.ts";
 import { TokenBucket } from "../core/token_bucket.ts";
 
 export interface ProcessOutput {
-  /** The last kilobytes of both streams. */
+  /** The last kilobytes of all streams. */
   tail(): string;
 }
 
@@ -25,13 +24,13 @@ const PACE = { capacity: 1024 * 1024, refillPerSec: 1024 * 1024 };
 /** From here on a dying runtime speaks of itself: pages of addresses that say nothing to the author of a function. */
 const RUNTIME_IS_DYING = /^(<--- Last few GCs|#|==== C stack trace|Stack backtrace|thread '.*' panicked)/;
 
-/** Reads both streams to their end. */
+/** Reads the streams to their end. */
 export async function readOutput(
-  child: Pick<ConfinedProcess, "stdout" | "stderr">,
+  streams: readonly ReadableStream<Uint8Array<ArrayBuffer>>[],
   options: OutputOptions,
 ): Promise<ProcessOutput> {
   const tail = createTail(TAIL_BYTES);
-  await Promise.all([child.stdout, child.stderr].map((stream) => readStream(stream, tail, options)));
+  await Promise.all(streams.map((stream) => readStream(stream, tail, options)));
   return { tail: () => tail.text() };
 }
 

@@ -124,7 +124,7 @@ const encoder = new TextEncoder();
 
 export class Sandbox implements ExchangeHolder {
   readonly pid: number;
-  readonly scratchDir: string;
+  readonly scratchDir: string | null;
   readonly limits: SandboxLimits;
   readonly startedMs: number;
   /** When the last request ended, for the choice of whom to end first. */

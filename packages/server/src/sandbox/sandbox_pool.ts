@@ -542,11 +542,11 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   }
 
   async function checkScratch(sandbox: Sandbox): Promise<void> {
-    if (inspected.has(sandbox)) return;
+    const { scratchDir: dir, pid } = sandbox;
+    if (dir === null || inspected.has(sandbox)) return;
     inspected.add(sandbox);
     const { scratchBytes } = limits;
-    const place = { dir: sandbox.scratchDir, pid: sandbox.pid };
-    if (await scratchIsOver(place, scratchBytes)) sandbox.kill(scratchLimit(scratchBytes));
+    if (await scratchIsOver({ dir, pid }, scratchBytes)) sandbox.kill(scratchLimit(scratchBytes));
     inspected.delete(sandbox);
   }
 

@@ -1,28 +1,23 @@
 /**
- * Starts the operating-system process of a sandbox and hands out its socket.
+ * Starts the operating-system process of a sandbox and hands out its socket: a copy of a zygote, or, where there is a
+ * scratch folder or nothing can be copied, a process that starts from nothing.
  *
- * Owns: command line, folder and socket file of the process, what it wrote to stdout and stderr, why it ended.
- * Does not own: what is said over the socket (./sandbox.ts), how many there are (./sandbox_pool.ts).
+ * Owns: folder and socket file of the process, its uid, what it wrote to stdout and stderr, why it ended.
+ * Does not own: its command (./sandbox_command.ts), copying (./zygote.ts), what is said over the socket (./sandbox.ts),
+ * how many there are (./sandbox_pool.ts).
  *
  * @module
  */
 import { PlatformError } from "@fluxbase/contract";
 import { withDeadline } from "../core/clock.ts";
-import { V8_FLAGS } from "../core/v8_flags.mjs";
-import type { BootOptions } from "../../sandbox_runtime/bootstrap.ts";
 import { SHARED_PAGE_BYTES } from "../../sandbox_runtime/harden.ts";
 import { removeTree } from "../processes/remove_tree.ts";
 import { readOutput } from "./process_output.ts";
+import { sandboxCommand, type SandboxProfile, socketPathIn } from "./sandbox_command.ts";
 import type { SandboxSpawners } from "./sandbox_spawners.ts";
+import type { Zygote } from "./zygote.ts";
 
-/** What cannot change in the life of a process: sandboxes of one profile are interchangeable while blank. */
-export interface SandboxProfile {
-  /** A list: these hosts only. */
-  readonly net: boolean | readonly string[];
-  readonly read: boolean;
-  readonly write: boolean;
-  readonly memoryMiB: number;
-}
+export type { SandboxProfile };
 
 export interface SandboxProcessOptions {
   /** The folder in which each sandbox gets a folder of its own; searchable by every uid. */
@@ -50,8 +45,8 @@ export interface UidRange {
 export interface SandboxProcess {
   readonly pid: number;
   readonly connection: Deno.UnixConn;
-  /** Empty at first, wiped at the end; the function may use it where its permissions say so. */
-  readonly scratchDir: string;
+  /** Empty at first, wiped at the end; null where the function may not use one. */
+  readonly scratchDir: string | null;
   /** Settles when the process is gone and its output is read. */
   readonly exit: Promise<ProcessExit>;
   kill(): void;
@@ -66,78 +61,89 @@ export interface ProcessExit {
   readonly startedCount: number | null;
 }
 
-const MiB = 1024 * 1024;
-/** Private writable memory of a Deno process before any user code, measured; the heap and buffers come on top. */
-const RUNTIME_DATA_MIB = 560;
-/** V8's young generation takes up to three times its semi-space, beside the old one that the heap limit counts. */
-const SEMI_SPACE_PART = 16;
-const OPEN_FILES_COUNT = 1024;
-
 let nextFolder = 0;
 
 export async function startSandboxProcess(
   profile: SandboxProfile,
   options: SandboxProcessOptions,
-  { startMs, scratchBytes, now, onLine }: ProcessStart,
+  start: ProcessStart,
 ): Promise<SandboxProcess> {
-  const { spawners } = options;
   const uid = options.uids?.take() ?? null;
   await using undo = new AsyncDisposableStack();
   undo.defer(() => uid === null ? undefined : options.uids?.giveBack(uid));
+  const { spawners: { files, common, zygotes } } = options;
+  const { startMs, scratchBytes } = start;
+  // A scratch folder is one of the things that a process is confined to from its start.
+  const zygote = profile.read || profile.write ? undefined : await zygotes.of(profile, async () => ({
+    spawner: await common.current(),
+    files,
+    dir: nextDir(options),
+    scratchBytes,
+    denyNet: options.denyNet(),
+    startMs,
+  }));
+  const process = zygote === undefined
+    ? await startAlone(profile, options, { ...start, uid })
+    : await startCopy(zygote, { ...start, uid });
+  const ending = undo.move();
+  void process.exit.finally(() => ending.disposeAsync());
+  return process;
+}
+
+interface Start extends ProcessStart {
+  readonly uid: number | null;
+}
+
+async function startCopy(zygote: Zygote, { uid, startMs, now, onLine }: Start): Promise<SandboxProcess> {
+  const copy = await zygote.copy({ uid, startMs });
+  const exit = (async (): Promise<ProcessExit> => {
+    const output = await readOutput([copy.output], { now, onLine });
+    return { ...await copy.end(), output: output.tail() };
+  })();
+  return { pid: copy.pid, connection: copy.connection, scratchDir: null, exit, kill: () => void copy.end() };
+}
+
+function nextDir({ runDir }: SandboxProcessOptions): string {
   nextFolder += 1;
-  const dir = `${options.runDir}/${nextFolder.toString(36)}-${crypto.randomUUID().slice(0, 8)}`;
-  const scratchDir = `${dir}/scratch`;
-  const boot: BootOptions = {
-    socketPath: `${dir}/s`,
-    startedCountPath: `${spawners.pagesDir}/${crypto.randomUUID()}`,
-    uid,
-    dataBytes: (RUNTIME_DATA_MIB + 2 * profile.memoryMiB) * MiB,
-    openFilesCount: OPEN_FILES_COUNT,
-    fileBytes: profile.write ? scratchBytes : 0,
-    hasNetwork: profile.net !== false,
-    parentPid: Deno.pid,
-  };
+  return `${runDir}/${nextFolder.toString(36)}-${crypto.randomUUID().slice(0, 8)}`;
+}
+
+async function startAlone(
+  profile: SandboxProfile,
+  options: SandboxProcessOptions,
+  { uid, startMs, scratchBytes, now, onLine }: Start,
+): Promise<SandboxProcess> {
+  const { spawners } = options;
+  await using undo = new AsyncDisposableStack();
+  const dir = nextDir(options);
+  const scratchDir = profile.read || profile.write ? `${dir}/scratch` : null;
+  const socketPath = socketPathIn(dir);
+  const startedCountPath = `${spawners.pagesDir}/${crypto.randomUUID()}`;
   undo.defer(() => removeTree(dir));
   // The folder is the server's: a sandbox finds its socket there, and its scratch folder if it may use one.
   await Deno.mkdir(dir, { mode: 0o711 });
-  await Deno.mkdir(scratchDir, { mode: 0o700 });
-  const hasScratch = profile.read || profile.write;
-  const page = await makeSharedPage(boot.startedCountPath, uid);
+  if (scratchDir !== null) await Deno.mkdir(scratchDir, { mode: 0o700 });
+  const page = await makeSharedPage(startedCountPath, uid);
   undo.defer(() => page.end());
-  const listener = Deno.listen({ transport: "unix", path: boot.socketPath });
+  const listener = Deno.listen({ transport: "unix", path: socketPath });
   using _listener = { [Symbol.dispose]: () => listener.close() };
   if (uid !== null) {
-    for (const path of [boot.socketPath, ...hasScratch ? [scratchDir] : []]) await Deno.chown(path, uid, uid);
+    for (const path of [socketPath, ...scratchDir === null ? [] : [scratchDir]]) await Deno.chown(path, uid, uid);
   }
-  const own = hasScratch ? await spawners.withScratch(scratchDir, profile) : undefined;
+  const own = scratchDir === null ? undefined : await spawners.withScratch(scratchDir, profile);
   undo.defer(async () => {
-    if (profile.write) await own?.empty(scratchDir);
+    if (profile.write && scratchDir !== null) await own?.empty(scratchDir);
     own?.end();
   });
-  const child = await (own ?? spawners.common).start({
-    program: spawners.files.deno,
-    args: [
-      ...denoFlags(profile, { boot, scratchDir, denyNet: options.denyNet() }),
-      spawners.files.sandbox,
-      JSON.stringify(boot),
-    ],
-    env: {
-      // Deno keeps no caches: their folder is out of reach.
-      DENO_DIR: `${dir}/none`,
-      DENO_CACHE_DB_MODE: "memory",
-      // Without it, the system's users are searched for the home folder.
-      HOME: dir,
-      DENO_NO_UPDATE_CHECK: "1",
-      NO_COLOR: "1",
-    },
-    cwd: hasScratch ? scratchDir : dir,
-    uid,
-    hasInput: false,
-  });
+  const { files } = spawners;
+  const denyNet = options.denyNet();
+  const child = await (own ?? spawners.common).start(
+    sandboxCommand(profile, { files, dir, scratchDir, scratchBytes, startedCountPath, uid, denyNet }),
+  );
   const ending = undo.move();
 
   const exit = (async (): Promise<ProcessExit> => {
-    const output = await readOutput(child, { now, onLine });
+    const output = await readOutput([child.stdout, child.stderr], { now, onLine });
     const { code, signal } = await child.ended;
     const startedCount = page.read();
     spawners.clearUp(() => ending.disposeAsync());
@@ -155,7 +161,7 @@ export async function startSandboxProcess(
       () => startFailure(`it did not connect within ${startMs} ms`),
     );
     // It has both, and nobody else is to find them.
-    await Promise.all([boot.socketPath, boot.startedCountPath].map((path) => Deno.remove(path)));
+    await Promise.all([socketPath, startedCountPath].map((path) => Deno.remove(path)));
     return { pid: child.pid, connection, scratchDir, exit, kill: () => child.kill() };
   } catch (error) {
     child.kill();
@@ -186,45 +192,6 @@ async function makeSharedPage(path: string, uid: number | null): Promise<SharedP
       await Deno.remove(path).catch(() => {});
     },
   };
-}
-
-interface Places {
-  readonly boot: BootOptions;
-  readonly scratchDir: string;
-  readonly denyNet: string;
-}
-
-function denoFlags(
-  { net, read, write, memoryMiB }: SandboxProfile,
-  { boot, scratchDir, denyNet }: Places,
-): string[] {
-  // Connecting to a unix socket needs read and write on its path.
-  const reads = [boot.socketPath, ...(read ? [scratchDir] : [])];
-  const writes = [boot.socketPath, ...(write ? [scratchDir] : [])];
-  const semiSpaceMiB = Math.max(1, Math.floor(memoryMiB / SEMI_SPACE_PART));
-  return [
-    "run",
-    "--quiet",
-    "--no-prompt",
-    "--no-config",
-    "--no-lock",
-    "--no-remote",
-    "--no-npm",
-    "--cached-only",
-    "--no-code-cache",
-    "--allow-env",
-    "--allow-ffi",
-    `--allow-read=${reads.join(",")}`,
-    `--allow-write=${writes.join(",")}`,
-    ...netFlags(net, `unix:${boot.socketPath}`, denyNet),
-    `--v8-flags=--max-old-space-size=${memoryMiB},--max-semi-space-size=${semiSpaceMiB},${V8_FLAGS}`,
-  ];
-}
-
-/** Its own socket is always among what it may reach; what is denied stays so, whatever a listed host resolves to. */
-function netFlags(net: SandboxProfile["net"], socket: string, denyNet: string): string[] {
-  if (net === false) return [`--allow-net=${socket}`];
-  return [net === true ? "--allow-net" : `--allow-net=${[...net, socket].join(",")}`, `--deny-net=${denyNet}`];
 }
 
 function startFailure(why: string): PlatformError {

@@ -12,8 +12,9 @@ import { withDeadline } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { type Spawner, startSpawner } from "../processes/confined_process.ts";
 import { commonRights, joinRights } from "../processes/file_rights.ts";
-import { startRenewedSpawner } from "../processes/renewed_spawner.ts";
+import { type RenewedSpawner, startRenewedSpawner } from "../processes/renewed_spawner.ts";
 import type { RuntimeFiles } from "../processes/runtime_files.ts";
+import { createZygotes, type Zygotes } from "./zygotes.ts";
 
 /** Who fills scratch folders faster than they can be emptied has to wait: so many that take longer than this. */
 const SLOW_MS = 1_000;
@@ -25,7 +26,9 @@ export interface SandboxSpawners {
   readonly files: RuntimeFiles;
   /** Where files lie that a sandbox and the server share while the sandbox starts. */
   readonly pagesDir: string;
-  readonly common: Pick<Spawner, "start">;
+  readonly common: Pick<RenewedSpawner, "start" | "current">;
+  /** Copied for sandboxes that have no folder of their own. */
+  readonly zygotes: Zygotes;
   /**
    * The caller ends it.
    *
@@ -51,6 +54,7 @@ export async function startSandboxSpawners(
     files,
     pagesDir,
     common,
+    zygotes: createZygotes(log),
     async withScratch(dir, { read, write }) {
       if ([...clearing.values()].filter(isSlow).length >= SLOW_MAX_COUNT) throw tooMuchToClear();
       return await startSpawner(joinRights(rightsNow(), { read: read ? [dir] : [], write: write ? [dir] : [] }));

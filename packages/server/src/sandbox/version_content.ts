@@ -49,7 +49,7 @@ export async function loadContent(
       functionName: version.functionName,
       namespace: version.namespace,
       version: version.version,
-      env: version.profile.write ? { TMPDIR: sandbox.scratchDir, ...env } : env,
+      env: version.profile.write && sandbox.scratchDir !== null ? { TMPDIR: sandbox.scratchDir, ...env } : env,
       secrets: version.secrets(),
       ownOrigins,
       logLineBytes: limits.logLineBytes,

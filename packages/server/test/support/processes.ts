@@ -22,6 +22,23 @@ export async function withoutLeakedProcesses(work: () => Promise<void>): Promise
   }
 }
 
+/** Those of a server: started by it, or copied from a zygote that it has started. */
+export function sandboxesOf(serverPid: number): number[] {
+  const zygotes = zygotesOf(serverPid);
+  const alone = harnessesOf(serverPid).map(({ pid }) => pid).filter((pid) => !zygotes.includes(pid));
+  return [...alone, ...zygotes.flatMap(childrenOf).map(({ pid }) => pid)];
+}
+
+export function zygotesOf(serverPid: number): number[] {
+  return harnessesOf(serverPid).filter(({ command }) => command.includes('"startedCountPath":null')).map(({ pid }) =>
+    pid
+  );
+}
+
+function harnessesOf(serverPid: number) {
+  return childrenOf(serverPid).filter(({ command }) => command.includes("sandbox_runtime/sandbox"));
+}
+
 export function childrenOf(parentPid: number): { pid: number; command: string }[] {
   const children: { pid: number; command: string }[] = [];
   for (const { name } of Deno.readDirSync("/proc")) {

@@ -1,0 +1,76 @@
+/**
+ * The zygotes: one for each of the profiles that were asked for last, made when the first sandbox of it starts.
+ *
+ * @module
+ */
+import type { Log } from "../core/log.ts";
+import type { Spawner } from "../processes/confined_process.ts";
+import type { CommandOptions, SandboxProfile } from "./sandbox_command.ts";
+import { startZygote, type Zygote } from "./zygote.ts";
+
+export interface ZygoteRequest extends Omit<CommandOptions, "scratchDir" | "startedCountPath" | "uid"> {
+  /** What starts the zygote now; when it has changed, so have files that its processes need. */
+  readonly spawner: Spawner;
+  readonly startMs: number;
+}
+
+export interface Zygotes {
+  /** Undefined where processes cannot be copied. */
+  of(profile: SandboxProfile, request: () => Promise<ZygoteRequest>): Promise<Zygote | undefined>;
+}
+
+/** Each has the memory of one sandbox. */
+const ZYGOTES_MAX_COUNT = 4;
+
+interface Kept {
+  readonly spawner: Spawner;
+  readonly denyNet: string;
+  readonly zygote: Promise<Zygote>;
+}
+
+export function createZygotes(log: Log): Zygotes {
+  // A Map keeps the order of insertion: the profile asked for last is the last one.
+  const kept = new Map<string, Kept>();
+  let canCopy = Deno.build.os === "linux";
+
+  function retire(key: string): void {
+    const one = kept.get(key);
+    kept.delete(key);
+    void one?.zygote.then((zygote) => zygote.retire(), () => {});
+  }
+
+  async function usable(key: string, { spawner, denyNet }: ZygoteRequest): Promise<Kept | undefined> {
+    const one = kept.get(key);
+    if (one === undefined) return undefined;
+    const zygote = await one.zygote.catch(() => undefined);
+    if (zygote?.isUsable && one.spawner === spawner && one.denyNet === denyNet) return one;
+    if (kept.get(key) === one) retire(key);
+    return kept.get(key);
+  }
+
+  return {
+    async of(profile, ask) {
+      if (!canCopy) return undefined;
+      const key = `${profile.net.toString()}/${profile.memoryMiB}`;
+      const request = await ask();
+      let one = await usable(key, request);
+      if (one === undefined) {
+        const { spawner, denyNet } = request;
+        one = { spawner, denyNet, zygote: startZygote(profile, request) };
+      }
+      kept.delete(key);
+      kept.set(key, one);
+      for (const oldest of [...kept.keys()].slice(0, -ZYGOTES_MAX_COUNT)) retire(oldest);
+      try {
+        return await one.zygote;
+      } catch (error) {
+        if (kept.get(key) === one) kept.delete(key);
+        canCopy = false;
+        log.warn("Sandboxes cannot be copied here, so that each starts from nothing and cold calls are slower", {
+          error,
+        });
+        return undefined;
+      }
+    },
+  };
+}

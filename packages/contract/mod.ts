@@ -39,6 +39,18 @@ export {
   type TriggerType,
 } from "./src/executions.ts";
 export {
+  type Durations,
+  type Metrics,
+  METRICS_BY,
+  METRICS_STEPS,
+  type MetricsBy,
+  type MetricsCounts,
+  type MetricsPoint,
+  type MetricsSeries,
+  type MetricsStep,
+  type TopFunction,
+} from "./src/metrics.ts";
+export {
   type BuildProblem,
   type FunctionDetails,
   type FunctionSource,

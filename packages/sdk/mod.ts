@@ -5,7 +5,14 @@
  */
 export { type ClientConfig, type ClientOptions, type ClientTypes, createClient, FluxbaseClient } from "./src/client.ts";
 export { FluxbaseError } from "./src/errors.ts";
-export { AuditLogClient, DatabaseClient, LimitsClient, type LimitView, type ListAuditLog } from "./src/admin.ts";
+export {
+  AuditLogClient,
+  DatabaseClient,
+  LimitsClient,
+  type LimitView,
+  type ListAuditLog,
+  MetricsClient,
+} from "./src/admin.ts";
 export {
   AdminFunctionsClient,
   type DeployOptions,
@@ -15,6 +22,7 @@ export {
   type InvokeOptions,
   type ListExecutions,
   type ListLogs,
+  type MetricsQuery,
   type NewFunction,
   type NewSharedModule,
   type SyncInput,
@@ -53,9 +61,16 @@ export type {
   Key,
   LogEntry,
   LogLevel,
+  Metrics,
+  MetricsBy,
+  MetricsCounts,
+  MetricsPoint,
+  MetricsSeries,
+  MetricsStep,
   ReloadAnswer,
   SecretView,
   SharedModule,
   SqlAnswer,
   SyncAnswer,
+  TopFunction,
 } from "@fluxbase/contract";

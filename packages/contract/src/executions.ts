@@ -43,6 +43,19 @@ export interface Execution {
   /** Same instant as `executed_at`. */
   readonly started_at: string;
   readonly completed_at: string | null;
+  /** The server that ran it. */
+  readonly node: string | null;
+  /** From the start to the head of the answer. */
+  readonly first_byte_ms: number | null;
+  /**
+   * Processor time, and the most memory that its sandbox had. Sandboxes are looked at twice a second, and what one took
+   * is shared among the calls that it ran: null for a call that was over before somebody looked.
+   */
+  readonly cpu_ms: number | null;
+  readonly memory_mb: number | null;
+  /** Of the bodies. */
+  readonly bytes_in: number | null;
+  readonly bytes_out: number | null;
 }
 
 export interface LogEntry {

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { AuditEntry, SqlAnswer } from "@fluxbase/contract";
+import type { AuditEntry, Metrics, SqlAnswer, TopFunction } from "@fluxbase/contract";
+import type { MetricsQuery } from "./functions.ts";
 import type { Http } from "./http.ts";
 
 export interface ListAuditLog {
@@ -71,5 +72,25 @@ export class LimitsClient {
   /** By name, such as `wallMs`. */
   async list(): Promise<Readonly<Record<string, LimitView>>> {
     return await this.#http.request("GET", "/api/v1/limits");
+  }
+}
+
+export class MetricsClient {
+  readonly #http: Http;
+
+  constructor(http: Http) {
+    this.#http = http;
+  }
+
+  /** Of all functions, or of a namespace; not by version, since each function has versions of its own. */
+  async get(query: MetricsQuery = {}): Promise<Metrics> {
+    return await this.#http.request("GET", "/api/v1/admin/metrics", { query: { ...query } });
+  }
+
+  /** The functions with the most calls; of the last hour without `from`. */
+  async top(
+    query: Pick<MetricsQuery, "namespace" | "from" | "to"> & { readonly limit?: number } = {},
+  ): Promise<{ readonly from: string; readonly to: string; readonly functions: readonly TopFunction[] }> {
+    return await this.#http.request("GET", "/api/v1/admin/metrics/top", { query: { ...query } });
   }
 }

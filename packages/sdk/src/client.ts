@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { AuditLogClient, DatabaseClient, LimitsClient } from "./admin.ts";
+import { AuditLogClient, DatabaseClient, LimitsClient, MetricsClient } from "./admin.ts";
 import { AuthClient, type SessionStorage } from "./auth.ts";
 import { FluxbaseError } from "./errors.ts";
 import { AdminFunctionsClient, FunctionsClient, type FunctionTypes } from "./functions.ts";
@@ -58,6 +58,7 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
     readonly database: DatabaseClient;
     readonly auditLog: AuditLogClient;
     readonly limits: LimitsClient;
+    readonly metrics: MetricsClient;
   };
   readonly #http: Http;
   readonly #schema: string | undefined;
@@ -101,6 +102,7 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
       database: new DatabaseClient(this.#http),
       auditLog: new AuditLogClient(this.#http),
       limits: new LimitsClient(this.#http),
+      metrics: new MetricsClient(this.#http),
     };
   }
 

@@ -12,6 +12,9 @@ import type {
   FunctionVersionDetails,
   LogEntry,
   LogLevel,
+  Metrics,
+  MetricsBy,
+  MetricsStep,
   ReloadAnswer,
   SharedModule,
   SyncAnswer,
@@ -209,6 +212,11 @@ export class FunctionsClient<Types extends FunctionTypes = Record<never, never>>
     return await this.http.request("GET", `${BASE}/${placeOf(name, namespace)}/executions`, { query });
   }
 
+  /** How many calls there were, how they ended and what they took, by steps of time; of the last hour without `from`. */
+  async getMetrics(name: string, { namespace, ...query }: MetricsQuery = {}): Promise<Metrics> {
+    return await this.http.request("GET", `${BASE}/${placeOf(name, namespace)}/metrics`, { query: { ...query } });
+  }
+
   async getLogs(name: string, { namespace, ...query }: ListLogs = {}): Promise<LogEntry[]> {
     return await this.http.request("GET", `${BASE}/${placeOf(name, namespace)}/logs`, { query });
   }
@@ -302,6 +310,15 @@ export class FunctionsClient<Types extends FunctionTypes = Record<never, never>>
   ): Promise<void> {
     await this.http.request("DELETE", `${BASE}/shared/${encodePath(path)}`, { query: options });
   }
+}
+
+export interface MetricsQuery {
+  readonly namespace?: string;
+  /** An instant such as `2026-01-31T12:00:00Z`. */
+  readonly from?: string;
+  readonly to?: string;
+  readonly step?: MetricsStep;
+  readonly by?: MetricsBy;
 }
 
 /** Everything of FunctionsClient, and what is about many functions at once. */

@@ -11,6 +11,7 @@ import { authRoutes } from "./api/auth_routes.ts";
 import { executionRoutes } from "./api/execution_routes.ts";
 import { functionRoutes } from "./api/function_routes.ts";
 import { keyRoutes } from "./api/key_routes.ts";
+import { metricsRoutes } from "./api/metrics_routes.ts";
 import { secretRoutes } from "./api/secret_routes.ts";
 import { sharedModuleRoutes } from "./api/shared_module_routes.ts";
 import { syncRoutes } from "./api/sync_routes.ts";
@@ -198,7 +199,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       clock,
       log,
       spoolDir: join(dataDir, "executions"),
-      node: crypto.randomUUID(),
+      node: nameOfNode(),
       ...config.executions,
     }),
   );
@@ -244,6 +245,8 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
         : place.handle(request, ownConnection(from)),
     onLine: (version, line) =>
       executions.recordLine({ functionId: version.functionId, ...line, ...maskedLine(line, version.hidden()) }),
+    onUsage: ({ functionId, version }, usage) =>
+      executions.used({ functionId, version, atMs: clock.epochMs(), ...usage }),
     process: {
       runDir: runDir.sandboxes,
       spawners,
@@ -347,6 +350,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       ...tableRoutes(usersDatabase),
       ...authRoutes({ accounts, rateLimiter, attempts }),
       ...executionRoutes({ db, catalog, executions, stopping: stopping.signal }),
+      ...metricsRoutes({ db, catalog, executions }),
       ...sharedModuleRoutes({
         sharedModules,
         rebuilder,
@@ -416,6 +420,11 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       await started.disposeAsync();
     },
   };
+}
+
+/** Of this process: several servers may share a machine. */
+function nameOfNode(): string {
+  return `${Deno.hostname()}-${crypto.randomUUID().slice(0, 8)}`;
 }
 
 /** Made once, kept encrypted, the same on every server. */

@@ -313,6 +313,13 @@ platformTest("the command line", async (platform, step) => {
       assert.match((await good(["functions", "namespaces"])).out, /default/);
       assert.match((await good(["functions", "executions"])).out, /FUNCTION_NAME[^]*hello/);
       const calls = JSON.parse((await good(["functions", "executions", "hello", "--output", "json"])).out);
+      assert.match((await good(["functions", "stats", "hello"])).out, /^AT +CALLS[^]*^all +\d+/m);
+      const byVersion = JSON.parse(
+        (await good(["functions", "stats", "hello", "--by", "version", "--output", "json"])).out,
+      );
+      assert.ok(byVersion.series.length > 1, "versions");
+      assert.match((await good(["functions", "stats", "--last", "2h", "--step", "5m"])).out, /^all +\d+/m);
+      assert.match((await good(["top", "--sort", "time"])).out, /^FUNCTION +CALLS[^]*^default\/hello +\d+/m);
       await good(["functions", "executions", "--logs", calls[0].id]);
       await fluxbase(["functions", "reload", "--dry-run"]);
       assert.match((await good(["limits"])).out, /wallMs +30000/);

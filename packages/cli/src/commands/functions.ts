@@ -11,6 +11,7 @@ import { functionNameProblem } from "@fluxbase/contract";
 import { type FluxbaseClient, FluxbaseError, type FunctionFields, type LogEntry, type SyncAnswer } from "@fluxbase/sdk";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type InNamespace, inNamespace, withClient, withOptions } from "../action.ts";
+import { lastOption, type StatsOptions, statsRows } from "./metrics.ts";
 import { print, printable, printJson, printObject, printRows, progress, readSecret, say, warn } from "../output.ts";
 import { type GlobalOptions, pathOf, UsageError } from "../place.ts";
 import { setSharedModule } from "../shared_modules.ts";
@@ -149,6 +150,29 @@ export function addFunctions(program: Command, version: string): void {
           const { executions } = await all.listExecutions({ limit, ...inNamespace(namespace) });
           printRows(executions, ["function_name", ...EXECUTION], options);
         }
+      },
+    ));
+
+  command(
+    "stats [name]",
+    "count calls of a function, or of all, by steps of time: how many, how they ended, what they took",
+  )
+    .addOption(lastOption("1h"))
+    .addOption(new Option("--step <step>", "of time").choices(["1m", "5m", "15m", "1h", "6h", "1d"]))
+    .addOption(new Option("--by <what>", "split by").choices(["version", "trigger", "status"]))
+    .action(withClient<InNamespace & StatsOptions, [string | undefined]>(
+      async (client, { namespace, last, step, by, ...options }, name) => {
+        const query = {
+          from: new Date(Date.now() - last).toISOString(),
+          ...(step === undefined ? {} : { step }),
+          ...(by === undefined ? {} : { by }),
+        };
+        const metrics = name === undefined
+          ? await client.admin.metrics.get({ ...query, ...inNamespace(namespace) })
+          : await client.functions.getMetrics(placeIn(name, namespace), query);
+        if (options.output === "json") return printJson(metrics);
+        const { rows, columns } = statsRows(metrics.series, by);
+        printRows(rows, columns, options);
       },
     ));
 

@@ -219,7 +219,7 @@ function executionView(stored: StoredExecution): Execution {
     trigger_type: stored.triggerType,
     status: stored.status,
     status_code: stored.statusCode,
-    duration_ms: stored.durationMs === null ? null : rounded(stored.durationMs),
+    duration_ms: roundedOrNull(stored.durationMs),
     queue_ms: rounded(stored.queueMs),
     cold_start: stored.coldStart,
     method: stored.method,
@@ -233,7 +233,17 @@ function executionView(stored: StoredExecution): Execution {
     executed_at: startedAt,
     started_at: startedAt,
     completed_at: stored.completedAt?.toISOString() ?? null,
+    node: stored.node,
+    first_byte_ms: roundedOrNull(stored.firstByteMs),
+    cpu_ms: roundedOrNull(stored.cpuMs),
+    memory_mb: roundedOrNull(stored.memoryMiB),
+    bytes_in: stored.bytesIn,
+    bytes_out: stored.bytesOut,
   };
+}
+
+function roundedOrNull(value: number | null): number | null {
+  return value === null ? null : rounded(value);
 }
 
 /** To the microsecond. */

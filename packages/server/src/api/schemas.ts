@@ -16,12 +16,15 @@ import {
   type Key,
   LOG_LEVELS,
   type LogEntry,
+  type Metrics,
+  METRICS_STEPS,
   type ReloadAnswer,
   type SecretView,
   type SessionView,
   type SharedModule,
   type SyncAnswer,
   type SyncFailure,
+  type TopFunction,
   type UserView,
 } from "@fluxbase/contract";
 import { z } from "zod";
@@ -219,7 +222,49 @@ export const executionSchema = z.object({
   executed_at: z.iso.datetime(),
   started_at: z.iso.datetime(),
   completed_at: z.iso.datetime().nullable(),
+  node: textOrNull,
+  first_byte_ms: numberOrNull,
+  cpu_ms: numberOrNull,
+  memory_mb: numberOrNull,
+  bytes_in: numberOrNull,
+  bytes_out: numberOrNull,
 }) satisfies z.ZodType<Execution>;
+
+const countsFields = {
+  calls: z.int(),
+  statuses: z.partialRecord(z.enum(EXECUTION_STATUSES), z.int()),
+  status_classes: z.record(z.string(), z.int()),
+  error_codes: z.partialRecord(errorCode, z.int()),
+  cold_starts: z.int(),
+  refused: z.int(),
+  rate_limited: z.int(),
+  duration_ms: z.object({ mean: z.number(), p50: z.number(), p90: z.number(), p95: z.number(), p99: z.number() })
+    .nullable(),
+  queue_ms: z.object({ mean: z.number() }).nullable(),
+  cpu_ms: z.number(),
+  memory_mb: z.number(),
+  bytes_in: z.int(),
+  bytes_out: z.int(),
+  log_lines: z.int(),
+};
+
+export const metricsSchema = z.object({
+  from: z.iso.datetime(),
+  to: z.iso.datetime(),
+  step: z.enum(METRICS_STEPS),
+  series: z.array(z.object({
+    key: textOrNull,
+    total: z.object(countsFields),
+    points: z.array(z.object({ at: z.iso.datetime(), ...countsFields })),
+  })),
+}) satisfies z.ZodType<Metrics>;
+
+export const topFunctionSchema = z.object({
+  function_id: z.uuid(),
+  name: z.string(),
+  namespace: z.string(),
+  ...countsFields,
+}) satisfies z.ZodType<TopFunction>;
 
 export const logEntrySchema = z.object({
   id: z.string(),

@@ -1,12 +1,13 @@
 /**
  * Writes what happened in every invocation, in batches behind the response.
  *
- * Owns: which invocation gets a row and which is folded into a count, when it is on disk and when in the database,
+ * Owns: which invocation gets a row and which is only counted, when it is on disk and when in the database,
  * retention.
  * Does not own: the statements (../storage/executions.ts), the files (./spool.ts).
  *
- * Up to a budget of rows a second every invocation has its row. Above it, successes without log lines are folded into
- * rollups, so that a flood does not turn the database into the bottleneck; counts stay exact.
+ * Up to a budget of rows a second every invocation has its row. Above it, successes without log lines are only counted,
+ * so that a flood does not turn the database into the bottleneck. Counts by minute are of all invocations, with a row or
+ * without.
  *
  * @module
  */
@@ -23,8 +24,10 @@ import {
   isMissingPartition,
   type LogLineRecord,
 } from "../storage/executions.ts";
-import { type Batch, createBatch, markKept, merged, partsOf, spooled, unkeptOf } from "./batch.ts";
-import { createRollupBook } from "./rollup_book.ts";
+import { added } from "../storage/metrics.ts";
+import { type Batch, createBatch, markKept, partsOf, spooled, unkeptOf } from "./batch.ts";
+import { COUNT } from "./count_names.ts";
+import { createMinuteBook, type Refusal, type Usage } from "./minute_book.ts";
 import { openSpool, type SpooledBatch, type SpoolFile } from "./spool.ts";
 
 export interface ExecutionLogOptions {
@@ -36,7 +39,7 @@ export interface ExecutionLogOptions {
   /** Rows a second that this node writes before it folds. */
   readonly rowsPerSec: number;
   readonly retentionDays: number;
-  /** Distinguishes the rollups of nodes. */
+  /** The name of this server. */
   readonly node: string;
 }
 
@@ -47,8 +50,14 @@ export interface ExecutionLogStats {
 }
 
 export interface ExecutionLog {
+  /** The name of this server. */
+  readonly node: string;
   /** Never waits, never throws: the caller has its answer already. */
   record(record: ExecutionRecord): void;
+  /** Counts a call that became no execution. */
+  refused(refusal: Refusal): void;
+  /** Counts what a sandbox took. */
+  used(usage: Usage): void;
   /** For a line that a function wrote outside any request. */
   recordLine(line: FunctionLineRecord): void;
   /** Resolves when everything recorded before is written, or kept on disk because the database is away. */
@@ -69,6 +78,9 @@ const WAITING_MAX_COUNT = 20_000;
 /** Log lines that may wait in memory; beyond it those of later executions are left out, with a line that says so. */
 const WAITING_MAX_LOG_BYTES = 64 * 1024 * 1024;
 const LINE_OVERHEAD_BYTES = 200;
+const USAGE_MS = 10_000;
+/** Rows of counts that the disk has refused; beyond it those of one row become one. */
+const COUNTS_MAX_COUNT = 10_000;
 const MAINTENANCE_MS = 3_600_000;
 /** After partitions that somebody read could not be dropped. */
 const MAINTENANCE_AGAIN_MS = 60_000;
@@ -78,8 +90,8 @@ const DAY_MS = 86_400_000;
 const DATA_ERROR = /^2[23]/;
 
 export async function startExecutionLog(options: ExecutionLogOptions): Promise<ExecutionLog> {
-  const { db, clock, log, node } = options;
-  const rollups = createRollupBook();
+  const { db, clock, log } = options;
+  const minutes = createMinuteBook();
   const spool = await openSpool(options.spoolDir);
   let open = createBatch();
   /** Closed, and not handed to the database yet. */
@@ -97,6 +109,7 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
   let flushing: Promise<void> = Promise.resolve();
   let draining: Promise<void> | undefined;
   let keepTimer: ReturnType<typeof setTimeout> | undefined;
+  let usageTimer: ReturnType<typeof setTimeout> | undefined;
   let flushTimer: ReturnType<typeof setTimeout> | undefined;
   let drainTimer: ReturnType<typeof setTimeout> | undefined;
   let maintenanceTimer: ReturnType<typeof setTimeout> | undefined;
@@ -109,7 +122,7 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
     try {
       const now = new Date(clock.epochMs());
       await ensurePartitions(db, now, PARTITIONS_AHEAD_COUNT);
-      const { heldCount } = await dropOldExecutions(db, new Date(now.getTime() - options.retentionDays * DAY_MS));
+      const { heldCount } = await dropOldExecutions(db, new Date(now.getTime() - options.retentionDays * DAY_MS), now);
       if (heldCount > 0) {
         againMs = MAINTENANCE_AGAIN_MS;
         log.warn("Old executions are being read and cannot be dropped yet", { partitions: heldCount });
@@ -123,13 +136,13 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
 
   function record(entry: ExecutionRecord): void {
     recordedCount += 1;
+    minutes.add(entry);
     if (getsRow(entry)) {
       open.records.push(entry.logs.length === 0 ? entry : withLogsThatFit(entry));
       waitingCount += 1;
       closeIfFull();
     } else {
       foldedCount += 1;
-      rollups.add(entry);
     }
     schedule();
   }
@@ -146,6 +159,20 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
   function schedule(): void {
     keepTimer ??= setTimeout(() => void keep(), KEEP_MS);
     flushTimer ??= setTimeout(() => void flush(), FLUSH_MS);
+  }
+
+  /** What no call waits to see is written with the next batch, or after a while. */
+  function used(usage: Usage): void {
+    minutes.addUsage(usage);
+    usageTimer ??= setTimeout(() => {
+      usageTimer = undefined;
+      schedule();
+    }, USAGE_MS);
+  }
+
+  function refused(refusal: Refusal): void {
+    minutes.addRefusal(refusal);
+    schedule();
   }
 
   function withLogsThatFit(entry: ExecutionRecord): ExecutionRecord {
@@ -193,9 +220,13 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
     clearTimeout(keepTimer);
     keepTimer = undefined;
     return inTurn(async () => {
-      open.rollups.push(...rollups.take(node));
+      takeCounts();
       await append([...closed, open]);
     });
+  }
+
+  function takeCounts(): void {
+    if (!minutes.isEmpty) open.minutes.push(...minutes.take());
   }
 
   async function append(batches: readonly Batch[]): Promise<void> {
@@ -209,7 +240,7 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
   /** Takes out what is recorded so far: nobody adds to a batch that is being written, since it is written once. */
   function take(): Promise<{ batches: readonly Batch[]; file: SpoolFile | undefined }> {
     return inTurn(async () => {
-      open.rollups.push(...rollups.take(node));
+      takeCounts();
       close();
       const batches = closed;
       closed = [];
@@ -251,13 +282,13 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
 
   /** What neither the database nor the disk has taken is counted at least. */
   function fold(batch: Batch): void {
-    const { records, lines, rollups: counts } = unkeptOf(batch);
+    const { records, lines, minutes: counts } = unkeptOf(batch);
     if (records.length + lines.length > 0) {
       log.warn("Executions are only counted now", { count: records.length, lines: lines.length });
     }
     foldedCount += records.length;
-    for (const record of records) rollups.add(record);
-    rollups.restore(counts);
+    open.minutes.push(...counts);
+    if (open.minutes.length > COUNTS_MAX_COUNT) open.minutes.splice(0, Infinity, ...added(open.minutes));
   }
 
   /** What was set aside, by this process or one before it. New records need not wait for it. */
@@ -292,21 +323,25 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
         return log.error("The database refuses an execution or a line of log: it is left out", { id, error });
       }
       // In memory and on disk their order differs, and each must have the same id in both.
-      const { records, lines, rollups } = partsOf(entries);
-      const inOrder = [...records, ...lines, ...rollups];
+      const { records, lines, minutes } = partsOf(entries);
+      const inOrder = [...records, ...lines, ...minutes];
       for (const [index, entry] of inOrder.entries()) await write({ id: `${id}/${index}`, entries: [entry] });
     }
   }
 
   async function insert({ id, entries }: SpooledBatch): Promise<void> {
     const parts = partsOf(entries);
-    const batch = { id, ...parts, rollups: merged(parts.rollups) };
+    const batch = { id, ...parts, minutes: added(parts.minutes) };
     try {
       await insertBatch(db, batch);
     } catch (error) {
       // What waited on disk may be of a day whose partition this server has not made.
       if (!isMissingPartition(error)) throw error;
-      const instants = [...batch.records.map(({ startedAtMs }) => startedAtMs), ...batch.lines.map(({ atMs }) => atMs)];
+      const instants = [
+        ...batch.records.map(({ startedAtMs }) => startedAtMs),
+        ...batch.lines.map(({ atMs }) => atMs),
+        ...batch.minutes.map(({ minuteMs }) => minuteMs),
+      ];
       for (const day of new Set(instants.map((atMs) => Math.floor(atMs / DAY_MS)))) {
         await ensurePartitions(db, new Date(day * DAY_MS), 1);
       }
@@ -315,20 +350,24 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
   }
 
   return {
+    node: options.node,
     record,
     recordLine,
+    refused,
+    used,
     flush,
     stats: () => ({ recordedCount, foldedCount, waitingCount }),
     async [Symbol.asyncDispose]() {
       isStopping = true;
       clearTimeout(maintenanceTimer);
+      clearTimeout(usageTimer);
       await flush();
       clearTimeout(drainTimer);
       await Promise.all([draining, maintaining]);
       clearTimeout(keepTimer);
       clearTimeout(flushTimer);
       await spool[Symbol.asyncDispose]();
-      const lost = rollups.take(node).reduce((sum, { count }) => sum + count, 0);
+      const lost = open.minutes.reduce((sum, { counts }) => sum + (counts[COUNT.calls] ?? 0), 0);
       if (lost > 0) log.error("Neither the database nor the disk takes counts of executions: they are lost", { lost });
     },
   };

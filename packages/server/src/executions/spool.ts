@@ -12,10 +12,11 @@
  */
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
-import type { ExecutionRecord, FunctionLineRecord, Rollup } from "../storage/executions.ts";
+import type { ExecutionRecord, FunctionLineRecord } from "../storage/executions.ts";
+import type { MinuteCounts } from "../storage/metrics.ts";
 import { StartError } from "../storage/start_error.ts";
 
-export type SpoolEntry = ExecutionRecord | FunctionLineRecord | Rollup;
+export type SpoolEntry = ExecutionRecord | FunctionLineRecord | MinuteCounts;
 
 export interface SpooledBatch {
   readonly id: string;

@@ -74,6 +74,7 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
     const fn = parts.catalog.find(route.namespace, route.name);
     const cors = fn === undefined ? serverCors : corsFor(fn);
     const origin = headers.get("origin");
+    let call: HttpInvocation | undefined;
     try {
       assertHead(headers);
       if (asksForWebSocket(headers)) assertHandshake(method, headers);
@@ -81,7 +82,7 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
       if (fn === undefined) throw functionNotFound(route.namespace, route.name);
       if (method === "OPTIONS") return preflightResponse(cors.preflight(headers), requestId);
       if (REFUSED_METHODS.has(method)) throw methodRefused(method);
-      const call = new HttpInvocation(request, headers, {
+      call = new HttpInvocation(request, headers, {
         fn,
         executionId,
         givenRequestId: givenId,
@@ -103,6 +104,7 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
       const address = clientOf(parts.clientAddresses, connection, headers);
       const from = { address: () => address };
       const action = { action: "invoke", target: `${route.namespace}/${route.name}`, caller: undefined };
+      if (call?.isAdmitted === false) noteRefusal(call, error);
       parts.audit.noteRefusal({ requestId, address, headers }, action, error);
       const refusal = await parts.callerLimits.refusalOf(error, from);
       const response = errorResponse(refusal, (isNotFound(error) ? serverCors : cors).headers(origin), requestId);
@@ -111,6 +113,16 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
       }
       return response;
     }
+  }
+
+  function noteRefusal({ fn, trigger }: Invocation, error: unknown): void {
+    parts.executions.refused({
+      functionId: fn.id,
+      version: fn.liveVersion ?? fn.latestVersion,
+      triggerType: trigger,
+      atMs: parts.clock.epochMs(),
+      code: error instanceof PlatformError ? error.code : "INTERNAL",
+    });
   }
 
   function errorResponse(error: unknown, cors: readonly HeaderPair[], requestId: string): Response {
@@ -175,6 +187,7 @@ class HttpInvocation implements Invocation {
   readonly headers: HeaderList;
   readonly bodyBytes: number | undefined;
   readonly isUpgrade: boolean;
+  isAdmitted = false;
   standing: Standing | undefined;
   readonly #peer: string | undefined;
   readonly #connection: Connection;

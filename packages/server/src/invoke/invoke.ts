@@ -48,6 +48,8 @@ export interface Invocation extends Client {
   address(): string;
   /** The other end of its connection. */
   peer(): string;
+  /** Set when there is an execution: what comes before it is a refusal. */
+  isAdmitted: boolean;
   /** Set by what counts it; tells the caller how often it may still call. */
   standing: Standing | undefined;
   /** Called once, after every check: the body, whole when it is small. */
@@ -94,6 +96,7 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
   const found = caller.userId === null ? undefined : parts.secrets.ofUser(caller.userId);
   const userSecrets = found instanceof Promise ? await found : found;
   const start = { caller, startedAtMs: clock.epochMs(), startedMs, version, userSecrets };
+  call.isAdmitted = true;
   const recording = new Recording(parts.executions, call, start);
   let body: InvocationBody;
   try {

@@ -35,7 +35,8 @@ export class Recording implements ExchangeObserver {
     this.#start = start;
   }
 
-  finished({ status, error, stack, sentMs, isCold, completedMs }: Outcome, logs: readonly LogLine[]): void {
+  finished(outcome: Outcome, logs: readonly LogLine[]): void {
+    const { status, error, stack, sentMs, isCold, answeredMs, completedMs, usage } = outcome;
     const { fn, executionId, givenRequestId, trigger, method, path } = this.#call;
     const { caller, startedAtMs, startedMs } = this.#start;
     const isSilent = error === null && logs.length === 0;
@@ -60,6 +61,12 @@ export class Recording implements ExchangeObserver {
       errorCode: error?.code ?? null,
       errorStack: stack === null ? null : mask(stack, hidden),
       startedAtMs,
+      node: this.#executions.node,
+      cpuMs: usage?.cpuMs ?? null,
+      memoryMiB: usage?.memoryMiB ?? null,
+      bytesIn: outcome.bytesIn,
+      bytesOut: outcome.bytesOut,
+      firstByteMs: answeredMs === null ? null : answeredMs - startedMs,
       logs: fn.settings.disableExecutionLogs ? [] : masked(logs, hidden),
     });
   }
@@ -75,7 +82,11 @@ export class Recording implements ExchangeObserver {
       stack: null,
       sentMs: null,
       isCold: false,
+      answeredMs: null,
       completedMs: nowMs,
+      bytesIn: 0,
+      bytesOut: 0,
+      usage: null,
     };
     this.finished(outcome, []);
   }

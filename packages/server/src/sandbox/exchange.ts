@@ -70,8 +70,21 @@ export interface Outcome {
   readonly sentMs: number | null;
   /** The sandbox had to be made for this request. */
   readonly isCold: boolean;
+  /** When the head of the answer, or of an error, was there. */
+  readonly answeredMs: number | null;
   /** When the answer was complete, background work left out. */
   readonly completedMs: number;
+  /** Of the bodies, as far as they were sent. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** What the sandbox took while it ran, shared with the requests beside it; null when nobody has looked. */
+  readonly usage: ExchangeUsage | null;
+}
+
+export interface ExchangeUsage {
+  cpuMs: number;
+  /** The most that its sandbox had, above what it has without a function. */
+  memoryMiB: number;
 }
 
 /** Whoever wants to know the end. */
@@ -124,6 +137,10 @@ export class Exchange {
   #socket: SocketLink | undefined;
   #bodyBytes = 0;
   #completedMs: number | null = null;
+  #answeredMs: number | null = null;
+  /** Of a body that was sent in pieces. */
+  bytesIn = 0;
+  usage: ExchangeUsage | null = null;
   readonly #now: () => number;
   readonly #observer: ExchangeObserver;
   /** Bytes the sandbox may still send without new credit. */
@@ -165,11 +182,14 @@ export class Exchange {
     else signal.addEventListener("abort", leave, { once: true });
   }
 
-  answer(response: SandboxResponse): void {
+  answer(response: SandboxResponse, bodyBytes = 0): void {
     this.#isAnswered = true;
     this.#status = response.status;
+    this.#bodyBytes = bodyBytes;
     this.#socket = response.socket;
-    if (!this.isStreaming && this.#socket === undefined) this.#completedMs = this.#now();
+    const nowMs = this.#now();
+    this.#answeredMs = nowMs;
+    if (!this.isStreaming && this.#socket === undefined) this.#completedMs = nowMs;
     this.#resolve(response);
   }
 
@@ -263,7 +283,11 @@ export class Exchange {
       stack: this.#stack,
       sentMs: this.sentMs,
       isCold: this.isCold,
+      answeredMs: this.#answeredMs,
       completedMs: this.#completedMs ?? this.#now(),
+      bytesIn: body instanceof Uint8Array ? body.length : this.bytesIn,
+      bytesOut: this.#bodyBytes,
+      usage: this.usage,
     }, this.logs);
   }
 }

@@ -95,6 +95,13 @@ export interface SandboxOptions {
   now(): number;
 }
 
+export interface Charge {
+  readonly sinceMs: number;
+  readonly nowMs: number;
+  readonly cpuMs: number;
+  readonly memoryMiB: number;
+}
+
 /** From this part of its memory on, a sandbox has as good as none left. */
 export const MEMORY_HIGH_PART = 0.9;
 /** So many times the limit a sandbox may be silent that waits for a processor. */
@@ -201,6 +208,18 @@ export class Sandbox implements ExchangeHolder {
   /** Of the requests under way. */
   *clients(): Iterable<Client> {
     for (const { request } of this.#exchanges.values()) yield request.client;
+  }
+  /** Shares what the process took since `sinceMs` among the requests under way, by how long each of them has run. */
+  charge({ sinceMs, nowMs, cpuMs, memoryMiB }: Charge): void {
+    if (this.#exchanges.size === 0) return;
+    const ran = [...this.#exchanges.values()]
+      .map((exchange) => ({ exchange, ms: nowMs - Math.max(sinceMs, exchange.sentMs ?? nowMs) }));
+    const total = ran.reduce((sum, { ms }) => sum + ms, 0);
+    for (const { exchange, ms } of ran) {
+      const usage = exchange.usage ??= { cpuMs: 0, memoryMiB: 0 };
+      if (total > 0) usage.cpuMs += Math.min(ms, cpuMs) * ms / total;
+      usage.memoryMiB = Math.max(usage.memoryMiB, memoryMiB);
+    }
   }
   /** Resolves when the process is gone. */
   get gone(): Promise<void> {
@@ -365,7 +384,7 @@ export class Sandbox implements ExchangeHolder {
     try {
       const isComplete = await outbox.pump(reader, (chunk) => {
         const bytes = chunk as Uint8Array;
-        sentBytes += bytes.length;
+        exchange.bytesIn = sentBytes += bytes.length;
         this.#garbage.passed(bytes.length);
         if (sentBytes > requestBodyMaxBytes) throw bodyTooLarge(requestBodyMaxBytes);
         return bytes;
@@ -525,7 +544,7 @@ export class Sandbox implements ExchangeHolder {
       });
     }
     if (bodyBytes > limit) exchange.fail(responseTooLarge(limit, bodyBytes));
-    else exchange.answer({ status, headers, body: bodyBytes === 0 ? null : body });
+    else exchange.answer({ status, headers, body: bodyBytes === 0 ? null : body }, bodyBytes);
   }
 
   #linkSocket(id: number, protocol: string): SocketLink {

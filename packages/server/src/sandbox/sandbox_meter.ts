@@ -8,7 +8,7 @@
  */
 import { hogsAmong, setHog } from "./fair_share.ts";
 import { readUsage, readWaitedMs } from "./process_usage.ts";
-import { MEMORY_HIGH_PART, outOfMemory, type Sandbox } from "./sandbox.ts";
+import { type Charge, MEMORY_HIGH_PART, outOfMemory, type Sandbox } from "./sandbox.ts";
 
 export interface SandboxMeter {
   add(sandbox: Sandbox): void;
@@ -45,7 +45,11 @@ const MEMORY_SLACK_MIB = 32;
 /** A sandbox whose memory was high for so long is replaced before it hits the limit. */
 const MEMORY_HIGH_MS = 5_000;
 
-export function createSandboxMeter(now: () => number): SandboxMeter {
+/** `onLook` is told what a sandbox took since the look before. */
+export function createSandboxMeter(
+  now: () => number,
+  onLook: (sandbox: Sandbox, charge: Charge) => void,
+): SandboxMeter {
   const readings = new Map<Sandbox, Reading>();
   let next: Iterator<Sandbox> = readings.keys();
 
@@ -55,11 +59,14 @@ export function createSandboxMeter(now: () => number): SandboxMeter {
     if (reading === undefined || usage === undefined) return;
     const waitedMs = readWaitedMs(sandbox.pid);
     const passedMs = Math.max(1, nowMs - reading.lookedAtMs);
-    reading.cpus = (usage.cpuMs - reading.cpuMs) / passedMs;
+    const cpuMs = usage.cpuMs - reading.cpuMs;
+    reading.cpus = cpuMs / passedMs;
     reading.cpuMs = usage.cpuMs;
     reading.waitedCpus = (waitedMs - reading.waitedMs) / passedMs;
     reading.waitedMs = waitedMs;
     reading.privateMiB = usage.privateMiB;
+    const memoryMiB = Math.max(0, usage.privateMiB - sandbox.memoryBaselineMiB);
+    onLook(sandbox, { sinceMs: reading.lookedAtMs, nowMs, cpuMs, memoryMiB });
     reading.lookedAtMs = nowMs;
     checkMemory(sandbox, reading, nowMs);
   }

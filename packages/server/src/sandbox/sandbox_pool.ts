@@ -22,7 +22,7 @@ import { createFunctionTallies, type Tally } from "./function_tallies.ts";
 import { createLogBudgets } from "./log_budgets.ts";
 import { createRefusalLog } from "./refusal_log.ts";
 import { createRoom } from "./room.ts";
-import { Sandbox } from "./sandbox.ts";
+import { type Charge, Sandbox } from "./sandbox.ts";
 import { createSandboxMeter } from "./sandbox_meter.ts";
 import { type SandboxProcessOptions, type SandboxProfile, startSandboxProcess } from "./sandbox_process.ts";
 import { scratchIsOver, scratchLimit } from "./scratch.ts";
@@ -89,6 +89,8 @@ export interface SandboxPoolOptions {
   readonly answerOwnCall: (request: Request, from: CallingFunction) => Promise<Response>;
   /** A line that a function wrote outside any request. */
   onLine(version: SandboxVersion, line: LogLine): void;
+  /** What one of its sandboxes took in half a second. */
+  onUsage(version: SandboxVersion, usage: { readonly cpuMs: number; readonly memoryMiB: number }): void;
 }
 
 /** A function that asks the server itself. */
@@ -160,7 +162,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   const functionWaitingMaxCount = shareOf(limits.waitingRequestsCount);
   const now = () => clock.nowMs();
   const garbage = new ChunkGarbage();
-  const meter = createSandboxMeter(now);
+  const meter = createSandboxMeter(now, onLook);
   const logBudgets = createLogBudgets(limits.logBytesPerSec, now);
   const refusals = createRefusalLog(log, now);
   const tallies = createFunctionTallies(now);
@@ -539,6 +541,15 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     room.keepMemory();
     meter.shareProcessors(functionIdOf);
     queue.advance();
+  }
+
+  function onLook(sandbox: Sandbox, charge: Charge): void {
+    const version = all.get(sandbox)?.version;
+    if (version === undefined) return;
+    sandbox.charge(charge);
+    const { cpuMs, memoryMiB } = charge;
+    // An idle one's memory was told with the work that it has done.
+    if (cpuMs > 0 || sandbox.load > 0) options.onUsage(version, { cpuMs, memoryMiB });
   }
 
   async function checkScratch(sandbox: Sandbox): Promise<void> {

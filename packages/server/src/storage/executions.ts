@@ -1,5 +1,5 @@
 /**
- * Statements about executions, their log lines and rollups.
+ * Statements about executions and their log lines; counts are written along (./metrics.ts).
  *
  * Batches go in as one JSON parameter: one statement whatever the number of rows, and 1,000 rows block the event loop
  * for about 1 ms, where arrays of texts took more than 10.
@@ -9,6 +9,8 @@
 import type { ErrorCode, ExecutionStatus, LogLevel, TriggerType } from "@fluxbase/contract";
 import { type RawBuilder, sql } from "kysely";
 import { codeOf, type Database, type Db } from "./db.ts";
+import { asJson } from "./json.ts";
+import { countsInsert, dropOldHours, hoursOf, type MinuteCounts, MINUTES_DAYS } from "./metrics.ts";
 
 export interface LogLineRecord {
   readonly atMs: number;
@@ -39,6 +41,16 @@ export interface ExecutionRecord {
   readonly errorCode: ErrorCode | null;
   readonly errorStack: string | null;
   readonly startedAtMs: number;
+  /** The server that ran it. */
+  readonly node: string;
+  /** Null where it was over before anybody looked at its sandbox. */
+  readonly cpuMs: number | null;
+  readonly memoryMiB: number | null;
+  /** Of bodies. */
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  /** From the start to the head of the answer; null where nothing was answered. */
+  readonly firstByteMs: number | null;
   readonly logs: readonly LogLineRecord[];
 }
 
@@ -47,31 +59,21 @@ export interface FunctionLineRecord extends LogLineRecord {
   readonly functionId: string;
 }
 
-/** Invocations of one function in one second that have no rows of their own. */
-export interface Rollup {
-  readonly functionId: string;
-  readonly secondMs: number;
-  readonly node: string;
-  readonly count: number;
-  readonly errorCount: number;
-  readonly latencyBuckets: readonly number[];
-}
-
 /** What is written together, once. */
 export interface ExecutionBatch {
   /** Of a batch that is offered again it is the same. */
   readonly id: string;
   readonly records: readonly ExecutionRecord[];
   readonly lines: readonly FunctionLineRecord[];
-  /** At most one of a function, second and server. */
-  readonly rollups: readonly Rollup[];
+  /** At most one of a function, version, trigger and minute, in the order of all servers. */
+  readonly minutes: readonly MinuteCounts[];
 }
 
 /**
  * One statement: nobody sees one part without the others, and a batch is one round trip. A batch that is written already
  * is left as it is: whoever got no answer may offer it again.
  */
-export async function insertBatch(db: Db, { id, records, lines, rollups }: ExecutionBatch): Promise<void> {
+export async function insertBatch(db: Db, { id, records, lines, minutes }: ExecutionBatch): Promise<void> {
   const rows = records.map(({ logs: _, ...record }) => record);
   const lineRows: LineRow[] = [
     ...records.flatMap(({ id, functionId, startedAtMs, logs }) =>
@@ -85,7 +87,12 @@ export async function insertBatch(db: Db, { id, records, lines, rollups }: Execu
     sql.join([
       ...rows.length > 0 ? [sql`, executions as (${rowsInsert(rows)})`] : [],
       ...lineRows.length > 0 ? [sql`, execution_logs as (${linesInsert(lineRows)})`] : [],
-      ...rollups.length > 0 ? [sql`, execution_rollups as (${rollupsInsert(rollups)})`] : [],
+      ...minutes.length > 0
+        ? [
+          sql`, minutes as (${countsInsert("minute", minutes)})`,
+          sql`, hours as (${countsInsert("hour", hoursOf(minutes))})`,
+        ]
+        : [],
     ], sql``)
   }
     select`.execute(db);
@@ -95,14 +102,17 @@ function rowsInsert(rows: readonly object[]): RawBuilder<unknown> {
   return sql`
     insert into fluxbase.executions
       (id, request_id, function_id, function_name, namespace, version, trigger_type, status, status_code, duration_ms, queue_ms,
-       cold_start, method, path, user_id, error_message, error_code, error_stack, started_at, completed_at)
+       cold_start, method, path, user_id, error_message, error_code, error_stack, started_at, completed_at,
+       node, cpu_ms, memory_mib, bytes_in, bytes_out, first_byte_ms)
     select entry."id", "requestId", "functionId", "functionName", "namespace", "version", "triggerType", "status", "statusCode", "durationMs", "queueMs",
            "coldStart", "method", "path", "userId", "errorMessage", "errorCode", "errorStack",
-           to_timestamp("startedAtMs" / 1000), to_timestamp(("startedAtMs" + "durationMs") / 1000)
+           to_timestamp("startedAtMs" / 1000), to_timestamp(("startedAtMs" + "durationMs") / 1000),
+           "node", "cpuMs", "memoryMiB", "bytesIn", "bytesOut", "firstByteMs"
       from batch, json_to_recordset(${asJson(rows)}::json) as entry (
         "id" text, "requestId" text, "functionId" uuid, "functionName" text, "namespace" text, "version" int4, "triggerType" text,
         "status" text, "statusCode" int4, "durationMs" float8, "queueMs" float8, "coldStart" bool, "method" text,
-        "path" text, "userId" text, "errorMessage" text, "errorCode" text, "errorStack" text, "startedAtMs" float8)`;
+        "path" text, "userId" text, "errorMessage" text, "errorCode" text, "errorStack" text, "startedAtMs" float8,
+        "node" text, "cpuMs" float8, "memoryMiB" float8, "bytesIn" int8, "bytesOut" int8, "firstByteMs" float8)`;
 }
 
 interface LineRow extends LogLineRecord {
@@ -121,31 +131,12 @@ function linesInsert(lines: readonly LineRow[]): RawBuilder<unknown> {
         "message" text, "fields" jsonb)`;
 }
 
-/** Postgres' text refuses NUL and its JSON half characters, however they are spelt. */
-const UNKEEPABLE = /\\+u(?:0000|d[89a-f][0-9a-f]{2})/gi;
-
-function asJson(rows: readonly object[]): string {
-  // JSON.stringify writes half characters as escapes and whole ones as they are, so every \ud… left is a half one. An
-  // even number of backslashes before the u is text that only looks like an escape.
-  return JSON.stringify(rows).replaceAll(
-    UNKEEPABLE,
-    (escape) => escape.lastIndexOf("\\") % 2 === 0 ? `${escape.slice(0, escape.lastIndexOf("\\"))}\\ufffd` : escape,
-  );
-}
-
-function rollupsInsert(rollups: readonly Rollup[]): RawBuilder<unknown> {
-  return sql`
-    insert into fluxbase.execution_rollups as r (function_id, second, node, count, error_count, latency_buckets)
-    select "functionId", to_timestamp("secondMs" / 1000), "node", "count", "errorCount", "latencyBuckets"
-      from batch, json_to_recordset(${asJson(rollups)}::json) as entry (
-        "functionId" uuid, "secondMs" float8, "node" text, "count" int8, "errorCount" int8, "latencyBuckets" int8[])
-    on conflict (function_id, second, node) do update
-      set count = r.count + excluded.count, error_count = r.error_count + excluded.error_count,
-          latency_buckets = (select array_agg(a + b order by i)
-                               from unnest(r.latency_buckets, excluded.latency_buckets) with ordinality as both_(a, b, i))`;
-}
-
-export interface StoredExecution extends Omit<ExecutionRecord, "logs" | "startedAtMs"> {
+export interface StoredExecution
+  extends Omit<ExecutionRecord, "logs" | "startedAtMs" | "node" | "bytesIn" | "bytesOut"> {
+  /** Null for what was recorded before these were. */
+  readonly node: string | null;
+  readonly bytesIn: number | null;
+  readonly bytesOut: number | null;
   readonly startedAt: Date;
   readonly completedAt: Date | null;
   /** All lines as one text. */
@@ -172,6 +163,8 @@ export async function listExecutions(
            status, status_code as "statusCode", duration_ms as "durationMs", queue_ms as "queueMs", cold_start as "coldStart",
            method, path, user_id as "userId", error_message as "errorMessage", error_code as "errorCode", error_stack as "errorStack",
            started_at as "startedAt", completed_at as "completedAt",
+           node, cpu_ms as "cpuMs", memory_mib as "memoryMiB", bytes_in::float8 as "bytesIn", bytes_out::float8 as "bytesOut",
+           first_byte_ms as "firstByteMs",
            coalesce((select string_agg(l.message, E'\n' order by l.line_number) from fluxbase.execution_logs l
                       where l.execution_id = e.id and l.started_at = e.started_at and l.function_id = e.function_id), '') as "logText"
       from fluxbase.executions e
@@ -265,8 +258,8 @@ export async function listLogLines(db: Db, filter: LogFilter): Promise<StoredLog
 export async function ensurePartitions(db: Db, today: Date, dayCount: number): Promise<void> {
   for (let index = 0; index < dayCount; index += 1) {
     const day = new Date(today.getTime() + index * 86_400_000).toISOString().slice(0, 10);
-    await sql`select fluxbase.ensure_partition('executions', ${day}::date), fluxbase.ensure_partition('execution_logs', ${day}::date)`
-      .execute(db);
+    await sql`select fluxbase.ensure_partition('executions', ${day}::date), fluxbase.ensure_partition('execution_logs', ${day}::date),
+                     fluxbase.ensure_partition('execution_minutes', ${day}::date)`.execute(db);
   }
 }
 
@@ -290,18 +283,20 @@ export interface Dropped {
   readonly heldCount: number;
 }
 
-/** Drops what is older than the retention. */
-export async function dropOldExecutions(db: Database["db"], before: Date): Promise<Dropped> {
+/** Drops what is older than the retention, and counts that are older than theirs. */
+export async function dropOldExecutions(db: Database["db"], before: Date, now: Date): Promise<Dropped> {
   const day = before.toISOString().slice(0, 10);
+  const minutesDay = new Date(now.getTime() - MINUTES_DAYS * 86_400_000).toISOString().slice(0, 10);
   const { rows } = await sql<{ name: string }>`
     select child.relname as name
       from pg_inherits
       join pg_class child on child.oid = pg_inherits.inhrelid
-     where pg_inherits.inhparent in ('fluxbase.executions'::regclass, 'fluxbase.execution_logs'::regclass)
-       and right(child.relname, 8) < to_char(${day}::date, 'YYYYMMDD')`.execute(db);
+      join (values ('fluxbase.executions'::regclass, ${day}::date), ('fluxbase.execution_logs'::regclass, ${day}::date),
+                   ('fluxbase.execution_minutes'::regclass, ${minutesDay}::date)) as parent (oid, day) on parent.oid = inhparent
+     where right(child.relname, 8) < to_char(parent.day, 'YYYYMMDD')`.execute(db);
   let heldCount = 0;
   for (const { name } of rows) if (!await dropPartition(db, name)) heldCount += 1;
-  await sql`delete from fluxbase.execution_rollups where second < ${day}::date`.execute(db);
+  await dropOldHours(db, now);
   await sql`delete from fluxbase.execution_batches where written_at < ${day}::date`.execute(db);
   return { count: rows.length - heldCount, heldCount };
 }

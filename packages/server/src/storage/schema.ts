@@ -151,6 +151,12 @@ export interface Schema {
     error_stack: string | null;
     started_at: Instant;
     completed_at: OptionalInstant;
+    node: string | null;
+    cpu_ms: number | null;
+    memory_mib: number | null;
+    bytes_in: number | null;
+    bytes_out: number | null;
+    first_byte_ms: number | null;
   };
   "fluxbase.execution_logs": {
     execution_id: string | null;
@@ -162,13 +168,21 @@ export interface Schema {
     message: string;
     fields: JSONColumnType<Record<string, unknown>> | null;
   };
-  "fluxbase.execution_rollups": {
+  "fluxbase.execution_minutes": {
     function_id: string;
-    second: Instant;
-    node: string;
-    count: string;
-    error_count: string;
-    latency_buckets: string[];
+    version: number;
+    trigger_type: TriggerType | "";
+    minute: Instant;
+    counts: JSONColumnType<Record<string, number>>;
+    memory_mib: number;
+  };
+  "fluxbase.execution_hours": {
+    function_id: string;
+    version: number;
+    trigger_type: TriggerType | "";
+    hour: Instant;
+    counts: JSONColumnType<Record<string, number>>;
+    memory_mib: number;
   };
   "fluxbase.keys": {
     id: Generated<string>;

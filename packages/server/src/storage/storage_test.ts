@@ -148,17 +148,20 @@ databaseTest("executions keep odd text, are filtered, counted and listed newest 
     }),
   ];
   const lines = [{ functionId, atMs: nowMs, level: "error", message: "outside any request", fields: null }] as const;
-  const rollups = [{ functionId, secondMs: 1_000, node: "n", count: 2, errorCount: 1, latencyBuckets: [2, 0] }];
-  const batch = { id: "batch", records, lines, rollups };
+  const key = { functionId, version: 1, triggerType: "http", minuteMs: nowMs - nowMs % 60_000 } as const;
+  const minutes = [{ ...key, counts: { calls: 2, ms: 1.5 }, memoryMiB: 3 }];
+  const batch = { id: "batch", records, lines, minutes };
   await insertBatch(db, batch);
   await insertBatch(db, batch);
-  await insertBatch(db, { id: "counts", records: [], lines: [], rollups });
-  const counts = await db.selectFrom("fluxbase.execution_rollups").select(["count", "latency_buckets"]).execute();
-  assert.deepEqual(
-    counts,
-    [{ count: "4", latency_buckets: ["4", "0"] }],
-    "a batch counts once, however often it comes",
-  );
+  const more = [{ ...key, counts: { calls: 3, ms: 0.25, cold: 1 }, memoryMiB: 2 }];
+  await insertBatch(db, { id: "counts", records: [], lines: [], minutes: more });
+  for (const table of ["fluxbase.execution_minutes", "fluxbase.execution_hours"] as const) {
+    assert.deepEqual(
+      await db.selectFrom(table).select(["counts", "memory_mib"]).execute(),
+      [{ counts: { calls: 5, ms: 1.75, cold: 1 }, memory_mib: 3 }],
+      "a batch counts once, however often it comes",
+    );
+  }
   const listed = await listExecutions(db, { functionId, limit: 10, offset: 0 });
   assert.deepEqual(listed.map(({ id }) => id), ["odd", "old"]);
   const kept = odd.replace("\0", "\ufffd").replace("\ud800", "\ufffd");

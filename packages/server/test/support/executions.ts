@@ -26,6 +26,12 @@ export function executionRecord(fields: Partial<ExecutionRecord> & { readonly fu
     errorCode: null,
     errorStack: null,
     startedAtMs: Date.now(),
+    node: "n",
+    cpuMs: null,
+    memoryMiB: null,
+    bytesIn: 0,
+    bytesOut: 0,
+    firstByteMs: 1,
     logs: [],
     ...fields,
   };

@@ -38,6 +38,18 @@ for (const name of LOADERS) guards[name] = () => hookLoaders();
 const changed: Record<string, readonly string[] | undefined> = assign(create(null), CHANGED);
 let areLoadersHooked = false;
 
+/** Does the work before user code gets the first of these modules. */
+export function beforeFirstUse(names: readonly string[], work: () => void): void {
+  let isDone = false;
+  for (const name of names) {
+    guards[name] = () => {
+      if (isDone) return;
+      isDone = true;
+      work();
+    };
+  }
+}
+
 function nameOf(specifier: unknown): string {
   return typeof specifier === "string" ? apply(match, NAME, [specifier])?.[1] ?? "" : "";
 }

@@ -37,6 +37,10 @@ export interface Call {
   /** True once the response has left whole. */
   answered: boolean;
   logLineCount: number;
+  /** Made when somebody asks whether the answer has left. */
+  completion: PromiseWithResolvers<void> | undefined;
+  /** Told of a rejection on its behalf that nobody handles, by who can answer for it. */
+  onUnhandled: ((reason: unknown) => void) | undefined;
 }
 
 type CallerMessage = CallerFacts & { readonly user_secrets?: Readonly<Record<string, string>> };
@@ -72,6 +76,8 @@ export function parseCall(id: number, head: Uint8Array, { body, depth }: Pick<Ca
     backgroundCount: 0,
     answered: false,
     logLineCount: 0,
+    completion: undefined,
+    onUnhandled: undefined,
   };
 }
 
@@ -89,4 +95,15 @@ export function abortCall(call: Call, reason: unknown): void {
   call.isAborted = true;
   call.abortReason = reason;
   call.abort?.abort(reason);
+}
+
+/** Settles when the answer has left whole; rejects when it did not. */
+export function completionOf(call: Call): Promise<void> {
+  if (call.completion === undefined) {
+    call.completion = Promise.withResolvers();
+    // Whoever asks may look away.
+    call.completion.promise.catch(() => {});
+    if (call.answered) call.completion.resolve();
+  }
+  return call.completion.promise;
 }

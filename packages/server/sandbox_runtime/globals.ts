@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Call, signalOf } from "./call.ts";
+import { type Call, completionOf, signalOf } from "./call.ts";
 import { currentCall } from "./current_call.ts";
 import type { Secrets } from "./secrets.ts";
 import { define } from "./taking_away.ts";
@@ -19,7 +19,11 @@ export interface FunctionIdentity {
 const { freeze, setPrototypeOf } = Object;
 const { get } = Reflect;
 
-type Track = (call: Call, work: unknown) => void;
+/** `call`: undefined outside any request. */
+type Track = (call: Call | undefined, work: unknown) => void;
+
+const ADDRESS = /^[^,]*/;
+let hasToldOfPassing = false;
 
 /**
  * The second argument of a handler.
@@ -69,6 +73,25 @@ export class HandlerContext implements FunctionIdentity {
   get waitUntil(): (work: Promise<unknown>) => void {
     return (work) => this.#track(this.#call, work);
   }
+
+  /** Of the caller, as `info` of `Deno.serve` has it. */
+  get remoteAddr(): Deno.NetAddr {
+    const { headerPairs } = this.#call;
+    const at = headerPairs.indexOf("x-forwarded-for");
+    const first = at % 2 === 0 ? ADDRESS.exec(headerPairs[at + 1] ?? "")?.[0].trim() : undefined;
+    return { transport: "tcp", hostname: first || "127.0.0.1", port: 0 };
+  }
+  /** Settles when the answer has left whole. */
+  get completed(): Promise<void> {
+    return completionOf(this.#call);
+  }
+  /** Of Workers, where it means their origin; here is none. */
+  passThroughOnException(): void {
+    if (!hasToldOfPassing) {
+      console.warn("passThroughOnException does nothing here: there is no origin behind a function");
+    }
+    hasToldOfPassing = true;
+  }
 }
 
 /** `secrets`, and `Fluxbase` and `EdgeRuntime`: the context for code that was not handed it. */
@@ -79,7 +102,10 @@ export function defineGlobals(identity: FunctionIdentity, secrets: Secrets, trac
     return call;
   }
   const fluxbase = {
-    waitUntil: (work: Promise<unknown>) => track(current("Fluxbase.waitUntil"), work),
+    waitUntil(work: Promise<unknown>): Promise<unknown> {
+      track(currentCall(), work);
+      return work;
+    },
     getExecutionContext() {
       const { executionId, caller } = current("Fluxbase.getExecutionContext");
       return { ...identity, executionId, ...caller };

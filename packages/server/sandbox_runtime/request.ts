@@ -47,6 +47,17 @@ export class FunctionRequest {
   get params(): Record<string, string> {
     return paramsOf(this.#call.url);
   }
+  /** Routers put their own there. */
+  set params(value: unknown) {
+    Object.defineProperty(this, "params", { value, writable: true, enumerable: true, configurable: true });
+  }
+  /** What Workers know of the connection: nothing, here. */
+  get cf(): Record<string, unknown> {
+    return {};
+  }
+  set cf(value: unknown) {
+    Object.defineProperty(this, "cf", { value, writable: true, enumerable: true, configurable: true });
+  }
   get user_id(): string | undefined {
     return this.#call.caller.user_id;
   }

@@ -134,13 +134,16 @@ export class FunctionSocket extends EventTarget {
     if (encoder.encode(text).length > REASON_MAX_BYTES) {
       throw new DOMException(`Cannot close with a reason of more than ${REASON_MAX_BYTES} bytes`, "SyntaxError");
     }
-    if (this.#readyState >= CLOSING) return;
+    if (this.#readyState < CLOSING) this.#closeWith(asked, text);
+  }
+
+  #closeWith(code: number, reason: string): void {
     this.#readyState = CLOSING;
     // What was sent before still leaves before the end.
     this.#closing = () => {
       this.#closing = undefined;
-      this.#sender.close(this.#call, asked, text);
-      this.#end(asked, text, true);
+      this.#sender.close(this.#call, code, reason);
+      this.#end(code, reason, true);
     };
     this.#flush();
   }
@@ -185,6 +188,12 @@ export class FunctionSocket extends EventTarget {
   static credited(socket: FunctionSocket, byteCount: number): void {
     socket.#credit += byteCount;
     socket.#flush();
+  }
+
+  /** Ends it with any code, as servers may that speak the protocol themselves. */
+  static endWith(socket: FunctionSocket, code: number, reason: string): void {
+    if (socket.#readyState >= CLOSING) return;
+    socket.#closeWith(code, reason);
   }
 
   /** The client has closed, or is gone. */

@@ -27,12 +27,15 @@ export interface Analysis {
   readonly annotations: readonly Annotation[];
   /** Top-level binding that must be exported for the runtime, if the source does not make its handler reachable itself. */
   readonly handlerBinding: "handler" | "main" | undefined;
+  /** False: whatever happens when it is loaded, nothing will answer. */
   readonly hasHandler: boolean;
+  /** It exports by `module.exports`, and has none of what makes a file a module. */
+  readonly isCommonJs: boolean;
 }
 
 const PROBLEMS_MAX_COUNT = 20;
 const NO_HANDLER =
-  "Cannot find a handler: declare `async function handler(req) { … }`, or export a function or an object with fetch as default";
+  'Cannot find a handler: declare `async function handler(req) { … }`, export a function or an object with fetch as default, export GET, POST or another method, or start a server (Deno.serve, addEventListener("fetch", …), listen() of Node)';
 
 /** `@fluxbase:name value` in a comment. */
 export interface Annotation {
@@ -54,13 +57,30 @@ export function analyse(file: string, code: string): Analysis {
   if (syntax.length > 0) {
     const problems = syntax.map(({ message, labels }) => problemAt(file, code, message, labels[0]?.start));
     const annotations = annotationsOf(file, code, [asOneComment(code)]);
-    return { ...nothingAsked(), problems, annotations, handlerBinding: undefined, hasHandler: false };
+    return {
+      ...nothingAsked(),
+      problems,
+      annotations,
+      handlerBinding: undefined,
+      hasHandler: false,
+      isCommonJs: false,
+    };
   }
+  const isCommonJs = !parsed.module.hasModuleSyntax && isCommonJsName(file, code);
   const bindings = topLevelBindings(parsed.program);
-  const handlerBinding = bindings.has("handler") ? "handler" : bindings.has("main") ? "main" : undefined;
-  const hasHandler = handlerBinding !== undefined || exportsHandler(parsed) || callsServe(parsed.program);
+  // A file of CommonJS exports what it means to export.
+  const handlerBinding = isCommonJs ? undefined : HANDLER_NAMES.find((name) => bindings.has(name));
+  const hasHandler = handlerBinding !== undefined || isCommonJs || exportsHandler(parsed) || mayStartServer(parsed);
   const annotations = annotationsOf(file, code, parsed.comments);
-  return { ...asked(parsed, code), problems: [], annotations, handlerBinding, hasHandler };
+  return { ...asked(parsed, code), problems: [], annotations, handlerBinding, hasHandler, isCommonJs };
+}
+
+const HANDLER_NAMES = ["handler", "main"] as const;
+const EXPORTED_HANDLER = /^(default|handler|main|GET|POST|PUT|PATCH|DELETE|HEAD|OPTIONS)$/;
+const COMMON_JS = /\bmodule\s*\.\s*exports\b|\bexports\s*[.[]|\brequire\s*\(/;
+
+function isCommonJsName(file: string, code: string): boolean {
+  return /\.c[jt]s$/.test(file) || COMMON_JS.test(code);
 }
 
 /** Of a source that cannot be read, nobody knows where its comments end. */
@@ -206,8 +226,7 @@ function exportsHandler({ module }: ParseResult): boolean {
   return module.staticExports.some(({ entries }) =>
     entries.some(({ isType, exportName }) =>
       !isType &&
-      (exportName.kind === "Default" || exportName.name === "handler" || exportName.name === "main" ||
-        exportName.name === "default")
+      (exportName.kind === "Default" || EXPORTED_HANDLER.test(exportName.name ?? ""))
     )
   );
 }
@@ -253,18 +272,22 @@ function isNode(value: unknown): value is Node {
   return typeof value === "object" && value !== null && typeof Reflect.get(value, "type") === "string";
 }
 
-/** `Deno.serve(…)` anywhere outside a function body. */
-function callsServe(node: unknown): boolean {
-  if (Array.isArray(node)) return node.some(callsServe);
-  if (!isNode(node)) return false;
-  if (node.type.includes("Function") || node.type === "ClassBody") return false;
-  if (node.type === "CallExpression" && isDenoServe(node["callee"])) return true;
-  return Object.values(node).some((child) => typeof child === "object" && child !== null && callsServe(child));
+/** Only loading tells whether a module that imports something, or calls something at its top level, starts a server. */
+function mayStartServer({ module, program }: ParseResult): boolean {
+  const { staticImports, staticExports, dynamicImports } = module;
+  return staticImports.length > 0 || dynamicImports.length > 0 ||
+    staticExports.some(({ entries }) => entries.some(({ moduleRequest }) => moduleRequest !== null)) ||
+    callsOutsideFunctions(program);
 }
 
-function isDenoServe(callee: unknown): boolean {
-  if (!isNode(callee) || callee.type !== "MemberExpression") return false;
-  const { object, property } = callee;
-  return isNode(object) && object["name"] === "Deno" && isNode(property) &&
-    (property["name"] === "serve" || property["value"] === "serve");
+const CALLS: ReadonlySet<string> = new Set(["CallExpression", "NewExpression", "TaggedTemplateExpression"]);
+
+function callsOutsideFunctions(node: unknown): boolean {
+  if (Array.isArray(node)) return node.some(callsOutsideFunctions);
+  if (!isNode(node)) return false;
+  if (CALLS.has(node.type)) return true;
+  if (node.type.includes("Function")) return false;
+  return Object.values(node).some((child) =>
+    typeof child === "object" && child !== null && callsOutsideFunctions(child)
+  );
 }

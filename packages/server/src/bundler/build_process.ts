@@ -81,7 +81,7 @@ function build(request: BuildRequest): BuildReply {
   const graph = followImports(request, left);
   if (graph.problems.length > 0) return failed(graph.problems);
   // What is left for V8 to stumble over, such as decorators, the bundling takes away.
-  if (graph.needsBundling || (!isPreBundled && syntaxErrorOf(output.code) !== null)) {
+  if (graph.needsBundling || (!isPreBundled && (analysis.isCommonJs || syntaxErrorOf(output.code) !== null))) {
     if (isPreBundled) return failed([notOneFile(entry)]);
     const { usesImportMap } = graph;
     return { kind: "parts", annotations, entryCode: exported, files: [...graph.files], usesImportMap };

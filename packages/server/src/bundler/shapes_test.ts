@@ -4,8 +4,9 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { evaluateBundle } from "../../sandbox_runtime/bundle.ts";
-import { captureServe, findHandler, type UserHandler } from "../../sandbox_runtime/handler.ts";
+import { createDenoServers } from "../../sandbox_runtime/deno_serve.ts";
+import { loadHandler } from "../../sandbox_runtime/handler.ts";
+import { Servers } from "../../sandbox_runtime/servers.ts";
 import { startTestBundler } from "../../test/support/runtime.ts";
 
 const HANDLER = `async function handler(req) { return 1; }`;
@@ -140,10 +141,10 @@ Deno.test("source in every shape", { sanitizeResources: false }, async (test) =>
     await test.step(name, async () => {
       const built = await build(code, entry);
       assert.ok(built.ok, JSON.stringify(built));
-      let served: UserHandler | undefined;
-      Object.defineProperty(Deno, "serve", { value: captureServe((given) => served ??= given), configurable: true });
+      const servers = new Servers();
+      Object.defineProperty(Deno, "serve", { value: createDenoServers(servers).serve, configurable: true });
       try {
-        const { handle } = findHandler(await evaluateBundle(built.code), served);
+        const { handle } = await loadHandler(built.code, { servers, failedLate: assert.fail });
         assert.deepEqual(await handle({}, {}), answer);
       } finally {
         Object.defineProperty(Deno, "serve", { value: nativeServe, configurable: true });

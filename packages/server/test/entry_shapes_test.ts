@@ -1,0 +1,217 @@
+/**
+ * Functions in the shapes that other platforms have given them: each is deployed as it is and called.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { eventually, platformTest, type TestPlatform } from "./support/platform.ts";
+
+type Source = string | Readonly<Record<string, string>>;
+
+/** Each answers "ok" and what it was sent. */
+const DENO: Readonly<Record<string, Source>> = {
+  "serve in a function":
+    `function start() { Deno.serve(async (req) => new Response("ok " + await req.text())); } start();`,
+  "serve in a class": `class App { static { new App().run(); } run() { Deno.serve((req) => this.answer(req)); }
+    async answer(req) { return new Response("ok " + await req.text()); } }`,
+  "serve taken out of Deno":
+    `const { serve } = Deno; serve({ port: 1 }, async (req) => new Response("ok " + await req.text()));`,
+  "globalThis.Deno.serve":
+    `globalThis["Deno"]["serve"]({ handler: async (req) => new Response("ok " + await req.text()) });`,
+  "serve behind a promise":
+    `Promise.resolve().then(() => Deno.serve(async (req) => new Response("ok " + await req.text())));`,
+  "serve behind a timer": `setTimeout(() => Deno.serve(async (req) => new Response("ok " + await req.text())), 50);`,
+  "serve in another file": {
+    "index.ts": `import "./server.ts";`,
+    "server.ts": `Deno.serve(async (req) => new Response("ok " + await req.text()));`,
+  },
+  "await server.finished":
+    `const server = Deno.serve(async (req) => new Response("ok " + await req.text())); await server.finished;`,
+  "serve, then more work": `let word = "early"; Deno.serve(async (req) => new Response(word + " " + await req.text()));
+    await Promise.resolve(); word = "ok";`,
+  "a handler of that name is served":
+    `async function handler(req) { return new Response("ok " + await req.text()); } Deno.serve(handler);`,
+  "what is served is the default export too":
+    `const app = { fetch: async (req) => new Response("ok " + await req.text()) }; Deno.serve(app.fetch); export default app;`,
+  "serve of old std": `
+    const listener = Deno.listen({ port: 8000, hostname: "0.0.0.0", transport: "tcp" });
+    async function serveConnection(conn) {
+      const http = Deno.serveHttp(conn);
+      for (;;) { const event = await http.nextRequest(); if (event === null) break; void respond(event); }
+    }
+    async function respond(event) { await event.respondWith(new Response("ok " + await event.request.text())); }
+    for (;;) serveConnection(await listener.accept());`,
+  "for await over a listener": `for await (const conn of Deno.listen({ port: 80 })) {
+      (async () => { for await (const { request, respondWith } of { [Symbol.asyncIterator]: () => Deno.serveHttp(conn)[Symbol.asyncIterator]() })
+        respondWith(new Response("ok " + await request.text())); })(); }`,
+  "EdgeRuntime.waitUntil at top level": `const word = await EdgeRuntime.waitUntil(Promise.resolve("ok"));
+    Deno.serve(async (req) => new Response(word + " " + await req.text()));`,
+};
+
+const OTHERS: Readonly<Record<string, Source>> = {
+  "exports by method":
+    `export async function POST(req) { return new Response("ok " + await req.text()); } export const GET = () => new Response("got");`,
+  "exports by method of another file": {
+    "index.ts": `export { POST } from "./routes.ts";`,
+    "routes.ts": `export const POST = async (req: Request) => new Response("ok " + await req.text());`,
+  },
+  "a worker": `export default { async fetch(request, env, ctx) {
+      ctx.waitUntil(Promise.resolve()); ctx.passThroughOnException();
+      return new Response([env.WORD, await request.text()].join(" "), { headers: { "x-cf": String(request.cf.country), "x-keys": String(Object.keys(env).includes("WORD")), "x-in": String("WORD" in env && !("NOPE" in env)) } }); } };`,
+  "a worker's class":
+    `class Api { constructor() { this.word = "ok"; } async fetch(request) { return new Response(this.word + " " + await request.text()); } } export default new Api();`,
+  "a service worker":
+    `addEventListener("fetch", (event) => { event.waitUntil(Promise.resolve()); event.respondWith(answer(event.request)); });
+     async function answer(request) { return new Response("ok " + await request.text()); }`,
+  "a service worker by self":
+    `self.addEventListener("fetch", { handleEvent(event) { event.respondWith((async () => new Response("ok " + await event.request.text()))()); } });`,
+  "module.exports": { "index.js": `module.exports = async (req) => ({ status: 200, body: "ok " + req.body });` },
+  "exports.handler": { "index.js": `exports.handler = async (req) => ({ statusCode: 200, body: "ok " + req.body });` },
+  "exports by method in CommonJS": {
+    "index.js":
+      `const { answer } = require("./lib/answer.js"); exports.POST = async (req) => answer(await req.text());`,
+    "lib/answer.js": `module.exports.answer = (text) => new Response("ok " + text);`,
+  },
+  "what TypeScript makes of a default export": {
+    "index.js": `"use strict"; Object.defineProperty(exports, "__esModule", { value: true });
+      exports.default = async function (req) { return { status: 200, body: "ok " + req.body }; };`,
+  },
+  "a server in CommonJS": {
+    "index.js":
+      `const { word } = require("./word.cjs"); Deno.serve(async (req) => new Response(word + " " + await req.text()));`,
+    "word.cjs": `exports.word = "ok";`,
+  },
+};
+
+async function deploy(platform: TestPlatform, name: string, source: Source, more = {}): Promise<void> {
+  const { status, body } = await platform.api("POST", "/functions?strict=true", {
+    name,
+    ...(typeof source === "string" ? { code: source } : { files: source }),
+    ...more,
+  });
+  assert.equal(status, 201, JSON.stringify(body));
+}
+
+const nameOf = (shape: string) => shape.replaceAll(/[^A-Za-z]+/g, "-").replace(/-$/, "").toLowerCase().slice(0, 60);
+
+platformTest("shapes of Deno, Workers and CommonJS", async (platform, step) => {
+  for (const [shape, source] of Object.entries({ ...DENO, ...OTHERS })) {
+    await step(shape, async () => {
+      await deploy(platform, nameOf(shape), source, { env: { WORD: "ok" } });
+      const bodies = ["a", "b".repeat(100_000)];
+      const answers = await Promise.all(
+        bodies.map(async (body) => {
+          const response = await platform.call(nameOf(shape), { method: "POST", body });
+          return [response.status, await response.text()];
+        }),
+      );
+      assert.deepEqual(answers, bodies.map((body) => [200, `ok ${body}`]));
+    });
+  }
+
+  await step("methods without an export", async () => {
+    const call = async (method: string) => {
+      const response = await platform.call("exports-by-method", { method });
+      return [response.status, response.headers.get("allow"), await response.text()];
+    };
+    assert.deepEqual(await call("GET"), [200, null, "got"]);
+    assert.deepEqual(await call("HEAD"), [200, null, ""]);
+    assert.deepEqual(await call("DELETE"), [405, "GET, POST, OPTIONS, HEAD", ""]);
+  });
+
+  await step("what a worker sees", async () => {
+    const { headers } = await platform.call("a-worker", { method: "POST", body: "" });
+    assert.deepEqual([headers.get("x-cf"), headers.get("x-keys"), headers.get("x-in")], ["undefined", "true", "true"]);
+  });
+
+  await step("info of Deno.serve: the caller's address, and when the answer has left", async () => {
+    await deploy(
+      platform,
+      "info",
+      `Deno.serve((req, info) => { info.completed.then(() => console.log("it has left")); return Response.json(info.remoteAddr); });`,
+    );
+    const { transport, hostname } = await (await platform.call("info")).json();
+    assert.equal(transport, "tcp");
+    assert.match(hostname, /^[\da-f.:]+$/);
+    await eventually(async () => {
+      const { body } = await platform.api("GET", "/functions/info/logs");
+      return body.some(({ message }: { message: string }) => message === "it has left");
+    });
+  });
+
+  await step("onError answers for what was thrown", async () => {
+    await deploy(
+      platform,
+      "on-error",
+      `Deno.serve({ onError: (error) => new Response(error.message, { status: 418 }) }, () => { throw new Error("I am a teapot"); });`,
+    );
+    const response = await platform.call("on-error");
+    assert.deepEqual([response.status, await response.text()], [418, "I am a teapot"]);
+  });
+
+  await step("a server that is shut down answers no more, and its finished settles", async () => {
+    await deploy(
+      platform,
+      "shutdown",
+      `const stop = new AbortController();
+       const server = Deno.serve({ signal: stop.signal }, () => { stop.abort(); return new Response("last"); });
+       server.finished.then(() => console.log("finished"));`,
+    );
+    assert.equal(await (await platform.call("shutdown")).text(), "last");
+    const response = await platform.call("shutdown");
+    assert.equal(response.status, 500);
+    assert.match((await response.json()).error, /has closed its server \(Deno.serve\)/);
+  });
+
+  const wrong: [shape: string, source: Source, error: RegExp][] = [
+    [
+      "two servers",
+      `Deno.serve(() => new Response("a"));\nfunction more() { Deno.serve(() => new Response("b")); }\nmore();`,
+      /second server with Deno\.serve at two-servers\.ts:2:\d+: the function has one, by Deno\.serve at two-servers\.ts:1:\d+/,
+    ],
+    [
+      "a server of each kind",
+      `addEventListener("fetch", (event) => event.respondWith(new Response("a"))); try { Deno.serve(() => new Response("b")); } catch {}`,
+      /second server with Deno\.serve .*addEventListener/,
+    ],
+    [
+      "a server beside a default export",
+      `Deno.serve(() => new Response("a")); export default () => "b";`,
+      /Cannot use the default export beside the server that Deno\.serve at .*:1:\d+ starts/,
+    ],
+    [
+      "nothing that answers",
+      `export const x = [1].map((one) => one);`,
+      /Cannot find a handler: there is none of a default export .*Deno\.serve.*; it exports x/,
+    ],
+    [
+      "a start that fails",
+      `async function start() { await Promise.resolve(); throw new Error("no key is set"); } start();`,
+      /Cannot find a handler: .*; it exports nothing; while it loaded, this went wrong: no key is set/,
+    ],
+    ["an empty default export", `export default { name: "x" };`, /Cannot find a handler/],
+    [
+      "a listener that is silent",
+      `addEventListener("fetch", () => {});`,
+      /no listener of fetch has called event\.respondWith/,
+    ],
+    [
+      "a top level that fails after its server",
+      `Deno.serve(() => new Response("a")); await new Promise((resolve) => setTimeout(resolve, 20)); throw new Error("too late");`,
+      /too late/,
+    ],
+    ["serve without a handler", `Deno.serve({ port: 1 });`, /Cannot serve without a handler/],
+    ["a server while a request runs", `export default () => { Deno.serve(() => {}); };`, /start it at top level/],
+  ];
+  for (const [shape, source, error] of wrong) {
+    await step(shape, async () => {
+      await deploy(platform, nameOf(shape), source);
+      let said = "";
+      for (let attempt = 0; attempt < 100 && !error.test(said); attempt += 1) {
+        const response = await platform.call(nameOf(shape));
+        said = await response.text();
+      }
+      assert.match(JSON.parse(said).error, error);
+    });
+  }
+});

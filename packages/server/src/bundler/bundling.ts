@@ -267,9 +267,20 @@ function splitMap(
   const { version, names, mappings } = map;
   return {
     // Comments of the tool name folders of this machine.
-    code: code.slice(0, start).replaceAll(`${packages}/npm/`, "npm/"),
+    code: withModuleExports(code.slice(0, start)).replaceAll(`${packages}/npm/`, "npm/"),
     sourceMap: { version, sources, names, mappings },
   };
+}
+
+/**
+ * What `require` gives of an ES module that exports "module.exports" is that export, as in Node; packages that are written
+ * in both ways count on it. The tool does not know it; the line stays one line, for the source map.
+ */
+function withModuleExports(code: string): string {
+  return code.replace(
+    /^var __toCommonJS = \((\w+)\) => __copyProps\(/m,
+    'var __toCommonJS = ($1) => __hasOwnProp.call($1, "module.exports") ? $1["module.exports"] : __copyProps(',
+  );
 }
 
 /** What the tool says, and what an author can do about it. */

@@ -88,6 +88,8 @@ export const LIMITS = {
   idleConnectionMs: { min: 100, default: 120_000, max: 3_600_000 },
   /** A client that does not take its answer. */
   stalledAnswerMs: { min: 100, default: 60_000, max: 3_600_000 },
+  /** What a client takes at least of an answer that waits for it, on average; 0: anything. */
+  slowAnswerBytesPerSec: { min: 0, default: 256, max: 1 * MiB },
   /** Of one client address that is no trusted proxy's. */
   connectionsPerAddressCount: { min: 1, default: 2_000, max: 1_000_000 },
   connectionsCount: { min: 1, default: 20_000, max: 1_000_000 },

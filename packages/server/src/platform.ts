@@ -43,7 +43,7 @@ import { shown } from "./executions/shown.ts";
 import { createFunctionsFolder } from "./files/folder.ts";
 import { createLoader, type Loader } from "./files/load.ts";
 import { watchFunctionsDir } from "./files/watch.ts";
-import { createBusyConnections, watchOwnConnections } from "./gateway/connection_watch.ts";
+import { createBusyConnections, createSeenRequests, watchOwnConnections } from "./gateway/connection_watch.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { type HttpServer, type RequestHandler, startHttpServer } from "./gateway/http_server.ts";
 import { maskedLine } from "./invoke/recording.ts";
@@ -384,7 +384,9 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   if (loader !== undefined && functionsDir !== null && config.watch) {
     parts.use(watchFunctionsDir(functionsDir, { loader, log }));
   }
+  const requests = createSeenRequests();
   const server = listen(config, log, (request, connection) => {
+    requests.note(connection);
     const answer = place.handle(request, connection);
     return isLeaving ? lastOfItsConnection(answer) : answer;
   });
@@ -394,7 +396,11 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     limits,
     log,
     now: clock.nowMs,
-    busyPeers: () => new Set([...managing.peers(), ...Array.from(sandboxes.clients(), (client) => client.peer())]),
+    requests,
+    *busyPeers() {
+      yield* managing.peers();
+      for (const { client, isEndless } of sandboxes.clients()) yield { peer: client.peer(), isEndless };
+    },
     clientAddresses,
   }));
   place.baseUrl ||= `http://localhost:${port}`;

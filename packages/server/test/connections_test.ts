@@ -10,6 +10,7 @@ const LIMITS = {
   FLUXBASE_LIMITS_REQUEST_HEAD_MS: "600",
   FLUXBASE_LIMITS_IDLE_CONNECTION_MS: "1200",
   FLUXBASE_LIMITS_STALLED_ANSWER_MS: "1500",
+  FLUXBASE_LIMITS_SLOW_ANSWER_BYTES_PER_SEC: "1000000",
   FLUXBASE_LIMITS_CONTROL_BODY_MS: "700",
 };
 const encoder = new TextEncoder();
@@ -43,7 +44,18 @@ class RawClient implements Disposable {
     this.isEnded = true;
   }
   async send(text: string): Promise<void> {
-    await this.#connection.write(encoder.encode(text));
+    await this.sendBytes(encoder.encode(text));
+  }
+  async sendBytes(bytes: Uint8Array): Promise<void> {
+    await this.#connection.write(bytes);
+  }
+  /** Of a client that does not read else. */
+  async take(byteCount: number): Promise<void> {
+    try {
+      await this.#connection.read(new Uint8Array(byteCount));
+    } catch {
+      // Reset.
+    }
   }
   /** Of a client that does not read: whether the server has let it go. */
   async isRefused(): Promise<boolean> {
@@ -75,6 +87,10 @@ platformTest("connections have deadlines", async (platform, step) => {
        if (way === "long") { await later(4_000); return new Response("long done"); }
        if (way === "quiet") {
          return new Response(new ReadableStream({ async start(c) { c.enqueue(new TextEncoder().encode("first;")); await later(4_000); c.enqueue(new TextEncoder().encode("last")); c.close(); } }));
+       }
+       if (way === "events") {
+         const bytes = new Uint8Array(65_536).fill(10);
+         return new Response(new ReadableStream({ pull(c) { c.enqueue(bytes); } }), { headers: { "content-type": "text/event-stream" } });
        }
        if (way === "large") {
          return new Response(new ReadableStream({ pull(c) { c.enqueue(new Uint8Array(65_536)); } }));
@@ -133,6 +149,46 @@ platformTest("connections have deadlines", async (platform, step) => {
       await pause(200);
       return await client.isRefused();
     });
+  });
+  await step("HTTP/2 that sends pings and no request: ended, and one that asks now and then is not", async () => {
+    const frame = (type: number, payload: Uint8Array) => {
+      const bytes = new Uint8Array(9 + payload.length);
+      bytes.set([0, 0, payload.length, type]);
+      bytes.set(payload, 9);
+      return bytes;
+    };
+    const PING = frame(6, new Uint8Array(8));
+    using pinging = await RawClient.open(platform);
+    await pinging.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    await pinging.sendBytes(frame(4, new Uint8Array(0)));
+    using asking = await RawClient.open(platform);
+    let askedCount = 0;
+    await eventually(async () => {
+      if (!pinging.isEnded) await pinging.sendBytes(PING).catch(() => {});
+      await asking.send(head("/health", platform.anonKey));
+      askedCount += 1;
+      await pause(400);
+      return pinging.isEnded;
+    });
+    assert.equal(asking.isEnded, false);
+    await eventually(() => asking.text.split("HTTP/1.1 200").length - 1 === askedCount);
+  });
+  await step("an answer that is taken byte by byte: ended, and an event stream taken like that is not", async () => {
+    const endedFor = (why: string) =>
+      platform.logLines.filter((line) => line.includes(`Connections were ended ${why}`));
+    const stalledBefore = endedFor("stalled").length;
+    using events = await RawClient.open(platform, { reads: false });
+    await events.send(head(`${path}?way=events`, platform.anonKey));
+    using slow = await RawClient.open(platform, { reads: false });
+    await slow.send(head(`${path}?way=large`, platform.anonKey));
+    let moreRounds = 10;
+    await eventually(async () => {
+      await Promise.all([events.take(20_000), slow.take(20_000)]);
+      await pause(100);
+      if (endedFor("too slow").length > 0) moreRounds -= 1;
+      return moreRounds === 0;
+    });
+    assert.deepEqual([endedFor("too slow").length, endedFor("stalled").length], [1, stalledBefore]);
   });
   await step("a long call, a quiet stream, a WebSocket and a busy client outlive all deadlines", async () => {
     using busy = await RawClient.open(platform);

@@ -624,6 +624,8 @@ const LIMIT_ABOUT: Readonly<Record<LimitKey, string>> = {
   controlBodyMs: "For the body of one request to the management API to arrive.",
   idleConnectionMs: "A connection that asks nothing for this long is ended.",
   stalledAnswerMs: "A connection whose client takes nothing of its answer for this long is ended.",
+  slowAnswerBytesPerSec:
+    "So is one whose client takes less than this on average, while its answer waits for as long; event streams and WebSockets are exempt.",
   connectionsPerAddressCount:
     "Connections of one client address; of more, the newest without a request under way are ended. Trusted proxies have no such limit.",
   connectionsCount: "Connections together; of more, the quietest without a request under way are ended.",

@@ -2,15 +2,19 @@
  * Ends connections that wait for nothing: whoever connects must ask, go on asking, and take the answer.
  *
  * Deno's HTTP server has no deadlines, so this looks at all connections now and then, and at those only which have
- * nothing under way: a long call, a stream or a WebSocket is never cut for being quiet. It costs a request nothing.
+ * nothing under way: a long call, a stream or a WebSocket is never cut for being quiet. It costs a request nothing, save
+while there is doubt: bytes that a client confirms look like an answer, and may be the pongs of HTTP/2. Then requests are
+noted by their connection.
  *
  *     no request since it was accepted, or half a head, or a small body that does not come    requestMs
- *     answered, and quiet since                                                               idleMs
+ *     answered, and quiet since, or busy with something that is no request                    idleMs, twice that
  *     does not take its answer                                                                stalledMs
+ *     takes its answer byte by byte, longer than that; event streams and WebSockets may       bytes in a second
  *     one address has more than its part, or all together are too many                        the newest, the quietest
  *
  * @module
  */
+import { isEventStream } from "../core/event_stream.ts";
 import type { Log } from "../core/log.ts";
 import type { ClientAddresses, Connection } from "../ratelimit/client_address.ts";
 import { openOwnSockets, type OpenSocket, type OwnSockets, peerOf } from "./sockets.ts";
@@ -19,6 +23,7 @@ export interface ConnectionLimits {
   readonly requestHeadMs: number;
   readonly idleConnectionMs: number;
   readonly stalledAnswerMs: number;
+  readonly slowAnswerBytesPerSec: number;
   readonly connectionsPerAddressCount: number;
   readonly connectionsCount: number;
 }
@@ -28,9 +33,37 @@ export interface ConnectionWatchOptions {
   readonly limits: ConnectionLimits;
   readonly log: Log;
   now(): number;
-  /** Peers that have a request under way. */
-  busyPeers(): ReadonlySet<string>;
+  readonly requests: SeenRequests;
+  /** Those that have a request under way. */
+  busyPeers(): Iterable<BusyPeer>;
   readonly clientAddresses: ClientAddresses;
+}
+
+export interface BusyPeer {
+  readonly peer: string;
+  /** An event stream or a WebSocket: it has no end to hurry for. */
+  readonly isEndless: boolean;
+}
+
+/** Requests by their connection, since the last look; only while somebody wants to know. */
+export interface SeenRequests {
+  note(connection: Connection): void;
+  /** Gives what was noted, and says whether to go on. */
+  take(isWanted: boolean): ReadonlySet<string>;
+}
+
+export function createSeenRequests(): SeenRequests {
+  let seen: Set<string> | undefined;
+  return {
+    note(connection) {
+      seen?.add(peerOf(connection) ?? "");
+    },
+    take(isWanted) {
+      const taken = seen ?? new Set();
+      seen = isWanted ? new Set() : undefined;
+      return taken;
+    },
+  };
 }
 
 interface Watched {
@@ -41,28 +74,54 @@ interface Watched {
   receivedBytes: bigint;
   /** When the last answer went; null: none has. */
   answeredMs: number | null;
+  /** When it was last certain that it has a request. */
+  seenMs: number;
   /** Since when a request is awaited that has not come whole; null: none has begun. */
   awaitedMs: number | null;
   /** When bytes of an answer were last taken, or none waited. */
   takenMs: number;
+  /** Since when bytes wait at every look, and what was confirmed then; null: none wait. */
+  backlog: { readonly sinceMs: number; readonly ackedBytes: bigint } | null;
 }
 
 const LOOK_EVERY_MS = 1_000;
 /** A look at very many takes its time: then it is seldom. */
 const LOOK_PART = 20;
 
-export type Verdict = "keep" | "no request" | "idle" | "stalled";
+export type Verdict = "keep" | "no request" | "idle" | "stalled" | "too slow";
+
+export interface Now {
+  readonly isBusy: boolean;
+  readonly isEndless: boolean;
+  readonly hasUnsent: boolean;
+}
 
 /** Pure, so that time can be tried out. */
 export function verdictOf(
-  { answeredMs, awaitedMs, takenMs }: Pick<Watched, "answeredMs" | "awaitedMs" | "takenMs">,
-  { isBusy, hasUnsent }: { isBusy: boolean; hasUnsent: boolean },
+  one: Pick<Watched, "answeredMs" | "seenMs" | "awaitedMs" | "takenMs" | "backlog" | "ackedBytes">,
+  { isBusy, isEndless, hasUnsent }: Now,
   { nowMs, limits }: { nowMs: number; limits: ConnectionLimits },
 ): Verdict {
-  if (hasUnsent) return nowMs - takenMs > limits.stalledAnswerMs ? "stalled" : "keep";
+  const { answeredMs, seenMs, awaitedMs, takenMs } = one;
+  if (hasUnsent) {
+    if (nowMs - takenMs > limits.stalledAnswerMs) return "stalled";
+    return !isEndless && isTooSlow(one, { nowMs, limits }) ? "too slow" : "keep";
+  }
   if (isBusy) return "keep";
   if (awaitedMs !== null) return nowMs - awaitedMs > limits.requestHeadMs ? "no request" : "keep";
-  return nowMs - (answeredMs ?? nowMs) > limits.idleConnectionMs ? "idle" : "keep";
+  const isIdle = nowMs - (answeredMs ?? nowMs) > limits.idleConnectionMs;
+  return isIdle || nowMs - seenMs > 2 * limits.idleConnectionMs ? "idle" : "keep";
+}
+
+/** On average since its answer began to wait; who takes it all in between begins anew. */
+function isTooSlow(
+  { backlog, ackedBytes }: Pick<Watched, "backlog" | "ackedBytes">,
+  { nowMs, limits }: { nowMs: number; limits: ConnectionLimits },
+): boolean {
+  if (backlog === null) return false;
+  const passedMs = nowMs - backlog.sinceMs;
+  const takenBytes = Number(ackedBytes - backlog.ackedBytes);
+  return passedMs > limits.stalledAnswerMs && takenBytes < limits.slowAnswerBytesPerSec * passedMs / 1_000;
 }
 
 /** Says so where the system does not let it. */
@@ -81,30 +140,36 @@ export function watchOwnConnections(options: ConnectionWatchOptions): Disposable
 /** Connections whose request is about the server itself. Those of functions are known to the sandboxes. */
 export interface BusyConnections {
   during(connection: Connection, answer: () => Promise<Response>): Promise<Response>;
-  peers(): string[];
+  peers(): Iterable<BusyPeer>;
 }
 
 export function createBusyConnections(): BusyConnections {
-  const busy = new Map<Connection, string>();
+  const busy = new Map<Connection, BusyPeer>();
   return {
-    during(connection, answer) {
-      if (connection.completed === undefined) return answer();
-      busy.set(connection, peerOf(connection) ?? "");
+    async during(connection, answer) {
+      if (connection.completed === undefined) return await answer();
+      const peer = peerOf(connection) ?? "";
+      busy.set(connection, { peer, isEndless: false });
       const isOver = () => busy.delete(connection);
       connection.completed.then(isOver, isOver);
-      return answer();
+      const response = await answer();
+      const isEndless = isEventStream(response.headers.get("content-type") ?? "");
+      if (isEndless && busy.has(connection)) busy.set(connection, { peer, isEndless });
+      return response;
     },
-    peers: () => [...busy.values()],
+    peers: () => busy.values(),
   };
 }
 
 export function watchConnections(
   sockets: OwnSockets,
-  { port, limits, log, now, busyPeers, clientAddresses }: ConnectionWatchOptions,
+  { port, limits, log, now, requests, busyPeers, clientAddresses }: ConnectionWatchOptions,
 ): Disposable {
   const watched = new Map<number, Watched>();
   const lookEveryMs = Math.min(LOOK_EVERY_MS, limits.requestHeadMs / 2);
   let timer = setTimeout(look, lookEveryMs);
+  /** A connection confirms bytes, and was not seen with a request for long. */
+  let isInDoubt = false;
 
   function look(): void {
     const startedMs = now();
@@ -115,11 +180,16 @@ export function watchConnections(
       cut.set(why, (cut.get(why) ?? 0) + 1);
     };
     const open = sockets.list(port);
-    const busy = busyPeers();
+    const busy = new Map<string, boolean>();
+    for (const { peer, isEndless } of busyPeers()) busy.set(peer, isEndless || (busy.get(peer) ?? false));
+    const seen = requests.take(isInDoubt);
+    isInDoubt = false;
     const left = open.filter((socket) => {
       const isBusy = busy.has(socket.peer);
-      const one = follow(socket, { isBusy, nowMs: startedMs });
-      const verdict = verdictOf(one, { isBusy, hasUnsent: socket.unsentBytes > 0 }, { nowMs: startedMs, limits });
+      const present = { isBusy, isEndless: busy.get(socket.peer) ?? false, hasUnsent: socket.unsentBytes > 0 };
+      const one = follow(socket, { ...present, isSeen: seen.has(socket.peer), nowMs: startedMs });
+      const verdict = verdictOf(one, present, { nowMs: startedMs, limits });
+      isInDoubt ||= (one.answeredMs ?? 0) - one.seenMs > limits.idleConnectionMs / 2;
       if (verdict === "keep") return true;
       end(socket, verdict);
       return false;
@@ -130,7 +200,10 @@ export function watchConnections(
     timer = setTimeout(look, Math.max(lookEveryMs, LOOK_PART * (now() - startedMs)));
   }
 
-  function follow(socket: OpenSocket, { isBusy, nowMs }: { isBusy: boolean; nowMs: number }): Watched {
+  function follow(
+    socket: OpenSocket,
+    { isBusy, isSeen, hasUnsent, nowMs }: Now & { isSeen: boolean; nowMs: number },
+  ): Watched {
     const { descriptor, peer, ackedBytes, receivedBytes } = socket;
     let one = watched.get(descriptor);
     if (one?.peer !== peer) {
@@ -140,13 +213,18 @@ export function watchConnections(
         ackedBytes: 0n,
         receivedBytes: 0n,
         answeredMs: null,
+        seenMs: nowMs,
         awaitedMs: nowMs,
         takenMs: nowMs,
+        backlog: null,
       };
       watched.set(descriptor, one);
     }
     const hasTaken = ackedBytes !== one.ackedBytes;
-    if (hasTaken || socket.unsentBytes === 0) one.takenMs = nowMs;
+    if (hasTaken || !hasUnsent) one.takenMs = nowMs;
+    if (!hasUnsent) one.backlog = null;
+    else one.backlog ??= { sinceMs: nowMs, ackedBytes };
+    if (isBusy || isSeen || hasUnsent) one.seenMs = nowMs;
     if (hasTaken || isBusy) {
       Object.assign(one, { ackedBytes, receivedBytes, answeredMs: nowMs, awaitedMs: null });
     } else if (one.awaitedMs === null && receivedBytes !== one.receivedBytes) {
@@ -156,7 +234,7 @@ export function watchConnections(
   }
 
   /** Those over a bound that have nothing under way: of one address the newest, of all the quietest. */
-  function surplusOf(open: readonly OpenSocket[], busy: ReadonlySet<string>): [OpenSocket, string][] {
+  function surplusOf(open: readonly OpenSocket[], busy: ReadonlyMap<string, unknown>): [OpenSocket, string][] {
     const surplus = new Map<OpenSocket, string>();
     // As everything else that counts addresses: a proxy's connections are those of many clients.
     const direct = open.filter(({ address }) => !clientAddresses.isProxy(address));

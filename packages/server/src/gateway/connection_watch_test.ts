@@ -6,29 +6,47 @@
 import assert from "node:assert/strict";
 import { silentLog } from "../core/log.ts";
 import { createClientAddresses } from "../ratelimit/client_address.ts";
-import { type Verdict, verdictOf, watchConnections } from "./connection_watch.ts";
+import { createSeenRequests, type Now, type Verdict, verdictOf, watchConnections } from "./connection_watch.ts";
 import type { OpenSocket } from "./sockets.ts";
 
 const limits = {
   requestHeadMs: 10,
   idleConnectionMs: 100,
   stalledAnswerMs: 50,
+  slowAnswerBytesPerSec: 100,
   connectionsPerAddressCount: 1,
   connectionsCount: 1,
 };
 
 Deno.test("a connection is kept while something is under way, and given its time for everything else", () => {
-  const awaiting = { answeredMs: null, awaitedMs: 0, takenMs: 0 };
-  const answered = { answeredMs: 0, awaitedMs: null, takenMs: 0 };
-  const cases: [Parameters<typeof verdictOf>[0], { isBusy: boolean; hasUnsent: boolean }, number, Verdict][] = [
-    [awaiting, { isBusy: false, hasUnsent: false }, 10, "keep"],
-    [awaiting, { isBusy: false, hasUnsent: false }, 11, "no request"],
-    [awaiting, { isBusy: true, hasUnsent: false }, 9_999, "keep"],
-    [answered, { isBusy: false, hasUnsent: false }, 100, "keep"],
-    [answered, { isBusy: false, hasUnsent: false }, 101, "idle"],
-    [answered, { isBusy: true, hasUnsent: false }, 9_999, "keep"],
-    [answered, { isBusy: true, hasUnsent: true }, 50, "keep"],
-    [answered, { isBusy: true, hasUnsent: true }, 51, "stalled"],
+  const awaiting = { answeredMs: null, seenMs: 0, awaitedMs: 0, takenMs: 0, backlog: null, ackedBytes: 0n };
+  const answered = { ...awaiting, answeredMs: 0, awaitedMs: null };
+  const quiet = { isBusy: false, isEndless: false, hasUnsent: false };
+  const busy = { ...quiet, isBusy: true };
+  const pinging = { ...answered, answeredMs: 190 };
+  const waiting = { ...busy, hasUnsent: true };
+  const taking = (bytes: bigint) => ({
+    ...answered,
+    takenMs: 1_000,
+    backlog: { sinceMs: 0, ackedBytes: 500n },
+    ackedBytes: 500n + bytes,
+  });
+  const cases: [Parameters<typeof verdictOf>[0], Now, number, Verdict][] = [
+    [awaiting, quiet, 10, "keep"],
+    [awaiting, quiet, 11, "no request"],
+    [awaiting, busy, 9_999, "keep"],
+    [answered, quiet, 100, "keep"],
+    [answered, quiet, 101, "idle"],
+    [answered, busy, 9_999, "keep"],
+    // Bytes go to and fro, and none of them are a request.
+    [pinging, quiet, 200, "keep"],
+    [pinging, quiet, 201, "idle"],
+    [answered, waiting, 50, "keep"],
+    [answered, waiting, 51, "stalled"],
+    [taking(9n), waiting, 50, "keep"],
+    [taking(99n), waiting, 1_000, "too slow"],
+    [taking(100n), waiting, 1_000, "keep"],
+    [taking(0n), { ...waiting, isEndless: true }, 1_000, "keep"],
   ];
   for (const [one, now, nowMs, verdict] of cases) assert.equal(verdictOf(one, now, { nowMs, limits }), verdict);
 });
@@ -58,7 +76,8 @@ Deno.test("a network of IPv6 has one part of the connections, a proxy as many as
     limits: { ...limits, connectionsCount: 100 },
     log: { ...silentLog, info: () => resolve() },
     now: () => 0,
-    busyPeers: () => new Set(),
+    requests: createSeenRequests(),
+    busyPeers: () => [],
     clientAddresses: createClientAddresses([{ address: "10.0.0.0", prefix: 8 }]),
   });
   await looked;

@@ -13,6 +13,7 @@
  */
 import { type LogLevel, PlatformError } from "@fluxbase/contract";
 import { ByteBuffer, SMALL_CHUNK_BYTES } from "../../sandbox_runtime/byte_buffer.ts";
+import { isEventStream } from "../core/event_stream.ts";
 import type { SocketLink } from "./socket_link.ts";
 
 /** A request as a sandbox gets it. */
@@ -42,6 +43,13 @@ export interface Client {
   signal(): AbortSignal;
   /** The other end of its connection; asked for now and then of those that wait. */
   peer(): string;
+}
+
+/** A client whose request is under way. */
+export interface Waiting {
+  readonly client: Client;
+  /** It gets an event stream or a WebSocket, which have no end to wait for. */
+  readonly isEndless: boolean;
 }
 
 export interface SandboxResponse {
@@ -135,6 +143,7 @@ export class Exchange {
   /** Small chunks that have come while the stream was full. */
   #late: ByteBuffer | undefined;
   #socket: SocketLink | undefined;
+  #isEventStream = false;
   #bodyBytes = 0;
   #completedMs: number | null = null;
   #answeredMs: number | null = null;
@@ -171,6 +180,10 @@ export class Exchange {
     return this.#socket;
   }
 
+  get isEndless(): boolean {
+    return this.#socket !== undefined || this.#isEventStream;
+  }
+
   /** Listens for the client's end from now on. Costs 2 µs, a seventh of a whole request: quick answers do without. */
   watchClient(): void {
     this.isWatched = true;
@@ -200,6 +213,7 @@ export class Exchange {
     tell: { credit(byteCount: number): void; unwanted(): void },
   ): void {
     this.#window = windowBytes;
+    this.#isEventStream = isEventStream(contentTypeOf(head.headers ?? []));
     const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
       start: (controller) => {
         this.#outgoing = controller;
@@ -290,6 +304,11 @@ export class Exchange {
       usage: this.usage,
     }, this.logs);
   }
+}
+
+function contentTypeOf(headers: readonly string[]): string {
+  const at = headers.findIndex((text, index) => index % 2 === 0 && text.toLowerCase() === "content-type");
+  return at < 0 ? "" : headers[at + 1] ?? "";
 }
 
 export function responseTooLarge(limitBytes: number, usedBytes: number): PlatformError {

@@ -35,12 +35,12 @@ import { InvariantError } from "../core/invariant.ts";
 import { TokenBucket } from "../core/token_bucket.ts";
 import {
   bodyTooLarge,
-  type Client,
   type Exchange,
   type ExchangeHolder,
   type LogLine,
   responseTooLarge,
   type SandboxRequest,
+  type Waiting,
 } from "./exchange.ts";
 import { type AnswerCall, OwnCalls } from "./own_calls.ts";
 import {
@@ -206,8 +206,8 @@ export class Sandbox implements ExchangeHolder {
     return this.#pingSentMs !== undefined && this.#now() - this.#pingSentMs > STUCK_MS;
   }
   /** Of the requests under way. */
-  *clients(): Iterable<Client> {
-    for (const { request } of this.#exchanges.values()) yield request.client;
+  *clients(): Iterable<Waiting> {
+    for (const { request, isEndless } of this.#exchanges.values()) yield { client: request.client, isEndless };
   }
   /** Shares what the process took since `sinceMs` among the requests under way, by how long each of them has run. */
   charge({ sinceMs, nowMs, cpuMs, memoryMiB }: Charge): void {

@@ -16,7 +16,7 @@ import type { Log } from "../core/log.ts";
 import { FrameError } from "../../sandbox_runtime/frames.ts";
 import type { Fence } from "../../sandbox_runtime/harden.ts";
 import { createBlankSandboxes, REFILL_DELAY_MS } from "./blank_sandboxes.ts";
-import { type Client, Exchange, type ExchangeObserver, type LogLine, type SandboxRequest } from "./exchange.ts";
+import { Exchange, type ExchangeObserver, type LogLine, type SandboxRequest, type Waiting } from "./exchange.ts";
 import { type Crowd, Fleet, type Start } from "./fleet.ts";
 import { createFunctionTallies, type Tally } from "./function_tallies.ts";
 import { createLogBudgets } from "./log_budgets.ts";
@@ -126,7 +126,7 @@ export interface SandboxPool {
   retire(key: string): void;
   stats(): PoolStats;
   /** Of all requests that wait for a sandbox or are in one. */
-  clients(): Iterable<Client>;
+  clients(): Iterable<Waiting>;
   /** Which fences stand around a sandbox started now. */
   probe(): Promise<readonly Fence[]>;
   /** Resolves when no request is under way, background work included, or at the deadline. */
@@ -586,7 +586,9 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
       forgetIfEmpty(fleet);
     },
     *clients() {
-      for (const { waiting } of fleets) for (const { request } of waiting) yield request.client;
+      for (const { waiting } of fleets) {
+        for (const { request } of waiting) yield { client: request.client, isEndless: false };
+      }
       for (const sandbox of all.keys()) yield* sandbox.clients();
     },
     stats: () => ({

@@ -26,7 +26,11 @@ function print(text: string): void {
   Deno.stdout.writeSync(encoder.encode(`${text}\n`));
 }
 
+/** What others may not see is made so, file by file; the rest has to be in reach of unprivileged processes. */
+const UMASK = 0o022;
+
 async function main(env: Environment): Promise<number> {
+  Deno.umask(UMASK);
   const config = readConfig(env, await readYaml("fluxbase.yaml"));
   const log = createLog({ ...config.log, write: (line) => Deno.stderr.writeSync(encoder.encode(`${line}\n`)) });
   surviveUncaught(log);

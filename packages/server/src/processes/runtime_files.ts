@@ -74,15 +74,17 @@ function entryOf(path: string): string {
   return fileURLToPath(new URL(`${path}${ending}`, import.meta.url));
 }
 
+const FOR_ALL = 0o005;
+
 /** Where others can reach it already, it is used there. */
-async function provideFile(path: string, copy: string, uid: number | null): Promise<string> {
-  if (await isReachable(path, { uid, gid: uid })) return path;
-  try {
-    await Deno.link(path, copy);
-  } catch {
-    // On another file system.
-    await Deno.copyFile(path, copy);
-  }
+export async function provideFile(path: string, copy: string, uid: number | null): Promise<string> {
+  const { mode } = await Deno.stat(path);
+  const isForAll = ((mode ?? 0) & FOR_ALL) === FOR_ALL;
+  if (isForAll && await isReachable(path, { uid, gid: uid })) return path;
+  // A second name of a file has its rights too: one that is not for all stays so, and a copy is opened.
+  const isLinked = isForAll && await Deno.link(path, copy).then(() => true, () => false);
+  if (isLinked) return copy;
+  await Deno.copyFile(path, copy);
   await Deno.chmod(copy, 0o755);
   return copy;
 }

@@ -27,7 +27,8 @@ export function startProgram(dataDir: string, env: Record<string, string> = {}, 
   const limit = openFilesCount === 0 ? "" : `ulimit -n ${openFilesCount} && `;
   return start(dataDir, env, [
     "/bin/sh",
-    ...["-c", `${limit}exec "$0" "$@"`, Deno.execPath(), "run", "-A", "--no-check", MAIN],
+    // A server of a careful operator: what it makes is closed to others unless it opens it.
+    ...["-c", `umask 077 && ${limit}exec "$0" "$@"`, Deno.execPath(), "run", "-A", "--no-check", MAIN],
   ]);
 }
 

@@ -61,7 +61,8 @@ export async function startPlatform(dataDir: string, env: Record<string, string>
     env: { FLUXBASE_DATA_DIR: dataDir, FLUXBASE_SERVER_ADDRESS: "127.0.0.1:0", ...env },
     isReady: /^curl /m,
   });
-  const exported = (name: string) => new RegExp(`^export ${name}=(.*)$`, "m").exec(server.output())?.[1] ?? "";
+  const keys = await Deno.readTextFile(`${dataDir}/keys.env`);
+  const exported = (name: string) => new RegExp(`^export ${name}=(\\S*)`, "m").exec(keys)?.[1] ?? "";
   return {
     ...server,
     url: exported("FLUXBASE_URL"),

@@ -84,8 +84,11 @@ function exitCode({ code, signal }) {
   return code ?? (signal === null ? 1 : SIGNALLED_EXIT);
 }
 
-function say(text) {
-  process.stderr.write(`${text}\n`);
+/** As the server's own log does. */
+function say(message) {
+  const isJson = process.env["FLUXBASE_LOG_FORMAT"] === "json";
+  const line = isJson ? JSON.stringify({ time: new Date().toISOString(), level: "error", message }) : message;
+  process.stderr.write(`${line}\n`);
 }
 
 /** Resolves with how it ended. */

@@ -4,9 +4,9 @@
  * @module
  */
 import { join } from "node:path";
-import { type Environment, readConfig } from "./config/config.ts";
+import { type Config, type Environment, readConfig } from "./config/config.ts";
 import { surviveUncaught } from "./core/last_resort.ts";
-import { createLog } from "./core/log.ts";
+import { createLog, type Log } from "./core/log.ts";
 import { type Platform, startPlatform } from "./platform.ts";
 import { StartError } from "./storage/start_error.ts";
 
@@ -22,8 +22,17 @@ const FAILED_EXIT = 1;
 
 const encoder = new TextEncoder();
 
-function print(text: string): void {
-  Deno.stdout.writeSync(encoder.encode(`${text}\n`));
+function writeLine(line: string): void {
+  Deno.stderr.writeSync(encoder.encode(`${line}\n`));
+}
+
+const LAST_WORDS = { level: "error", format: "json" } as const;
+
+/** Tells the operator something: as it is, or as a line of the log where all lines are JSON. */
+type Say = (text: string) => void;
+
+function sayerOf({ log: { format } }: Config, log: Log): Say {
+  return format === "json" ? (text) => log.info(text) : (text) => Deno.stdout.writeSync(encoder.encode(`${text}\n`));
 }
 
 /** What others may not see is made so, file by file; the rest has to be in reach of unprivileged processes. */
@@ -32,11 +41,12 @@ const UMASK = 0o022;
 async function main(env: Environment): Promise<number> {
   Deno.umask(UMASK);
   const config = readConfig(env, await readYaml("fluxbase.yaml"));
-  const log = createLog({ ...config.log, write: (line) => Deno.stderr.writeSync(encoder.encode(`${line}\n`)) });
+  const log = createLog({ ...config.log, write: writeLine });
   surviveUncaught(log);
+  const say = sayerOf(config, log);
   const stopped = Promise.race([
     signalled(() => {
-      print("Stopping at once");
+      say("Stopping at once");
       Deno.exit(130);
     }),
     ...(Deno.args.includes(LAUNCHED) ? [launcherIsGone()] : []),
@@ -44,20 +54,21 @@ async function main(env: Environment): Promise<number> {
   const platform = await Promise.race([startPlatform(config, log), stopped]);
   if (typeof platform === "string") {
     // What is under way is safe to cut: folders are made under another name first, migrations are transactions.
-    print("Stopped before it had started");
+    say("Stopped before it had started");
     return 0;
   }
   await using _ = await keepAddress(platform);
-  print(welcome(platform));
+  if (config.log.format === "json") log.info(READY, { url: platform.url, dataDir: platform.dataDir });
+  else say(welcome(platform));
   const reason = await Promise.race([stopped, platform.failed]);
-  print(reason instanceof StartError ? reason.message : SENTENCES[reason]);
+  say(reason instanceof StartError ? reason.message : SENTENCES[reason]);
   const { drainDelayMs, drainMs } = config.limits;
   // Nobody waits at a terminal for a proxy to notice.
   const noticeMs = reason === "told" ? drainDelayMs : 0;
-  endAt(noticeMs + drainMs + CLEAN_UP_MS);
+  endAt(noticeMs + drainMs + CLEAN_UP_MS, say);
   await platform.leave(noticeMs);
   await platform[Symbol.asyncDispose]();
-  print("Stopped");
+  say("Stopped");
   return reason instanceof StartError ? FAILED_EXIT : 0;
 }
 
@@ -70,9 +81,9 @@ const SENTENCES: Readonly<Record<Reason, string>> = {
 };
 
 /** Whatever hangs: who told the server to stop waits no longer. Sandboxes and the embedded Postgres end with it. */
-function endAt(ms: number): void {
+function endAt(ms: number, say: Say): void {
   setTimeout(() => {
-    print("Stopped: some parts did not end in time");
+    say("Stopped: some parts did not end in time");
     Deno.exit(1);
   }, ms);
 }
@@ -93,14 +104,26 @@ async function readYaml(path: string): Promise<string | undefined> {
   }
 }
 
-/** For the command line, while the server runs: it speaks with the server of its folder without being told how. */
-async function keepAddress({ url, dataDir, localKeys }: Platform): Promise<AsyncDisposable> {
-  const path = join(dataDir, "server.json");
-  const text = JSON.stringify({ url, service_role_key: localKeys?.serviceRoleKey }, null, 2);
-  await Deno.remove(path).catch(() => {});
-  // Without it the command line asks for an address; the server runs as well.
-  await Deno.writeTextFile(path, `${text}\n`, { mode: 0o600, createNew: true }).catch(() => {});
-  return { [Symbol.asyncDispose]: () => Deno.remove(path).catch(() => {}) };
+const KEYS_FILE = "keys.env";
+
+/** While the server runs: for the command line, which finds the server of its folder, and for a shell. */
+async function keepAddress(platform: Platform): Promise<AsyncDisposable> {
+  const { url, dataDir, localKeys } = platform;
+  const files = {
+    "server.json": JSON.stringify({ url, service_role_key: localKeys?.serviceRoleKey }, null, 2),
+    [KEYS_FILE]: exportsOf(platform).join("\n"),
+  };
+  const paths = Object.entries(files).map(([name, text]) => ({ path: join(dataDir, name), text }));
+  for (const { path, text } of paths) {
+    await Deno.remove(path).catch(() => {});
+    // Without them the command line asks for an address; the server runs as well.
+    await Deno.writeTextFile(path, `${text}\n`, { mode: 0o600, createNew: true }).catch(() => {});
+  }
+  return {
+    async [Symbol.asyncDispose]() {
+      for (const { path } of paths) await Deno.remove(path).catch(() => {});
+    },
+  };
 }
 
 /** Resolves at the first signal; calls back at the second. */
@@ -121,34 +144,53 @@ function signalled(again: () => void): Promise<Reason> {
   return promise;
 }
 
-function welcome({ url, dataDir, localKeys, setupToken }: Platform): string {
-  const lines = [`Fluxbase Edge Functions is ready at ${url}`, `Data: ${dataDir}`];
-  if (localKeys === null) return lines.join("\n");
+const READY = "Fluxbase Edge Functions is ready";
+
+/** For a shell. */
+function exportsOf({ url, localKeys, setupToken }: Platform): string[] {
+  if (localKeys === null) return [`export FLUXBASE_URL=${url}`];
   const { anonKey, serviceRoleKey, clientKey } = localKeys;
   return [
-    ...lines,
-    "",
     `export FLUXBASE_URL=${url}`,
     `export FLUXBASE_ANON_KEY=${anonKey}`,
     `export FLUXBASE_SERVICE_ROLE_KEY=${serviceRoleKey}`,
     `export FLUXBASE_CLIENT_KEY=${clientKey}`,
     ...(setupToken === null ? [] : [`export FLUXBASE_SETUP_TOKEN=${setupToken.reveal()}  # makes the first admin`]),
+  ];
+}
+
+/** Keys are for the eyes at a terminal: what goes elsewhere ends in somebody's logs. */
+function welcome(platform: Platform): string {
+  const { url, dataDir, localKeys } = platform;
+  const lines = [`${READY} at ${url}`, `Data: ${dataDir}`];
+  if (localKeys === null) return lines.join("\n");
+  const keysFile = join(dataDir, KEYS_FILE);
+  const isSeen = Deno.stdout.isTerminal();
+  return [
+    ...lines,
+    ...(isSeen ? ["", ...exportsOf(platform)] : [`Keys: ${keysFile}`]),
     "",
     "Create a function and call it, in another terminal:",
     "",
-    firstCall(url, clientKey),
+    ...(isSeen ? [] : [`. ${quoted(keysFile)}`]),
+    firstCall(url, isSeen ? localKeys.clientKey : "$FLUXBASE_CLIENT_KEY"),
     "",
   ].join("\n");
+}
+
+/** For a shell, whatever is in it. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 /** One line to paste, whatever was exported before; works again when the function exists already. */
 function firstCall(url: string, key: string): string {
   const code = "async function handler(req) { const data = JSON.parse(req.body || '{}'); " +
     "return { status: 200, body: { message: `Hello ${data.name || 'World'}!` } } }";
-  const body = JSON.stringify({ name: "hello-world", code }).replaceAll("'", String.raw`'\''`);
-  const auth = `-H 'Authorization: Bearer ${key}'`;
+  const body = quoted(JSON.stringify({ name: "hello-world", code }));
+  const auth = `-H "Authorization: Bearer ${key}"`;
   const functions = `${url}/api/v1/functions`;
-  return `curl -s ${functions} ${auth} -d '${body}' -o /dev/null; ` +
+  return `curl -s ${functions} ${auth} -d ${body} -o /dev/null; ` +
     `curl -s ${functions}/hello-world/invoke ${auth} -d '{"name": "Alice"}'`;
 }
 
@@ -157,7 +199,10 @@ if (import.meta.main) {
     Deno.exit(await main(Deno.env.toObject()));
   } catch (error) {
     if (!(error instanceof StartError)) throw error;
-    Deno.stderr.writeSync(encoder.encode(`${error.message}\n`));
-    Deno.exit(1);
+    // The settings may be what is wrong, so this one is asked for by itself.
+    if (Deno.env.get("FLUXBASE_LOG_FORMAT") === "json") {
+      createLog({ ...LAST_WORDS, write: writeLine }).error(error.message);
+    } else writeLine(error.message);
+    Deno.exit(FAILED_EXIT);
   }
 }

@@ -20,14 +20,15 @@ programTest(
       exported(first, name)
     );
     assert.ok(keys.every((key) => key.length > 20));
-    for (const file of ["secrets.json", "postgres-password"]) {
+    assert.ok(!keys.some((key) => first.output().includes(key)), "keys on something that is no terminal");
+    for (const file of ["secrets.json", "postgres-password", "keys.env", "server.json"]) {
       const { mode } = await Deno.stat(join(dataDir, file));
       assert.equal((mode ?? 0) & 0o777, 0o600, file);
     }
     await stop(first);
     assert.match(await Deno.readTextFile(join(dataDir, "postgres.log")), /^$|shut down/);
 
-    const second = startProgram(dataDir);
+    const second = startProgram(dataDir, { FLUXBASE_LOG_FORMAT: "json" });
     await ready(second);
     assert.deepEqual(
       ["FLUXBASE_ANON_KEY", "FLUXBASE_SERVICE_ROLE_KEY", "FLUXBASE_CLIENT_KEY"].map((name) => exported(second, name)),
@@ -37,6 +38,10 @@ programTest(
     const response = await fetch(`${url}/api/v1/functions/hello-world/invoke`, { headers: { apikey: keys[0] ?? "" } });
     assert.deepEqual(await response.json(), { message: "Hello World!" });
     await stop(second);
+    for (const line of second.output().trim().split("\n")) {
+      assert.equal(typeof JSON.parse(line).message, "string", line);
+    }
+    await assert.rejects(Deno.stat(join(dataDir, "keys.env")), Deno.errors.NotFound);
   },
 );
 

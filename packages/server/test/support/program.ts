@@ -17,6 +17,7 @@ const decoder = new TextDecoder();
 
 export interface Program {
   readonly pid: number;
+  readonly dataDir: string;
   /** Everything it printed so far, both streams. */
   output(): string;
   readonly status: Promise<Deno.CommandStatus>;
@@ -52,6 +53,7 @@ function start(dataDir: string, env: Record<string, string>, [command = "", ...a
   });
   return {
     pid: child.pid,
+    dataDir: env["FLUXBASE_DATA_DIR"] ?? dataDir,
     output: () => text,
     status: withDeadline(
       Promise.all([child.status, ...reading]).then(([status]) => status),
@@ -69,12 +71,13 @@ function start(dataDir: string, env: Record<string, string>, [command = "", ...a
 export async function ready(program: Program, times = 1): Promise<void> {
   let hasEnded = false;
   void program.status.then(() => hasEnded = true);
-  await eventually(() => hasEnded || program.output().split("\ncurl ").length > times);
+  await eventually(() => hasEnded || program.output().split("Edge Functions is ready").length > times);
   assert.ok(!hasEnded, program.output());
 }
 
-export const exported = (program: Program, name: string) =>
-  [...program.output().matchAll(new RegExp(`^export ${name}=(.*)$`, "gm"))].at(-1)?.[1] ?? "";
+/** Of the file that a shell reads. */
+export const exported = ({ dataDir }: Program, name: string) =>
+  new RegExp(`^export ${name}=(\\S*)`, "m").exec(Deno.readTextFileSync(`${dataDir}/keys.env`))?.[1] ?? "";
 
 /** Runs with a fresh data directory; nothing may be left running. */
 export function programTest(name: string, run: (dataDir: string) => Promise<void>): void {
@@ -123,13 +126,14 @@ export function exists(path: string): boolean {
 }
 
 export async function pasteCurl(program: Program): Promise<string> {
-  const line = program.output().split("\n").findLast((text) => text.startsWith("curl ")) ?? "";
-  const { stdout } = await new Deno.Command("/bin/sh", { args: ["-c", line] }).output();
+  const lines = program.output().split("\n");
+  const [keys = "", call = ""] = [". '", "curl "].map((start) => lines.findLast((text) => text.startsWith(start)));
+  const { stdout } = await new Deno.Command("/bin/sh", { args: ["-c", `${keys}\n${call}`] }).output();
   return decoder.decode(stdout);
 }
 
 export async function stop(program: Program): Promise<void> {
   program.kill("SIGINT");
   assert.equal((await program.status).code, 0, program.output());
-  assert.match(program.output(), /Stopped\n$/);
+  assert.match(program.output(), /Stopped("\})?\n$/);
 }

@@ -24,8 +24,19 @@ export interface HardenOptions {
   readonly parentPid: number;
 }
 
-/** What can stand between a function and the machine. A fence that is missing is told to the operator. */
-export const FENCES = ["uid", "rlimits", "no-new-privileges", "seccomp", "dies-with-server", "landlock"] as const;
+/**
+ * What can stand between a function and the machine. A fence that is missing is told to the operator. All are found by
+ * the sandbox itself but the last: whether the server sees what it uses.
+ */
+export const FENCES = [
+  "uid",
+  "rlimits",
+  "no-new-privileges",
+  "seccomp",
+  "dies-with-server",
+  "landlock",
+  "metered",
+] as const;
 export type Fence = typeof FENCES[number];
 
 /** The memory that a sandbox and the platform share has one page. */

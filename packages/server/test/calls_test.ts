@@ -102,6 +102,7 @@ platformTest("calls", async (platform, step) => {
       }`,
     );
     const response = await platform.call("sse");
+    assert.equal(response.headers.get("x-accel-buffering"), "no");
     const chunks: string[] = [];
     for await (const chunk of response.body ?? []) chunks.push(new TextDecoder().decode(chunk));
     assert.equal(chunks.join(""), "data: 0\n\ndata: 1\n\ndata: 2\n\n");

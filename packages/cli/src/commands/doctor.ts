@@ -130,4 +130,5 @@ const MENDING: Readonly<Record<string, string>> = {
   "rlimits": "use Linux",
   "no-new-privileges": "use Linux",
   "dies-with-server": "use Linux",
+  "metered": "mount /proc without hidepid, or run the server as root",
 };

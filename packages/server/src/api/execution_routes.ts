@@ -7,6 +7,7 @@ import { type Execution, EXECUTION_STATUSES, LOG_LEVELS, type LogEntry, Platform
 import { z } from "zod";
 import type { Catalog } from "../catalog/catalog.ts";
 import { functionNotFound } from "../catalog/function_not_found.ts";
+import { UNBUFFERED } from "../core/event_stream.ts";
 import type { ExecutionLog } from "../executions/execution_log.ts";
 import type { Database } from "../storage/db.ts";
 import {
@@ -92,7 +93,7 @@ export function executionRoutes({ db, catalog, executions: log, stopping }: Exec
     if (follow === "true") {
       return {
         status: 200,
-        headers: [["content-type", "text/event-stream"], ["cache-control", "no-store"]] as const,
+        headers: [["content-type", "text/event-stream"], ["cache-control", "no-store"], UNBUFFERED] as const,
         text: followLogs({
           signal: stopping,
           who: authorOf(call) ?? "",

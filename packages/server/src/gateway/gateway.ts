@@ -13,6 +13,7 @@ import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
 import { functionNotFound } from "../catalog/function_not_found.ts";
 import { clientClosed } from "../core/client_closed.ts";
 import { createDeadlines, type Deadlines } from "../core/deadlines.ts";
+import { isEventStream, UNBUFFERED } from "../core/event_stream.ts";
 import { HeaderList } from "../core/header_list.ts";
 import { errorAnswer, rateLimitHeaders, type Standing } from "../core/error_response.ts";
 import type { Log } from "../core/log.ts";
@@ -302,6 +303,7 @@ function functionResponse(answer: SandboxResponse, { method, cors, requestId }: 
   const { headers } = response;
   headers.append("x-request-id", requestId);
   let decidesOnCors = false;
+  let isEvents = false;
   // Names and values were checked when the sandbox answered (sandbox/sandbox.ts).
   for (let index = 0; own !== null && index < own.length; index += 2) {
     const name = (own[index] ?? "").toLowerCase();
@@ -313,10 +315,13 @@ function functionResponse(answer: SandboxResponse, { method, cors, requestId }: 
     }
     // A function that speaks of origins itself is taken at its word.
     if (name === "access-control-allow-origin") decidesOnCors = true;
-    if (name === "content-type" && isBodiless) continue;
-    if (name === "content-type") headers.set(name, value);
-    else headers.append(name, value);
+    if (name === "content-type") {
+      if (isBodiless) continue;
+      headers.set(name, value);
+      isEvents = isEventStream(value);
+    } else headers.append(name, value);
   }
+  if (isEvents && !headers.has(UNBUFFERED[0])) headers.append(...UNBUFFERED);
   if (!decidesOnCors) { for (const [name, value] of cors) headers.append(name, value); }
   return response;
 }

@@ -9,6 +9,7 @@
 import type { BlankSandboxes } from "./blank_sandboxes.ts";
 import type { Fleet } from "./fleet.ts";
 import { heatOf } from "./function_tallies.ts";
+import { machineMemoryMiB } from "./machine_memory.ts";
 import type { Sandbox } from "./sandbox.ts";
 import type { SandboxMeter } from "./sandbox_meter.ts";
 import { chooseVictims, type Need } from "./victims.ts";
@@ -102,17 +103,4 @@ export function createRoom(options: RoomOptions): Room {
 
 function isEnding({ state, load }: Sandbox): boolean {
   return state === "dead" || (state === "draining" && load === 0);
-}
-
-/** Of the machine, or of the container that the server runs in. */
-function machineMemoryMiB(): number {
-  const files = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-  const bytes = files.map((file) => {
-    try {
-      return Number(Deno.readTextFileSync(file)) || Infinity;
-    } catch {
-      return Infinity;
-    }
-  });
-  return Math.min(Deno.systemMemoryInfo().total, ...bytes) / 1024 / 1024;
 }

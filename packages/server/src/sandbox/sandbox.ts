@@ -26,7 +26,7 @@ import {
   withDepth,
 } from "../../sandbox_runtime/frames.ts";
 import { SlotTable } from "../../sandbox_runtime/slot_table.ts";
-import type { Fence } from "../../sandbox_runtime/harden.ts";
+import { type Fence, FENCES } from "../../sandbox_runtime/harden.ts";
 import { type HeadLimits, headProblem, isToken } from "../../sandbox_runtime/header_rules.ts";
 import type { ChunkGarbage } from "../core/chunk_garbage.ts";
 import { clientClosed } from "../core/client_closed.ts";
@@ -455,9 +455,7 @@ export class Sandbox implements ExchangeHolder {
         return this.#onClose(this.#exchangeOf(id), payload);
       case FRAME.READY:
         if (!this.#mayMoveFrom("starting", "READY")) return;
-        this.#fences = parseReady(payload);
-        this.memoryBaselineMiB = readUsage(this.pid)?.privateMiB ?? 0;
-        this.#state = moveTo(this.#state, "blank");
+        this.#becomeBlank(parseReady(payload));
         return this.#ready.resolve();
       case FRAME.LOADED:
         if (!this.#mayMoveFrom("loading", "LOADED")) return;
@@ -470,6 +468,14 @@ export class Sandbox implements ExchangeHolder {
       default:
         return this.#onCallFrame(type, id, payload);
     }
+  }
+
+  /** Without its figures (/proc is mounted with hidepid, or there is none) no limit of memory holds but the process's own. */
+  #becomeBlank(found: readonly Fence[]): void {
+    const usage = readUsage(this.pid);
+    this.#fences = FENCES.filter((fence) => fence === "metered" ? usage !== undefined : found.includes(fence));
+    this.memoryBaselineMiB = usage?.privateMiB ?? 0;
+    this.#state = moveTo(this.#state, "blank");
   }
 
   #onCallFrame(type: number, id: number, payload: Uint8Array): void {

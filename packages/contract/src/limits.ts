@@ -78,6 +78,8 @@ export const LIMITS = {
   functionConnectionsCount: { min: 1, default: 40, max: 10_000 },
   /** One transaction of a function that uses the database itself. */
   functionTransactionMs: { min: 100, default: 60_000, max: 3_600_000 },
+  /** Private memory of one session of the embedded Postgres, whatever `work_mem` says. */
+  sessionMemoryMiB: { min: 128, default: 512, max: 1_048_576 },
   /** Temporary files of one database session. */
   sessionTempFileMiB: { min: 1, default: 1_024, max: 1_048_576 },
   /** For a connection to bring its next request whole, a large body left out. */

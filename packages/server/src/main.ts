@@ -194,15 +194,20 @@ function firstCall(url: string, key: string): string {
     `curl -s ${functions}/hello-world/invoke ${auth} -d '{"name": "Alice"}'`;
 }
 
+/** A failure that has no sentence yet. */
+function unexpected(error: unknown): string {
+  return `this was not expected, please report it: ${error instanceof Error ? error.stack ?? error.message : error}`;
+}
+
 if (import.meta.main) {
   try {
     Deno.exit(await main(Deno.env.toObject()));
   } catch (error) {
-    if (!(error instanceof StartError)) throw error;
+    const sentence = error instanceof StartError ? error.message : `Cannot start: ${unexpected(error)}`;
     // The settings may be what is wrong, so this one is asked for by itself.
     if (Deno.env.get("FLUXBASE_LOG_FORMAT") === "json") {
-      createLog({ ...LAST_WORDS, write: writeLine }).error(error.message);
-    } else writeLine(error.message);
+      createLog({ ...LAST_WORDS, write: writeLine }).error(sentence);
+    } else writeLine(sentence);
     Deno.exit(FAILED_EXIT);
   }
 }

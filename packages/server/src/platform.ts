@@ -68,6 +68,7 @@ import { startSecretStore } from "./secrets/secret_store.ts";
 import { connectDatabase, type Database, type Db, DIRECT_URL_ADVICE, pingDatabase } from "./storage/db.ts";
 import { startEmbeddedPostgres } from "./storage/embedded/embedded_postgres.ts";
 import { chooseHome } from "./storage/embedded/run_as.ts";
+import { hasCapabilities, mayBecome, readStanding } from "./storage/embedded/user_ids.ts";
 import { insertKey } from "./storage/keys.ts";
 import { startListener } from "./storage/listener.ts";
 import { migrate } from "./storage/migrate.ts";
@@ -127,6 +128,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     await startEmbeddedPostgres({
       dataDir,
       log,
+      sessionMemoryMiB: limits.sessionMemoryMiB,
       ...(config.database.port === null ? {} : { port: config.database.port }),
     }),
   );
@@ -207,9 +209,9 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     ? shown(executionLog, log, (id) => pathOfFunction(catalog.findById(id)))
     : executionLog;
 
-  const isRoot = Deno.uid() === 0;
+  const uids = chooseUids(config);
   const functionsDir = await findFunctionsDir(config);
-  const buildsUid = isRoot ? config.sandbox.uidBase : null;
+  const buildsUid = uids?.first ?? null;
   const runDir = parts.use(await makeRunDir());
   const runtime = await provideRuntimeFiles(runDir.runtime, { uid: buildsUid });
   const bundler = parts.use(
@@ -251,12 +253,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       runDir: runDir.sandboxes,
       spawners,
       denyNet: egress.denyNet,
-      uids: isRoot
-        ? createUidRange({
-          base: config.sandbox.uidBase + 1,
-          count: 2 * limits.sandboxCount + 100,
-        })
-        : null,
+      uids: uids === null ? null : createUidRange({ base: uids.first + 1, count: uids.count - 1 }),
     },
   }));
   const fences = await checkFences(sandboxes, config, log);
@@ -558,6 +555,29 @@ async function checkFences(sandboxes: SandboxPool, config: Config, log: Log): Pr
   }
   if (missing.length > 0) log.warn("Sandboxes and builds run without some of their fences", { missing });
   return { standing, missing };
+}
+
+/** Of a user namespace of 65,536 ids, as containers without root have, this part is free. */
+const SMALL_NAMESPACE_BASE = 20_000;
+
+/**
+ * Users for builds and sandboxes, when the server runs as root; null: they run as the server does.
+ *
+ * @throws {StartError} for a root that cannot change users and has other rights, which sandboxes would have too
+ */
+function chooseUids({ sandbox, limits }: Config): { readonly first: number; readonly count: number } | null {
+  if (Deno.uid() !== 0) return null;
+  const standing = readStanding();
+  const count = 2 * limits.sandboxCount + 101;
+  const ranges = [sandbox.uidBase, SMALL_NAMESPACE_BASE].map((first) => ({ first, count }));
+  const free = ranges.find((range) => mayBecome(range, standing));
+  if (free !== undefined) return free;
+  if (!hasCapabilities(standing)) return null;
+  throw new StartError(
+    `Cannot run functions as root here: the users ${sandbox.uidBase} to ${
+      sandbox.uidBase + count
+    } are not this root's to become; set FLUXBASE_SANDBOX_UID_BASE to a range that is, or start as an ordinary user`,
+  );
 }
 
 /** Undefined: each server counts for itself. */

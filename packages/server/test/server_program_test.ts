@@ -144,6 +144,7 @@ programTest("what cannot work is one clear sentence, never a stack", async (data
   );
   listener.close();
   assert.match(await outcome({ FLUXBASE_DATA_DIR: "/proc/nowhere" }), /Cannot use "\/proc\/nowhere" as data directory/);
+  assert.match(await outcome({ TMPDIR: "/proc" }), /Cannot make a folder for sandboxes in "\/proc": .*; set TMPDIR/);
   assert.match(
     await outcome({ DATABASE_URL: "postgres://u:topsecret@127.0.0.1:1/x" }),
     /FLUXBASE_AUTH_JWT_SECRET is missing.*\n.*FLUXBASE_ENCRYPTION_KEY is missing/,

@@ -616,6 +616,8 @@ const LIMIT_ABOUT: Readonly<Record<LimitKey, string>> = {
     "Connections to the database that all functions on one server may have together; a quarter is kept for namespaces that have none yet.",
   functionTransactionMs:
     "Time of one transaction of a function that uses the database itself; one that takes longer is ended, whatever the function set.",
+  sessionMemoryMiB:
+    "Memory of its own that one session of the embedded Postgres may have, whatever its SQL sets (work_mem): beyond it, its statement fails.",
   sessionTempFileMiB:
     "Temporary files that one session of a function or of tables may have in the database; holds where the server is a superuser, as in the embedded one.",
   drainDelayMs:

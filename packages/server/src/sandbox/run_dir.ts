@@ -6,6 +6,7 @@
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { removeTree } from "../processes/remove_tree.ts";
+import { StartError } from "../storage/start_error.ts";
 
 const PREFIX = "fluxbase-run-";
 const REMOVE_MS = 3_000;
@@ -25,7 +26,12 @@ export async function makeRunDir(): Promise<RunDir> {
   const parent = tmpdir();
   const leaving = new AbortController();
   const cleaning = removeStale(parent, leaving.signal).catch(() => {});
-  const path = await Deno.makeTempDir({ dir: parent, prefix: `${PREFIX}${Deno.pid}-` });
+  const path = await Deno.makeTempDir({ dir: parent, prefix: `${PREFIX}${Deno.pid}-` }).catch((error: unknown) => {
+    const reason = error instanceof Error ? error.message : error;
+    throw new StartError(
+      `Cannot make a folder for sandboxes in "${parent}": ${reason}; set TMPDIR to a folder that can be written`,
+    );
+  });
   // Searchable by every uid, readable by none: each sandbox knows only the name of its own folder.
   const folders = { sandboxes: join(path, "s"), pages: join(path, "pages"), runtime: join(path, "runtime") };
   for (const folder of [path, folders.sandboxes, folders.pages]) {

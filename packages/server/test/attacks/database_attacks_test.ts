@@ -126,6 +126,12 @@ const SHARED: readonly FunctionAttack[] = [
     "select pg_advisory_lock(7220114), pg_advisory_lock(7220115), pg_sleep(0.3)",
   ),
   refused("locks: of a catalogue", "begin", "lock table pg_catalog.pg_authid in access exclusive mode"),
+  statements(
+    "memory: all of the machine's for one sort",
+    /^53200$/,
+    "set work_mem = '1TB'",
+    "select count(*) from (select distinct repeat(md5(i::text), 100) from generate_series(1, 5000000) i) s",
+  ),
   {
     name: "connections: twenty at once",
     fields: { namespace: "evil" },
@@ -280,6 +286,46 @@ const LONG_SCHEMA: Attack = {
   },
 };
 
+/** A look at the schema waits for the lock; requests for tables wait a while, and go on with what was known. */
+const PATIENCE: Attack = {
+  name: "patience: a table that is locked while the schema is read",
+  gets: /^200 \[\{"id":1\}\], 201, then "done"$/,
+  async run(platform) {
+    await makeLong(platform);
+    const headers = { authorization: `Bearer ${platform.anonKey}` };
+    const get = async () => {
+      const response = await fetch(`${platform.url}/rest/v1/short?limit=1`, { headers });
+      return `${response.status} ${await response.text()}`;
+    };
+    await eventually(async () => (await get()).startsWith("200"));
+    await platform.deploy(
+      "locks",
+      `${CONNECT}
+      export default async () => {
+        const [holder, maker] = [await open(), await open()];
+        await run(holder, "create table public.locked (a text default 'x' || now())");
+        await run(holder, "begin");
+        await run(holder, "lock table public.locked in access exclusive mode");
+        await run(maker, "create table public.later (a int)");
+        await run(holder, "select pg_sleep(8)");
+        await Promise.all([holder.end(), maker.end()]);
+        return "done";
+      };`,
+      { timeout: 30 },
+    );
+    const holding = platform.call("locks").then((response) => response.text());
+    await eventually(async () => {
+      const { rows } = await sql`select from pg_locks where locktype = 'relation' and not granted`.execute(
+        platform.appDb,
+      );
+      return rows.length > 0;
+    });
+    const rows = await get();
+    const deployed = await platform.deploy("meanwhile", `export default () => 1`);
+    return `${rows}, ${deployed.status}, then ${await holding}`;
+  },
+};
+
 const LONG_SETTING: FunctionAttack = statements(
   "length: a setting of its role of 20 MB",
   /^\[\]$/,
@@ -316,6 +362,7 @@ attackTest(
     long("long_error", 40_000_000, /^502 RESPONSE_TOO_LARGE, \d{1,3} characters$/),
     long("long_notice", 10_000_000, /^502 RESPONSE_TOO_LARGE, \d{1,3} characters$/),
     LONG_SCHEMA,
+    PATIENCE,
     LONG_SETTING,
     AFTERWARDS,
   ],

@@ -9,6 +9,8 @@
  *
  * @module
  */
+import { LIMITS } from "@fluxbase/contract";
+import { statfsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import pg from "pg";
 import { delay } from "../../core/clock.ts";
@@ -23,6 +25,8 @@ import { chooseHome, chooseRunAs, chownTree, type RunAs } from "./run_as.ts";
 export interface EmbeddedPostgresOptions {
   readonly dataDir: string;
   readonly log: Log;
+  /** What one session may have for itself: no setting of Postgres bounds what its SQL asks for. */
+  readonly sessionMemoryMiB?: number;
   /** A fixed port; without it a free one is taken and kept for the next starts. */
   readonly port?: number;
 }
@@ -59,9 +63,10 @@ const SETTINGS: Readonly<Record<string, string>> = {
   password_encryption: "scram-sha-256",
 };
 
-// $1: log file; the rest: the command. See the module comment.
+// $1: log file; $2: memory that a process of Postgres may have for itself, in KiB; the rest: the command. See the module
+// comment.
 const WATCHDOG = `
-log=$1; shift
+log=$1; ulimit -d "$2"; shift 2
 exec 3<&0
 "$@" >>"$log" 2>&1 </dev/null 3<&- &
 child=$!
@@ -184,6 +189,20 @@ async function checkMajorVersion(dir: string, { majorVersion }: PostgresBinaries
   );
 }
 
+const SHARED_FOLDER = "/dev/shm";
+/** Containers have 64 MB there by default, and some none to speak of. */
+const SHARED_MIN_BYTES = 32 * 1024 * 1024;
+
+/** Sessions that share memory do so in files of the database's folder where the system's own place is too small. */
+function sharedMemoryType(): "posix" | "mmap" {
+  try {
+    const { bsize, blocks } = statfsSync(SHARED_FOLDER);
+    return bsize * blocks < SHARED_MIN_BYTES ? "mmap" : "posix";
+  } catch {
+    return Deno.build.os === "linux" ? "mmap" : "posix";
+  }
+}
+
 /** Into a temporary folder first: a cut-short initdb is never taken for a database. */
 async function initialise(
   binaries: PostgresBinaries,
@@ -206,6 +225,7 @@ async function initialise(
         "--auth=scram-sha-256",
         `--pwfile=${passwordFile}`,
         "--no-instructions",
+        `--set=dynamic_shared_memory_type=${sharedMemoryType()}`,
       ],
       ...identity(runAs),
       clearEnv: true,
@@ -264,7 +284,7 @@ async function startOnSomePort(binaries: PostgresBinaries, options: LaunchOption
 async function launch(
   binaries: PostgresBinaries,
   port: number,
-  { dir, logFile, runAs, password }: LaunchOptions,
+  { dir, logFile, runAs, password, sessionMemoryMiB = LIMITS.sessionMemoryMiB.default }: LaunchOptions,
 ): Promise<Running | ReturnType<typeof explainFailure>> {
   await Deno.rename(logFile, `${logFile}.old`).catch(() => {});
   await Deno.writeTextFile(logFile, "", { mode: 0o600 }).catch((error) => {
@@ -273,11 +293,18 @@ async function launch(
   await chownTree(logFile, runAs);
   // Another server's Postgres may listen on this port, with the same data and password: only ours has this name.
   const name = crypto.randomUUID();
-  const settings = Object.entries({ ...SETTINGS, cluster_name: name }).flatMap((
+  const settings = Object.entries({
+    ...SETTINGS,
+    dynamic_shared_memory_type: sharedMemoryType(),
+    cluster_name: name,
+  }).flatMap((
     [key, value],
   ) => ["-c", `${key}=${value}`]);
   const watchdog = new Deno.Command("/bin/sh", {
-    args: ["-c", WATCHDOG, "fluxbase-postgres", logFile, binaries.postgres, "-D", dir, "-p", String(port), ...settings],
+    args: [
+      ...["-c", WATCHDOG, "fluxbase-postgres", logFile, String(sessionMemoryMiB * 1024)],
+      ...[binaries.postgres, "-D", dir, "-p", String(port), ...settings],
+    ],
     ...identity(runAs),
     clearEnv: true,
     env: { LC_ALL: "C", PATH: "/usr/local/bin:/usr/bin:/bin" },

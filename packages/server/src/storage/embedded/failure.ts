@@ -15,6 +15,12 @@ interface Rule {
 
 const RULES: readonly Rule[] = [
   {
+    pattern: /could not look up effective user ID/,
+    kind: "other",
+    sentence: () =>
+      `Cannot run the embedded Postgres: it refuses a user without an entry in /etc/passwd, such as ${Deno.uid()}; add one, start as another user, or set DATABASE_URL to another Postgres`,
+  },
+  {
     pattern: /No space left on device|Disk quota exceeded/,
     kind: "other",
     sentence: (dir) =>

@@ -7,6 +7,7 @@
 import { createHash } from "node:crypto";
 import { dirname, join } from "node:path";
 import { StartError } from "../start_error.ts";
+import { mayBecome, readStanding } from "./user_ids.ts";
 
 /** Null uid and gid: the server's own user. */
 export interface RunAs {
@@ -23,7 +24,12 @@ export async function chooseRunAs(): Promise<RunAs> {
     const entry = entries.find(([user]) => user === name);
     const uid = Number(entry?.[2]);
     const gid = Number(entry?.[3]);
-    if (Number.isInteger(uid) && uid > 0 && Number.isInteger(gid)) return { uid, gid };
+    if (!(Number.isInteger(uid) && uid > 0 && Number.isInteger(gid))) continue;
+    const standing = readStanding();
+    if ([uid, gid].every((first) => mayBecome({ first, count: 1 }, standing))) return { uid, gid };
+    throw new StartError(
+      `Cannot run the embedded Postgres: it refuses root, and this root may not become user ${name} (no capabilities, or a user namespace without that user); start as an ordinary user, or set DATABASE_URL to another Postgres`,
+    );
   }
   throw new StartError(
     "Cannot run the embedded Postgres as root, and neither user postgres nor nobody exists: create one, or start as an ordinary user",

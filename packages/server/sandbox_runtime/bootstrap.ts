@@ -42,7 +42,7 @@ import { lacksFiles } from "./landlock.ts";
 import { DATABASE_HOST, installDatabase } from "./database.ts";
 import { captureNodeServers } from "./node_servers.ts";
 import { OwnServer } from "./own_server.ts";
-import { FunctionRequest, GuideRequest } from "./request.ts";
+import { DefaultRequest, FunctionRequest, GuideRequest } from "./request.ts";
 import { forgetRandomness, replaceRandom } from "./randomness.ts";
 import { type Answer, toAnswer } from "./result.ts";
 import { watchRefusals } from "./refusals.ts";
@@ -298,12 +298,13 @@ function runHandler(call: Call): unknown {
   if (handler === undefined) throw new Error("Cannot run a request before a bundle is loaded");
   const context = new HandlerContext(call, identity, { secrets, track: trackBackground });
   if (handler.face === "web") return handler.handle(new FunctionRequest(call), context);
-  if (call.body === null || call.body instanceof Uint8Array) return handler.handle(new GuideRequest(call), context);
-  // The guide's form hands out the body as a string, so all of it must be here first.
+  const Face = handler.face === "guide" ? GuideRequest : DefaultRequest;
+  if (call.body === null || call.body instanceof Uint8Array) return handler.handle(new Face(call), context);
+  // Their body can be read as text at once, so all of it must be here first.
   const { handle } = handler;
   return new Response(call.body.stream).bytes().then((bytes) => {
     call.body = bytes;
-    return handle(new GuideRequest(call), context);
+    return handle(new Face(call), context);
   });
 }
 

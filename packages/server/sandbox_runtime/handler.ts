@@ -10,8 +10,11 @@ import { createWorkerEnv } from "./worker_env.ts";
 
 export type { UserHandler };
 
-/** `guide`: `req.body` is a string. `web`: `req.body` is a stream, as in `Deno.serve`. */
-export type HandlerFace = "guide" | "web";
+/**
+ * `guide`: `req.body` is a string. `web`: `req.body` is a stream, as in `Deno.serve`. `both`: it is a stream that reads as
+ * text (./textual_body.ts).
+ */
+export type HandlerFace = "guide" | "web" | "both";
 
 export interface FoundHandler {
   readonly face: HandlerFace;
@@ -91,7 +94,7 @@ function defaultHandler(main: unknown, servers: Servers): ExportedHandler | unde
     if (!servers.hasStarted) listen.call(main, 0, undefined);
     return undefined;
   }
-  if (isHandler(main)) return { name: "the default export", face: "guide", handle: main };
+  if (isHandler(main)) return { name: "the default export", face: asksForText(main) ? "guide" : "both", handle: main };
   const handle = methodOf(main, "handle");
   return handle && worker(main, handle);
 }
@@ -178,6 +181,13 @@ async function withinMs(ms: number, work: Promise<unknown>): Promise<void> {
 
 function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null;
+}
+
+const ASKS_FOR_TEXT = /\btypeof\s+(?:[\w$]+\s*\??\.\s*)*body\s*[!=]==?\s*["'`]string\b/;
+
+/** `typeof req.body === "string"`: no stream passes that, however it reads. */
+function asksForText(handler: UserHandler): boolean {
+  return ASKS_FOR_TEXT.test(Function.prototype.toString.call(handler));
 }
 
 function isHandler(value: unknown): value is UserHandler {

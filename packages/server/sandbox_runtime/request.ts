@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- inside a sandbox the console is the log of the execution
 /**
  * The request a handler gets: a web `Request` that costs nothing until one of its parts is used, and at the same
  * time the plain object of the guide.
@@ -9,10 +10,12 @@
  * @module
  */
 import { type Call, type CallerFacts, signalOf } from "./call.ts";
+import { type BodySource, TextualBody } from "./textual_body.ts";
 
 const NativeRequest = Request;
 const NativeHeaders = Headers;
 const decoder = new TextDecoder();
+const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 const BODILESS = new Set(["GET", "HEAD"]);
 
 /** The web face: handlers in the forms `export default { fetch }` and `Deno.serve`. */
@@ -38,7 +41,7 @@ export class FunctionRequest {
   get signal(): AbortSignal {
     return signalOf(this.#call);
   }
-  get body(): ReadableStream<Uint8Array<ArrayBuffer>> | null | string {
+  get body(): ReadableStream<Uint8Array<ArrayBuffer>> | string | null {
     return this.#toNative().body;
   }
   get bodyUsed(): boolean {
@@ -128,6 +131,15 @@ export class FunctionRequest {
   static callOf(request: FunctionRequest): Call {
     return request.#call;
   }
+  static streamOf(request: FunctionRequest): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return request.#toNative().body ?? new ReadableStream();
+  }
+  /** The body, if it is here whole and nobody has read it. */
+  static unreadBytesOf(request: FunctionRequest): Uint8Array<ArrayBuffer> | undefined {
+    const { body } = request.#call;
+    const isUsed = request.#isConsumed || request.#native?.bodyUsed || request.#native?.body?.locked;
+    return body instanceof Uint8Array && !isUsed ? body : undefined;
+  }
 }
 
 /** The guide's face: `body` is the raw body as a string, header values are properties too. */
@@ -135,7 +147,7 @@ export class GuideRequest extends FunctionRequest {
   #text: string | undefined;
   #headers: Headers | undefined;
 
-  override get body(): string {
+  override get body(): ReadableStream<Uint8Array<ArrayBuffer>> | string | null {
     return this.#text ??= textOf(FunctionRequest.callOf(this));
   }
   override get headers(): Headers {
@@ -143,8 +155,54 @@ export class GuideRequest extends FunctionRequest {
   }
 }
 
-function textOf(call: Call): string {
-  return call.body instanceof Uint8Array ? decoder.decode(call.body) : "";
+/** The face for default-exported functions: the guide's, with a `body` that is a stream as well; null when it is empty. */
+export class DefaultRequest extends GuideRequest {
+  #body: TextualBody | null | undefined;
+
+  override get body(): ReadableStream<Uint8Array<ArrayBuffer>> | null {
+    if (this.#body === undefined) {
+      const { body } = FunctionRequest.callOf(this);
+      this.#body = body instanceof Uint8Array && body.length > 0 ? new TextualBody(new BodyOf(this)) : null;
+    }
+    return this.#body as ReadableStream<Uint8Array<ArrayBuffer>> | null;
+  }
+}
+
+class BodyOf implements BodySource {
+  readonly #request: FunctionRequest;
+  #text: string | undefined;
+
+  constructor(request: FunctionRequest) {
+    this.#request = request;
+  }
+
+  text(): string {
+    return this.#text ??= textOf(FunctionRequest.callOf(this.#request));
+  }
+  stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return FunctionRequest.streamOf(this.#request);
+  }
+  unreadBytes(): Uint8Array<ArrayBuffer> | undefined {
+    return FunctionRequest.unreadBytesOf(this.#request);
+  }
+}
+
+let hasToldOfBytes = false;
+
+/** Bytes that are no text never become one silently; told once, since the function is the same for each request. */
+function textOf({ body }: Call): string {
+  if (!(body instanceof Uint8Array)) return "";
+  try {
+    return strictDecoder.decode(body);
+  } catch {
+    if (!hasToldOfBytes) {
+      console.warn(
+        "The body of this request is not text in UTF-8, so req.body as text has lost bytes of it: use req.arrayBuffer() or req.bytes()",
+      );
+    }
+    hasToldOfBytes = true;
+    return decoder.decode(body);
+  }
 }
 
 function headersOf(pairs: readonly string[]): Headers {

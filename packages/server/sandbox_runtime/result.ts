@@ -4,6 +4,7 @@
  * @module
  */
 import { jsonText } from "./json_text.ts";
+import { TextualBody } from "./textual_body.ts";
 
 export interface Answer {
   readonly status: number;
@@ -117,11 +118,22 @@ function fromParts({ status, headers, body }: Parts): Answer {
   if (body === undefined || body === null) return { status, headers, body: null };
   if (typeof body === "string") return { status, headers: withType(headers, "text/plain;charset=UTF-8"), body };
   if (typeof body === "object") {
+    if (TextualBody.isOne(body)) return fromTextual(body, { status, headers });
     const streamed = bodyOf(body);
     if (streamed !== undefined) return fromBody(streamed, { status, headers });
     if (body instanceof NativeError) throw body;
   }
   return { status, headers: withType(headers, "application/json"), body: jsonText(body) };
+}
+
+/** The body of the request goes back as it came. */
+function fromTextual(body: TextualBody, { status, headers }: Pick<Answer, "status" | "headers">): Answer {
+  const source = TextualBody.sourceOf(body);
+  return {
+    status,
+    headers: withType(headers, "text/plain;charset=UTF-8"),
+    body: source.unreadBytes() ?? source.stream(),
+  };
 }
 
 /** Of a Response too: a function may have put another number in its place. */

@@ -53,6 +53,7 @@ export {
 export {
   type BuildProblem,
   type FunctionDetails,
+  type FunctionSettingsFields,
   type FunctionSource,
   type FunctionSummary,
   type FunctionVersion,

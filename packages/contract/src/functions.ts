@@ -47,6 +47,9 @@ export interface FunctionSettingsFields {
   readonly rate_limit_per_day: number | null;
   readonly cron_schedule: string | null;
   readonly isolation: "shared" | "request";
+  readonly base_path: "keep" | "strip";
+  readonly auth: "platform" | "none";
+  readonly cors: "on" | "off";
   readonly disable_execution_logs: boolean;
 }
 

@@ -56,6 +56,12 @@ export interface FunctionFields {
   /** Such as `100/min` or `100/min,1000/hour`. */
   readonly rate_limit?: string | null;
   readonly isolation?: "shared" | "request" | null;
+  /** "strip": the path that the function sees begins behind its name. */
+  readonly base_path?: "keep" | "strip" | null;
+  /** "none": who may call is the function's business, and so is every `Authorization`. */
+  readonly auth?: "platform" | "none" | null;
+  /** "off": the function answers OPTIONS itself. */
+  readonly cors?: "on" | "off" | null;
   readonly disable_execution_logs?: boolean | null;
   readonly [field: string]: unknown;
 }

@@ -44,6 +44,44 @@ platformTest("CORS", async (platform, step) => {
     assert.equal(headers.get("vary"), "Origin");
   });
 
+  await step(
+    "headers that clients of Supabase and ours send are allowed, and what else a browser asks for",
+    async () => {
+      const ask = async (name: string, asked: string) => {
+        const response = await fetch(`${platform.url}/functions/v1/${name}`, {
+          method: "OPTIONS",
+          headers: { origin: APP, "access-control-request-method": "POST", "access-control-request-headers": asked },
+        });
+        return (response.headers.get("access-control-allow-headers") ?? "").toLowerCase().split(", ");
+      };
+      const sent =
+        "apikey authorization x-client-info x-retry-count x-supabase-api-version traceparent prefer accept-profile content-profile range x-region clientkey x-service-key x-fb-tenant";
+      const names = await ask("wide", "x-session-id,content-type,x-own");
+      for (const name of [...sent.split(" "), "x-session-id", "x-own"]) assert.ok(names.includes(name), name);
+      assert.equal(new Set(names).size, names.length);
+      assert.ok(!(await ask("narrow", "x-session-id")).includes("x-session-id"));
+    },
+  );
+
+  await step("what a browser asks for is repeated only as far as it is names", async () => {
+    const ask = async (asked: string) => {
+      const headers = { origin: APP, "access-control-request-headers": asked };
+      const response = await fetch(`${platform.url}/functions/v1/wide`, { method: "OPTIONS", headers });
+      return response.headers.get("access-control-allow-headers") ?? "";
+    };
+    assert.doesNotMatch(await ask('x-a, b c, d;e, <f>, "g"'), /b c|d;e|<|"/);
+    assert.ok((await ask(Array.from({ length: 2_000 }, (_, index) => `x-${index}`).join())).length < 6_000);
+  });
+
+  await step("pages and rate limits are exposed", async () => {
+    const response = await platform.call("wide", { headers: { origin: APP } });
+    const exposed = response.headers.get("access-control-expose-headers") ?? "";
+    for (const name of ["Content-Range", "X-Request-ID", "X-RateLimit-Remaining"]) {
+      assert.ok(exposed.includes(name), name);
+    }
+    await response.body?.cancel();
+  });
+
   await step("an origin that is not listed is never reflected", async () => {
     for (const origin of ["https://evil.example.com", `${APP}.evil.com`, "null", APP.toUpperCase()]) {
       assert.equal(allowed(await preflight("narrow", origin)), null);

@@ -83,7 +83,7 @@ platformTest("a request has the guide's face and the web's", async (platform, st
       headers: { "X-API-Key": "k", "user_id": "forged", "x-user-id": "forged" },
     });
     const { url, ...seen } = await response.json();
-    assert.ok(url.endsWith("/guide/invoke/deep/path?a=1&b=%20&a=2"));
+    assert.equal(url, `${platform.url}/deep/path?a=1&b=%20&a=2`);
     assert.deepEqual(seen, {
       body: `{"n": 1}`,
       key: "k",
@@ -147,7 +147,7 @@ platformTest("a request has the guide's face and the web's", async (platform, st
     );
     await platform.deploy(
       "outer",
-      `export default { fetch: (req) => fetch(new Request(req.url.replace("/outer/", "/inner/"), req)) };`,
+      `export default { fetch: (req) => fetch(new Request(Deno.env.get("FLUXBASE_URL") + "/functions/v1/inner", req)) };`,
     );
     for (const body of ["small", "x".repeat(300_000)]) {
       const response = await platform.call("outer/invoke", { method: "POST", body, headers: { "x-mark": "m" } });

@@ -40,7 +40,7 @@ platformTest("calls of a function to the platform", async (platform, step) => {
     assert.equal(answers.length, 3);
     for (const [status, header, url, body] of answers) {
       assert.deepEqual([status, header, url], [201, "yes", true]);
-      assert.deepEqual(body, { method: "POST", path: "/functions/v1/inner/some/path", size: 5, own: "1" });
+      assert.deepEqual(body, { method: "POST", path: "/inner/some/path", size: 5, own: "1" });
     }
   });
 

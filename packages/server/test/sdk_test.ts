@@ -21,7 +21,7 @@ platformTest("calls by the SDK", async (platform, step) => {
     code: `export default { async fetch(req) {
       const body = await req.text();
       const { pathname, search } = new URL(req.url);
-      return Response.json({ method: req.method, path: pathname.split("/invoke")[1], search, type: req.headers.get("content-type"), own: req.headers.get("x-own"), body });
+      return Response.json({ method: req.method, path: pathname, search, type: req.headers.get("content-type"), own: req.headers.get("x-own"), body });
     } }`,
   });
   const invoke = (...args: [unknown?, object?]) => admin.functions.invoke("echo", ...args);

@@ -6,6 +6,7 @@
 import type {
   FunctionDetails,
   FunctionSettings,
+  FunctionSettingsFields,
   FunctionSummary,
   FunctionVersion,
   FunctionVersionDetails,
@@ -107,7 +108,7 @@ function sharedModulesOf({ dependencies }: StoredVersion): string[] {
   return Object.keys(dependencies).filter((path) => path.startsWith(WHOLE) && path !== WHOLE).sort();
 }
 
-function settingsView(settings: FunctionSettings) {
+function settingsView(settings: FunctionSettings): FunctionSettingsFields {
   const { permissions, cors, rateLimits } = settings;
   const { service = "namespace" } = permissions;
   const timeout = settings.timeoutMs / 1000;
@@ -137,6 +138,9 @@ function settingsView(settings: FunctionSettings) {
     rate_limit_per_day: limitPer("day"),
     cron_schedule: settings.cronSchedule,
     isolation: settings.isolation,
+    base_path: settings.basePath ?? "keep",
+    auth: settings.auth ?? "platform",
+    cors: settings.ownCors ? "off" : "on",
     disable_execution_logs: settings.disableExecutionLogs,
   };
 }

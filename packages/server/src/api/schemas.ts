@@ -61,6 +61,9 @@ const settingsFields = {
   rate_limit_per_day: numberOrNull,
   cron_schedule: textOrNull,
   isolation: z.enum(["shared", "request"]),
+  base_path: z.enum(["keep", "strip"]),
+  auth: z.enum(["platform", "none"]),
+  cors: z.enum(["on", "off"]),
   disable_execution_logs: z.boolean(),
 };
 

@@ -263,9 +263,11 @@ export const SETTINGS = {
     env: "FLUXBASE_CORS_ALLOWED_HEADERS",
     yaml: "cors.allowed_headers",
     parser: list,
-    default: "Authorization,Content-Type,apikey,X-Client-Key,X-Client-Info,X-Request-ID,Idempotency-Key",
+    default:
+      "Authorization,Content-Type,apikey,X-Client-Key,X-Client-Info,X-Service-Key,clientkey,X-Request-ID,Idempotency-Key,X-FB-Tenant,X-Region,X-Retry-Count,X-Supabase-Api-Version,Accept-Profile,Content-Profile,Prefer,Range,traceparent,tracestate,baggage,*",
     example: "Content-Type,Authorization",
-    about: "Request headers named in preflight answers; * allows whatever the browser asks for.",
+    about:
+      "Request headers named in preflight answers; with *, whatever the browser asks for besides, which no credential of a browser depends on.",
   }),
   corsCredentials: setting({
     env: "FLUXBASE_CORS_ALLOW_CREDENTIALS",

@@ -17,7 +17,9 @@ export interface Cors {
 }
 
 const EXPOSED =
-  "X-Request-ID, X-Execution-ID, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset";
+  "X-Request-ID, X-Execution-ID, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, Content-Range, Content-Location, Location, Preference-Applied";
+/** What a browser asks for is repeated up to here. */
+const ASKED_MAX_CHARACTERS = 4_096;
 const VARY_ORIGIN: HeaderPair = ["vary", "Origin"];
 const NONE: readonly HeaderPair[] = [];
 
@@ -25,7 +27,9 @@ export function createCors(own: CorsSettings, server: CorsPolicy): Cors {
   const origins = (own.origins ?? server.origins).filter(isHeaderValue);
   // What was stored before it was checked, or comes from the environment, must not reach an answer either.
   const methods = (own.methods ?? server.methods).filter(isToken).join(", ");
-  const allowedHeaders = (own.headers ?? server.headers).filter(isToken);
+  const named = (own.headers ?? server.headers).filter((name) => isToken(name) && name !== "*");
+  const allowsAnyHeader = (own.headers ?? server.headers).includes("*");
+  const namedInLowerCase = new Set(named.map((name) => name.toLowerCase()));
   const maxAge = String(own.maxAgeSec ?? server.maxAgeSec);
   const allowsAny = origins.includes("*");
   // A wildcard with credentials would let every site act for the user: browsers refuse it, and so do we.
@@ -53,18 +57,24 @@ export function createCors(own: CorsSettings, server: CorsPolicy): Cors {
     return origin === null ? forOthers : byOrigin.get(origin) ?? forOthers;
   }
 
+  /** Browsers take `*` for no more than its letter where credentials are sent, so names are repeated instead. */
+  function allowedHeaders(asked: string | null): string {
+    if (!allowsAnyHeader) return named.join(", ");
+    const more = (asked ?? "").slice(0, ASKED_MAX_CHARACTERS).split(",").map((name) => name.trim())
+      .filter((name) => isToken(name) && !namedInLowerCase.has(name.toLowerCase()));
+    return [...named, ...more].join(", ") || "*";
+  }
+
   return {
     headers,
     preflight(request) {
       const origin = request.get("origin");
       const allowed = headers(origin);
       if (!allowsAny && (origin === null || !byOrigin.has(origin))) return allowed;
-      const asked = request.get("access-control-request-headers");
-      const names = allowedHeaders.includes("*") && asked !== null ? asked : allowedHeaders.join(", ");
       return [
         ...allowed,
         ["access-control-allow-methods", methods],
-        ["access-control-allow-headers", names],
+        ["access-control-allow-headers", allowedHeaders(request.get("access-control-request-headers"))],
         ["access-control-max-age", maxAge],
       ];
     },

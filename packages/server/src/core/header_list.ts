@@ -23,19 +23,33 @@ function isReserved(name: string): boolean {
 
 export class HeaderList implements HeaderLookup {
   /** Name, value, name, value, …; names in lower case, repeated headers joined by a comma, as `Headers` has them. */
-  readonly pairs: readonly string[];
+  readonly #pairs: string[] = [];
 
   constructor(headers: Headers) {
-    const pairs: string[] = [];
+    const pairs = this.#pairs;
     // `for … of` makes an iterator, a pair and a result for each: 5 µs instead of 2.5 when measured.
     headers.forEach((value, name) => {
       if (!isReserved(name)) pairs.push(name, value);
     });
-    this.pairs = pairs;
+  }
+
+  get pairs(): readonly string[] {
+    return this.#pairs;
+  }
+
+  /** In place of what was sent under this name, which is in lower case. */
+  set(name: string, value: string): void {
+    const pairs = this.#pairs;
+    for (let index = 0; index < pairs.length; index += 2) {
+      if (pairs[index] !== name) continue;
+      pairs[index + 1] = value;
+      return;
+    }
+    pairs.push(name, value);
   }
 
   get(name: string): string | null {
-    const { pairs } = this;
+    const pairs = this.#pairs;
     for (let index = 0; index < pairs.length; index += 2) if (pairs[index] === name) return pairs[index + 1] ?? null;
     return null;
   }

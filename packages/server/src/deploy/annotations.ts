@@ -83,6 +83,18 @@ const KNOWN: Readonly<Record<string, Known>> = {
     expected: "shared or request",
     read: (text) => text === "shared" || text === "request" ? { isolation: text } : undefined,
   },
+  "base-path": {
+    expected: "keep or strip",
+    read: (text) => text === "keep" || text === "strip" ? { base_path: text } : undefined,
+  },
+  "auth": {
+    expected: "none or platform",
+    read: (text) => text === "none" || text === "platform" ? { auth: text } : undefined,
+  },
+  "cors": {
+    expected: "on or off",
+    read: (text) => text === "on" || text === "off" ? { cors: text } : undefined,
+  },
   "allow-net": {
     expected: "true, false, or hosts with commas, such as api.example.com,*.example.org",
     read: (text) => flag("allow_net").read(text) ?? (text === "" ? undefined : { allow_net: text.split(",") }),

@@ -29,6 +29,9 @@ export const SETTING_NAMES = [
   "rate_limit_per_hour",
   "rate_limit_per_day",
   "isolation",
+  "base_path",
+  "auth",
+  "cors",
   "disable_execution_logs",
 ] as const satisfies readonly (keyof FunctionInput)[];
 

@@ -73,6 +73,11 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
     whole(name as keyof FunctionInput, value);
     within(name as keyof FunctionInput, value, { min: 1, max: RATE_LIMIT_MAX, unit: "requests" });
   }
+  if (input.auth === "none" && input.allow_unauthenticated === false) {
+    problems.push(
+      '"auth" is "none" and "allow_unauthenticated" is false: with "none", anybody may call; send one of the two',
+    );
+  }
   for (const name of NOT_YET) {
     if (input[name] !== undefined && input[name] !== null) {
       problems.push(`"${name}" is not supported by this version of the server yet: leave it out`);
@@ -127,17 +132,30 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
   }
   if (problems.length > 0) throw invalidFunction(problems);
   return {
-    ...base,
     timeoutMs: timeoutSec === undefined ? base.timeoutMs : Math.max(1, Math.round(timeoutSec * MS_PER_SEC)),
     memoryMiB: memoryMiB ?? base.memoryMiB,
     responseBodyBytes: responseBodyBytes ?? base.responseBodyBytes,
     permissions,
     cors,
     rateLimits: rateLimitsOf(base.rateLimits, perUnit),
-    allowUnauthenticated: input.allow_unauthenticated ?? base.allowUnauthenticated,
+    allowUnauthenticated: input.allow_unauthenticated ?? (input.auth === "none" || base.allowUnauthenticated),
     isPublic: input.is_public ?? base.isPublic,
     isolation: input.isolation ?? base.isolation,
     disableExecutionLogs: input.disable_execution_logs ?? base.disableExecutionLogs,
+    cronSchedule: base.cronSchedule,
+    ...unusual(input, base),
+  };
+}
+
+/** What is there only where it is not as usual. */
+function unusual(
+  input: Pick<WithoutNulls, "base_path" | "auth" | "cors">,
+  base: FunctionSettings,
+): Pick<FunctionSettings, "basePath" | "auth" | "ownCors"> {
+  return {
+    ...((input.base_path ?? base.basePath) === "strip" ? { basePath: "strip" } : {}),
+    ...((input.auth ?? base.auth) === "none" ? { auth: "none" } : {}),
+    ...((input.cors ?? (base.ownCors ? "off" : "on")) === "off" ? { ownCors: true } : {}),
   };
 }
 
@@ -245,6 +263,9 @@ export function settingsAsGiven(settings: FunctionSettings): FunctionInput {
     cors_credentials: cors.credentials,
     cors_max_age: cors.maxAgeSec,
     isolation: settings.isolation,
+    base_path: settings.basePath ?? null,
+    auth: settings.auth ?? null,
+    cors: settings.ownCors ? "off" : null,
     disable_execution_logs: settings.disableExecutionLogs,
     ...Object.fromEntries(
       (Object.keys(UNITS) as LimitField[]).map((name) => [

@@ -19,11 +19,11 @@ import { errorAnswer, rateLimitHeaders, type Standing } from "../core/error_resp
 import type { Log } from "../core/log.ts";
 import { assertHead } from "../core/request_head.ts";
 import { givenRequestId } from "../core/request_id.ts";
-import { type ClientAddresses, clientOf, type Connection } from "../ratelimit/client_address.ts";
+import { type ClientAddresses, clientOf, type Connection, tellAddress } from "../ratelimit/client_address.ts";
 import { type Invocation, type InvocationBody, invoke, type InvokeParts } from "../invoke/invoke.ts";
 import type { SandboxResponse } from "../sandbox/exchange.ts";
 import { type Cors, createCors, type HeaderPair } from "../core/cors.ts";
-import { type FunctionRoute, functionRoute } from "./route.ts";
+import { type FunctionRoute, functionRoute, seenTarget } from "./route.ts";
 import { peerOf } from "./sockets.ts";
 import { socketResponse } from "./socket_response.ts";
 
@@ -66,6 +66,13 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
     return cors;
   }
 
+  let known = { baseUrl: "", origin: "" };
+  /** A proxy in front may have put the server below a path, of which functions know nothing. */
+  function originOf(baseUrl: string): string {
+    if (known.baseUrl !== baseUrl) known = { baseUrl, origin: new URL(baseUrl).origin };
+    return known.origin;
+  }
+
   async function respond(request: Request, { target, route, connection }: Target): Promise<Response> {
     const { method } = request;
     const headers = new HeaderList(request.headers);
@@ -81,21 +88,28 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
       if (asksForWebSocket(headers)) assertHandshake(method, headers);
       if (!options.functionsEnabled) throw featureDisabled();
       if (fn === undefined) throw functionNotFound(route.namespace, route.name);
-      if (method === "OPTIONS") return preflightResponse(cors.preflight(headers), requestId);
+      const { ownCors, basePath } = fn.settings;
+      if (method === "OPTIONS" && !ownCors) return preflightResponse(cors.preflight(headers), requestId);
       if (REFUSED_METHODS.has(method)) throw methodRefused(method);
+      tellAddress(parts.clientAddresses, connection, headers);
       call = new HttpInvocation(request, headers, {
         fn,
         executionId,
         givenRequestId: givenId,
-        url: options.place.baseUrl + target,
-        path: route.path,
+        url: originOf(options.place.baseUrl) +
+          seenTarget(route, { name: fn.name, target, isStripped: basePath === "strip" }),
+        path: route.path === "/" ? "" : route.path,
         slowBodies,
         connection,
         clientAddresses: parts.clientAddresses,
       });
       const answer = await invoke(call, parts);
       if (answer.socket !== undefined) return socketResponse(request, answer.socket);
-      const response = functionResponse(answer, { method, cors: cors.headers(origin), requestId });
+      const response = functionResponse(answer, {
+        method,
+        cors: ownCors ? NO_HEADERS : cors.headers(origin),
+        requestId,
+      });
       if (givenId !== null) response.headers.append("x-execution-id", executionId);
       if (call.standing !== undefined) {
         for (const [name, value] of rateLimitHeaders(call.standing)) response.headers.append(name, value);
@@ -281,6 +295,7 @@ const DROPPED: ReadonlySet<string> = new Set([
   "x-request-id",
   "x-execution-id",
 ]);
+const NO_HEADERS: readonly HeaderPair[] = [];
 const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
 const LENGTH = /^\d{1,15}$/;
 

@@ -14,10 +14,26 @@ export interface FunctionRoute {
   readonly name: string;
   /** What follows the function's own path, with its slash; empty when nothing does. */
   readonly path: string;
+  /** Foreign clients and servers count the function's name as part of the path that it sees. */
+  readonly isNamed: boolean;
 }
 
 const API_PREFIX = "/api/v1/functions/";
 const SUPABASE_PREFIX = "/functions/v1/";
+
+/**
+ * Path and query that the function sees: `/<name>/further` on the path of Supabase's clients, as there, else what follows
+ * its own path. It never begins with two slashes, which a URL takes for a host.
+ */
+export function seenTarget(
+  { isNamed, path }: FunctionRoute,
+  { name, target, isStripped }: { readonly name: string; readonly target: string; readonly isStripped: boolean },
+): string {
+  const queryStart = target.indexOf("?");
+  const query = queryStart < 0 ? "" : target.slice(queryStart);
+  if (isNamed && !isStripped) return `/${name}${path}${query}`;
+  return `${path.startsWith("//") ? path.replace(/^\/+/, "/") : path || "/"}${query}`;
+}
 
 /** `target` is the path with its query. Undefined: not the path of a function. */
 export function functionRoute(target: string): FunctionRoute | undefined {
@@ -26,7 +42,7 @@ export function functionRoute(target: string): FunctionRoute | undefined {
   const found = path.startsWith(API_PREFIX)
     ? apiRoute(path)
     : path.startsWith(SUPABASE_PREFIX)
-    ? route(undefined, path, SUPABASE_PREFIX.length)
+    ? supabaseRoute(path)
     : undefined;
   if (found === undefined || queryStart < 0 || found.namespace !== DEFAULT_NAMESPACE) return found;
   const namespace = target.includes("namespace=", queryStart)
@@ -53,21 +69,27 @@ function isInvoke(path: string, at: number): boolean {
 }
 
 function invokeRoute(namespace: string | undefined, path: string, nameStart: number, nameEnd: number) {
-  return made(namespace, path.slice(nameStart, nameEnd), path.slice(nameEnd + 1 + INVOKE.length));
+  return made(path.slice(nameStart, nameEnd), path.slice(nameEnd + 1 + INVOKE.length), { namespace, isNamed: false });
 }
 
-function route(namespace: string | undefined, path: string, nameStart: number): FunctionRoute | undefined {
+function supabaseRoute(path: string): FunctionRoute | undefined {
+  const nameStart = SUPABASE_PREFIX.length;
   const slash = path.indexOf("/", nameStart);
   const nameEnd = slash < 0 ? path.length : slash;
-  return made(namespace, path.slice(nameStart, nameEnd), path.slice(nameEnd));
+  return made(path.slice(nameStart, nameEnd), path.slice(nameEnd), { namespace: undefined, isNamed: true });
 }
 
-function made(namespace: string | undefined, name: string, path: string): FunctionRoute | undefined {
+function made(
+  name: string,
+  path: string,
+  { namespace, isNamed }: { readonly namespace: string | undefined; readonly isNamed: boolean },
+): FunctionRoute | undefined {
   if (name === "") return undefined;
   return {
     namespace: namespace === undefined ? DEFAULT_NAMESPACE : decoded(namespace),
     name: decoded(name),
-    path: path === "/" ? "" : path,
+    path,
+    isNamed,
   };
 }
 

@@ -5,23 +5,43 @@
  */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { functionRoute } from "./route.ts";
+import { functionRoute, seenTarget } from "./route.ts";
 
 Deno.test("paths of functions", () => {
   const cases: [string, ReturnType<typeof functionRoute>][] = [
-    ["/api/v1/functions/a/invoke", { namespace: "default", name: "a", path: "" }],
-    ["/api/v1/functions/a/invoke/", { namespace: "default", name: "a", path: "" }],
-    ["/api/v1/functions/a/invoke/x/y?z=1", { namespace: "default", name: "a", path: "/x/y" }],
-    ["/api/v1/functions/ns/a/invoke/x", { namespace: "ns", name: "a", path: "/x" }],
-    ["/api/v1/functions/a/invoke?namespace=ns", { namespace: "ns", name: "a", path: "" }],
-    ["/api/v1/functions/a/invoke?x=1&namespace=n%73", { namespace: "ns", name: "a", path: "" }],
-    ["/api/v1/functions/ns/a/invoke?namespace=other", { namespace: "ns", name: "a", path: "" }],
-    ["/functions/v1/a", { namespace: "default", name: "a", path: "" }],
-    ["/functions/v1/a/b?c", { namespace: "default", name: "a", path: "/b" }],
-    ["/api/v1/functions/%61/invoke", { namespace: "default", name: "a", path: "" }],
-    ["/api/v1/functions/%ff/invoke", { namespace: "default", name: "%ff", path: "" }],
+    ["/api/v1/functions/a/invoke", { namespace: "default", name: "a", path: "", isNamed: false }],
+    ["/api/v1/functions/a/invoke/", { namespace: "default", name: "a", path: "/", isNamed: false }],
+    ["/api/v1/functions/a/invoke/x/y?z=1", { namespace: "default", name: "a", path: "/x/y", isNamed: false }],
+    ["/api/v1/functions/ns/a/invoke/x", { namespace: "ns", name: "a", path: "/x", isNamed: false }],
+    ["/api/v1/functions/a/invoke?namespace=ns", { namespace: "ns", name: "a", path: "", isNamed: false }],
+    ["/api/v1/functions/a/invoke?x=1&namespace=n%73", { namespace: "ns", name: "a", path: "", isNamed: false }],
+    ["/api/v1/functions/ns/a/invoke?namespace=other", { namespace: "ns", name: "a", path: "", isNamed: false }],
+    ["/functions/v1/a", { namespace: "default", name: "a", path: "", isNamed: true }],
+    ["/functions/v1/a/b?c", { namespace: "default", name: "a", path: "/b", isNamed: true }],
+    ["/api/v1/functions/%61/invoke", { namespace: "default", name: "a", path: "", isNamed: false }],
+    ["/api/v1/functions/%ff/invoke", { namespace: "default", name: "%ff", path: "", isNamed: false }],
   ];
   for (const [target, expected] of cases) assert.deepEqual(functionRoute(target), expected, target);
+});
+
+Deno.test("what the function sees of a path", () => {
+  const cases: [target: string, seen: string, stripped: string][] = [
+    ["/functions/v1/a", "/a", "/"],
+    ["/functions/v1/a/", "/a/", "/"],
+    ["/functions/v1/a/b/c?d=%20&e", "/a/b/c?d=%20&e", "/b/c?d=%20&e"],
+    ["/functions/v1/%61?b", "/a?b", "/?b"],
+    ["/functions/v1/a//evil.invalid/b", "/a//evil.invalid/b", "/evil.invalid/b"],
+    ["/api/v1/functions/a/invoke", "/", "/"],
+    ["/api/v1/functions/a/invoke/", "/", "/"],
+    ["/api/v1/functions/ns/a/invoke/b?c", "/b?c", "/b?c"],
+    ["/api/v1/functions/a/invoke//evil.invalid/b", "/evil.invalid/b", "/evil.invalid/b"],
+  ];
+  for (const [target, ...expected] of cases) {
+    const route = functionRoute(target);
+    assert.ok(route !== undefined, target);
+    const seen = [false, true].map((isStripped) => seenTarget(route, { name: "a", target, isStripped }));
+    assert.deepEqual(seen, expected, target);
+  }
 });
 
 Deno.test("paths of anything else", () => {
@@ -51,6 +71,6 @@ Deno.test("whatever the bytes, it never throws; what was put into a URL comes ou
   const name = fc.stringMatching(/^[a-zA-Z0-9][a-zA-Z0-9_-]{0,20}$/).filter((text) => text !== "invoke");
   fc.assert(fc.property(name, name, fc.webPath(), (namespace, fn, path) => {
     const found = functionRoute(`/api/v1/functions/${namespace}/${fn}/invoke${path}`);
-    assert.deepEqual(found, { namespace, name: fn, path: path === "/" ? "" : path });
+    assert.deepEqual(found, { namespace, name: fn, path, isNamed: false });
   }));
 });

@@ -9,6 +9,7 @@
 import { PlatformError, type TriggerType } from "@fluxbase/contract";
 import { DEPTH_MAX } from "../../sandbox_runtime/frames.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
+import { ANONYMOUS, type Caller } from "../auth/caller.ts";
 import { assertMay, concealed, reaches } from "../auth/permissions.ts";
 import type { LiveFunction } from "../catalog/catalog.ts";
 import { functionNotFound } from "../catalog/function_not_found.ts";
@@ -77,9 +78,13 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
   const { clock, requestBodyMaxBytes } = parts;
   if (call.depth > DEPTH_MAX) throw callsTooDeep(fn);
   if (!fn.enabled) throw await refusalOfDisabled(call, parts);
-  const authenticated = parts.authenticator.authenticate(call.headers);
+  const authenticated = settings.auth === "none"
+    ? callerIfOurs(call, parts)
+    : parts.authenticator.authenticate(call.headers);
   const caller = authenticated instanceof Promise ? await authenticated : authenticated;
-  if (!settings.allowUnauthenticated) {
+  // No browser sends a credential with a preflight, and this function answers them itself.
+  const isOpen = settings.allowUnauthenticated || (settings.ownCors && call.method === "OPTIONS");
+  if (!isOpen) {
     if (!reaches(caller, fn.namespace)) throw concealed(functionNotFound(fn.namespace, fn.name));
     assertMay(caller, "functions:invoke", fn.namespace);
   }
@@ -125,6 +130,16 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
     return await exchange.response;
   } catch (error) {
     throw withoutSecrets(error, hiddenOf(start));
+  }
+}
+
+/** Credentials that are not ours are the function's business: a secret of a cron job, Basic, another issuer's token. */
+async function callerIfOurs({ headers }: Invocation, { authenticator }: InvokeParts): Promise<Caller> {
+  try {
+    return await authenticator.authenticate(headers);
+  } catch (error) {
+    if (error instanceof PlatformError && error.code === "INVALID_CREDENTIAL") return ANONYMOUS;
+    throw error;
   }
 }
 

@@ -35,6 +35,8 @@ export interface VersionSourceParts {
   readonly databaseUrl: ((namespace: string) => string) | null;
 }
 
+/** Other platforms name one of their data centers. */
+const REGION = "local";
 /** What runs when the life of its sandbox is over may go on for so long. */
 const KEY_SLACK_MS = 3_600_000;
 
@@ -45,7 +47,7 @@ interface VersionKeys {
 }
 
 export function createVersionSource(parts: VersionSourceParts): VersionSource {
-  const { catalog, clock, envStore, secrets, tokens, serverEnv, place, databaseUrl } = parts;
+  const { catalog, clock, envStore, secrets, tokens, serverEnv, place } = parts;
   const known = new WeakMap<LiveFunction, SandboxVersion>();
   /** By namespace: how often its secrets have changed. */
   const generations = new Map<string, number>();
@@ -95,13 +97,24 @@ export function createVersionSource(parts: VersionSourceParts): VersionSource {
         const { serviceRole, anon } = currentKeys();
         const serviceRoleKey = await serviceRole;
         hidden = hiddenValues([...hidden, ...Object.values(own), serviceRoleKey]);
+        const anonKey = await anon;
+        const databaseUrl = net === false ? undefined : parts.databaseUrl?.(fn.namespace);
         return {
           ...serverEnv,
           FLUXBASE_BASE_URL: place.baseUrl,
           FLUXBASE_URL: place.baseUrl,
-          FLUXBASE_ANON_KEY: await anon,
+          FLUXBASE_ANON_KEY: anonKey,
           FLUXBASE_SERVICE_ROLE_KEY: serviceRoleKey,
-          ...(databaseUrl === null || net === false ? {} : { DATABASE_URL: databaseUrl(fn.namespace) }),
+          ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl, SUPABASE_DB_URL: databaseUrl }),
+          SUPABASE_URL: place.baseUrl,
+          SUPABASE_ANON_KEY: anonKey,
+          SUPABASE_SERVICE_ROLE_KEY: serviceRoleKey,
+          SUPABASE_PUBLISHABLE_KEYS: JSON.stringify({ default: anonKey }),
+          SUPABASE_SECRET_KEYS: JSON.stringify({ default: serviceRoleKey }),
+          SB_EXECUTION_ID: crypto.randomUUID(),
+          SB_REGION: REGION,
+          DENO_REGION: REGION,
+          DENO_DEPLOYMENT_ID: `${fn.id}_${fn.liveVersion}`,
           FLUXBASE_FUNCTION_NAME: fn.name,
           FLUXBASE_FUNCTION_NAMESPACE: fn.namespace,
           FLUXBASE_FUNCTION_VERSION: String(fn.liveVersion),

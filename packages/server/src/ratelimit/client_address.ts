@@ -7,7 +7,7 @@
  * @module
  */
 import { BlockList, isIPv4, isIPv6 } from "node:net";
-import type { HeaderLookup } from "../core/header_list.ts";
+import type { HeaderList, HeaderLookup } from "../core/header_list.ts";
 
 /** Where a request comes from. */
 export interface Connection {
@@ -45,6 +45,8 @@ export function parseRange(text: string): AddressRange | undefined {
 export interface ClientAddresses {
   /** As it is counted: IPv4 whole, IPv6 by its network of 64 bits, which is what one customer gets. */
   of(peer: string, forwardedFor: string | null): string;
+  /** The same address, whole. */
+  whole(peer: string, forwardedFor: string | null): string;
   isProxy(peer: string): boolean;
 }
 
@@ -58,6 +60,12 @@ export function clientOf(
   return addresses.of(remoteAddr.hostname, headers.get("x-forwarded-for"));
 }
 
+/** Functions are told the address that is believed, in place of what the client claims. */
+export function tellAddress(addresses: ClientAddresses, connection: Connection, headers: HeaderList): void {
+  if (connection.functionId !== undefined) return;
+  headers.set("x-forwarded-for", addresses.whole(connection.remoteAddr.hostname, headers.get("x-forwarded-for")));
+}
+
 export function createClientAddresses(trustedProxies: readonly AddressRange[]): ClientAddresses {
   const trusted = new BlockList();
   for (const { address, prefix } of trustedProxies) {
@@ -65,22 +73,28 @@ export function createClientAddresses(trustedProxies: readonly AddressRange[]): 
   }
   const isTrusted = (address: string) => trusted.check(address, isIPv4(address) ? "ipv4" : "ipv6");
 
+  function whole(peer: string, forwardedFor: string | null): string {
+    let client = plain(peer);
+    if (trustedProxies.length > 0 && forwardedFor !== null) {
+      // From the end, and no further than it is believed: a client may write thousands in front.
+      let end = forwardedFor.length;
+      while (end > 0 && isTrusted(client)) {
+        const comma = forwardedFor.lastIndexOf(",", end - 1);
+        const hop = plain(forwardedFor.slice(comma + 1, end).trim());
+        // Something that is no address was written by nobody who is trusted.
+        if (!(isIPv4(hop) || isIPv6(hop))) break;
+        client = hop;
+        end = comma;
+      }
+    }
+    return client;
+  }
+
   return {
     isProxy: (peer) => trustedProxies.length > 0 && isTrusted(plain(peer)),
+    whole,
     of(peer, forwardedFor) {
-      let client = plain(peer);
-      if (trustedProxies.length > 0 && forwardedFor !== null) {
-        // From the end, and no further than it is believed: a client may write thousands in front.
-        let end = forwardedFor.length;
-        while (end > 0 && isTrusted(client)) {
-          const comma = forwardedFor.lastIndexOf(",", end - 1);
-          const hop = plain(forwardedFor.slice(comma + 1, end).trim());
-          // Something that is no address was written by nobody who is trusted.
-          if (!(isIPv4(hop) || isIPv6(hop))) break;
-          client = hop;
-          end = comma;
-        }
-      }
+      const client = whole(peer, forwardedFor);
       return isIPv6(client) ? networkOf(client) : client;
     },
   };

@@ -4,6 +4,9 @@
  * @module
  */
 
+import { codeFrame } from "./code_frame.ts";
+import { ownSource } from "./stack.ts";
+
 export interface Failure {
   readonly message: string;
   readonly stack: string | null;
@@ -27,7 +30,7 @@ export function describeFailure(thrown: unknown): Failure {
   const message = cut(textOf(thrown, "message") ?? UNSHOWN, MESSAGE_MAX_CHARACTERS);
   return {
     message,
-    stack: cut(stackWithCauses(thrown), STACK_MAX_CHARACTERS),
+    stack: withFrame(cut(stackWithCauses(thrown), STACK_MAX_CHARACTERS)),
     isOutOfMemory: thrown instanceof RangeError && OUT_OF_MEMORY.test(message),
   };
 }
@@ -97,6 +100,11 @@ function stackWithCauses(error: Error): string {
   };
   add(error, "");
   return parts.join("\n");
+}
+
+function withFrame(stack: string): string {
+  const frame = codeFrame(stack, ownSource);
+  return frame === undefined ? stack : `${stack}\n\n${frame}`;
 }
 
 function cut(text: string, maxCharacters: number): string {

@@ -4,6 +4,7 @@
  * @module
  */
 import { BUNDLE_NAME } from "./bundle.ts";
+import type { SourceOf } from "./code_frame.ts";
 
 const HARNESS = /(^|\()(ext:|node:)|\/sandbox_runtime\/[a-z_]+\.[jt]s:\d+:\d+\)?$/;
 const IN_BUNDLE = new RegExp(`${BUNDLE_NAME}:(\\d+):(\\d+)`);
@@ -30,11 +31,12 @@ interface Origin {
  * @param sourceMap base64 of its JSON
  */
 export function showUserStacks(sourceMap: string | undefined): void {
-  let find: ((line: number, column: number) => Origin) | undefined;
+  let read: SourceMapReader | undefined;
+  const reader = () => read ??= sourceMap === undefined ? NO_MAP : readMap(sourceMap);
+  sourceOfFile = (file) => reader().sourceOf(file);
 
   function originOf(line: number, column: number): Origin {
-    find ??= sourceMap === undefined ? () => ({}) : originsIn(sourceMap);
-    return find(line, column);
+    return reader().originOf(line, column);
   }
   function frameOf(site: NodeJS.CallSite): string {
     const text = String(site);
@@ -54,11 +56,29 @@ export function showUserStacks(sourceMap: string | undefined): void {
   });
 }
 
-function originsIn(sourceMap: string): (line: number, column: number) => Origin {
+interface SourceMapReader {
+  originOf(line: number, column: number): Origin;
+  sourceOf: SourceOf;
+}
+
+const NO_MAP: SourceMapReader = { originOf: () => ({}), sourceOf: () => undefined };
+let sourceOfFile: SourceOf = () => undefined;
+
+/** The source of one of the function's own files. */
+export function ownSource(file: string): string | undefined {
+  return sourceOfFile(file);
+}
+
+function readMap(sourceMap: string): SourceMapReader {
   // Not imported above: it takes 40 ms, which most sandboxes never need.
   const { SourceMap } = process.getBuiltinModule("node:module");
-  const map = new SourceMap(JSON.parse(new TextDecoder().decode(Uint8Array.fromBase64(sourceMap))));
-  return (line, column) => map.findOrigin(line, column) as Origin;
+  const payload = JSON.parse(new TextDecoder().decode(Uint8Array.fromBase64(sourceMap)));
+  const map = new SourceMap(payload);
+  const { sources, sourcesContent = [] }: { sources: string[]; sourcesContent?: (string | null)[] } = payload;
+  return {
+    originOf: (line, column) => map.findOrigin(line, column) as Origin,
+    sourceOf: (file) => sourcesContent[sources.indexOf(file)] ?? undefined,
+  };
 }
 
 function headOf(error: unknown): string {

@@ -31,8 +31,43 @@ platformTest("failures", async (platform, step) => {
     assert.equal(execution.error, "row 7");
     assert.equal(
       execution.error_stack,
-      "TypeError: row 7\n    at inner (throws.ts:4:9)\n    at Object.handler [as handle] (throws.ts:7:3)",
+      [
+        "TypeError: row 7",
+        "    at inner (throws.ts:4:9)",
+        "    at Object.handler [as handle] (throws.ts:7:3)",
+        "",
+        "throws.ts:4:9",
+        "  2 |",
+        "  3 | function inner(row: Row): never {",
+        `> 4 |   throw new TypeError("row " + row.id);`,
+        "    |         ^",
+        "  5 | }",
+        "  6 | async function handler() {",
+      ].join("\n"),
     );
+  });
+
+  await step(
+    "the lines around the place are those of the file it is in, also behind an await and a package",
+    async () => {
+      const entry =
+        `import { check } from "./rules/check.ts";\nimport { join } from "node:path";\n\nexport default async () => { join("a"); await check(null); };`;
+      const check =
+        `interface Input { id: number }\n\nexport async function check(input: Input | null) {\n  await new Promise((resolve) => setTimeout(resolve, 1));\n  return input!.id; // Zoë\n}`;
+      await platform.deploy("files", entry, { files: { "rules/check.ts": check } });
+      const { execution } = await callAndExplain("files");
+      assert.match(execution.error_stack, /\n\nrules\/check\.ts:5:\d+\n/);
+      assert.match(execution.error_stack, /\n> 5 \|   return input!\.id; \/\/ Zoë\n {4}\| +\^\n {2}6 \| }$/);
+    },
+  );
+
+  await step("a secret in a line of source is masked like in any text", async () => {
+    await platform.deploy("masked", `const handler = () => { throw new Error("no " + "hunter2-hunter2"); };`, {
+      env: { PASSWORD: "hunter2-hunter2" },
+    });
+    const { execution } = await callAndExplain("masked");
+    assert.match(execution.error_stack, /\n> 1 \| const handler/);
+    assert.doesNotMatch(JSON.stringify(execution), /hunter2/);
   });
 
   await step("a top level that throws: 500 BUNDLE_FAILED with its stack in the record", async () => {

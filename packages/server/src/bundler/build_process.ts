@@ -16,6 +16,7 @@ import { hardenProcess } from "../../sandbox_runtime/harden.ts";
 import { analyse, type Annotation, importsIn, noHandlerProblem } from "./analysis.ts";
 import { followImports, type GraphSource } from "./module_graph.ts";
 import { problemAt } from "./problem_at.ts";
+import { shownSources } from "./shown_sources.ts";
 import { TextLineStream } from "./text_lines.ts";
 
 export type BuildRequest = GraphSource;
@@ -87,7 +88,9 @@ function build(request: BuildRequest): BuildReply {
     return { kind: "parts", annotations, entryCode: exported, files: [...graph.files], usesImportMap };
   }
   const { version, mappings, names } = output.map ?? { version: 3, mappings: "", names: [] };
-  const map = new TextEncoder().encode(JSON.stringify({ version, sources: [entry], names, mappings }))
+  const map = new TextEncoder().encode(
+    JSON.stringify({ version, sources: [entry], ...shownSources([source]), names, mappings }),
+  )
     .toBase64();
   const sourceMap = `//# sourceMappingURL=data:application/json;base64,${map}\n`;
   return { kind: "built", annotations, code: output.code, sourceMap };

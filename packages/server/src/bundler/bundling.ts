@@ -17,6 +17,7 @@ import type { ImportUse } from "./analysis.ts";
 import type { BundlingMessage, BundlingOptions, BundlingReply } from "./bundle_process.ts";
 import { problemAt } from "./problem_at.ts";
 import { readSdkSource } from "./sdk_source.ts";
+import { shownSources } from "./shown_sources.ts";
 
 export interface BundlingSettings {
   /** The process's uid when the server runs as root. */
@@ -58,6 +59,7 @@ export type BundlingResult =
 interface SourceMap {
   readonly version: number;
   readonly sources: readonly string[];
+  readonly sourcesContent?: readonly (string | null)[];
   readonly names: readonly string[];
   readonly mappings: string;
 }
@@ -265,10 +267,13 @@ function splitMap(
     return ownPath(source);
   });
   const { version, names, mappings } = map;
+  const contents = map.sources.map((source, index) =>
+    source.startsWith(packages) || source.includes(`${SDK_FOLDER}/`) ? null : map.sourcesContent?.[index] ?? null
+  );
   return {
     // Comments of the tool name folders of this machine.
     code: withModuleExports(code.slice(0, start)).replaceAll(`${packages}/npm/`, "npm/"),
-    sourceMap: { version, sources, names, mappings },
+    sourceMap: { version, sources, ...shownSources(contents), names, mappings },
   };
 }
 

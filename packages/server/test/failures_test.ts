@@ -57,7 +57,7 @@ platformTest("failures", async (platform, step) => {
       await platform.deploy("files", entry, { files: { "rules/check.ts": check } });
       const { execution } = await callAndExplain("files");
       assert.match(execution.error_stack, /\n\nrules\/check\.ts:5:\d+\n/);
-      assert.match(execution.error_stack, /\n> 5 \|   return input!\.id; \/\/ Zoë\n {4}\| +\^\n {2}6 \| }$/);
+      assert.match(execution.error_stack, /\n> 5 \| {3}return input!\.id; \/\/ Zoë\n {4}\| +\^\n {2}6 \| }$/);
     },
   );
 

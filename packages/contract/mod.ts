@@ -75,3 +75,10 @@ export {
   shapeOf,
 } from "./src/source_files.ts";
 export { type SqlAnswer } from "./src/sql.ts";
+export {
+  isReservedSegment,
+  parsePublicRoute,
+  type PublicRoute,
+  publicRouteText,
+  ROUTE_SEGMENTS_MAX_COUNT,
+} from "./src/public_routes.ts";

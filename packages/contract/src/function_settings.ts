@@ -31,6 +31,8 @@ export interface FunctionSettings {
   readonly auth?: "none";
   /** The function answers OPTIONS itself, and its answers get no CORS headers. */
   readonly ownCors?: true;
+  /** Public paths of its own, as `GET /shop/*` (./public_routes.ts). */
+  readonly routes?: readonly string[];
 }
 
 export interface Permissions {

@@ -50,6 +50,7 @@ export interface FunctionSettingsFields {
   readonly base_path: "keep" | "strip";
   readonly auth: "platform" | "none";
   readonly cors: "on" | "off";
+  readonly routes: readonly string[];
   readonly disable_execution_logs: boolean;
 }
 

@@ -62,6 +62,8 @@ export interface FunctionFields {
   readonly auth?: "platform" | "none" | null;
   /** "off": the function answers OPTIONS itself. */
   readonly cors?: "on" | "off" | null;
+  /** Public paths of its own, such as `GET /shop/*`. */
+  readonly routes?: string | readonly string[] | null;
   readonly disable_execution_logs?: boolean | null;
   readonly [field: string]: unknown;
 }

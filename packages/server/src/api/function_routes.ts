@@ -277,5 +277,6 @@ function optionsOf(call: ApiCall, strict: "true" | "false" | undefined) {
     source: "api" as const,
     createdBy: authorOf(call),
     mayGrant: isAdmin(call.caller),
+    mayRoute: call.caller.namespaces === null,
   };
 }

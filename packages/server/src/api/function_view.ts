@@ -141,6 +141,7 @@ function settingsView(settings: FunctionSettings): FunctionSettingsFields {
     base_path: settings.basePath ?? "keep",
     auth: settings.auth ?? "platform",
     cors: settings.ownCors ? "off" : "on",
+    routes: settings.routes ?? [],
     disable_execution_logs: settings.disableExecutionLogs,
   };
 }

@@ -64,6 +64,7 @@ const settingsFields = {
   base_path: z.enum(["keep", "strip"]),
   auth: z.enum(["platform", "none"]),
   cors: z.enum(["on", "off"]),
+  routes: z.array(z.string()),
   disable_execution_logs: z.boolean(),
 };
 

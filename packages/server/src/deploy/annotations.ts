@@ -23,6 +23,8 @@ interface Known {
   readonly expected: string;
   /** May stand more than once. */
   readonly isList?: true;
+  /** What several say together; without, each counts for itself. */
+  readonly join?: (before: FunctionInput, input: FunctionInput) => FunctionInput;
   /** Kept, and not acted on by this version of the server. */
   readonly isLater?: true;
 }
@@ -105,6 +107,12 @@ const KNOWN: Readonly<Record<string, Known>> = {
   "disable-execution-logs": flag("disable_execution_logs"),
   "description": { expected: "a text", read: (text) => text === "" ? undefined : { description: text } },
   "namespace": { expected: "a name", read: (text) => text === "" ? undefined : { namespace: text } },
+  "route": {
+    expected: "a path of its own, with a method or without, such as GET /shop/*",
+    read: (text) => text === "" ? undefined : { routes: [text] },
+    isList: true,
+    join: (before, input) => ({ routes: [...before.routes ?? [], ...input.routes ?? []] }),
+  },
   "rate-limit": {
     expected: "a number and a unit of time, such as 100/min, 1000/hour or 10000/day",
     read: (text) => {
@@ -151,7 +159,9 @@ export function readAnnotations(annotations: readonly Annotation[]): Annotated {
     }
     seen.add(name);
     // One that may stand more than once counts each time, for another window.
-    inputs.set(known.isList ? `${name} ${Object.keys(input).join()}` : name, { input, place });
+    const key = known.isList ? `${name} ${Object.keys(input).join()}` : name;
+    const before = inputs.get(key);
+    inputs.set(key, { input: before && known.join ? known.join(before.input, input) : input, place });
   }
   return { inputs: [...inputs.values()], problems, warnings };
 }

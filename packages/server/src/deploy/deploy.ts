@@ -42,6 +42,7 @@ import { joinDenoJson, ownDenoJson } from "./deno_json.ts";
 import { type FunctionInput, invalidFunction, type NewFunctionInput } from "./function_input.ts";
 import { addGiven, type GivenSettings } from "./given_settings.ts";
 import { mergeSettings, settingsAsGiven } from "./merge_settings.ts";
+import { assertNoNewRoute, routeTaken } from "./routes.ts";
 import { assertMayGrant, assertMayTouch, type Granter, isGranted } from "./service_grant.ts";
 import { type FunctionPlace, hashesOf, mayImport, type SharedModules, WHOLE } from "./shared_modules.ts";
 
@@ -68,6 +69,8 @@ export interface DeployOptions extends Granter {
   readonly strict: boolean;
   readonly source: FunctionSource;
   readonly createdBy: string | null;
+  /** Public paths are of no namespace: who is limited to some may not take one. */
+  readonly mayRoute: boolean;
   /** Do everything but store. */
   readonly dryRun?: boolean;
   /** What is sent is all of the source: files that it does not name are gone. */
@@ -171,7 +174,7 @@ export function createDeployer(parts: DeployParts): Deployer {
       await publish(id, 1, version);
       return version;
     } catch (error) {
-      throw isUniqueViolation(error) ? alreadyExists(namespace, name) : error;
+      throw routeTaken(error, catalog) ?? (isUniqueViolation(error) ? alreadyExists(namespace, name) : error);
     }
   }
 
@@ -238,9 +241,18 @@ export function createDeployer(parts: DeployParts): Deployer {
     };
     if (options.dryRun || applied.outcome === "unchanged") return applied;
     const update = version === undefined ? { change: changed } : { version, change: changed };
-    if (!await updateFunction(db, fn, update)) return undefined;
+    if (!await ofItsRoutes(() => updateFunction(db, fn, update))) return undefined;
     await publish(fn.id, fn.latestVersion + 1, version);
     return applied;
+  }
+
+  /** A change that may be refused since another function has one of the routes. */
+  async function ofItsRoutes<T>(change: () => Promise<T>): Promise<T> {
+    try {
+      return await change();
+    } catch (error) {
+      throw routeTaken(error, catalog) ?? error;
+    }
   }
 
   async function publish(functionId: string, number: number, version: NewVersion | undefined): Promise<void> {
@@ -267,7 +279,7 @@ export function createDeployer(parts: DeployParts): Deployer {
   async function buildVersion(made: Ingredients, options: DeployOptions): Promise<NewVersion | undefined>;
   async function buildVersion(
     { owner, sources, input, before, isRolledBack = false, env }: Ingredients,
-    { strict, createdBy, source, modules }: DeployOptions,
+    { strict, createdBy, source, modules, mayRoute }: DeployOptions,
   ): Promise<NewVersion | undefined> {
     assertSourceFits(sources, limits);
     // Names what is wrong with the input itself; annotations come in below it.
@@ -293,6 +305,7 @@ export function createDeployer(parts: DeployParts): Deployer {
     const built = await parts.bundler.build({ ...sources, shared: around.shared, denoJson, isPreBundled });
     const annotated = readAnnotations(built.annotations);
     const { settings, problems: settingProblems } = settingsOf(annotated, given);
+    if (!mayRoute) assertNoNewRoute(owner.name, settings, before?.settings);
     const problems = [...own.problems, ...built.ok ? [] : built.problems, ...settingProblems];
     if (problems.length > 0 && strict) throw rejected(owner.name, problems);
     // Nothing new to tell: neither when a module has changed that does not mend it.
@@ -384,7 +397,13 @@ export function createDeployer(parts: DeployParts): Deployer {
       const { function: { source, currentVersion, latestVersion }, version } = await read(namespace, name);
       const isPinned = currentVersion !== latestVersion || isGranted(version.settings);
       if (isPinned) return { outcome: "unchanged", problems: [], warnings: [] };
-      return change({ namespace, name }, {}, { strict: false, source, createdBy: REBUILT_BY, mayGrant: false });
+      return change({ namespace, name }, {}, {
+        strict: false,
+        source,
+        createdBy: REBUILT_BY,
+        mayGrant: false,
+        mayRoute: false,
+      });
     },
     versions: ({ id }) => listVersions(db, id),
     async version(fn, number) {
@@ -397,7 +416,7 @@ export function createDeployer(parts: DeployParts): Deployer {
       const version = await findVersion(db, fn.id, number);
       if (version === undefined) throw versionNotFound(fn, number);
       for (const { settings } of [current, version]) assertMayTouch(name, settings, { mayGrant });
-      if (!await makeLive(db, fn.id, number)) {
+      if (!await ofItsRoutes(() => makeLive(db, fn.id, number))) {
         // Deleted meanwhile.
         if (version.bundleBytes !== null) throw functionNotFound(namespace, name);
         throw new PlatformError(
@@ -425,7 +444,7 @@ export function createDeployer(parts: DeployParts): Deployer {
         });
         await catalog.refresh(id);
       } catch (error) {
-        throw isUniqueViolation(error) ? alreadyExists(namespace, name) : error;
+        throw routeTaken(error, catalog) ?? (isUniqueViolation(error) ? alreadyExists(namespace, name) : error);
       }
       return read(namespace, name);
     },

@@ -71,6 +71,7 @@ const FIELDS = {
   base_path: z.enum(["keep", "strip"]).nullable(),
   auth: z.enum(["platform", "none"]).nullable(),
   cors: z.enum(["on", "off"]).nullable(),
+  routes: textOrList,
   disable_execution_logs: flag.nullable(),
   is_bundled: flag,
   is_pre_bundled: flag,

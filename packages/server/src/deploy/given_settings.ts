@@ -32,6 +32,7 @@ export const SETTING_NAMES = [
   "base_path",
   "auth",
   "cors",
+  "routes",
   "disable_execution_logs",
 ] as const satisfies readonly (keyof FunctionInput)[];
 

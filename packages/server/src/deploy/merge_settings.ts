@@ -4,7 +4,15 @@
  * @module
  */
 import { isToken } from "../../sandbox_runtime/header_rules.ts";
-import { type FunctionSettings, LIMITS, type Permissions, type RateLimit, type ServiceReach } from "@fluxbase/contract";
+import {
+  type FunctionSettings,
+  LIMITS,
+  parsePublicRoute,
+  type Permissions,
+  publicRouteText,
+  type RateLimit,
+  type ServiceReach,
+} from "@fluxbase/contract";
 import { type FunctionInput, invalidFunction } from "./function_input.ts";
 
 export interface SettingsBounds {
@@ -130,6 +138,7 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
     if (wrong === undefined) continue;
     problems.push(`"cors_${name}" has ${JSON.stringify(wrong)}: HTTP allows letters, digits and "-" there, no spaces`);
   }
+  const routes = routesOf(input.routes, problems) ?? base.routes;
   if (problems.length > 0) throw invalidFunction(problems);
   return {
     timeoutMs: timeoutSec === undefined ? base.timeoutMs : Math.max(1, Math.round(timeoutSec * MS_PER_SEC)),
@@ -144,7 +153,27 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
     disableExecutionLogs: input.disable_execution_logs ?? base.disableExecutionLogs,
     cronSchedule: base.cronSchedule,
     ...unusual(input, base),
+    ...(routes === undefined || routes.length === 0 ? {} : { routes }),
   };
+}
+
+const ROUTES_MAX_COUNT = 20;
+
+/** The same list for the same routes. */
+function routesOf(
+  sent: string | readonly string[] | undefined,
+  problems: string[],
+): readonly string[] | undefined {
+  const routes = listOf(sent)?.map((text) => {
+    const route = parsePublicRoute(text);
+    if (typeof route !== "string") return publicRouteText(route);
+    problems.push(`"routes" has ${JSON.stringify(text.slice(0, 100))}: ${route}`);
+    return text;
+  });
+  if (routes !== undefined && routes.length > ROUTES_MAX_COUNT) {
+    problems.push(`"routes" lists ${routes.length} paths, and at most ${ROUTES_MAX_COUNT} are possible`);
+  }
+  return routes && [...new Set(routes)].sort();
 }
 
 /** What is there only where it is not as usual. */
@@ -266,6 +295,7 @@ export function settingsAsGiven(settings: FunctionSettings): FunctionInput {
     base_path: settings.basePath ?? null,
     auth: settings.auth ?? null,
     cors: settings.ownCors ? "off" : null,
+    routes: settings.routes === undefined ? null : [...settings.routes],
     disable_execution_logs: settings.disableExecutionLogs,
     ...Object.fromEntries(
       (Object.keys(UNITS) as LimitField[]).map((name) => [

@@ -42,7 +42,15 @@ export async function syncFunctions(
 ): Promise<SyncResult> {
   const { namespace, source, createdBy, dryRun } = request;
   // Only admins sync.
-  const options: DeployOptions = { strict: false, source, createdBy, dryRun, isWhole: true, mayGrant: true };
+  const options: DeployOptions = {
+    strict: false,
+    source,
+    createdBy,
+    dryRun,
+    isWhole: true,
+    mayGrant: true,
+    mayRoute: true,
+  };
   const store: SaveFunction = dryRun ? (_, save) => save() : saving;
   const existing = new Map((await listFunctions(db, namespace)).map((found) => [found.function.name, found]));
   const details: Record<Outcome | "deleted", string[]> = { created: [], updated: [], deleted: [], unchanged: [] };

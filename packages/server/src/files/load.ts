@@ -105,6 +105,7 @@ export function createLoader(parts: LoaderParts): Loader {
       isWhole: true,
       // Who writes to the folder owns the machine.
       mayGrant: true,
+      mayRoute: true,
       ...(options.dryRun
         ? { dryRun: true, modules: new Map(modules.map(({ path, content }) => [path, content])) }
         : {}),

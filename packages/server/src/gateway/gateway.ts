@@ -24,6 +24,7 @@ import { type Invocation, type InvocationBody, invoke, type InvokeParts } from "
 import type { SandboxResponse } from "../sandbox/exchange.ts";
 import { type Cors, createCors, type HeaderPair } from "../core/cors.ts";
 import { type FunctionRoute, functionRoute, seenTarget } from "./route.ts";
+import { watchPublicRoutes } from "./public_routes.ts";
 import { peerOf } from "./sockets.ts";
 import { socketResponse } from "./socket_response.ts";
 
@@ -59,6 +60,14 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
   );
   const slowBodies = createDeadlines(parts.clock);
   const corsOf = new WeakMap<LiveFunction, Cors>();
+  const publicRoutes = watchPublicRoutes(parts.catalog);
+
+  function publicRoute(request: Request, target: string): FunctionRoute | undefined {
+    const queryStart = target.indexOf("?");
+    const path = queryStart < 0 ? target : target.slice(0, queryStart);
+    const fn = publicRoutes.find(request, path);
+    return fn && { namespace: fn.namespace, name: fn.name, path, by: "public" };
+  }
 
   function corsFor(fn: LiveFunction): Cors {
     let cors = corsOf.get(fn);
@@ -153,10 +162,13 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
   return {
     handle(request, connection) {
       const target = targetOf(request.url);
-      const route = functionRoute(target);
+      const route = functionRoute(target) ?? publicRoute(request, target);
       return route && respond(request, { target, route, connection });
     },
-    [Symbol.asyncDispose]: () => slowBodies[Symbol.asyncDispose](),
+    async [Symbol.asyncDispose]() {
+      publicRoutes[Symbol.dispose]();
+      await slowBodies[Symbol.asyncDispose]();
+    },
   };
 }
 

@@ -14,9 +14,11 @@ export interface FunctionRoute {
   readonly name: string;
   /** What follows the function's own path, with its slash; empty when nothing does. */
   readonly path: string;
-  /** Foreign clients and servers count the function's name as part of the path that it sees. */
-  readonly isNamed: boolean;
+  readonly by: RouteKind;
 }
+
+/** `supabase`: where the function's name is part of the path that it sees. `public`: a path of the function's own. */
+export type RouteKind = "invoke" | "supabase" | "public";
 
 const API_PREFIX = "/api/v1/functions/";
 const SUPABASE_PREFIX = "/functions/v1/";
@@ -26,12 +28,13 @@ const SUPABASE_PREFIX = "/functions/v1/";
  * its own path. It never begins with two slashes, which a URL takes for a host.
  */
 export function seenTarget(
-  { isNamed, path }: FunctionRoute,
+  { by, path }: FunctionRoute,
   { name, target, isStripped }: { readonly name: string; readonly target: string; readonly isStripped: boolean },
 ): string {
   const queryStart = target.indexOf("?");
   const query = queryStart < 0 ? "" : target.slice(queryStart);
-  if (isNamed && !isStripped) return `/${name}${path}${query}`;
+  if (by === "public") return target;
+  if (by === "supabase" && !isStripped) return `/${name}${path}${query}`;
   return `${path.startsWith("//") ? path.replace(/^\/+/, "/") : path || "/"}${query}`;
 }
 
@@ -69,27 +72,27 @@ function isInvoke(path: string, at: number): boolean {
 }
 
 function invokeRoute(namespace: string | undefined, path: string, nameStart: number, nameEnd: number) {
-  return made(path.slice(nameStart, nameEnd), path.slice(nameEnd + 1 + INVOKE.length), { namespace, isNamed: false });
+  return made(path.slice(nameStart, nameEnd), path.slice(nameEnd + 1 + INVOKE.length), { namespace, by: "invoke" });
 }
 
 function supabaseRoute(path: string): FunctionRoute | undefined {
   const nameStart = SUPABASE_PREFIX.length;
   const slash = path.indexOf("/", nameStart);
   const nameEnd = slash < 0 ? path.length : slash;
-  return made(path.slice(nameStart, nameEnd), path.slice(nameEnd), { namespace: undefined, isNamed: true });
+  return made(path.slice(nameStart, nameEnd), path.slice(nameEnd), { namespace: undefined, by: "supabase" });
 }
 
 function made(
   name: string,
   path: string,
-  { namespace, isNamed }: { readonly namespace: string | undefined; readonly isNamed: boolean },
+  { namespace, by }: { readonly namespace: string | undefined; readonly by: RouteKind },
 ): FunctionRoute | undefined {
   if (name === "") return undefined;
   return {
     namespace: namespace === undefined ? DEFAULT_NAMESPACE : decoded(namespace),
     name: decoded(name),
     path,
-    isNamed,
+    by,
   };
 }
 

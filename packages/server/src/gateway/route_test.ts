@@ -9,17 +9,17 @@ import { functionRoute, seenTarget } from "./route.ts";
 
 Deno.test("paths of functions", () => {
   const cases: [string, ReturnType<typeof functionRoute>][] = [
-    ["/api/v1/functions/a/invoke", { namespace: "default", name: "a", path: "", isNamed: false }],
-    ["/api/v1/functions/a/invoke/", { namespace: "default", name: "a", path: "/", isNamed: false }],
-    ["/api/v1/functions/a/invoke/x/y?z=1", { namespace: "default", name: "a", path: "/x/y", isNamed: false }],
-    ["/api/v1/functions/ns/a/invoke/x", { namespace: "ns", name: "a", path: "/x", isNamed: false }],
-    ["/api/v1/functions/a/invoke?namespace=ns", { namespace: "ns", name: "a", path: "", isNamed: false }],
-    ["/api/v1/functions/a/invoke?x=1&namespace=n%73", { namespace: "ns", name: "a", path: "", isNamed: false }],
-    ["/api/v1/functions/ns/a/invoke?namespace=other", { namespace: "ns", name: "a", path: "", isNamed: false }],
-    ["/functions/v1/a", { namespace: "default", name: "a", path: "", isNamed: true }],
-    ["/functions/v1/a/b?c", { namespace: "default", name: "a", path: "/b", isNamed: true }],
-    ["/api/v1/functions/%61/invoke", { namespace: "default", name: "a", path: "", isNamed: false }],
-    ["/api/v1/functions/%ff/invoke", { namespace: "default", name: "%ff", path: "", isNamed: false }],
+    ["/api/v1/functions/a/invoke", { namespace: "default", name: "a", path: "", by: "invoke" }],
+    ["/api/v1/functions/a/invoke/", { namespace: "default", name: "a", path: "/", by: "invoke" }],
+    ["/api/v1/functions/a/invoke/x/y?z=1", { namespace: "default", name: "a", path: "/x/y", by: "invoke" }],
+    ["/api/v1/functions/ns/a/invoke/x", { namespace: "ns", name: "a", path: "/x", by: "invoke" }],
+    ["/api/v1/functions/a/invoke?namespace=ns", { namespace: "ns", name: "a", path: "", by: "invoke" }],
+    ["/api/v1/functions/a/invoke?x=1&namespace=n%73", { namespace: "ns", name: "a", path: "", by: "invoke" }],
+    ["/api/v1/functions/ns/a/invoke?namespace=other", { namespace: "ns", name: "a", path: "", by: "invoke" }],
+    ["/functions/v1/a", { namespace: "default", name: "a", path: "", by: "supabase" }],
+    ["/functions/v1/a/b?c", { namespace: "default", name: "a", path: "/b", by: "supabase" }],
+    ["/api/v1/functions/%61/invoke", { namespace: "default", name: "a", path: "", by: "invoke" }],
+    ["/api/v1/functions/%ff/invoke", { namespace: "default", name: "%ff", path: "", by: "invoke" }],
   ];
   for (const [target, expected] of cases) assert.deepEqual(functionRoute(target), expected, target);
 });
@@ -71,6 +71,6 @@ Deno.test("whatever the bytes, it never throws; what was put into a URL comes ou
   const name = fc.stringMatching(/^[a-zA-Z0-9][a-zA-Z0-9_-]{0,20}$/).filter((text) => text !== "invoke");
   fc.assert(fc.property(name, name, fc.webPath(), (namespace, fn, path) => {
     const found = functionRoute(`/api/v1/functions/${namespace}/${fn}/invoke${path}`);
-    assert.deepEqual(found, { namespace, name: fn, path, isNamed: false });
+    assert.deepEqual(found, { namespace, name: fn, path, by: "invoke" });
   }));
 });

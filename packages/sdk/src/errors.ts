@@ -16,7 +16,10 @@ export class FluxbaseError extends Error {
   override readonly name = "FluxbaseError";
   /** HTTP status of the answer; 0 when there was none. */
   readonly status: number;
-  /** From the server's closed list; `NETWORK_ERROR`, `TIMEOUT` or `ABORTED` when there was no answer. */
+  /**
+   * From the server's closed list; `NETWORK_ERROR`, `TIMEOUT` or `ABORTED` when there was no answer, `INVALID_JSON` when it
+   * cannot be read.
+   */
   readonly code: string;
   /** Also the id of the execution; null when the request never arrived. */
   readonly requestId: string | null;

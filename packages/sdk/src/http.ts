@@ -116,13 +116,26 @@ export async function decode(response: Response): Promise<unknown> {
   const type = response.headers.get("content-type") ?? "";
   if (/^application\/(.+\+)?json/i.test(type)) {
     const text = await response.text();
-    return text === "" ? undefined : JSON.parse(text);
+    return text === "" ? undefined : parse(text, response);
   }
   if (type === "" || /^text\/|^application\/(xml|javascript|x-www-form-urlencoded)|\+xml/i.test(type)) {
     const text = await response.text();
     return text === "" && type === "" ? undefined : text;
   }
   return new Uint8Array(await response.arrayBuffer());
+}
+
+function parse(text: string, { status, headers }: Response): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new FluxbaseError(`Cannot read the answer, which says that it is JSON: ${text.slice(0, 200)}`, {
+      status,
+      code: "INVALID_JSON",
+      requestId: headers.get("x-request-id"),
+      cause: error,
+    });
+  }
 }
 
 export function encode(body: unknown): { readonly body: BodyInit | undefined; readonly type: string | undefined } {

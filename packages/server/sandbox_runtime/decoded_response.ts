@@ -8,7 +8,10 @@
 // Captured before user code runs.
 const NativeHeaders = Headers;
 const NativeRequest = Request;
+const streamFrom = ReadableStream.from.bind(ReadableStream);
 const { defineProperty } = Object;
+
+type Bytes = Uint8Array<ArrayBuffer>;
 
 /** What Deno's `fetch` decodes by itself. */
 const DECODED = /^(gzip|br)$/i;
@@ -25,6 +28,14 @@ export function withoutCoding(response: Response, input: RequestInfo | URL, init
   const kept = new NativeHeaders(response.headers);
   for (const name of STALE) kept.delete(name);
   return withHeaders(response, kept);
+}
+
+/** What another function answers comes as it is; `fetch` has to decode it as it would from outside. */
+export function decoded(body: Bytes | ReadableStream<Bytes>, headers: Headers): Bytes | ReadableStream<Bytes> {
+  if (headers.get("content-encoding")?.toLowerCase() !== "gzip") return body;
+  for (const name of STALE) headers.delete(name);
+  const stream = body instanceof Uint8Array ? streamFrom([body]) : body;
+  return stream.pipeThrough(new DecompressionStream("gzip"));
 }
 
 function withHeaders(response: Response, headers: Headers): Response {

@@ -6,7 +6,7 @@
  */
 import { type BodyInbox, BodyOutbox, cancelQuietly, createBodyInbox } from "./body.ts";
 import { currentCall } from "./current_call.ts";
-import { withoutCoding } from "./decoded_response.ts";
+import { decoded, withoutCoding } from "./decoded_response.ts";
 import {
   ABORT_REASON,
   CALL_METHOD,
@@ -116,7 +116,10 @@ export class OwnServer {
       });
     }
     const body = call.inbox?.stream ?? (payload.length > bodyStart ? payload.slice(bodyStart) : null);
-    const response = new NativeResponse(BODILESS.has(status) ? null : body, { status, headers });
+    const response = new NativeResponse(BODILESS.has(status) || body === null ? null : decoded(body, headers), {
+      status,
+      headers,
+    });
     Object.defineProperty(response, "url", { value: call.url, configurable: true });
     if (!isStreamed) this.#forget(id);
     call.resolve(response);

@@ -107,6 +107,22 @@ platformTest("every value that a handler returns is an answer or says why not", 
       200,
       `{"a":"1"}`,
     ],
+    "a quote in a file name": [
+      `new Response("x", { headers: { "content-disposition": 'attachment; filename="WHAT\u2019S.html"' } })`,
+      500,
+      /header \\"content-disposition\\": its value has the character U\+2019 at position 26.*encodeURIComponent/,
+    ],
+    "a header of Response.json": [
+      `Response.json(1, { headers: { "x-name": "你" } })`,
+      500,
+      /header \\"x-name\\".*U\+4F60/,
+    ],
+    "a header that is set": [`(new Headers().set("x name", "1"), 1)`, 500, /header \\"x name\\": HTTP does not allow/],
+    "a Response is still one": [
+      `[new Response() instanceof Response, new Response().constructor === Response, new (class extends Response {})() instanceof Response, Response.name]`,
+      200,
+      `[true,true,true,"Response"]`,
+    ],
     "an async generator": [
       `(async function* () { yield "a"; yield new Uint8Array([98]); })()`,
       200,

@@ -77,6 +77,29 @@ platformTest("calls of a function to the platform", async (platform, step) => {
     assert.equal(await (await platform.call("sends")).text(), "true");
   });
 
+  await step("what another function has coded is decoded, as by any fetch", async () => {
+    await platform.deploy(
+      "coded",
+      `import { gzipSync } from "node:zlib";
+      export default { fetch: (req) => new Response(gzipSync("x".repeat(Number(new URL(req.url).searchParams.get("size")))), { headers: { "content-encoding": "gzip" } }) };`,
+      { max_response_bytes: 10_000_000 },
+    );
+    await platform.deploy(
+      "decodes",
+      `${BASE}
+      async function handler() {
+        const answers = [];
+        for (const size of [10, 100_000]) {
+          const response = await invoke("coded/invoke?size=" + size);
+          answers.push(response.headers.get("content-encoding"), (await response.text()).length);
+        }
+        return answers;
+      }`,
+      { env },
+    );
+    assert.deepEqual(await (await platform.call("decodes")).json(), [null, 10, null, 100_000]);
+  });
+
   await step("a stream arrives as it is made, and giving it up ends it", async () => {
     await platform.deploy(
       "ticks",

@@ -62,6 +62,7 @@ platformTest("calls by the SDK", async (platform, step) => {
         const kind = new URL(req.url).searchParams.get("kind");
         if (kind === "text") return new Response("plain");
         if (kind === "bytes") return new Response(new Uint8Array([1, 2, 3]), { headers: { "content-type": "image/png" } });
+        if (kind === "broken") return new Response("{oops", { headers: { "content-type": "application/json" } });
         if (kind === "none") return new Response(null, { status: 204 });
         if (kind === "stream") return new Response(new ReadableStream({ async start(c) { for (const part of ["a", "b"]) { c.enqueue(new TextEncoder().encode(part)); await new Promise((r) => setTimeout(r, 20)); } c.close(); } }));
         return Response.json({ error: "no such kind", code: "MINE", hint: "text" }, { status: 418 });
@@ -71,6 +72,7 @@ platformTest("calls by the SDK", async (platform, step) => {
     assert.equal(await get("text"), "plain");
     assert.deepEqual(await get("bytes"), new Uint8Array([1, 2, 3]));
     assert.equal(await get("none"), undefined);
+    await assert.rejects(get("broken"), { name: "FluxbaseError", status: 200, code: "INVALID_JSON", message: /{oops/ });
     await assert.rejects(get("else"), (error: FluxbaseError) => {
       assert.ok(error instanceof FluxbaseError);
       assert.deepEqual([error.status, error.code, error.message, error.details["hint"]], [

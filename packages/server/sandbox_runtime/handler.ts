@@ -10,6 +10,8 @@ import { createWorkerEnv } from "./worker_env.ts";
 
 export type { UserHandler };
 
+import { asksForText } from "./textual_body.ts";
+
 /**
  * `guide`: `req.body` is a string. `web`: `req.body` is a stream, as in `Deno.serve`. `both`: it is a stream that reads as
  * text (./textual_body.ts).
@@ -181,13 +183,6 @@ async function withinMs(ms: number, work: Promise<unknown>): Promise<void> {
 
 function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null;
-}
-
-const ASKS_FOR_TEXT = /\btypeof\s+(?:[\w$]+\s*\??\.\s*)*body\s*[!=]==?\s*["'`]string\b/;
-
-/** `typeof req.body === "string"`: no stream passes that, however it reads. */
-function asksForText(handler: UserHandler): boolean {
-  return ASKS_FOR_TEXT.test(Function.prototype.toString.call(handler));
 }
 
 function isHandler(value: unknown): value is UserHandler {

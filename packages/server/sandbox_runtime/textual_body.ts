@@ -77,3 +77,10 @@ for (const slot of Object.getOwnPropertySymbols(new ReadableStream())) {
 function define(name: PropertyKey, property: PropertyDescriptor): void {
   Object.defineProperty(prototype, name, { ...property, configurable: true });
 }
+
+const ASKS_FOR_TEXT = /\btypeof\s+(?:[\w$]+\s*\??\.\s*)*body\s*[!=]==?\s*["'`]string\b/;
+
+/** `typeof req.body === "string"`: no stream passes that, however it reads. */
+export function asksForText(handler: (...values: never[]) => unknown): boolean {
+  return ASKS_FOR_TEXT.test(Function.prototype.toString.call(handler));
+}

@@ -51,6 +51,9 @@ function secondTry(value: unknown): string | undefined {
   try {
     return stringify(value, givesForm());
   } catch (error) {
+    if (error instanceof RangeError && error.message.includes("call stack")) {
+      throw new RangeError("Cannot answer with a value that is nested so deeply: JSON of it needs too much stack");
+    }
     const isCircle = error instanceof TypeError && error.message.startsWith("Converting circular structure");
     if (!isCircle) throw error;
     const [, ...places] = error.message.split("\n");
@@ -92,7 +95,9 @@ function formOf(value: object, key: string): unknown {
   const found = WITHOUT_FORM.find(([type]) => value instanceof type);
   if (found === undefined || keys(value).length > 0) return value;
   const [{ name }, instead] = found;
-  throw new NoForm(`Cannot answer with a ${name}${within(key)}: it has no JSON form; ${instead}`);
+  throw new NoForm(
+    `Cannot answer with ${/^[AI]/.test(name) ? "an" : "a"} ${name}${within(key)}: it has no JSON form; ${instead}`,
+  );
 }
 
 function objectOf(map: ReadonlyMap<unknown, unknown>, place: string): Record<string, unknown> {

@@ -94,6 +94,11 @@ platformTest("every value that a handler returns is an answer or says why not", 
       /circular.*closes the circle/,
     ],
     "a circle of Maps": [`(() => { const a = new Map(); a.set("a", a); return a; })()`, 500, /circular/],
+    "a nest without end": [
+      `(() => { let nest = {}; for (let depth = 0; depth < 100_000; depth += 1) nest = { nest }; return nest; })()`,
+      500,
+      /nested so deeply/,
+    ],
     "a promise inside": [
       `{ rows: [Promise.resolve(1)] }`,
       500,

@@ -73,8 +73,15 @@ export function createClientAddresses(trustedProxies: readonly AddressRange[]): 
   }
   const isTrusted = (address: string) => trusted.check(address, isIPv4(address) ? "ipv4" : "ipv6");
 
+  /** Calls come in runs of one caller, and taking an address apart costs more than comparing it. */
+  let recent = { peer: "", address: "" };
+  function addressOf(peer: string): string {
+    if (recent.peer !== peer) recent = { peer, address: plain(peer) };
+    return recent.address;
+  }
+
   function whole(peer: string, forwardedFor: string | null): string {
-    let client = plain(peer);
+    let client = addressOf(peer);
     if (trustedProxies.length > 0 && forwardedFor !== null) {
       // From the end, and no further than it is believed: a client may write thousands in front.
       let end = forwardedFor.length;

@@ -139,6 +139,10 @@ platformTest("public routes", async (platform, step) => {
     const { status } = await platform.api("PUT", "/functions/team-a/own", { code: says("changed") }, key);
     assert.equal(status, 200);
     await answers("/team", "changed GET /team");
+    await platform.api("PUT", "/functions/team-a/own", { routes: null });
+    const back = await platform.api("POST", "/functions/team-a/own/rollback", { version: 1 }, key);
+    assert.equal(back.status, 403, JSON.stringify(back.body));
+    assert.equal((await at("/team")).status, 404);
   });
 
   await step("what is wrong with a route is said, of a field and of an annotation", async () => {

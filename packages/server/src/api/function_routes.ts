@@ -122,7 +122,11 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
     if (data === undefined) {
       throw new PlatformError("INVALID_ARGUMENT", 'Cannot roll back: the body must be such as {"version": 3}');
     }
-    const options = { number: data.version, mayGrant: isAdmin(call.caller) };
+    const options = {
+      number: data.version,
+      mayGrant: isAdmin(call.caller),
+      mayRoute: call.caller.namespaces === null,
+    };
     const rolledBack = await saving({ namespace, name }, () => deployer.rollback(namespace, name, options));
     return { status: 200, body: detailsOf(rolledBack) };
   }

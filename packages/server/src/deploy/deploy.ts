@@ -110,7 +110,7 @@ export interface Deployer {
   rollback(
     namespace: string,
     name: string,
-    options: Granter & { readonly number: number },
+    options: Pick<DeployOptions, "mayGrant" | "mayRoute"> & { readonly number: number },
   ): Promise<FunctionWithVersion>;
   remove(namespace: string, name: string): Promise<void>;
   /** Takes a deletion of the last 30 days back. */
@@ -411,11 +411,12 @@ export function createDeployer(parts: DeployParts): Deployer {
       if (found === undefined) throw versionNotFound(fn, number);
       return found;
     },
-    async rollback(namespace, name, { number, mayGrant }) {
+    async rollback(namespace, name, { number, mayGrant, mayRoute }) {
       const { function: fn, version: current } = await read(namespace, name);
       const version = await findVersion(db, fn.id, number);
       if (version === undefined) throw versionNotFound(fn, number);
       for (const { settings } of [current, version]) assertMayTouch(name, settings, { mayGrant });
+      if (!mayRoute) assertNoNewRoute(name, version.settings, current.settings);
       if (!await ofItsRoutes(() => makeLive(db, fn.id, number))) {
         // Deleted meanwhile.
         if (version.bundleBytes !== null) throw functionNotFound(namespace, name);

@@ -14,6 +14,8 @@ export const LOG_LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"
 
 export interface Execution {
   readonly id: string;
+  /** To be sent as `cursor` for those that come after it in a list. */
+  readonly cursor: string;
   /** The client's own (X-Request-ID); the same as `id` when it brought none. */
   readonly request_id: string;
   readonly function_id: string;
@@ -60,6 +62,12 @@ export interface Execution {
 
 export interface LogEntry {
   readonly id: string;
+  /** To be sent as `cursor` for those that come after it in a list. */
+  readonly cursor: string;
+  readonly function_id: string;
+  /** As it is called now; null when it is gone for good. */
+  readonly function_name: string | null;
+  readonly namespace: string | null;
   readonly timestamp: string;
   readonly level: LogLevel;
   readonly message: string;

@@ -23,6 +23,7 @@ import { errorOf, FluxbaseError } from "./errors.ts";
 import { decode, type Http, type RequestOptions } from "./http.ts";
 
 const FOLLOW_AGAIN_MS = 500;
+const ALL_LOGS = "/api/v1/admin/functions/logs";
 
 /** Fields of a function as they are sent; each but `name` may be left out. */
 export interface FunctionFields {
@@ -94,17 +95,35 @@ export interface ListExecutions {
   /** The `X-Request-ID` that a call was made with. */
   readonly request_id?: string;
   readonly limit?: number;
+  /** At most 10,000; `cursor` goes further, and as fast. */
   readonly offset?: number;
+  /** Of the last execution of the page before. */
+  readonly cursor?: string;
+  readonly version?: number;
   readonly status?: ExecutionStatus;
+  /** Of HTTP. */
+  readonly status_code?: number;
+  /** Of the error, such as `WALL_LIMIT`. */
+  readonly code?: string;
+  readonly user_id?: string;
+  readonly trigger?: string;
+  /** In the message of the error. */
+  readonly text?: string;
   /** An instant such as `2026-01-31T12:00:00Z`. */
   readonly since?: string;
+  readonly until?: string;
   readonly namespace?: string;
 }
 
 export interface ListLogs {
   readonly limit?: number;
+  /** Of the last line of the page before. */
+  readonly cursor?: string;
   readonly level?: LogLevel;
   readonly since?: string;
+  readonly until?: string;
+  /** In the message. */
+  readonly text?: string;
   readonly execution_id?: string;
   readonly namespace?: string;
 }
@@ -235,11 +254,17 @@ export class FunctionsClient<Types extends FunctionTypes = Record<never, never>>
    * A server ends the stream when it stops and when the access token is over: it is asked again, from the last line on,
    * and what it refuses then is thrown.
    */
-  async *followLogs(
+  followLogs(
     name: string,
-    { namespace, signal, ...query }: Omit<ListLogs, "limit"> & { readonly signal?: AbortSignal } = {},
+    { namespace, ...query }: Omit<ListLogs, "limit" | "cursor"> & { readonly signal?: AbortSignal } = {},
   ): AsyncGenerator<LogEntry, void, void> {
-    const path = `${BASE}/${placeOf(name, namespace)}/logs`;
+    return this.follow(`${BASE}/${placeOf(name, namespace)}/logs`, query);
+  }
+
+  protected async *follow(
+    path: string,
+    { signal, ...query }: { readonly since?: string; readonly signal?: AbortSignal },
+  ): AsyncGenerator<LogEntry, void, void> {
     let { since } = query;
     let shown = new Set<string>();
     while (!signal?.aborted) {
@@ -345,11 +370,23 @@ export class AdminFunctionsClient<Types extends FunctionTypes = Record<never, ne
     return answer.namespaces;
   }
 
-  /** Of all functions. */
+  /** Of all functions; `count` is at most 10,000, and `has_more` says that there are more. */
   async listExecutions(
-    query: Omit<ListExecutions, "since"> & { readonly function_name?: string } = {},
-  ): Promise<{ readonly executions: readonly Execution[]; readonly count: number }> {
-    return await this.http.request("GET", "/api/v1/admin/functions/executions", { query });
+    query: ListExecutions & { readonly function_name?: string } = {},
+  ): Promise<{ readonly executions: readonly Execution[]; readonly count: number; readonly has_more: boolean }> {
+    return await this.http.request("GET", "/api/v1/admin/functions/executions", { query: { ...query } });
+  }
+
+  /** Of all functions. */
+  async listLogs(query: ListLogs & { readonly function_name?: string } = {}): Promise<LogEntry[]> {
+    return await this.http.request("GET", ALL_LOGS, { query: { ...query } });
+  }
+
+  /** Those of all functions as they are written, as `followLogs` does. */
+  followAllLogs(
+    query: Omit<ListLogs, "limit" | "cursor"> & { readonly function_name?: string; readonly signal?: AbortSignal } = {},
+  ): AsyncGenerator<LogEntry, void, void> {
+    return this.follow(ALL_LOGS, query);
   }
 
   /** Log lines of one execution, in their order. */

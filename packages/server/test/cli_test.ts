@@ -321,6 +321,12 @@ platformTest("the command line", async (platform, step) => {
       assert.match((await good(["functions", "stats", "--last", "2h", "--step", "5m"])).out, /^all +\d+/m);
       assert.match((await good(["top", "--sort", "time"])).out, /^FUNCTION +CALLS[^]*^default\/hello +\d+/m);
       await good(["functions", "executions", "--logs", calls[0].id]);
+      const found = JSON.parse(
+        (await good(["functions", "executions", "hello", "--request-id", calls[0].id, "--output", "json"])).out,
+      );
+      assert.deepEqual(found.map(({ id }: { id: string }) => id), [calls[0].id]);
+      assert.doesNotMatch((await good(["functions", "executions", "--status", "killed"])).out, /success/);
+      await good(["logs", "--text", "nobody says this", "--level", "error"]);
       await fluxbase(["functions", "reload", "--dry-run"]);
       assert.match((await good(["limits"])).out, /wallMs +30000/);
       assert.match((await good(["audit", "--target", "default/hello"])).out, /PUT \/functions\/\{name\}/);

@@ -12,7 +12,7 @@ const MIXED = `export default async (req) => {
   if (how === "fail") throw new Error("no");
   if (how === "log") { console.log("one"); console.log("two"); }
   if (how === "missing") return { status: 404, body: "" };
-  if (how === "spin") { const end = Date.now() + 1500; let x = 0; while (Date.now() < end) { x += 1; if (x % 100000 === 0) await new Promise((done) => setTimeout(done)); } }
+  if (how === "spin") { console.log("spun"); const end = Date.now() + 1500; let x = 0; while (Date.now() < end) { x += 1; if (x % 100000 === 0) await new Promise((done) => setTimeout(done)); } }
   return new Response("12345");
 }`;
 

@@ -35,6 +35,28 @@ const DETAILS = [
 const VERSION = ["version", "is_live", "is_bundled", "bundle_size", "created_at", "created_by"];
 const EXECUTION = ["executed_at", "status", "status_code", "duration_ms", "id", "error"];
 
+/** Flags of what is looked for, by the field of the API. */
+type Filters = readonly (readonly [field: string, option: Option])[];
+
+const TIME_FILTERS: Filters = [
+  ["since", new Option("--since <instant>", "such as 2026-01-31T12:00:00Z")],
+  ["until", new Option("--until <instant>", "such as 2026-01-31T12:00:00Z")],
+  ["text", new Option("--text <text>", "with this in the message, in any case of letters")],
+];
+
+const LOG_FILTERS: Filters = [["level", new Option("--level <level>", "only this level")], ...TIME_FILTERS];
+
+const EXECUTION_FILTERS: Filters = [
+  ["status", new Option("--status <status>", "such as error, timeout, killed")],
+  ["status_code", new Option("--status-code <status>", "status of HTTP").argParser(numberOf)],
+  ["code", new Option("--code <code>", "of the error, such as WALL_LIMIT")],
+  ["version", new Option("--of-version <version>", "of this version").argParser(numberOf)],
+  ["user_id", new Option("--user <id>", "of this user")],
+  ["request_id", new Option("--request-id <id>", "with this X-Request-ID")],
+  ["cursor", new Option("--cursor <cursor>", "of the last one of the page before; --output json shows it")],
+  ...TIME_FILTERS,
+];
+
 /** Flags of `functions set`, by the field of the API. */
 const SETTINGS: readonly (readonly [field: string, option: Option])[] = [
   ["description", new Option("--description <text>", "what it is for")],
@@ -133,21 +155,30 @@ export function addFunctions(program: Command, version: string): void {
     .option("-H, --header <header...>", "such as 'x-name: value'")
     .action(withClient<InNamespace & Call, [string]>(invoke));
 
-  command("logs <name>", "show log lines").option("-f, --follow", "go on with new lines")
-    .option("--limit <count>", "lines", numberOf, 50).option("--level <level>", "only this level")
+  withFilters(command("logs <name>", "show log lines").option("-f, --follow", "go on with new lines"), LOG_FILTERS)
+    .option("--limit <count>", "lines", numberOf, 50)
     .action(withClient<InNamespace & LogOptions, [string]>(showLogs));
 
-  command("executions [name]", "show calls of a function, or of all").option("--limit <count>", "calls", numberOf, 20)
+  withFilters(
+    program.command("logs").description("show log lines of all functions").option("-n, --namespace <name>", "of one")
+      .option("-f, --follow", "go on with new lines"),
+    LOG_FILTERS,
+  ).option("--limit <count>", "lines", numberOf, 50)
+    .action(withClient<InNamespace & LogOptions, []>((client, options) => showLogs(client, options, undefined)));
+
+  withFilters(command("executions [name]", "show calls of a function, or of all"), EXECUTION_FILTERS)
+    .option("--limit <count>", "calls", numberOf, 20)
     .option("--logs <id>", "the log lines of one call, by its id")
-    .action(withClient<InNamespace & { limit: number; logs?: string }, [string | undefined]>(
-      async (client, { namespace, limit, logs, ...options }, name) => {
+    .action(withClient<InNamespace & { limit: number; logs?: string } & Given, [string | undefined]>(
+      async (client, { namespace, limit: count, logs, ...options }, name) => {
+        const limit = { limit: count, ...filtersOf(EXECUTION_FILTERS, options) };
         const { functions: all } = client.admin;
         if (logs !== undefined) {
           for (const entry of await all.getExecutionLogs(logs)) showLine(entry, options);
         } else if (name !== undefined) {
-          printRows(await client.functions.getExecutions(placeIn(name, namespace), { limit }), EXECUTION, options);
+          printRows(await client.functions.getExecutions(placeIn(name, namespace), limit), EXECUTION, options);
         } else {
-          const { executions } = await all.listExecutions({ limit, ...inNamespace(namespace) });
+          const { executions } = await all.listExecutions({ ...limit, ...inNamespace(namespace) });
           printRows(executions, ["function_name", ...EXECUTION], options);
         }
       },
@@ -206,10 +237,22 @@ interface Call {
   readonly header?: readonly string[];
 }
 
-interface LogOptions {
-  readonly follow?: boolean;
-  readonly limit: number;
-  readonly level?: LogEntry["level"];
+type Given = Readonly<Record<string, unknown>>;
+
+type LogOptions = Given & { readonly follow?: boolean; readonly limit: number };
+
+function withFilters(command: Command, filters: Filters): Command {
+  for (const [, option] of filters) command.addOption(option);
+  return command;
+}
+
+function filtersOf(filters: Filters, given: Given): Record<string, string | number> {
+  const found: Record<string, string | number> = {};
+  for (const [field, option] of filters) {
+    const value = given[option.attributeName()];
+    if (typeof value === "string" || typeof value === "number") found[field] = value;
+  }
+  return found;
 }
 
 async function deploy(
@@ -252,27 +295,33 @@ async function invoke(
   process.exitCode = 1;
 }
 
+/** Of a function, or of all. */
 async function showLogs(
-  { functions }: FluxbaseClient,
-  { namespace, follow, limit, level, ...options }: GlobalOptions & InNamespace & LogOptions,
-  name: string,
+  { functions, admin }: FluxbaseClient,
+  { namespace, follow, limit, ...options }: GlobalOptions & InNamespace & LogOptions,
+  name: string | undefined,
 ): Promise<void> {
-  const place = placeIn(name, namespace);
-  const filter = level === undefined ? {} : { level };
-  const entries = await functions.getLogs(place, { limit, ...filter });
-  for (const entry of entries.toReversed()) showLine(entry, options);
+  const filter = filtersOf(LOG_FILTERS, options);
+  const some = { ...filter, ...inNamespace(namespace) };
+  const entries = name === undefined
+    ? await admin.functions.listLogs({ limit, ...some })
+    : await functions.getLogs(placeIn(name, namespace), { limit, ...filter });
+  const show = (entry: LogEntry) => showLine(entry, options, name === undefined);
+  for (const entry of entries.toReversed()) show(entry);
   if (!follow) return;
   // From the last line on, so that none is missed that is written meanwhile.
   const shown = new Set(entries.map(({ id }) => id));
   const since = entries[0]?.timestamp ?? new Date(0).toISOString();
-  for await (const entry of functions.followLogs(place, { ...filter, since })) {
-    if (!shown.has(entry.id)) showLine(entry, options);
-  }
+  const following = name === undefined
+    ? admin.functions.followAllLogs({ ...some, since })
+    : functions.followLogs(placeIn(name, namespace), { ...filter, since });
+  for await (const entry of following) if (!shown.has(entry.id)) show(entry);
 }
 
-function showLine(entry: LogEntry, { output }: GlobalOptions): void {
-  if (output === "json") print(JSON.stringify(entry));
-  else print(`${entry.timestamp} ${entry.level.padEnd(5)} ${printable(entry.message)}`);
+function showLine(entry: LogEntry, { output }: GlobalOptions, isNamed = false): void {
+  if (output === "json") return print(JSON.stringify(entry));
+  const from = isNamed ? ` ${entry.namespace ?? "-"}/${entry.function_name ?? entry.function_id}` : "";
+  print(`${entry.timestamp} ${entry.level.padEnd(5)}${from} ${printable(entry.message)}`);
 }
 
 async function sync(

@@ -3,21 +3,34 @@
  *
  * @module
  */
-import { type Execution, EXECUTION_STATUSES, LOG_LEVELS, type LogEntry, PlatformError } from "@fluxbase/contract";
+import {
+  type ErrorCode,
+  ERRORS,
+  type Execution,
+  EXECUTION_STATUSES,
+  LOG_LEVELS,
+  type LogEntry,
+  PlatformError,
+} from "@fluxbase/contract";
 import { z } from "zod";
 import type { Catalog } from "../catalog/catalog.ts";
 import { functionNotFound } from "../catalog/function_not_found.ts";
+import { assertAdmin } from "../auth/permissions.ts";
 import { UNBUFFERED } from "../core/event_stream.ts";
 import type { ExecutionLog } from "../executions/execution_log.ts";
 import type { Database } from "../storage/db.ts";
 import {
+  COUNTED_MAX_COUNT,
   countExecutions,
   findExecution,
   listExecutions,
+  listLinesOfExecution,
   listLogLines,
+  type LogFilter,
   type StoredExecution,
   type StoredLogLine,
 } from "../storage/executions.ts";
+import { cursorOf, cursorParam, executionMark, logMark } from "./cursor.ts";
 import { followLogs } from "./followed_logs.ts";
 import { placeFor } from "./function_routes.ts";
 import { choiceParam, instantParam, integerParam, parseQuery, textParam } from "./query.ts";
@@ -26,31 +39,43 @@ import { executionSchema, logEntrySchema } from "./schemas.ts";
 
 const PAGE_MAX_COUNT = 1_000;
 const limitParam = (otherwise: number) => integerParam({ min: 1, max: PAGE_MAX_COUNT, otherwise });
-const offsetParam = integerParam({ min: 0, max: 1_000_000, otherwise: 0 });
+/** The database goes through everything before it: pages far away have cursors. */
+const OFFSET_MAX_COUNT = 10_000;
 
-const executionsQuery = z.object({
-  namespace: textParam,
+const executionFilter = {
   request_id: textParam,
-  limit: limitParam(50),
-  offset: offsetParam,
+  version: z.coerce.number().int().min(1, "must be the number of a version").max(2_147_483_647).optional(),
   status: choiceParam(EXECUTION_STATUSES),
+  status_code: z.coerce.number().int().min(100, "must be a status of HTTP").max(599, "must be a status of HTTP")
+    .optional(),
+  code: choiceParam(Object.keys(ERRORS) as ErrorCode[]),
+  user_id: textParam,
+  trigger: textParam,
+  text: textParam,
   since: instantParam,
+  until: instantParam,
+  cursor: cursorParam(executionMark),
+  offset: integerParam({ min: 0, max: OFFSET_MAX_COUNT, otherwise: 0 }),
+};
+const executionsQuery = z.object({ namespace: textParam, limit: limitParam(50), ...executionFilter });
+const allExecutionsQuery = z.object({
+  namespace: textParam,
+  function_name: textParam,
+  limit: limitParam(25),
+  ...executionFilter,
 });
-const logsQuery = z.object({
+const logFilter = {
   namespace: textParam,
   limit: limitParam(50),
   level: choiceParam(LOG_LEVELS),
   since: instantParam,
+  until: instantParam,
+  text: textParam,
   execution_id: textParam,
-  follow: choiceParam(["true", "false"]),
-});
-const allExecutionsQuery = z.object({
-  namespace: textParam,
-  function_name: textParam,
-  status: choiceParam(EXECUTION_STATUSES),
-  limit: limitParam(25),
-  offset: offsetParam,
-});
+  cursor: cursorParam(logMark),
+};
+const logsQuery = z.object({ ...logFilter, follow: choiceParam(["true", "false"]) });
+const allLogsQuery = z.object({ ...logFilter, function_name: textParam, follow: choiceParam(["true", "false"]) });
 const linesQuery = z.object({ after_line: integerParam({ min: 0, max: 1_000_000_000, otherwise: 0 }) });
 
 export interface ExecutionRouteParts {
@@ -70,56 +95,58 @@ export function executionRoutes({ db, catalog, executions: log, stopping }: Exec
   }
 
   async function executionsOfFunction(call: ApiCall) {
-    const { limit, offset, status, since, request_id } = parseQuery(executionsQuery, call.query);
-    const filter = {
-      functionId: functionId(call),
-      ...given({ status, requestId: request_id }),
-      ...sinceOf(since),
-      limit,
-      offset,
-    };
+    const { namespace: _, ...query } = parseQuery(executionsQuery, call.query);
+    const filter = { functionId: functionId(call), ...executionFilterOf(query) };
     await log.flush();
     return { status: 200, body: (await listExecutions(db, filter)).map(executionView) };
   }
 
   async function logsOfFunction(call: ApiCall) {
-    const { limit, level, since, execution_id, follow } = parseQuery(logsQuery, call.query);
-    const filter = {
-      functionId: functionId(call),
-      ...given({ level, executionId: execution_id }),
-      ...sinceOf(since),
-      limit,
-    };
+    const { namespace: _, follow, ...query } = parseQuery(logsQuery, call.query);
+    const filter = { functionId: functionId(call), ...logFilterOf(query) };
     if (follow === "true") {
-      return {
-        status: 200,
-        headers: [["content-type", "text/event-stream"], ["cache-control", "no-store"], UNBUFFERED] as const,
-        text: followLogs({
-          signal: stopping,
-          who: authorOf(call) ?? "",
-          sinceMs: since === undefined ? Date.now() : Date.parse(since),
-          async lines(from) {
-            // A key that was revoked or limited meanwhile, or a function that is gone, ends it.
-            if (functionId({ ...call, caller: await call.callerNow() }) !== filter.functionId) throw gone();
-            await log.flush();
-            return (await listLogLines(db, { ...filter, since: from, limit: PAGE_MAX_COUNT })).map(logView);
-          },
-        }),
-      };
+      // A key that was revoked or limited meanwhile, or a function that is gone, ends it.
+      return following(call, filter, (now) => {
+        if (functionId(now) !== filter.functionId) throw gone();
+      });
     }
     await log.flush();
     return { status: 200, body: (await listLogLines(db, filter)).map(logView) };
   }
 
-  async function allExecutions(call: ApiCall) {
-    const { namespace, function_name, status, limit, offset } = parseQuery(allExecutionsQuery, call.query);
-    const filter = given({ namespace, functionName: function_name, status });
+  async function allLogs(call: ApiCall) {
+    const { namespace, function_name, follow, ...query } = parseQuery(allLogsQuery, call.query);
+    const filter = { ...given({ namespace, functionName: function_name }), ...logFilterOf(query) };
+    if (follow === "true") return following(call, filter, ({ caller }) => assertAdmin(caller));
     await log.flush();
-    const [executions, count] = await Promise.all([
-      listExecutions(db, { ...filter, limit, offset }),
-      countExecutions(db, filter),
-    ]);
-    return { status: 200, body: { executions: executions.map(executionView), count } };
+    return { status: 200, body: (await listLogLines(db, filter)).map(logView) };
+  }
+
+  function following(call: ApiCall, filter: LogFilter, assertStillMay: (now: ApiCall) => void) {
+    const { since } = filter;
+    return {
+      status: 200,
+      headers: [["content-type", "text/event-stream"], ["cache-control", "no-store"], UNBUFFERED] as const,
+      text: followLogs({
+        signal: stopping,
+        who: authorOf(call) ?? "",
+        sinceMs: since === undefined ? Date.now() : since.getTime(),
+        async lines(from) {
+          assertStillMay({ ...call, caller: await call.callerNow() });
+          await log.flush();
+          return (await listLogLines(db, { ...filter, since: from, limit: PAGE_MAX_COUNT })).map(logView);
+        },
+      }),
+    };
+  }
+
+  async function allExecutions(call: ApiCall) {
+    const { namespace, function_name, ...query } = parseQuery(allExecutionsQuery, call.query);
+    const filter = { ...given({ namespace, functionName: function_name }), ...executionFilterOf(query) };
+    await log.flush();
+    const [executions, found] = await Promise.all([listExecutions(db, filter), countExecutions(db, filter)]);
+    const count = Math.min(found, COUNTED_MAX_COUNT);
+    return { status: 200, body: { executions: executions.map(executionView), count, has_more: found > count } };
   }
 
   async function logsOfExecution(call: ApiCall) {
@@ -130,8 +157,8 @@ export function executionRoutes({ db, catalog, executions: log, stopping }: Exec
     if (execution === undefined) {
       throw new PlatformError("EXECUTION_NOT_FOUND", `Execution "${id.slice(0, 80)}" not found`);
     }
-    const lines = await listLogLines(db, { ...execution, afterLine: after_line, limit: PAGE_MAX_COUNT });
-    const entries = lines.map(logView).sort((a, b) => a.line_number - b.line_number);
+    const lines = await listLinesOfExecution(db, { ...execution, afterLine: after_line, limit: PAGE_MAX_COUNT });
+    const entries = lines.map(logView);
     return { status: 200, body: { entries, count: entries.length } };
   }
 
@@ -139,11 +166,24 @@ export function executionRoutes({ db, catalog, executions: log, stopping }: Exec
     {
       method: "GET",
       path: "/admin/functions/executions",
-      summary: "Lists executions of all functions, newest first",
+      summary: "Lists executions of all functions, newest first; `cursor` of the last one for the next page",
       access: "admin",
       query: allExecutionsQuery,
-      answer: { status: 200, schema: z.object({ executions: z.array(executionSchema), count: z.int() }) },
+      answer: {
+        status: 200,
+        schema: z.object({ executions: z.array(executionSchema), count: z.int(), has_more: z.boolean() }),
+      },
       handle: allExecutions,
+    },
+    {
+      method: "GET",
+      path: "/admin/functions/logs",
+      summary:
+        "Lists the log lines of all functions, newest first; with follow=true as server-sent events, as they come",
+      access: "admin",
+      query: allLogsQuery,
+      answer: { status: 200, schema: z.array(logEntrySchema) },
+      handle: allLogs,
     },
     {
       method: "GET",
@@ -168,7 +208,7 @@ export function executionRoutes({ db, catalog, executions: log, stopping }: Exec
       {
         method: "GET",
         path: `${base}/executions`,
-        summary: "Lists the executions of a function, newest first",
+        summary: "Lists the executions of a function, newest first; `cursor` of the last one for the next page",
         access: "functions:read",
         query: executionsQuery,
         answer: { status: 200, schema: z.array(executionSchema) },
@@ -204,14 +244,54 @@ function given<T extends object>(values: T): { [Key in keyof T]?: Exclude<T[Key]
   return kept;
 }
 
-function sinceOf(since: string | undefined): { since?: Date } {
-  return since === undefined ? {} : { since: new Date(since) };
+type ExecutionsQuery = Omit<z.output<typeof executionsQuery>, "namespace">;
+
+function executionFilterOf({ limit, offset, cursor, ...query }: ExecutionsQuery) {
+  const { request_id, status_code, code, user_id, trigger, since, until, version, status, text } = query;
+  return {
+    limit,
+    offset,
+    ...given({
+      after: cursor,
+      requestId: request_id,
+      version,
+      status,
+      statusCode: status_code,
+      errorCode: code,
+      userId: user_id,
+      triggerType: trigger,
+      text,
+      since: dateOf(since),
+      until: dateOf(until),
+    }),
+  };
+}
+
+type LogsQuery = Omit<z.output<typeof logsQuery>, "namespace" | "follow">;
+
+function logFilterOf({ limit, cursor, level, since, until, text, execution_id }: LogsQuery) {
+  return {
+    limit,
+    ...given({
+      after: cursor,
+      level,
+      text,
+      executionId: execution_id,
+      since: dateOf(since),
+      until: dateOf(until),
+    }),
+  };
+}
+
+function dateOf(instant: string | undefined): Date | undefined {
+  return instant === undefined ? undefined : new Date(instant);
 }
 
 function executionView(stored: StoredExecution): Execution {
   const startedAt = stored.startedAt.toISOString();
   return {
     id: stored.id,
+    cursor: cursorOf(stored.startedAtUs, stored.id),
     request_id: stored.requestId ?? stored.id,
     function_id: stored.functionId,
     function_name: stored.functionName,
@@ -258,6 +338,10 @@ function logView(line: StoredLogLine): LogEntry {
     timestamp: line.loggedAt.toISOString(),
     level: line.level,
     message: line.message,
+    cursor: cursorOf(line.loggedAtUs, line.executionId ?? "", line.lineNumber),
+    function_id: line.functionId,
+    function_name: line.functionName,
+    namespace: line.namespace,
     execution_id: line.executionId,
     line_number: line.lineNumber,
     fields: line.fields,

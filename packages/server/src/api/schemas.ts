@@ -204,6 +204,7 @@ const errorCode = z.enum(Object.keys(ERRORS) as [keyof typeof ERRORS]);
 
 export const executionSchema = z.object({
   id: z.string(),
+  cursor: z.string(),
   request_id: z.string(),
   function_id: z.uuid(),
   function_name: z.string(),
@@ -272,6 +273,10 @@ export const topFunctionSchema = z.object({
 
 export const logEntrySchema = z.object({
   id: z.string(),
+  cursor: z.string(),
+  function_id: z.uuid(),
+  function_name: textOrNull,
+  namespace: textOrNull,
   timestamp: z.iso.datetime(),
   level: z.enum(LOG_LEVELS),
   message: z.string(),

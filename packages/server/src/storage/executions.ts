@@ -138,6 +138,7 @@ export interface StoredExecution
   readonly bytesIn: number | null;
   readonly bytesOut: number | null;
   readonly startedAt: Date;
+  readonly startedAtUs: string;
   readonly completedAt: Date | null;
   /** All lines as one text. */
   readonly logText: string;
@@ -149,48 +150,94 @@ export interface ExecutionFilter {
   readonly namespace?: string;
   /** The client's own. */
   readonly requestId?: string;
+  readonly version?: number;
   readonly status?: ExecutionStatus;
+  readonly statusCode?: number;
+  readonly errorCode?: ErrorCode;
+  readonly userId?: string;
+  readonly triggerType?: string;
+  /** In the message of its error, in any case of letters. */
+  readonly text?: string;
   readonly since?: Date;
+  readonly until?: Date;
 }
 
-/** Newest first. */
+/** Where a page ends: the next one begins after it. */
+export interface ExecutionMark {
+  readonly startedAtUs: string;
+  readonly id: string;
+}
+
+/** Newest first. Costs what the page costs, however far it is, unless there is an offset. */
 export async function listExecutions(
   db: Db,
-  filter: ExecutionFilter & { readonly limit: number; readonly offset: number },
+  filter: ExecutionFilter & { readonly limit: number; readonly offset: number; readonly after?: ExecutionMark },
 ): Promise<StoredExecution[]> {
+  const { after, limit, offset } = filter;
+  const further = after === undefined
+    ? sql``
+    : sql`and (started_at, id) < (${instantOf(after.startedAtUs)}, ${after.id})`;
   const { rows } = await sql<StoredExecution>`
     select id, request_id as "requestId", function_id as "functionId", function_name as "functionName", namespace, version, trigger_type as "triggerType",
            status, status_code as "statusCode", duration_ms as "durationMs", queue_ms as "queueMs", cold_start as "coldStart",
            method, path, user_id as "userId", error_message as "errorMessage", error_code as "errorCode", error_stack as "errorStack",
-           started_at as "startedAt", completed_at as "completedAt",
+           started_at as "startedAt", ${microsecondsOf("started_at")} as "startedAtUs", completed_at as "completedAt",
            node, cpu_ms as "cpuMs", memory_mib as "memoryMiB", bytes_in::float8 as "bytesIn", bytes_out::float8 as "bytesOut",
            first_byte_ms as "firstByteMs",
            coalesce((select string_agg(l.message, E'\n' order by l.line_number) from fluxbase.execution_logs l
                       where l.execution_id = e.id and l.started_at = e.started_at and l.function_id = e.function_id), '') as "logText"
       from fluxbase.executions e
-     where ${matching(filter)}
-     order by started_at desc
-     limit ${filter.limit} offset ${filter.offset}`.execute(db);
+     where ${matching(filter)} ${further}
+     order by started_at desc, id desc
+     limit ${limit} offset ${offset}`.execute(db);
   return rows;
 }
 
+/** More than so many are not counted one by one: that takes the longer the more there are. */
+export const COUNTED_MAX_COUNT = 10_000;
+
+/** At most one more than COUNTED_MAX_COUNT. */
 export async function countExecutions(db: Db, filter: ExecutionFilter): Promise<number> {
   const { rows } = await sql<{ count: number }>`
-    select count(*)::float8 as count from fluxbase.executions where ${matching(filter)}`.execute(db);
+    select count(*)::float8 as count
+      from (select from fluxbase.executions where ${matching(filter)} limit ${COUNTED_MAX_COUNT + 1}) as counted`
+    .execute(db);
   return rows[0]?.count ?? 0;
 }
 
-function matching(
-  { functionId, functionName, namespace, requestId, status, since }: ExecutionFilter,
-): RawBuilder<unknown> {
+/** Statuses are part of the text: the planner has to see which of the indexes of failures answers them. */
+function matching(filter: ExecutionFilter): RawBuilder<unknown> {
+  const { functionId, functionName, namespace, requestId, version, status, statusCode, since, until } = filter;
+  const { errorCode, userId, triggerType, text } = filter;
   const conditions: RawBuilder<unknown>[] = [sql`true`];
   if (functionId !== undefined) conditions.push(sql`function_id = ${functionId}`);
   if (functionName !== undefined) conditions.push(sql`function_name = ${functionName}`);
   if (namespace !== undefined) conditions.push(sql`namespace = ${namespace}`);
   if (requestId !== undefined) conditions.push(sql`(request_id = ${requestId} or id = ${requestId})`);
-  if (status !== undefined) conditions.push(sql`status = ${status}`);
+  if (version !== undefined) conditions.push(sql`version = ${version}`);
+  if (status !== undefined) conditions.push(sql`status = ${sql.lit(status)}`);
+  if (statusCode !== undefined) conditions.push(sql`status_code = ${statusCode}`);
+  if (errorCode !== undefined) conditions.push(sql`error_code = ${errorCode}`);
+  if (userId !== undefined) conditions.push(sql`user_id = ${userId}`);
+  if (triggerType !== undefined) conditions.push(sql`trigger_type = ${triggerType}`);
+  if (text !== undefined) conditions.push(sql`error_message ilike ${containing(text)}`);
   if (since !== undefined) conditions.push(sql`started_at >= ${since}`);
+  if (until !== undefined) conditions.push(sql`started_at < ${until}`);
   return sql.join(conditions, sql` and `);
+}
+
+/** A pattern of LIKE that takes the text as it is. */
+function containing(text: string): string {
+  return `%${text.replaceAll(/[\\%_]/g, "\\$&")}%`;
+}
+
+/** A Date has milliseconds only, and two rows of one millisecond must not be taken for the same. */
+function microsecondsOf(column: string): RawBuilder<string> {
+  return sql`(extract(epoch from ${sql.ref(column)}) * 1000000)::int8::text`;
+}
+
+function instantOf(microseconds: string): RawBuilder<Date> {
+  return sql`(timestamptz 'epoch' + ${microseconds}::int8 * interval '1 microsecond')`;
 }
 
 /** The newest one with this id: ids of old ones were chosen by clients, who may have used one twice. */
@@ -206,52 +253,106 @@ export async function findExecution(
 export interface StoredLogLine {
   /** Null for a line that was written outside any request. */
   readonly executionId: string | null;
+  readonly functionId: string;
+  /** Null for a function that is gone for good. */
+  readonly functionName: string | null;
+  readonly namespace: string | null;
   readonly lineNumber: number;
   readonly loggedAt: Date;
+  readonly loggedAtUs: string;
   readonly level: LogLevel;
   readonly message: string;
   readonly fields: Readonly<Record<string, unknown>> | null;
 }
 
 export interface LogFilter {
-  readonly functionId: string;
+  readonly functionId?: string;
+  readonly namespace?: string;
+  readonly functionName?: string;
   readonly level?: LogLevel;
   readonly since?: Date;
+  readonly until?: Date;
+  /** In the message, in any case of letters. */
+  readonly text?: string;
   /** Its own, or the one that the client brought with the request. */
   readonly executionId?: string;
-  /** Start of that execution. */
-  readonly startedAt?: Date;
-  readonly afterLine?: number;
   readonly limit: number;
 }
 
-/** Newest first; of one execution after a line: the lines that follow it, in no order that matters. */
-export async function listLogLines(db: Db, filter: LogFilter): Promise<StoredLogLine[]> {
-  let query = db.selectFrom("fluxbase.execution_logs")
-    .select([
-      "execution_id as executionId",
-      "line_number as lineNumber",
-      "logged_at as loggedAt",
-      "level",
-      "message",
-      "fields",
-    ])
-    .where("function_id", "=", filter.functionId);
-  if (filter.level !== undefined) query = query.where("level", "=", filter.level);
-  if (filter.since !== undefined) query = query.where("logged_at", ">=", filter.since);
-  const { executionId } = filter;
+export interface LogMark {
+  readonly loggedAtUs: string;
+  readonly executionId: string;
+  readonly lineNumber: number;
+}
+
+const LOG_LINE = sql`
+  l.execution_id as "executionId", l.function_id as "functionId", f.name as "functionName", f.namespace, l.line_number as "lineNumber",
+  l.logged_at as "loggedAt", ${microsecondsOf("l.logged_at")} as "loggedAtUs", l.level, l.message, l.fields`;
+
+/** Newest first. */
+export async function listLogLines(
+  db: Db,
+  filter: LogFilter & { readonly after?: LogMark | undefined },
+): Promise<StoredLogLine[]> {
+  const { functionId, namespace, functionName, level, since, until, text, executionId, after, limit } = filter;
+  const conditions: RawBuilder<unknown>[] = [sql`true`];
+  if (functionId !== undefined) conditions.push(sql`function_id = ${functionId}`);
+  if (namespace !== undefined || functionName !== undefined) {
+    const named = [
+      ...namespace === undefined ? [] : [sql`namespace = ${namespace}`],
+      ...functionName === undefined ? [] : [sql`name = ${functionName}`],
+    ];
+    conditions.push(
+      sql`function_id = any (array(select id from fluxbase.functions where ${sql.join(named, sql` and `)}))`,
+    );
+  }
+  if (level !== undefined) conditions.push(sql`level = ${sql.lit(level)}`);
+  if (since !== undefined) conditions.push(sql`logged_at >= ${since}`);
+  if (until !== undefined) conditions.push(sql`logged_at < ${until}`);
+  if (text !== undefined) conditions.push(sql`message ilike ${containing(text)}`);
   if (executionId !== undefined) {
-    const brought = db.selectFrom("fluxbase.executions").select("id")
-      .where("request_id", "=", executionId).where("function_id", "=", filter.functionId);
-    query = query.where(({ eb, or }) => or([eb("execution_id", "=", executionId), eb("execution_id", "in", brought)]));
+    conditions.push(
+      sql`(execution_id = ${executionId} or execution_id in (
+             select id from fluxbase.executions where request_id = ${executionId}
+               ${functionId === undefined ? sql`` : sql`and function_id = ${functionId}`}))`,
+    );
   }
-  if (filter.startedAt !== undefined) query = query.where("started_at", "=", filter.startedAt);
-  if (filter.afterLine === undefined) {
-    query = query.orderBy("logged_at", "desc").orderBy("line_number", "desc");
-  } else {
-    query = query.where("line_number", ">", filter.afterLine).orderBy("line_number");
+  if (after !== undefined) {
+    conditions.push(
+      sql`(logged_at, coalesce(execution_id, ''), line_number) < (${
+        instantOf(after.loggedAtUs)
+      }, ${after.executionId}, ${after.lineNumber})`,
+    );
   }
-  return await query.limit(filter.limit).execute();
+  const { rows } = await sql<StoredLogLine>`
+    select ${LOG_LINE}
+      from (select execution_id, function_id, line_number, logged_at, level, message, fields from fluxbase.execution_logs where ${
+    sql.join(conditions, sql` and `)
+  }
+             order by logged_at desc, coalesce(execution_id, '') desc, line_number desc limit ${limit}) as l
+      left join fluxbase.functions f on f.id = l.function_id
+     order by l.logged_at desc, coalesce(l.execution_id, '') desc, l.line_number desc`.execute(db);
+  return rows;
+}
+
+/** In their order, those after a line. */
+export async function listLinesOfExecution(
+  db: Db,
+  { functionId, executionId, startedAt, afterLine, limit }: {
+    readonly functionId: string;
+    readonly executionId: string;
+    readonly startedAt: Date;
+    readonly afterLine: number;
+    readonly limit: number;
+  },
+): Promise<StoredLogLine[]> {
+  const { rows } = await sql<StoredLogLine>`
+    select ${LOG_LINE}
+      from fluxbase.execution_logs l left join fluxbase.functions f on f.id = l.function_id
+     where l.execution_id = ${executionId} and l.function_id = ${functionId} and l.started_at = ${startedAt}
+       and l.line_number > ${afterLine}
+     order by l.line_number limit ${limit}`.execute(db);
+  return rows;
 }
 
 /** Makes the partitions of today and the next days. */

@@ -14,9 +14,9 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const LINES: readonly (readonly string[])[] = [
   ["main.ts"],
   ["platform.ts"],
-  ["config", "gateway", "api", "files", "scheduler"],
+  ["config", "gateway", "api", "files", "hooks", "scheduler"],
   ["invoke", "deploy"],
-  ["audit", "auth", "bundler", "catalog", "executions", "ratelimit", "sandbox", "secrets", "tables"],
+  ["audit", "auth", "bundler", "catalog", "executions", "ratelimit", "sandbox", "secrets", "tables", "webhooks"],
   ["processes"],
   ["storage"],
   ["core"],

@@ -17,6 +17,8 @@ export {
   RESERVED_NAMES,
 } from "./src/names.ts";
 export {
+  AUTH_HOOKS,
+  type AuthHook,
   type CorsPolicy,
   type CorsSettings,
   DEFAULT_SETTINGS,
@@ -51,7 +53,9 @@ export {
   type TopFunction,
 } from "./src/metrics.ts";
 export {
+  type AuthHookView,
   type BuildProblem,
+  type DbHookView,
   type FunctionDetails,
   type FunctionSettingsFields,
   type FunctionSource,

@@ -8,10 +8,13 @@ export { FluxbaseError } from "./src/errors.ts";
 export {
   AuditLogClient,
   DatabaseClient,
+  DbHooksClient,
+  HooksClient,
   LimitsClient,
   type LimitView,
   type ListAuditLog,
   MetricsClient,
+  type NewDbHook,
 } from "./src/admin.ts";
 export {
   AdminFunctionsClient,

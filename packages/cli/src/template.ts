@@ -8,13 +8,17 @@ import { dirname, join, relative } from "node:path";
 import { UsageError } from "./place.ts";
 
 /** Paths of what it wrote; what is there already, other than the function, stays. @throws {UsageError} */
-export function writeFunction(dir: string, name: string, version: string): string[] {
+export function writeFunction(
+  dir: string,
+  name: string,
+  { template, version }: { readonly template: keyof typeof TEMPLATES; readonly version: string },
+): string[] {
   const path = join(dir, `${name}.ts`);
   if (existsSync(path) || existsSync(join(dir, name))) throw new UsageError(`${path} exists already`);
   const declarations = join(dir, "fluxbase.d.ts");
   const files: readonly (readonly [string, string])[] = [
-    [path, functionText(name)],
-    [join(dir, `${name}_test.ts`), testText(name)],
+    [path, TEMPLATES[template].functionText(name)],
+    [join(dir, `${name}_test.ts`), TEMPLATES[template].testText(name)],
     [declarations, DECLARATIONS],
     // Not beside the functions: Deno and editors look where they are started.
     [join(dirname(dir), "deno.json"), denoJson(version, `./${relative(dirname(dir), declarations)}`)],
@@ -28,6 +32,13 @@ export function writeFunction(dir: string, name: string, version: string): strin
   }
   return written;
 }
+
+/** By what calls the function. */
+export const TEMPLATES = {
+  http: { functionText, testText },
+  webhook: { functionText: webhookText, testText: webhookTestText },
+  "db-event": { functionText: dbEventText, testText: dbEventTestText },
+} as const;
 
 function functionText(name: string): string {
   return `/**
@@ -49,6 +60,73 @@ Deno.test("${name} greets who is named", async () => {
   if (message !== "Hello Alice!") throw new Error(\`it said \${message}\`);
 });
 `;
+}
+
+function webhookText(name: string): string {
+  return `/**
+ * @fluxbase:description ${name}
+ *
+ * The server verifies the signature before this runs, and runs each delivery once:
+ * @fluxbase:verify standard ${secretName(name)}
+ */
+export default async function handler(req: Request): Promise<Response> {
+  const { type } = await req.json();
+  console.log(\`Received \${type}\`);
+  return Response.json({ received: type });
+}
+`;
+}
+
+function webhookTestText(name: string): string {
+  return `import handler from "./${name}.ts";
+
+Deno.test("${name} takes in an event", async () => {
+  const request = new Request("http://localhost/", { method: "POST", body: JSON.stringify({ type: "user.created" }) });
+  const { received } = await (await handler(request)).json();
+  if (received !== "user.created") throw new Error(\`it received \${received}\`);
+});
+`;
+}
+
+function dbEventText(name: string): string {
+  return `/**
+ * @fluxbase:description ${name}
+ *
+ * Called when rows change: fluxbase hooks db add ${name} public.orders --event INSERT UPDATE
+ */
+interface RowEvent {
+  readonly type: "INSERT" | "UPDATE" | "DELETE";
+  readonly table: string;
+  readonly schema: string;
+  readonly record: Record<string, unknown> | null;
+  readonly old_record: Record<string, unknown> | null;
+}
+
+export default async function handler(req: Request & { user_role?: string }): Promise<Response> {
+  // The server says so of itself; anybody else who may call the function is somebody else.
+  if (req.user_role !== "service_role") return new Response("Only the server tells of events", { status: 403 });
+  const { type, table, record, old_record }: RowEvent = await req.json();
+  console.log(\`\${type} in \${table}\`, old_record, record);
+  // An answer of less than 400 means that the event is dealt with; others have it sent again.
+  return Response.json({ type });
+}
+`;
+}
+
+function dbEventTestText(name: string): string {
+  return `import handler from "./${name}.ts";
+
+Deno.test("${name} takes in the event of a row", async () => {
+  const event = { type: "INSERT", table: "orders", schema: "public", record: { id: 1 }, old_record: null };
+  const request = new Request("http://localhost/", { method: "POST", body: JSON.stringify(event) });
+  const { type } = await (await handler(Object.assign(request, { user_role: "service_role" }))).json();
+  if (type !== "INSERT") throw new Error(\`it took in \${type}\`);
+});
+`;
+}
+
+function secretName(name: string): string {
+  return `${name.toUpperCase().replaceAll(/[^A-Z0-9]+/g, "_")}_SECRET`;
 }
 
 /** Functions of the guide say nothing of the type of \`req\`. */
@@ -76,6 +154,8 @@ interface FluxbaseRequest extends Omit<Request, "body" | "headers"> {
   readonly user_email?: string;
   readonly user_role?: string;
   readonly session_id?: string;
+  /** Of the token, beside those of the server. */
+  readonly user_claims?: Readonly<Record<string, unknown>>;
 }
 
 /** What a handler without types may return. */
@@ -93,7 +173,12 @@ interface FluxbaseContext {
   readonly version: number;
   readonly executionId: string;
   /** Null for a caller without a user. */
-  readonly user: { readonly id: string; readonly email: string | null; readonly role: string | null } | null;
+  readonly user: {
+    readonly id: string;
+    readonly email: string | null;
+    readonly role: string | null;
+    readonly claims: Readonly<Record<string, unknown>>;
+  } | null;
   readonly env: Readonly<Record<string, string>>;
   readonly secrets: FluxbaseSecrets;
   /** Fires when the client goes away or the time is over. */

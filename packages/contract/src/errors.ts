@@ -11,6 +11,8 @@ export const ERRORS = {
   UNAUTHENTICATED: { status: 401, retryable: false },
   INVALID_CREDENTIAL: { status: 401, retryable: false },
   FORBIDDEN: { status: 403, retryable: false },
+  /** A hook of the authentication said no; the message is its own. */
+  HOOK_REFUSED: { status: 403, retryable: false },
   FUNCTION_DISABLED: { status: 403, retryable: false },
   NOT_FOUND: { status: 404, retryable: false },
   FUNCTION_NOT_FOUND: { status: 404, retryable: false },
@@ -23,6 +25,8 @@ export const ERRORS = {
   METHOD_NOT_ALLOWED: { status: 405, retryable: false },
   REQUEST_TIMEOUT: { status: 408, retryable: true },
   ALREADY_EXISTS: { status: 409, retryable: false },
+  /** The same delivery of a webhook is being handled. */
+  ALREADY_RUNNING: { status: 409, retryable: true },
   MODULE_IN_USE: { status: 409, retryable: false },
   VERSION_NOT_BUILT: { status: 409, retryable: false },
   BODY_TOO_LARGE: { status: 413, retryable: false },
@@ -39,6 +43,10 @@ export const ERRORS = {
   RESPONSE_TOO_LARGE: { status: 502, retryable: false },
   INVALID_RESPONSE: { status: 502, retryable: false },
   FEATURE_DISABLED: { status: 503, retryable: false },
+  /** A hook of the authentication did not answer, or not in a way that makes sense. */
+  HOOK_FAILED: { status: 503, retryable: true },
+  /** A secret that the server needs to go on; only said to who may set it. */
+  SECRET_MISSING: { status: 503, retryable: false },
   POOL_EXHAUSTED: { status: 503, retryable: true },
   DATABASE_UNAVAILABLE: { status: 503, retryable: true },
   SHUTTING_DOWN: { status: 503, retryable: true },

@@ -33,7 +33,15 @@ export interface FunctionSettings {
   readonly ownCors?: true;
   /** Public paths of its own, as `GET /shop/*` (./public_routes.ts). */
   readonly routes?: readonly string[];
+  /** How requests prove who sent them before the function runs, such as `stripe STRIPE_WEBHOOK_SECRET`. */
+  readonly verify?: string;
+  /** Events of the authentication that the server asks the function about. Only admins may set it. */
+  readonly hooks?: readonly AuthHook[];
 }
+
+/** `before_…` may refuse; `custom_access_token` adds claims. */
+export const AUTH_HOOKS = ["before_user_created", "before_sign_in", "custom_access_token"] as const;
+export type AuthHook = (typeof AUTH_HOOKS)[number];
 
 export interface Permissions {
   /** A list: these hosts only, such as `api.example.com`, `*.example.com` or `api.example.com:8443`. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Permissions, ServiceReach } from "./function_settings.ts";
+import type { AuthHook, Permissions, ServiceReach } from "./function_settings.ts";
 
 export type FunctionSource = "api" | "filesystem" | "dashboard";
 
@@ -52,6 +52,10 @@ export interface FunctionSettingsFields {
   readonly cors: "on" | "off";
   readonly routes: readonly string[];
   readonly disable_execution_logs: boolean;
+  /** Such as `stripe STRIPE_WEBHOOK_SECRET`: requests that are not signed so get 401. */
+  readonly verify: string | null;
+  /** Events of the authentication that the server asks it about. */
+  readonly hooks: readonly AuthHook[];
 }
 
 export interface FunctionSummary extends FunctionSettingsFields {
@@ -126,6 +130,38 @@ export interface SharedModule {
   readonly created_by: string | null;
   /** Functions that are being built again because of this change, as `namespace/name`. */
   readonly rebuilding?: readonly string[];
+}
+
+/** A function that the server asks about an event of the authentication. */
+export interface AuthHookView {
+  readonly event: AuthHook;
+  /** In the order in which they are asked, as `namespace/name`. */
+  readonly functions: readonly string[];
+  /** False: an admin has switched the event off, and nobody is asked. */
+  readonly enabled: boolean;
+}
+
+/** A function that is called when rows of a table change. */
+export interface DbHookView {
+  readonly id: string;
+  /** As `namespace/name`. */
+  readonly function: string;
+  /** As `schema.name`; a table that was renamed has its new name. */
+  readonly table: string;
+  readonly events: readonly ("INSERT" | "UPDATE" | "DELETE")[];
+  readonly columns: readonly string[] | null;
+  /** Such as `status=eq.paid`. */
+  readonly where: string | null;
+  readonly ordered: boolean;
+  /** Null: it works; else why it does not. */
+  readonly problem: string | null;
+  /** Events that are to be handled, or that are being handled. */
+  readonly waiting: number;
+  /** Events whose attempts are used up. */
+  readonly dead: number;
+  readonly last_error: string | null;
+  readonly created_at: string;
+  readonly created_by: string | null;
 }
 
 export interface SyncFailure {

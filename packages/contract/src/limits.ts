@@ -24,6 +24,8 @@ export const LIMITS = {
   /** JavaScript heap of one sandbox. */
   memoryMiB: { min: 32, default: 128, max: 1024 },
   requestBodyBytes: { min: 0, default: 6 * MiB, max: 1024 * MiB },
+  /** Body of a webhook that is verified: it is read whole before anything runs. */
+  webhookBodyBytes: { min: 64 * KiB, default: 1 * MiB, max: 32 * MiB },
   responseBodyBytes: { min: 0, default: 6 * MiB, max: 1024 * MiB },
   /** Headers of one answer of a function. */
   responseHeadersCount: { min: 1, default: 256, max: 1_000 },

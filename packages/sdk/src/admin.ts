@@ -3,7 +3,15 @@
  *
  * @module
  */
-import type { AuditEntry, Metrics, SqlAnswer, TopFunction } from "@fluxbase/contract";
+import type {
+  AuditEntry,
+  AuthHook,
+  AuthHookView,
+  DbHookView,
+  Metrics,
+  SqlAnswer,
+  TopFunction,
+} from "@fluxbase/contract";
 import type { MetricsQuery } from "./functions.ts";
 import type { Http } from "./http.ts";
 
@@ -59,6 +67,88 @@ export class DatabaseClient {
   async query(sql: string, parameters: readonly unknown[] = []): Promise<SqlAnswer> {
     const body = parameters.length === 0 ? { sql } : { sql, parameters };
     return await this.#http.request("POST", "/api/v1/admin/database/query", { body, timeoutMs: 600_000 });
+  }
+}
+
+/** Which changes of which rows call which function. */
+export interface NewDbHook {
+  readonly function: string;
+  /** `default` without. */
+  readonly namespace?: string;
+  /** `orders` or `public.orders`. */
+  readonly table: string;
+  readonly events: readonly ("INSERT" | "UPDATE" | "DELETE")[];
+  /** An update counts when one of them changes; without, always. */
+  readonly columns?: readonly string[] | null;
+  /** Such as `status=eq.paid&amount=gt.100`. */
+  readonly where?: string | null;
+  /** One event at a time, in their order. */
+  readonly ordered?: boolean;
+}
+
+export class DbHooksClient {
+  readonly #http: Http;
+
+  constructor(http: Http) {
+    this.#http = http;
+  }
+
+  async list(): Promise<DbHookView[]> {
+    return await this.#http.request("GET", "/api/v1/admin/hooks/database");
+  }
+
+  async get(id: string): Promise<DbHookView> {
+    return await this.#http.request("GET", pathOfHook(id));
+  }
+
+  async create(hook: NewDbHook): Promise<DbHookView> {
+    return await this.#http.request("POST", "/api/v1/admin/hooks/database", { body: hook });
+  }
+
+  /** With the events that wait. */
+  async delete(id: string): Promise<void> {
+    await this.#http.request("DELETE", pathOfHook(id));
+  }
+
+  /** Events whose attempts are used up are tried again. */
+  async retry(id: string): Promise<{ readonly retried: number }> {
+    return await this.#http.request("POST", `${pathOfHook(id)}/retry`);
+  }
+}
+
+function pathOfHook(id: string): string {
+  return `/api/v1/admin/hooks/database/${encodeURIComponent(id)}`;
+}
+
+export class HooksClient {
+  readonly #http: Http;
+  /** Functions that are called when rows of tables change. */
+  readonly database: DbHooksClient;
+
+  constructor(http: Http) {
+    this.#http = http;
+    this.database = new DbHooksClient(http);
+  }
+
+  /** Events of the authentication, and which functions the server asks about each. */
+  async list(): Promise<AuthHookView[]> {
+    return await this.#http.request("GET", "/api/v1/admin/hooks/auth");
+  }
+
+  /** Functions are asked about the event again. */
+  async enable(event: AuthHook): Promise<AuthHookView> {
+    return await this.#switch(event, true);
+  }
+
+  /** No function is asked about the event, whatever it would say. */
+  async disable(event: AuthHook): Promise<AuthHookView> {
+    return await this.#switch(event, false);
+  }
+
+  async #switch(event: AuthHook, enabled: boolean): Promise<AuthHookView> {
+    return await this.#http.request("PATCH", `/api/v1/admin/hooks/auth/${encodeURIComponent(event)}`, {
+      body: { enabled },
+    });
   }
 }
 

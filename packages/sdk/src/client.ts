@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { AuditLogClient, DatabaseClient, LimitsClient, MetricsClient } from "./admin.ts";
+import { AuditLogClient, DatabaseClient, HooksClient, LimitsClient, MetricsClient } from "./admin.ts";
 import { AuthClient, type SessionStorage } from "./auth.ts";
 import { FluxbaseError } from "./errors.ts";
 import { AdminFunctionsClient, FunctionsClient, type FunctionTypes } from "./functions.ts";
@@ -57,6 +57,7 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
     readonly serviceKeys: KeysClient;
     readonly database: DatabaseClient;
     readonly auditLog: AuditLogClient;
+    readonly hooks: HooksClient;
     readonly limits: LimitsClient;
     readonly metrics: MetricsClient;
   };
@@ -101,6 +102,7 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
       serviceKeys: new KeysClient(this.#http, "service"),
       database: new DatabaseClient(this.#http),
       auditLog: new AuditLogClient(this.#http),
+      hooks: new HooksClient(this.#http),
       limits: new LimitsClient(this.#http),
       metrics: new MetricsClient(this.#http),
     };

@@ -66,6 +66,10 @@ export interface FunctionFields {
   /** Public paths of its own, such as `GET /shop/*`. */
   readonly routes?: string | readonly string[] | null;
   readonly disable_execution_logs?: boolean | null;
+  /** How requests are signed, such as `stripe STRIPE_WEBHOOK_SECRET`: others get 401. */
+  readonly verify?: string | null;
+  /** Events of the authentication that the server asks it about; only for admins. */
+  readonly hooks?: string | readonly string[] | null;
   readonly [field: string]: unknown;
 }
 

@@ -12,6 +12,8 @@ export interface CallerFacts {
   readonly user_email?: string;
   readonly user_role?: string;
   readonly session_id?: string;
+  /** More claims of the token. */
+  readonly user_claims?: Readonly<Record<string, unknown>>;
 }
 
 export interface Call {

@@ -15,6 +15,15 @@ export interface FunctionIdentity {
   readonly version: number;
 }
 
+/** Who calls, for handlers. */
+export interface UserFacts {
+  readonly id: string;
+  readonly email: string | null;
+  readonly role: string | null;
+  /** Of the token, beside those of the server. */
+  readonly claims: Readonly<Record<string, unknown>>;
+}
+
 // Captured before user code runs.
 const { freeze, setPrototypeOf } = Object;
 const { get } = Reflect;
@@ -55,9 +64,10 @@ export class HandlerContext implements FunctionIdentity {
   }
 
   /** Null for a caller without a user. */
-  get user(): { readonly id: string; readonly email: string | null; readonly role: string | null } | null {
-    const { user_id, user_email, user_role } = this.#call.caller;
-    return user_id === undefined ? null : { id: user_id, email: user_email ?? null, role: user_role ?? null };
+  get user(): UserFacts | null {
+    const { user_id, user_email, user_role, user_claims = {} } = this.#call.caller;
+    if (user_id === undefined) return null;
+    return { id: user_id, email: user_email ?? null, role: user_role ?? null, claims: user_claims };
   }
   get env(): Readonly<Record<string, string>> {
     return Deno.env.toObject();

@@ -73,6 +73,10 @@ export class FunctionRequest {
   get session_id(): string | undefined {
     return this.#call.caller.session_id;
   }
+  /** Claims of the token beside these. */
+  get user_claims(): Readonly<Record<string, unknown>> | undefined {
+    return this.#call.caller.user_claims;
+  }
 
   // deno-lint-ignore require-await
   async text(): Promise<string> {

@@ -10,6 +10,7 @@ import { auditRoutes } from "./api/audit_routes.ts";
 import { authRoutes } from "./api/auth_routes.ts";
 import { executionRoutes } from "./api/execution_routes.ts";
 import { functionRoutes } from "./api/function_routes.ts";
+import { hookRoutes } from "./api/hook_routes.ts";
 import { keyRoutes } from "./api/key_routes.ts";
 import { metricsRoutes } from "./api/metrics_routes.ts";
 import { secretRoutes } from "./api/secret_routes.ts";
@@ -23,11 +24,12 @@ import { createAuthenticator } from "./auth/authenticator.ts";
 import { watchFunctionKeys } from "./auth/function_keys.ts";
 import { startEndedSessions } from "./auth/ended_sessions.ts";
 import { startIssuer } from "./auth/issuers.ts";
+import { hookSecretOf } from "./auth/hook_secret.ts";
 import { createPasswords } from "./auth/passwords.ts";
 import { generateKey, hashKey, keyPrefixOf, startKeyStore } from "./auth/keys.ts";
 import { createTokens, type Tokens } from "./auth/tokens.ts";
 import { startBundler } from "./bundler/bundler.ts";
-import { type CatalogChange, type LiveFunction, startCatalog } from "./catalog/catalog.ts";
+import { type Catalog, type CatalogChange, type LiveFunction, startCatalog } from "./catalog/catalog.ts";
 import type { Config } from "./config/config.ts";
 import { type LocalSecrets, readLocalSecrets } from "./config/local_secrets.ts";
 import { delay, systemClock, withDeadline } from "./core/clock.ts";
@@ -46,6 +48,10 @@ import { watchFunctionsDir } from "./files/watch.ts";
 import { createBusyConnections, createSeenRequests, watchOwnConnections } from "./gateway/connection_watch.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { type HttpServer, type RequestHandler, startHttpServer } from "./gateway/http_server.ts";
+import { authHookViews, createAuthHooks } from "./hooks/auth_hooks.ts";
+import { type DbHooks, startDbHooks } from "./hooks/db_hooks.ts";
+import { startRowEvents } from "./hooks/row_events.ts";
+import type { InvokeParts } from "./invoke/invoke.ts";
 import { maskedLine } from "./invoke/recording.ts";
 import { createVersionSource, type VersionSource } from "./invoke/version_source.ts";
 import { DATABASE_HOST } from "../sandbox_runtime/database.ts";
@@ -70,11 +76,12 @@ import { startEmbeddedPostgres } from "./storage/embedded/embedded_postgres.ts";
 import { chooseHome } from "./storage/embedded/run_as.ts";
 import { hasCapabilities, mayBecome, readStanding } from "./storage/embedded/user_ids.ts";
 import { insertKey } from "./storage/keys.ts";
-import { startListener } from "./storage/listener.ts";
+import { type Listener, startListener } from "./storage/listener.ts";
 import { migrate } from "./storage/migrate.ts";
 import { findSealedPassword, keepSealedPassword } from "./storage/roles.ts";
 import { startPurging } from "./storage/purge.ts";
 import { StartError } from "./storage/start_error.ts";
+import { createWebhooks } from "./webhooks/webhooks.ts";
 import { findUsersDatabase, startUsersDatabase, type UsersDatabase } from "./tables/users_database.ts";
 
 export interface Platform {
@@ -185,15 +192,6 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   const { attempts, issuer: _issuer, clockSkewSec: _skew, ...accountRules } = config.auth;
   const endedSessions = await startEndedSessions({ db, listener, accessTokenSec: accountRules.accessTokenSec });
   const setupToken = accountRules.setupToken ?? (local === undefined ? null : new Secret(setupTokenOf(jwtSecret)));
-  const accounts = createAccounts({
-    ...accountRules,
-    db,
-    tokens,
-    endedSessions,
-    setupToken,
-    passwords: createPasswords(),
-    nowMs: () => clock.epochMs(),
-  });
   const authenticator = createAuthenticator({ tokens, keys, endedSessions, clock });
   const executionLog = parts.use(
     await startExecutionLog({
@@ -266,6 +264,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     serverEnv: config.functionEnv,
     place,
     sandboxLifeMs: limits.sandboxLifeMs,
+    hookSecretOf: (functionId) => hookSecretOf(jwtSecret, functionId),
     databaseUrl: direct === null ? null : (namespace) => direct.urlFor(namespace, DATABASE_HOST),
   });
   secrets.onSystemChange((isChanged) => {
@@ -289,24 +288,47 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
   });
   const stopping = new AbortController();
   const clientAddresses = createClientAddresses(config.trustedProxies);
+  const gatewayParts = {
+    audit,
+    clock,
+    log,
+    catalog,
+    authenticator,
+    sandboxes,
+    secrets,
+    versions,
+    executions,
+    rateLimiter,
+    callerLimits,
+    webhooks: createWebhooks({ db, clock, log, bodyMaxBytes: limits.webhookBodyBytes }),
+    clientAddresses,
+    requestBodyMaxBytes: limits.requestBodyBytes,
+  };
   const gateway = parts.use(createGateway(
-    {
-      audit,
-      clock,
-      log,
-      catalog,
-      authenticator,
-      sandboxes,
-      secrets,
-      versions,
-      executions,
-      rateLimiter,
-      callerLimits,
-      clientAddresses,
-      requestBodyMaxBytes: limits.requestBodyBytes,
-    },
+    gatewayParts,
     { place, cors: config.cors, functionsEnabled: config.functionsEnabled, development: config.development },
   ));
+  const accounts = createAccounts({
+    ...accountRules,
+    db,
+    tokens,
+    endedSessions,
+    setupToken,
+    hooks: createAuthHooks({
+      db,
+      catalog,
+      clock,
+      log,
+      place,
+      secretOf: ({ id }) => hookSecretOf(jwtSecret, id),
+      invokeParts: gatewayParts,
+    }),
+    passwords: createPasswords(),
+    nowMs: () => clock.epochMs(),
+  });
+  const dbHooks = usersDatabase === undefined
+    ? undefined
+    : await startHooksOfTables(usersDatabase, { db, listener, catalog, log, place, gatewayParts, stopping, parts });
   const sharedModules = createSharedModules({ db });
   const deployer = createDeployer({ db, catalog, bundler, envStore, sharedModules, limits });
   const rebuilder = parts.use(createRebuilder({ deployer, sharedModules, log }));
@@ -343,6 +365,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       }),
       ...keyRoutes({ db, keys }),
       ...auditRoutes({ db, audit }),
+      ...hookRoutes({ db, catalog, dbHooks, authHooks: (off) => authHookViews(catalog, off) }),
       ...secretRoutes({ db, secrets }),
       ...tableRoutes(usersDatabase),
       ...authRoutes({ accounts, rateLimiter, attempts }),
@@ -651,6 +674,27 @@ function followChange({ before, after }: CatalogChange, { sandboxes, versions, p
   if (isRunnable && (prewarm === "always" || (prewarm === "active" && wasWarm))) {
     sandboxes.prewarm(versions.of(after));
   }
+}
+
+interface TableHookParts {
+  readonly db: Database["db"];
+  readonly listener: Listener;
+  readonly catalog: Catalog;
+  readonly log: Log;
+  readonly place: Place;
+  readonly gatewayParts: InvokeParts;
+  readonly stopping: AbortController;
+  readonly parts: AsyncDisposableStack;
+}
+
+async function startHooksOfTables(
+  { events: users }: UsersDatabase,
+  { db, listener, catalog, log, place, gatewayParts: invokeParts, stopping: { signal }, parts }: TableHookParts,
+): Promise<DbHooks> {
+  const rowEvents = parts.use(
+    await startRowEvents({ users, catalog, log, place, invokeParts, stopping: signal }),
+  );
+  return parts.use(await startDbHooks({ db, listener, users, catalog, log, onHooks: rowEvents.follow }));
 }
 
 /** Where the server is and how it answers, for parts that are made before it listens. */

@@ -329,6 +329,28 @@ platformTest("the command line", async (platform, step) => {
       await good(["logs", "--text", "nobody says this", "--level", "error"]);
       await fluxbase(["functions", "reload", "--dry-run"]);
       assert.match((await good(["limits"])).out, /wallMs +30000/);
+      await good(["db", "query", "create table public.orders (id int, status text)"]);
+      const hook = await good([
+        "hooks",
+        "db",
+        "add",
+        "hello",
+        "orders",
+        "--event",
+        "INSERT",
+        "--where",
+        "status=eq.paid",
+      ]);
+      assert.match(
+        (await good(["hooks", "db", "list"])).out,
+        /public\.orders +\["INSERT"\] +default\/hello +status=eq\.paid/,
+      );
+      assert.match((await good(["hooks", "db", "get", hook.out.trim()])).out, /where +status=eq\.paid/);
+      assert.match((await good(["hooks", "db", "retry", hook.out.trim()])).err, /Trying 0 events again/);
+      await good(["hooks", "db", "remove", hook.out.trim()]);
+      assert.match((await good(["hooks", "disable", "before_sign_in"])).err, /before_sign_in off/);
+      assert.match((await good(["hooks", "list"])).out, /before_sign_in .*false/);
+      assert.match((await good(["hooks", "enable", "before_sign_in"])).err, /asks no function yet/);
       assert.match((await good(["audit", "--target", "default/hello"])).out, /PUT \/functions\/\{name\}/);
       for (const kind of [[], ["--service"]]) {
         const make = ["keys", "create", "temporary", "--output", "json", ...kind];
@@ -428,10 +450,20 @@ platformTest("the command line", async (platform, step) => {
       await Deno.writeTextFile(join(cwd, "functions/my-function.ts"), guideStyle);
       await Deno.remove(join(cwd, "functions/hello.ts"));
       await Deno.remove(join(cwd, "functions/hello_test.ts"));
-      await run("node", [join(dir, "node_modules/fluxbase/bin/fluxbase.mjs"), "functions", "new", "hello"], { cwd });
+      const cli = [join(dir, "node_modules/fluxbase/bin/fluxbase.mjs"), "functions", "new"];
+      await run("node", [...cli, "hello"], { cwd });
+      await run("node", [...cli, "events", "--template", "webhook"], { cwd });
+      await run("node", [...cli, "rows", "--template", "db-event"], { cwd });
       for (
         const args of [
-          ["check", "functions/my-function.ts", "functions/hello.ts", "functions/hello_test.ts"],
+          [
+            "check",
+            "functions/my-function.ts",
+            "functions/hello.ts",
+            "functions/hello_test.ts",
+            "functions/events.ts",
+            "functions/rows.ts",
+          ],
           ["test", "functions"],
           ["run", "--allow-net", "--allow-env", "--check", "functions/my-function.ts"],
         ]

@@ -16,7 +16,7 @@ import { print, printable, printJson, printObject, printRows, progress, readSecr
 import { type GlobalOptions, pathOf, UsageError } from "../place.ts";
 import { setSharedModule } from "../shared_modules.ts";
 import { readFunction, readFunctions, readSharedModules } from "../source.ts";
-import { writeFunction } from "../template.ts";
+import { TEMPLATES, writeFunction } from "../template.ts";
 
 const SUMMARY = ["namespace", "name", "enabled", "version", "live_version", "updated_at"];
 const DETAILS = [
@@ -30,6 +30,8 @@ const DETAILS = [
   "timeout",
   "memory",
   "rate_limit",
+  "verify",
+  "hooks",
   "updated_at",
 ];
 const VERSION = ["version", "is_live", "is_bundled", "bundle_size", "created_at", "created_by"];
@@ -63,6 +65,8 @@ const SETTINGS: readonly (readonly [field: string, option: Option])[] = [
   ["enabled", new Option("--enabled <boolean>", "whether it can be called").argParser(booleanOf)],
   ["timeout", new Option("--timeout <seconds>", "time of one call").argParser(numberOf)],
   ["memory", new Option("--memory <megabytes>", "heap of a sandbox").argParser(numberOf)],
+  ["verify", new Option("--verify <rule>", "how webhooks are signed, such as 'stripe STRIPE_WEBHOOK_SECRET'")],
+  ["hooks", new Option("--hooks <events>", "of the authentication, with commas, that it is asked about")],
   ["rate_limit", new Option("--rate-limit <limits>", "such as 100/min,1000/hour")],
   ["is_public", new Option("--public <boolean>", "whether it is listed for any caller").argParser(booleanOf)],
   [
@@ -85,13 +89,18 @@ export function addFunctions(program: Command, version: string): void {
 
   functions.command("new <name>").description("write a function with its test, and what editors need, to functions/")
     .option("--folder <path>", "instead of functions/", "functions")
-    .action(withOptions<{ folder: string }, [string]>(({ folder }, name) => {
-      const problem = functionNameProblem(name);
-      if (problem !== undefined) throw new UsageError(problem);
-      const paths = writeFunction(pathOf(folder), name, version).map((path) => relative(pathOf("."), path));
-      for (const path of paths) say(`Wrote ${path}`);
-      say(`Deploy it with "fluxbase functions deploy ${paths[0]}"; test it with "npx deno test ${paths[1]}"`);
-    }));
+    .addOption(new Option("--template <kind>", "what calls it").choices(Object.keys(TEMPLATES)).default("http"))
+    .action(
+      withOptions<{ folder: string; template: keyof typeof TEMPLATES }, [string]>(({ folder, template }, name) => {
+        const problem = functionNameProblem(name);
+        if (problem !== undefined) throw new UsageError(problem);
+        const paths = writeFunction(pathOf(folder), name, { template, version }).map((path) =>
+          relative(pathOf("."), path)
+        );
+        for (const path of paths) say(`Wrote ${path}`);
+        say(`Deploy it with "fluxbase functions deploy ${paths[0]}"; test it with "npx deno test ${paths[1]}"`);
+      }),
+    );
 
   command("list", "list functions").action(withClient<InNamespace, []>(async (client, options) => {
     printRows(await client.functions.list(options.namespace), SUMMARY, options);

@@ -6,6 +6,7 @@
 import { PlatformError, type RateLimit, type SessionView, type UserView } from "@fluxbase/contract";
 import { z } from "zod";
 import type { Accounts, SignedIn } from "../auth/accounts.ts";
+import type { AuthOrigin } from "../auth/auth_hooks.ts";
 import { userOf } from "../auth/caller.ts";
 import type { RateLimiter } from "../ratelimit/rate_limiter.ts";
 import type { User } from "../storage/users.ts";
@@ -56,13 +57,16 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
   async function signUp(call: ApiCall) {
     const { user_metadata, ...credentials } = parseBody(signUpSchema, await call.body());
     await count(call, credentials.email);
-    return { status: 201, body: sessionView(await accounts.signUp(credentials, user_metadata ?? {})) };
+    return { status: 201, body: sessionView(await accounts.signUp(credentials, user_metadata ?? {}, originOf(call))) };
   }
 
   const signIn = (adminsOnly: boolean) => async (call: ApiCall) => {
     const credentials = parseBody(signInSchema, await call.body());
     await count(call, credentials.email);
-    return { status: 200, body: sessionView(await accounts.signIn(credentials, { adminsOnly })) };
+    return {
+      status: 200,
+      body: sessionView(await accounts.signIn(credentials, { adminsOnly, origin: originOf(call) })),
+    };
   };
 
   async function refresh(call: ApiCall) {
@@ -215,6 +219,10 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
       handle: () => ({ status: 200, body: { providers: [], password_login_disabled: false } }),
     },
   ];
+}
+
+function originOf({ origin }: ApiCall): AuthOrigin {
+  return { address: origin.address() };
 }
 
 function sessionView({ user, accessToken, refreshToken, expiresInSec }: SignedIn): SessionView {

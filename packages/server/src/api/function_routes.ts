@@ -93,7 +93,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
 
   async function remove(call: ApiCall) {
     const { namespace, name } = writable(call);
-    await saving({ namespace, name }, () => deployer.remove(namespace, name));
+    await saving({ namespace, name }, () => deployer.remove(namespace, name, { mayGrant: isAdmin(call.caller) }));
     return { status: 204 };
   }
 

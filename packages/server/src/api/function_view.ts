@@ -143,5 +143,7 @@ function settingsView(settings: FunctionSettings): FunctionSettingsFields {
     cors: settings.ownCors ? "off" : "on",
     routes: settings.routes ?? [],
     disable_execution_logs: settings.disableExecutionLogs,
+    verify: settings.verify ?? null,
+    hooks: settings.hooks ?? [],
   };
 }

@@ -5,7 +5,10 @@
  */
 import {
   type AuditEntry,
+  AUTH_HOOKS,
+  type AuthHookView,
   type BuildProblem,
+  type DbHookView,
   ERRORS,
   type Execution,
   EXECUTION_STATUSES,
@@ -66,6 +69,8 @@ const settingsFields = {
   cors: z.enum(["on", "off"]),
   routes: z.array(z.string()),
   disable_execution_logs: z.boolean(),
+  verify: textOrNull,
+  hooks: z.array(z.enum(AUTH_HOOKS)),
 };
 
 const summaryFields = {
@@ -315,6 +320,28 @@ export const secretSchema = z.object({
   created_at: z.iso.datetime(),
   updated_at: z.iso.datetime(),
 }) satisfies z.ZodType<SecretView>;
+
+export const authHookSchema = z.object({
+  event: z.enum(AUTH_HOOKS),
+  functions: texts,
+  enabled: z.boolean(),
+}) satisfies z.ZodType<AuthHookView>;
+
+export const dbHookSchema = z.object({
+  id: z.uuid(),
+  function: z.string(),
+  table: z.string(),
+  events: z.array(z.enum(["INSERT", "UPDATE", "DELETE"])),
+  columns: textsOrNull,
+  where: textOrNull,
+  ordered: z.boolean(),
+  problem: textOrNull,
+  waiting: z.int(),
+  dead: z.int(),
+  last_error: textOrNull,
+  created_at: z.iso.datetime(),
+  created_by: textOrNull,
+}) satisfies z.ZodType<DbHookView>;
 
 export const auditEntrySchema = z.object({
   id: z.string(),

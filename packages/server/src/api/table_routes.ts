@@ -203,9 +203,10 @@ async function requestOf(
 /** @throws {PlatformError} FORBIDDEN for a key without the scope */
 function tableCallerOf(caller: Caller, scope: "tables:read" | "tables:write"): TableCaller {
   const { userId: sub, email, sessionId: session_id, keyId: key_id } = caller;
-  const known = Object.fromEntries(
-    Object.entries({ sub, email, session_id, key_id }).filter(([, value]) => value !== null),
-  );
+  const known = {
+    ...caller.claims,
+    ...Object.fromEntries(Object.entries({ sub, email, session_id, key_id }).filter(([, value]) => value !== null)),
+  };
   if (isAdmin(caller) || caller.kind === "function") {
     return { role: "service_role", claims: { ...known, role: "service_role" } };
   }

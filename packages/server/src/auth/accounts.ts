@@ -12,6 +12,7 @@ import type { Secret } from "../core/secret.ts";
 import { type Database, isUniqueViolation } from "../storage/db.ts";
 import {
   endSessions,
+  findRefreshedUser,
   findUser,
   findUserToSignIn,
   hasAdmin,
@@ -22,6 +23,7 @@ import {
   updateUser,
   type User,
 } from "../storage/users.ts";
+import type { AuthHooks, AuthOrigin } from "./auth_hooks.ts";
 import type { EndedSessions } from "./ended_sessions.ts";
 import type { Passwords } from "./passwords.ts";
 import type { Tokens } from "./tokens.ts";
@@ -39,6 +41,12 @@ export interface Credentials {
   readonly password: string;
 }
 
+export interface SignInOptions {
+  readonly adminsOnly?: boolean;
+  readonly origin?: AuthOrigin;
+}
+
+/** Hooks may refuse each of these (HOOK_REFUSED), and nothing goes on without their answer (HOOK_FAILED). */
 export interface Accounts {
   /**
    * Makes an account and signs in. Where there is one already it is a sign-in: no answer says that it exists, but who
@@ -46,9 +54,13 @@ export interface Accounts {
    *
    * @throws {PlatformError} INVALID_CREDENTIAL, FORBIDDEN when it is switched off
    */
-  signUp(credentials: Credentials, userMetadata: Readonly<Record<string, unknown>>): Promise<SignedIn>;
+  signUp(
+    credentials: Credentials,
+    userMetadata: Readonly<Record<string, unknown>>,
+    origin?: AuthOrigin,
+  ): Promise<SignedIn>;
   /** @throws {PlatformError} INVALID_CREDENTIAL, the same for every reason */
-  signIn(credentials: Credentials, options?: { readonly adminsOnly?: boolean }): Promise<SignedIn>;
+  signIn(credentials: Credentials, options?: SignInOptions): Promise<SignedIn>;
   /** @throws {PlatformError} INVALID_CREDENTIAL */
   refresh(refreshToken: string): Promise<SignedIn>;
   signOut(sessionId: string): Promise<void>;
@@ -72,6 +84,7 @@ export interface AccountParts {
   readonly tokens: Tokens;
   readonly passwords: Passwords;
   readonly endedSessions: EndedSessions;
+  readonly hooks: AuthHooks;
   readonly nowMs: () => number;
   readonly accessTokenSec: number;
   readonly refreshTokenDays: number;
@@ -89,29 +102,33 @@ export function setupTokenOf(jwtSecret: Secret): string {
 }
 
 export function createAccounts(parts: AccountParts): Accounts {
-  const { db, tokens, passwords, endedSessions, accessTokenSec } = parts;
+  const { db, tokens, passwords, endedSessions, hooks, accessTokenSec } = parts;
 
-  async function begin(user: User): Promise<SignedIn> {
+  async function begin(user: User, origin: AuthOrigin | null = null): Promise<SignedIn> {
+    await hooks.beforeSignIn(user, origin);
     const refreshToken = makeRefreshToken();
-    const sessionId = await insertSession(db, {
+    const sessionId = crypto.randomUUID();
+    const accessToken = await tokenFor(user, sessionId);
+    await insertSession(db, {
+      id: sessionId,
       userId: user.id,
       tokenHash: hashOf(refreshToken),
       days: parts.refreshTokenDays,
     });
-    return await signedIn(user, sessionId, refreshToken);
-  }
-
-  async function signedIn(user: User, sessionId: string, refreshToken: string): Promise<SignedIn> {
-    const issuedAtSec = Math.floor(parts.nowMs() / 1_000);
-    const accessToken = await tokens.mintUser(
-      { sub: user.id, email: user.email, role: user.role, session_id: sessionId },
-      { issuedAtSec, expiresAtSec: issuedAtSec + accessTokenSec },
-    );
     return { user, accessToken, refreshToken, expiresInSec: accessTokenSec };
   }
 
+  /** Made before the session is, so that a hook that fails leaves nothing behind. */
+  async function tokenFor(user: User, sessionId: string): Promise<string> {
+    const issuedAtSec = Math.floor(parts.nowMs() / 1_000);
+    const claims = { sub: user.id, email: user.email, role: user.role, session_id: sessionId };
+    const validity = { issuedAtSec, expiresAtSec: issuedAtSec + accessTokenSec };
+    const times = { iss: "fluxbase", iat: validity.issuedAtSec, exp: validity.expiresAtSec };
+    return await tokens.mintUser(claims, validity, await hooks.claimsFor(user, { ...times, ...claims }));
+  }
+
   return {
-    async signUp({ email, password }, userMetadata) {
+    async signUp({ email, password }, userMetadata, origin) {
       if (!parts.signUpEnabled) {
         throw new PlatformError("FORBIDDEN", "Cannot sign up: it is switched off on this server");
       }
@@ -122,35 +139,40 @@ export function createAccounts(parts: AccountParts): Accounts {
       const passwordHash = await passwords.hash(password);
       if (found !== undefined) {
         if (!isRight) throw wrongPair();
-        return await begin(found.user);
+        return await begin(found.user, origin);
       }
-      try {
-        return await begin(await insertUser(db, { email: address, passwordHash, role: "authenticated", userMetadata }));
-      } catch (error) {
+      const id = crypto.randomUUID();
+      const metadata = await hooks.beforeUserCreated({ id, email: address, userMetadata }, origin ?? null);
+      const made = insertUser(db, { id, email: address, passwordHash, role: "authenticated", ...metadata });
+      const user = await made.catch((error) => {
         // Somebody else was first, a moment ago.
         throw isUniqueViolation(error) ? wrongPair() : error;
-      }
+      });
+      return await begin(user, origin);
     },
 
-    async signIn({ email, password }, { adminsOnly = false } = {}) {
+    async signIn({ email, password }, { adminsOnly = false, origin } = {}) {
       const found = await findUserToSignIn(db, email.toLowerCase());
       const isRight = await passwords.verify(found?.passwordHash, password);
       if (found === undefined || !isRight || (adminsOnly && found.user.role !== "admin")) {
         throw wrongPair();
       }
-      return await begin(found.user);
+      return await begin(found.user, origin);
     },
 
     async refresh(refreshToken) {
       const fresh = makeRefreshToken();
+      // Asked first: a hook that fails must not use the token up.
+      const present = await findRefreshedUser(db, hashOf(refreshToken));
+      const token = present === undefined ? undefined : await tokenFor(present.user, present.sessionId);
       const rotated = await rotateRefreshToken(db, { oldHash: hashOf(refreshToken), newHash: hashOf(fresh) });
-      if (rotated === undefined) {
+      if (rotated === undefined || token === undefined) {
         throw new PlatformError(
           "INVALID_CREDENTIAL",
           "Cannot refresh: the refresh token is unknown, over or was used before; sign in again",
         );
       }
-      return await signedIn(rotated.user, rotated.sessionId, fresh);
+      return { user: rotated.user, accessToken: token, refreshToken: fresh, expiresInSec: accessTokenSec };
     },
 
     async signOut(sessionId) {

@@ -21,6 +21,8 @@ export interface Caller {
   readonly namespaces: readonly string[] | null;
   /** Of the key; null: no limit. */
   readonly rateLimitPerMinute: number | null;
+  /** More claims of the token, such as those that a hook has added. */
+  readonly claims: Readonly<Record<string, unknown>> | null;
   /** The user's identity as sandboxes get it: JSON, or empty when there is no user. */
   readonly factsJson: string;
 }
@@ -34,6 +36,7 @@ const NOBODY = {
   scopes: [],
   namespaces: null,
   rateLimitPerMinute: null,
+  claims: null,
   factsJson: "",
 } as const;
 
@@ -44,10 +47,11 @@ export interface RoleClaims {
   readonly sub?: string;
   readonly email?: string;
   readonly session_id?: string;
+  readonly claims?: Readonly<Record<string, unknown>> | null;
 }
 
 export function callerOfClaims(claims: RoleClaims): Caller {
-  const { role, sub, email, session_id } = claims;
+  const { role, sub, email, session_id, claims: more = null } = claims;
   if (sub === undefined) return Object.freeze({ ...NOBODY, kind: role === "anon" ? "anon" : "service", role });
   return Object.freeze({
     ...NOBODY,
@@ -56,9 +60,24 @@ export function callerOfClaims(claims: RoleClaims): Caller {
     userId: sub,
     email: email ?? null,
     sessionId: session_id ?? null,
-    factsJson: JSON.stringify({ user_id: sub, user_email: email, user_role: role, session_id }),
+    claims: more,
+    factsJson: JSON.stringify({
+      user_id: sub,
+      user_email: email,
+      user_role: role,
+      session_id,
+      user_claims: more ?? undefined,
+    }),
   });
 }
+
+/** Who runs what nobody asked for from outside. */
+export const PLATFORM: Caller = Object.freeze({
+  ...NOBODY,
+  kind: "service",
+  role: "service_role",
+  factsJson: JSON.stringify({ user_role: "service_role" }),
+});
 
 export interface FunctionFacts {
   readonly namespace: string;

@@ -34,7 +34,8 @@ export interface Tokens {
   verify(token: string): Promise<VerifiedToken>;
   /** A token for a role, without a user. */
   mintRole(role: "anon" | "service_role", validity: Validity): Promise<string>;
-  mintUser(claims: UserClaims, validity: Validity): Promise<string>;
+  /** With more claims, which replace none of these and none that the server keeps for itself. */
+  mintUser(claims: UserClaims, validity: Validity, more?: Readonly<Record<string, unknown>>): Promise<string>;
   /** The service role within a namespace, or all of it, for one version of a function. */
   mintFunction(version: KeyedFunction, validity: Validity): Promise<string>;
 }
@@ -111,6 +112,7 @@ export function createTokens(secret: Secret, options: TokenOptions = {}): Tokens
           ...optionalText("sub", sub),
           ...optionalText("email", payload["email"]),
           ...optionalText("session_id", payload["session_id"]),
+          claims: moreIn(payload),
         });
         return { caller, expiresAtMs };
       } catch (error) {
@@ -118,7 +120,7 @@ export function createTokens(secret: Secret, options: TokenOptions = {}): Tokens
       }
     },
     mintRole: (role, validity) => mint({ role }, validity),
-    mintUser: (claims, validity) => mint({ ...claims }, validity),
+    mintUser: (claims, validity, more = {}) => mint({ ...moreIn(more), ...claims }, validity),
     mintFunction: ({ functionId, version, namespace, name, isAdmin }, validity) =>
       mint({
         role: "service_role",
@@ -128,6 +130,32 @@ export function createTokens(secret: Secret, options: TokenOptions = {}): Tokens
         ...(isAdmin ? { reach: EVERYTHING } : {}),
       }, validity),
   };
+}
+
+/** Claims that say who somebody is, for how long, and what the server gave a key: nobody else sets them. */
+export const RESERVED_CLAIMS: ReadonlySet<string> = new Set([
+  ...[
+    "iss",
+    "aud",
+    "sub",
+    "exp",
+    "iat",
+    "nbf",
+    "jti",
+    "role",
+    "email",
+    "phone",
+    "session_id",
+    "key_id",
+    "is_anonymous",
+  ],
+  ...["aal", "amr", "function_id", "function", "version", "reach"],
+]);
+
+/** Those that are not reserved; null where there are none. */
+function moreIn(payload: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> | null {
+  const more = Object.entries(payload).filter(([name]) => !RESERVED_CLAIMS.has(name));
+  return more.length === 0 ? null : Object.fromEntries(more);
 }
 
 /** Undefined for a token that was made for no function. */

@@ -580,6 +580,8 @@ const LIMIT_ABOUT: Readonly<Record<LimitKey, string>> = {
   wallMaxMs: "The longest wall time that a function may ask for, in milliseconds.",
   memoryMiB: "Memory of one sandbox when the function says nothing.",
   requestBodyBytes: "Body of one request to a function.",
+  webhookBodyBytes:
+    "Body of one request to a function that verifies them (@fluxbase:verify): it is read whole before anything runs.",
   responseBodyBytes: "Body of one response of a function that says nothing itself.",
   responseHeadersCount: "Headers of one response of a function.",
   responseHeadBytes: "Headers of one response of a function, names and values together.",

@@ -25,11 +25,12 @@ export class HeaderList implements HeaderLookup {
   /** Name, value, name, value, …; names in lower case, repeated headers joined by a comma, as `Headers` has them. */
   readonly #pairs: string[] = [];
 
-  constructor(headers: Headers) {
+  /** `isOwn`: the server itself says them, so names that are kept for it stay. */
+  constructor(headers: Headers, isOwn = false) {
     const pairs = this.#pairs;
     // `for … of` makes an iterator, a pair and a result for each: 5 µs instead of 2.5 when measured.
     headers.forEach((value, name) => {
-      if (!isReserved(name)) pairs.push(name, value);
+      if (isOwn || !isReserved(name)) pairs.push(name, value);
     });
   }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { BuildProblem } from "@fluxbase/contract";
+import { AUTH_HOOKS, type BuildProblem } from "@fluxbase/contract";
 import type { Annotation } from "../bundler/bundler.ts";
 import type { FunctionInput } from "./function_input.ts";
 
@@ -105,6 +105,14 @@ const KNOWN: Readonly<Record<string, Known>> = {
   "allow-read": flag("allow_read"),
   "allow-write": flag("allow_write"),
   "disable-execution-logs": flag("disable_execution_logs"),
+  "verify": {
+    expected: "a sender and the name of a secret, such as stripe STRIPE_WEBHOOK_SECRET",
+    read: (text) => text === "" ? undefined : { verify: text },
+  },
+  "hook": {
+    expected: `one of ${AUTH_HOOKS.join(", ")}, or several with commas`,
+    read: (text) => text === "" ? undefined : { hooks: text },
+  },
   "description": { expected: "a text", read: (text) => text === "" ? undefined : { description: text } },
   "namespace": { expected: "a name", read: (text) => text === "" ? undefined : { namespace: text } },
   "route": {

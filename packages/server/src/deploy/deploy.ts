@@ -43,7 +43,7 @@ import { type FunctionInput, invalidFunction, type NewFunctionInput } from "./fu
 import { addGiven, type GivenSettings } from "./given_settings.ts";
 import { mergeSettings, settingsAsGiven } from "./merge_settings.ts";
 import { assertNoNewRoute, routeTaken } from "./routes.ts";
-import { assertMayGrant, assertMayTouch, type Granter, isGranted } from "./service_grant.ts";
+import { assertMayGrant, assertMayRemove, assertMayTouch, type Granter, isGranted } from "./service_grant.ts";
 import { type FunctionPlace, hashesOf, mayImport, type SharedModules, WHOLE } from "./shared_modules.ts";
 
 export interface DeployParts {
@@ -112,7 +112,7 @@ export interface Deployer {
     name: string,
     options: Pick<DeployOptions, "mayGrant" | "mayRoute"> & { readonly number: number },
   ): Promise<FunctionWithVersion>;
-  remove(namespace: string, name: string): Promise<void>;
+  remove(namespace: string, name: string, granter: Granter): Promise<void>;
   /** Takes a deletion of the last 30 days back. */
   restore(namespace: string, name: string, granter: Granter): Promise<FunctionWithVersion>;
 }
@@ -161,6 +161,8 @@ export function createDeployer(parts: DeployParts): Deployer {
       before: undefined,
       env: input.env ?? {},
     }, options);
+    // What it says of itself in its comments.
+    assertMayTouch(name, version.settings, options);
     if (options.dryRun) return version;
     try {
       const id = await createFunction(db, {
@@ -233,6 +235,7 @@ export function createDeployer(parts: DeployParts): Deployer {
       isRolledBack: fn.currentVersion !== fn.latestVersion,
       env: input.env ?? await envStore.open(before.envSealed, fn),
     }, options);
+    assertMayTouch(fn.name, version?.settings, options);
     const changed = changeOf(fn, input, options, version !== undefined);
     const applied: Applied = {
       outcome: version === undefined && Object.keys(changed).length === 0 ? "unchanged" : "updated",
@@ -428,8 +431,11 @@ export function createDeployer(parts: DeployParts): Deployer {
       await catalog.refresh(fn.id);
       return read(namespace, name);
     },
-    async remove(namespace, name) {
-      const { function: { id } } = await read(namespace, name);
+    async remove(namespace, name, granter) {
+      const { function: { id }, version } = await read(namespace, name);
+      for (const settings of [version.settings, catalog.findById(id)?.settings]) {
+        assertMayRemove(name, settings, granter);
+      }
       if (!await deleteFunction(db, id)) throw functionNotFound(namespace, name);
       await catalog.refresh(id);
     },

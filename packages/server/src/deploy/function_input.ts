@@ -73,6 +73,8 @@ const FIELDS = {
   cors: z.enum(["on", "off"]).nullable(),
   routes: textOrList,
   disable_execution_logs: flag.nullable(),
+  verify: text.nullable(),
+  hooks: textOrList,
   is_bundled: flag,
   is_pre_bundled: flag,
   original_code: text,

@@ -34,6 +34,8 @@ export const SETTING_NAMES = [
   "cors",
   "routes",
   "disable_execution_logs",
+  "verify",
+  "hooks",
 ] as const satisfies readonly (keyof FunctionInput)[];
 
 export type SettingName = (typeof SETTING_NAMES)[number];

@@ -5,6 +5,8 @@
  */
 import { isToken } from "../../sandbox_runtime/header_rules.ts";
 import {
+  AUTH_HOOKS,
+  type AuthHook,
   type FunctionSettings,
   LIMITS,
   parsePublicRoute,
@@ -13,6 +15,7 @@ import {
   type RateLimit,
   type ServiceReach,
 } from "@fluxbase/contract";
+import { parseWebhookRule } from "../webhooks/rule.ts";
 import { type FunctionInput, invalidFunction } from "./function_input.ts";
 
 export interface SettingsBounds {
@@ -139,7 +142,17 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
     problems.push(`"cors_${name}" has ${JSON.stringify(wrong)}: HTTP allows letters, digits and "-" there, no spaces`);
   }
   const routes = routesOf(input.routes, problems) ?? base.routes;
+  const rule = input.verify === undefined ? undefined : parseWebhookRule(input.verify);
+  if (typeof rule === "string") problems.push(`"verify": ${rule}`);
+  const hooks = listOf(input.hooks)?.map((name) => {
+    const hook = AUTH_HOOKS.find((one) => one === name.replaceAll("-", "_"));
+    if (hook === undefined) {
+      problems.push(`"hooks" has ${JSON.stringify(name.slice(0, 80))}: it must be one of ${AUTH_HOOKS.join(", ")}`);
+    }
+    return hook;
+  });
   if (problems.length > 0) throw invalidFunction(problems);
+  const verify = input.verify?.trim().replaceAll(/\s+/g, " ") ?? base.verify;
   return {
     timeoutMs: timeoutSec === undefined ? base.timeoutMs : Math.max(1, Math.round(timeoutSec * MS_PER_SEC)),
     memoryMiB: memoryMiB ?? base.memoryMiB,
@@ -153,6 +166,8 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
     disableExecutionLogs: input.disable_execution_logs ?? base.disableExecutionLogs,
     cronSchedule: base.cronSchedule,
     ...unusual(input, base),
+    ...(verify === undefined ? {} : { verify }),
+    ...hooksOf(hooks?.filter((hook) => hook !== undefined) ?? base.hooks),
     ...(routes === undefined || routes.length === 0 ? {} : { routes }),
   };
 }
@@ -191,6 +206,11 @@ function unusual(
 /** Kept only where it is more than nothing, so that versions from before are still equal to what they would be now. */
 function reachOf(sent: ServiceReach | undefined, { permissions }: FunctionSettings): Pick<Permissions, "service"> {
   return (sent ?? permissions.service) === "admin" ? { service: "admin" } : {};
+}
+
+/** Sorted, each once; none is nothing at all. */
+function hooksOf(hooks: readonly AuthHook[] = []): Pick<FunctionSettings, "hooks"> {
+  return hooks.length === 0 ? {} : { hooks: [...new Set(hooks)].sort() };
 }
 
 /** As Deno knows hosts. */
@@ -297,6 +317,8 @@ export function settingsAsGiven(settings: FunctionSettings): FunctionInput {
     cors: settings.ownCors ? "off" : null,
     routes: settings.routes === undefined ? null : [...settings.routes],
     disable_execution_logs: settings.disableExecutionLogs,
+    verify: settings.verify ?? null,
+    hooks: settings.hooks === undefined ? null : [...settings.hooks],
     ...Object.fromEntries(
       (Object.keys(UNITS) as LimitField[]).map((name) => [
         name,

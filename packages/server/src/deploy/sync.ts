@@ -98,7 +98,7 @@ export async function syncFunctions(
     const missing = [...existing.keys()].filter((name) => !named.has(name));
     await inParallel(missing, AT_ONCE_COUNT, async (name) => {
       try {
-        if (!dryRun) await store({ namespace, name }, () => deployer.remove(namespace, name));
+        if (!dryRun) await store({ namespace, name }, () => deployer.remove(namespace, name, options));
         details.deleted.push(name);
       } catch (error) {
         errors.push(failure(name, "delete", error));

@@ -150,7 +150,7 @@ export function createLoader(parts: LoaderParts): Loader {
       if (isToDelete(place, found, { ...options, names, present })) {
         const { namespace, name } = found.function;
         const remove = async () => {
-          if (!options.dryRun) await deployer.remove(namespace, name);
+          if (!options.dryRun) await deployer.remove(namespace, name, { mayGrant: true });
           note("folder: function deleted", place, options);
           details.deleted.push(name);
         };

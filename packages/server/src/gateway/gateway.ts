@@ -21,11 +21,12 @@ import { assertHead } from "../core/request_head.ts";
 import { givenRequestId } from "../core/request_id.ts";
 import { type ClientAddresses, clientOf, type Connection, tellAddress } from "../ratelimit/client_address.ts";
 import { type Invocation, type InvocationBody, invoke, type InvokeParts } from "../invoke/invoke.ts";
-import type { SandboxResponse } from "../sandbox/exchange.ts";
+import { bodyTooLarge, type SandboxResponse } from "../sandbox/exchange.ts";
 import { type Cors, createCors, type HeaderPair } from "../core/cors.ts";
 import { type FunctionRoute, functionRoute, seenTarget } from "./route.ts";
 import { watchPublicRoutes } from "./public_routes.ts";
 import { peerOf } from "./sockets.ts";
+import { createWholeBodies, type WholeBodies } from "./whole_bodies.ts";
 import { socketResponse } from "./socket_response.ts";
 
 export interface GatewayParts extends InvokeParts {
@@ -59,6 +60,7 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
     options.cors,
   );
   const slowBodies = createDeadlines(parts.clock);
+  const wholeBodies = createWholeBodies();
   const corsOf = new WeakMap<LiveFunction, Cors>();
   const publicRoutes = watchPublicRoutes(parts.catalog);
 
@@ -109,6 +111,7 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
           seenTarget(route, { name: fn.name, target, isStripped: basePath === "strip" }),
         path: route.path === "/" ? "" : route.path,
         slowBodies,
+        wholeBodies,
         connection,
         clientAddresses: parts.clientAddresses,
       });
@@ -192,6 +195,7 @@ interface InvocationFacts {
   readonly url: string;
   readonly path: string;
   readonly slowBodies: Deadlines;
+  readonly wholeBodies: WholeBodies;
   readonly connection: Connection;
   readonly clientAddresses: ClientAddresses;
 }
@@ -221,6 +225,7 @@ class HttpInvocation implements Invocation {
   readonly #clientAddresses: ClientAddresses;
   readonly #request: Request;
   readonly #slowBodies: Deadlines;
+  readonly #wholeBodies: WholeBodies;
 
   constructor(request: Request, headers: HeaderList, facts: InvocationFacts) {
     const { fn, executionId, givenRequestId, url, path, slowBodies } = facts;
@@ -233,6 +238,7 @@ class HttpInvocation implements Invocation {
     this.headers = headers;
     this.#request = request;
     this.#slowBodies = slowBodies;
+    this.#wholeBodies = facts.wholeBodies;
     this.#connection = facts.connection;
     this.#clientAddresses = facts.clientAddresses;
     const announced = this.headers.get("content-length");
@@ -264,6 +270,21 @@ class HttpInvocation implements Invocation {
     if (bodyBytes === undefined || bodyBytes > WHOLE_BODY_MAX_BYTES) return this.#request.body;
     const reading = this.#request.bytes().catch(bodyBroke);
     return this.#slowBodies.guard(reading, this.fn.settings.timeoutMs, bodyTooSlow);
+  }
+
+  async readWhole(maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+    const { method, bodyBytes } = this;
+    const { body } = this.#request;
+    if (bodyBytes === 0 || method === "GET" || method === "HEAD" || body === null) return new Uint8Array();
+    if (bodyBytes !== undefined && bodyBytes > maxBytes) throw bodyTooLarge(maxBytes);
+    const reader = body.getReader();
+    const reading = this.#wholeBodies.read(reader, maxBytes).catch((error) => {
+      throw error instanceof PlatformError ? error : clientClosed();
+    });
+    return await this.#slowBodies.guard(reading, this.fn.settings.timeoutMs, (timeoutMs) => {
+      void reader.cancel().catch(() => {});
+      return bodyTooSlow(timeoutMs);
+    });
   }
 }
 

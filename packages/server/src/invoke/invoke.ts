@@ -10,7 +10,7 @@ import { PlatformError, type TriggerType } from "@fluxbase/contract";
 import { DEPTH_MAX } from "../../sandbox_runtime/frames.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
 import { ANONYMOUS, type Caller } from "../auth/caller.ts";
-import { assertMay, concealed, reaches } from "../auth/permissions.ts";
+import { assertMay, concealed, isAdmin, may, reaches } from "../auth/permissions.ts";
 import type { LiveFunction } from "../catalog/catalog.ts";
 import { functionNotFound } from "../catalog/function_not_found.ts";
 import type { Clock } from "../core/clock.ts";
@@ -23,6 +23,8 @@ import type { SecretStore, SecretValues } from "../secrets/secret_store.ts";
 import { type CallerLimits, tighter } from "../ratelimit/caller_limits.ts";
 import type { RateLimiter } from "../ratelimit/rate_limiter.ts";
 import type { SandboxPool } from "../sandbox/sandbox_pool.ts";
+import type { Delivery, Webhooks } from "../webhooks/webhooks.ts";
+import { inFrames } from "./in_frames.ts";
 import { hiddenOf, Recording } from "./recording.ts";
 import type { VersionSource } from "./version_source.ts";
 
@@ -51,10 +53,14 @@ export interface Invocation extends Client {
   peer(): string;
   /** Set when there is an execution: what comes before it is a refusal. */
   isAdmitted: boolean;
+  /** Less than the function's own. */
+  readonly timeoutMs?: number;
   /** Set by what counts it; tells the caller how often it may still call. */
   standing: Standing | undefined;
   /** Called once, after every check: the body, whole when it is small. */
   readBody(): InvocationBody | Promise<InvocationBody>;
+  /** Instead: all of the body, for whoever verifies it. */
+  readWhole(maxBytes: number): Promise<Uint8Array<ArrayBuffer>>;
 }
 
 export type InvocationBody = Uint8Array | ReadableStream<Uint8Array> | null;
@@ -68,6 +74,7 @@ export interface InvokeParts {
   readonly executions: ExecutionLog;
   readonly rateLimiter: RateLimiter;
   readonly callerLimits: CallerLimits;
+  readonly webhooks: Webhooks;
   readonly requestBodyMaxBytes: number;
 }
 
@@ -75,19 +82,24 @@ export interface InvokeParts {
 export async function invoke(call: Invocation, parts: InvokeParts): Promise<SandboxResponse> {
   const { fn } = call;
   const { settings } = fn;
-  const { clock, requestBodyMaxBytes } = parts;
+  const { requestBodyMaxBytes } = parts;
   if (call.depth > DEPTH_MAX) throw callsTooDeep(fn);
   if (!fn.enabled) throw await refusalOfDisabled(call, parts);
-  const authenticated = settings.auth === "none"
+  // The signature is the credential: others are the sender's business.
+  const isSigned = settings.verify !== undefined;
+  const authenticated = isSigned
+    ? ANONYMOUS
+    : settings.auth === "none"
     ? callerIfOurs(call, parts)
     : parts.authenticator.authenticate(call.headers);
   const caller = authenticated instanceof Promise ? await authenticated : authenticated;
   // No browser sends a credential with a preflight, and this function answers them itself.
-  const isOpen = settings.allowUnauthenticated || (settings.ownCors && call.method === "OPTIONS");
+  const isOpen = isSigned || settings.allowUnauthenticated || (settings.ownCors && call.method === "OPTIONS");
   if (!isOpen) {
     if (!reaches(caller, fn.namespace)) throw concealed(functionNotFound(fn.namespace, fn.name));
     assertMay(caller, "functions:invoke", fn.namespace);
   }
+  if (settings.hooks !== undefined) assertMayAsk(caller, fn);
   const standing = parts.callerLimits.take(caller, call);
   call.standing = standing instanceof Promise ? await standing : standing;
   if (settings.rateLimits.length > 0) {
@@ -96,6 +108,25 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
   }
   if (call.bodyBytes !== undefined && call.bodyBytes > requestBodyMaxBytes) throw bodyTooLarge(requestBodyMaxBytes);
 
+  const delivery = settings.verify === undefined ? undefined : await received(call, parts, settings.verify);
+  if (delivery?.isRepeated) return HANDLED_BEFORE;
+  return await runFor(call, caller, parts, delivery);
+}
+
+/**
+ * Runs it for a caller who may, and records it.
+ *
+ * @throws {PlatformError} for every answer that the function did not give itself
+ */
+export async function runFor(
+  call: Invocation,
+  caller: Caller,
+  parts: InvokeParts,
+  delivery?: Delivery,
+): Promise<SandboxResponse> {
+  const { fn } = call;
+  const { settings } = fn;
+  const { clock, requestBodyMaxBytes } = parts;
   const startedMs = clock.nowMs();
   const version = parts.versions.of(fn);
   const found = caller.userId === null ? undefined : parts.secrets.ofUser(caller.userId);
@@ -106,10 +137,11 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
   let body: InvocationBody;
   try {
     if (fn.liveVersion === null) throw neverBuilt(fn);
-    const reading = call.readBody();
+    const reading = delivery === undefined ? call.readBody() : inFrames(delivery.body);
     body = reading instanceof Promise ? await reading : reading;
   } catch (error) {
     recording.failedBeforeStart(error, clock.nowMs());
+    await delivery?.settle(null);
     throw error;
   }
   const exchange = parts.sandboxes.run(version, {
@@ -121,14 +153,17 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
     body,
     isUpgrade: call.isUpgrade,
     depth: call.depth,
-    timeoutMs: settings.timeoutMs,
+    timeoutMs: call.timeoutMs ?? settings.timeoutMs,
     requestBodyMaxBytes,
     responseBodyMaxBytes: settings.responseBodyBytes,
     client: call,
   }, recording);
   try {
-    return await exchange.response;
+    const response = await exchange.response;
+    await delivery?.settle(response.status);
+    return response;
   } catch (error) {
+    await delivery?.settle(null);
     throw withoutSecrets(error, hiddenOf(start));
   }
 }
@@ -142,6 +177,37 @@ async function callerIfOurs({ headers }: Invocation, { authenticator }: InvokePa
     throw error;
   }
 }
+
+/** What the server asks about users is nobody else's to ask. @throws {PlatformError} FORBIDDEN */
+function assertMayAsk(caller: Caller, { name }: LiveFunction): void {
+  if (isAdmin(caller)) return;
+  throw new PlatformError(
+    "FORBIDDEN",
+    `Cannot call function "${name}": it is a hook, which only the server, the service role and admins call`,
+  );
+}
+
+function received(call: Invocation, { webhooks, versions, authenticator }: InvokeParts, rule: string) {
+  return webhooks.receive(call, {
+    rule,
+    secrets: versions.of(call.fn).secrets(),
+    timeoutMs: call.fn.settings.timeoutMs,
+    async isOperator() {
+      try {
+        return may(await authenticator.authenticate(call.headers), "secrets:read", call.fn.namespace);
+      } catch {
+        return false;
+      }
+    },
+  });
+}
+
+/** Senders repeat what they believe to be lost. */
+const HANDLED_BEFORE: SandboxResponse = {
+  status: 200,
+  headers: null,
+  body: JSON.stringify({ message: "This delivery was handled before: it did not run again" }),
+};
 
 /** Disabled or not, a function outside the caller's namespaces does not exist. */
 async function refusalOfDisabled({ fn, headers }: Invocation, { authenticator }: InvokeParts): Promise<PlatformError> {

@@ -31,6 +31,8 @@ export interface VersionSourceParts {
   readonly place: { readonly baseUrl: string };
   /** A sandbox keeps its environment for so long. */
   readonly sandboxLifeMs: number;
+  /** For functions that are hooks. */
+  readonly hookSecretOf: (functionId: string) => string;
   /** For functions that speak with the database themselves; null where they cannot. */
   readonly databaseUrl: ((namespace: string) => string) | null;
 }
@@ -47,7 +49,7 @@ interface VersionKeys {
 }
 
 export function createVersionSource(parts: VersionSourceParts): VersionSource {
-  const { catalog, clock, envStore, secrets, tokens, serverEnv, place } = parts;
+  const { catalog, clock, envStore, secrets, tokens, serverEnv, place, hookSecretOf } = parts;
   const known = new WeakMap<LiveFunction, SandboxVersion>();
   /** By namespace: how often its secrets have changed. */
   const generations = new Map<string, number>();
@@ -96,7 +98,8 @@ export function createVersionSource(parts: VersionSourceParts): VersionSource {
         const own = await envStore.open(fn.envSealed, fn);
         const { serviceRole, anon } = currentKeys();
         const serviceRoleKey = await serviceRole;
-        hidden = hiddenValues([...hidden, ...Object.values(own), serviceRoleKey]);
+        const hookSecrets = fn.settings.hooks === undefined ? {} : { FLUXBASE_HOOK_SECRET: hookSecretOf(fn.id) };
+        hidden = hiddenValues([...hidden, ...Object.values(own), ...Object.values(hookSecrets), serviceRoleKey]);
         const anonKey = await anon;
         const databaseUrl = net === false ? undefined : parts.databaseUrl?.(fn.namespace);
         return {
@@ -115,6 +118,7 @@ export function createVersionSource(parts: VersionSourceParts): VersionSource {
           SB_REGION: REGION,
           DENO_REGION: REGION,
           DENO_DEPLOYMENT_ID: `${fn.id}_${fn.liveVersion}`,
+          ...hookSecrets,
           FLUXBASE_FUNCTION_NAME: fn.name,
           FLUXBASE_FUNCTION_NAMESPACE: fn.namespace,
           FLUXBASE_FUNCTION_VERSION: String(fn.liveVersion),

@@ -8,6 +8,7 @@ import { dropOldAuditEntries } from "./audit_log.ts";
 import type { Database } from "./db.ts";
 import { purgeFunctions } from "./functions.ts";
 import { dropOldSessions } from "./users.ts";
+import { dropOldDeliveries } from "./webhook_deliveries.ts";
 
 /** So long a deleted function can be restored. */
 const DELETED_FUNCTIONS_DAYS = 30;
@@ -27,6 +28,7 @@ export function startPurging({ db, log, auditLogDays }: PurgeOptions): AsyncDisp
       const functionsCount = await purgeFunctions(db, DELETED_FUNCTIONS_DAYS);
       const auditEntriesCount = await dropOldAuditEntries(db, auditLogDays);
       const sessionsCount = await dropOldSessions(db);
+      await dropOldDeliveries(db);
       if (functionsCount + auditEntriesCount + sessionsCount > 0) {
         log.info("What was kept for long enough is gone", { functionsCount, auditEntriesCount, sessionsCount });
       }

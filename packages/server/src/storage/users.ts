@@ -19,10 +19,12 @@ export interface User {
 }
 
 export interface NewUser {
+  readonly id?: string;
   readonly email: string;
   readonly passwordHash: string;
   readonly role: UserRole;
   readonly userMetadata: Readonly<Record<string, unknown>>;
+  readonly appMetadata?: Readonly<Record<string, unknown>>;
 }
 
 const COLUMNS = [
@@ -37,8 +39,11 @@ const COLUMNS = [
 ] as const;
 
 /** A unique violation means that the e-mail is taken. */
-export async function insertUser(db: Db, { email, passwordHash, role, userMetadata }: NewUser): Promise<User> {
+export async function insertUser(db: Db, user: NewUser): Promise<User> {
+  const { id, email, passwordHash, role, userMetadata, appMetadata } = user;
   return await db.insertInto("fluxbase.users").values({
+    ...(id === undefined ? {} : { id }),
+    ...(appMetadata === undefined ? {} : { app_metadata: JSON.stringify(appMetadata) }),
     email,
     password_hash: passwordHash,
     role,
@@ -95,20 +100,28 @@ export async function updateUser(
 }
 
 export interface NewSession {
+  readonly id: string;
   readonly userId: string;
   readonly tokenHash: Uint8Array;
   readonly days: number;
 }
 
-/** Returns its id. */
-export async function insertSession(db: Database["db"], { userId, tokenHash, days }: NewSession): Promise<string> {
-  return await db.transaction().execute(async (transaction) => {
-    const { id } = await transaction.insertInto("fluxbase.sessions")
-      .values({ user_id: userId, expires_at: sql<Date>`now() + make_interval(days => ${days})` })
-      .returning("id").executeTakeFirstOrThrow();
+export async function insertSession(db: Database["db"], { id, userId, tokenHash, days }: NewSession): Promise<void> {
+  await db.transaction().execute(async (transaction) => {
+    await transaction.insertInto("fluxbase.sessions")
+      .values({ id, user_id: userId, expires_at: sql<Date>`now() + make_interval(days => ${days})` }).execute();
     await transaction.insertInto("fluxbase.refresh_tokens").values({ token_hash: tokenHash, session_id: id }).execute();
-    return id;
   });
+}
+
+/** Whose session a refresh token is for, while it can be used. */
+export async function findRefreshedUser(db: Db, tokenHash: Uint8Array): Promise<Rotated | undefined> {
+  const found = await db.selectFrom("fluxbase.refresh_tokens as t")
+    .innerJoin("fluxbase.sessions as s", "s.id", "t.session_id").select(["s.id as sessionId", "s.user_id as userId"])
+    .where("t.token_hash", "=", tokenHash).where("t.used_at", "is", null).where("s.ended_at", "is", null)
+    .where("s.expires_at", ">", sql<Date>`now()`).executeTakeFirst();
+  const user = found === undefined ? undefined : await findUser(db, found.userId);
+  return found === undefined || user === undefined ? undefined : { sessionId: found.sessionId, user };
 }
 
 export interface Rotated {

@@ -22,6 +22,8 @@ import { createTables, type Tables } from "./tables.ts";
 export interface UsersDatabase {
   readonly tables: Tables;
   readonly console: SqlConsole;
+  /** For what is written down of rows that change. */
+  readonly events: { readonly db: Database["db"]; readonly listener: Listener };
   /** Null where functions share a database with the platform. */
   readonly direct: DirectAccess | null;
   [Symbol.asyncDispose](): Promise<void>;
@@ -123,6 +125,7 @@ export async function startUsersDatabase(options: UsersDatabaseOptions): Promise
       maxRowsCount,
       answerMaxBytes: limits.tableAnswerBytes,
     }),
+    events: { db: app.db, listener },
     direct: isShared ? null : direct,
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };

@@ -1,0 +1,229 @@
+/**
+ * Routes that show and switch what the server asks functions about.
+ *
+ * Which functions are asked is a setting of theirs (`hooks`); here is what works when one of them does not.
+ *
+ * @module
+ */
+import {
+  AUTH_HOOKS,
+  type AuthHook,
+  type AuthHookView,
+  type DbHookView,
+  DEFAULT_NAMESPACE,
+  PlatformError,
+} from "@fluxbase/contract";
+import { z } from "zod";
+import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
+import { functionNotFound } from "../catalog/function_not_found.ts";
+import { ROW_EVENTS, type RowEvent } from "../storage/db_hooks.ts";
+import { listHooksOff, switchHookOff, switchHookOn } from "../storage/auth_hooks.ts";
+import type { Db } from "../storage/db.ts";
+import { type ApiCall, type Audit, authorOf, type Route } from "./route.ts";
+import { authHookSchema, dbHookSchema } from "./schemas.ts";
+
+export interface HookRouteParts {
+  readonly db: Db;
+  /** One for each event. */
+  readonly authHooks: (off: ReadonlySet<string>) => readonly AuthHookView[];
+  readonly catalog: Catalog;
+  /** Undefined: there is no users' database. */
+  readonly dbHooks: DbHooks | undefined;
+}
+
+/** Of hooks of tables (../hooks/db_hooks.ts). */
+export interface DbHooks {
+  list(): Promise<DbHookView[]>;
+  find(id: string): Promise<DbHookView | undefined>;
+  add(hook: {
+    readonly fn: LiveFunction;
+    readonly schema: string;
+    readonly table: string;
+    readonly events: readonly RowEvent[];
+    readonly columns: readonly string[] | null;
+    readonly where: string | null;
+    readonly ordered: boolean;
+    readonly createdBy: string | null;
+  }): Promise<DbHookView>;
+  remove(id: string): Promise<boolean>;
+  retry(id: string): Promise<number>;
+}
+
+const name = z.string().min(1, "must not be empty").max(63, "must have at most 63 characters")
+  .refine((value) => !value.includes("\0") && value.isWellFormed(), "must not contain NUL");
+const dbHookInput = z.strictObject({
+  function: z.string().max(200),
+  namespace: z.string().max(200).default(DEFAULT_NAMESPACE),
+  table: z.string().max(130).refine((value) => !value.includes("\0"), "must not contain NUL"),
+  events: z.array(z.enum(ROW_EVENTS)).min(1, "must not be empty").transform((events) => [...new Set(events)].sort()),
+  columns: z.array(name).min(1, "must not be empty; null is all of them").max(50, "must be at most 50").nullable()
+    .default(null),
+  where: z.string().max(2_000, "must have at most 2,000 characters")
+    .refine((value) => !value.includes("\0") && value.isWellFormed(), "must not contain NUL").nullable().default(null),
+  ordered: z.boolean().default(false),
+});
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const switchSchema = z.strictObject({ enabled: z.boolean() });
+
+export function hookRoutes({ db, authHooks, catalog, dbHooks }: HookRouteParts): Route[] {
+  const list = async () => authHooks(await listHooksOff(db));
+
+  async function find(call: ApiCall): Promise<AuthHookView> {
+    const event = eventIn(call);
+    const found = (await list()).find((hook) => hook.event === event);
+    if (found === undefined) throw noSuchEvent(event);
+    return found;
+  }
+
+  async function change(call: ApiCall) {
+    const event = eventIn(call);
+    const { data } = switchSchema.safeParse(await call.body());
+    if (data === undefined) {
+      throw new PlatformError(
+        "INVALID_ARGUMENT",
+        'Cannot switch the hook: the body must be such as {"enabled": false}',
+      );
+    }
+    if (data.enabled) await switchHookOn(db, event);
+    else await switchHookOff(db, event, authorOf(call));
+    return { status: 200, body: await find(call) };
+  }
+
+  function ofTables(): DbHooks {
+    if (dbHooks !== undefined) return dbHooks;
+    throw new PlatformError(
+      "FEATURE_DISABLED",
+      "Hooks of tables are switched off: there is no database for users' tables",
+    );
+  }
+
+  async function findDbHook({ params }: ApiCall): Promise<DbHookView> {
+    const id = params["id"] ?? "";
+    const found = UUID.test(id) ? await ofTables().find(id) : undefined;
+    if (found === undefined) throw noSuchHook(id);
+    return found;
+  }
+
+  async function add(call: ApiCall) {
+    const { data, error } = dbHookInput.safeParse(await call.body());
+    if (data === undefined) throw invalidHook(error);
+    const { function: functionName, namespace, table: place, ...others } = data;
+    const fn = catalog.find(namespace, functionName);
+    if (fn === undefined) throw functionNotFound(namespace, functionName);
+    const [schema, table] = place.includes(".")
+      ? [place.slice(0, place.indexOf(".")), place.slice(place.indexOf(".") + 1)]
+      : ["public", place];
+    return { status: 201, body: await ofTables().add({ fn, schema, table, ...others, createdBy: authorOf(call) }) };
+  }
+
+  async function remove(call: ApiCall) {
+    const { id } = await findDbHook(call);
+    if (!await ofTables().remove(id)) throw noSuchHook(id);
+    return { status: 204 };
+  }
+
+  async function retry(call: ApiCall) {
+    const { id } = await findDbHook(call);
+    return { status: 200, body: { retried: await ofTables().retry(id) } };
+  }
+
+  const ofHook: Audit["target"] = ({ table, function: called, id }) =>
+    typeof table === "string"
+      ? `hook of ${table} for ${called}`
+      : typeof id === "string"
+      ? `hook ${id.slice(0, 80)}`
+      : undefined;
+  const dbHook = { schema: dbHookSchema };
+  const one = { status: 200, schema: authHookSchema };
+  return [
+    {
+      method: "GET",
+      path: "/admin/hooks/auth",
+      summary: "Lists the events of the authentication, and which functions the server asks about each",
+      access: "admin",
+      answer: { status: 200, schema: z.array(authHookSchema) },
+      handle: async () => ({ status: 200, body: await list() }),
+    },
+    {
+      method: "PATCH",
+      path: "/admin/hooks/auth/{event}",
+      summary: "Switches an event on or off; while it is off no function is asked about it",
+      access: "admin",
+      audit: {
+        before: find,
+        target: ({ event }) => typeof event === "string" ? `hook ${event.slice(0, 80)}` : undefined,
+      },
+      body: switchSchema,
+      answer: one,
+      handle: change,
+    },
+    {
+      method: "GET",
+      path: "/admin/hooks/database",
+      summary: "Lists the functions that are called when rows of tables change, and how many events wait",
+      access: "admin",
+      answer: { status: 200, schema: z.array(dbHookSchema) },
+      handle: async () => ({ status: 200, body: await ofTables().list() }),
+    },
+    {
+      method: "POST",
+      path: "/admin/hooks/database",
+      summary: "Has a function called when rows of a table change",
+      access: "admin",
+      audit: { target: ofHook },
+      body: dbHookInput,
+      answer: { status: 201, ...dbHook },
+      handle: add,
+    },
+    {
+      method: "GET",
+      path: "/admin/hooks/database/{id}",
+      summary: "Reads a hook of a table",
+      access: "admin",
+      answer: { status: 200, ...dbHook },
+      handle: async (call) => ({ status: 200, body: await findDbHook(call) }),
+    },
+    {
+      method: "DELETE",
+      path: "/admin/hooks/database/{id}",
+      summary: "Deletes a hook of a table, with the events that wait",
+      access: "admin",
+      audit: { before: findDbHook, target: ofHook },
+      answer: { status: 204 },
+      handle: remove,
+    },
+    {
+      method: "POST",
+      path: "/admin/hooks/database/{id}/retry",
+      summary: "Tries the events again whose attempts are used up",
+      access: "admin",
+      audit: { target: ofHook },
+      answer: { status: 200, schema: z.object({ retried: z.int() }) },
+      handle: retry,
+    },
+  ];
+}
+
+function noSuchHook(id: string): PlatformError {
+  return new PlatformError("NOT_FOUND", `Hook "${id.slice(0, 80).replaceAll("\0", "")}" not found`);
+}
+
+function invalidHook(error: z.ZodError): PlatformError {
+  const problems = error.issues.map(({ path, message }) => `"${path.join(".") || "body"}" ${message}`);
+  return new PlatformError("INVALID_ARGUMENT", `Cannot set the hook: ${problems.join("; ")}`, {
+    details: { problems },
+  });
+}
+
+function eventIn({ params }: ApiCall): AuthHook {
+  const event = AUTH_HOOKS.find((one) => one === params["event"]);
+  if (event === undefined) throw noSuchEvent(params["event"] ?? "");
+  return event;
+}
+
+function noSuchEvent(event: string): PlatformError {
+  return new PlatformError(
+    "NOT_FOUND",
+    `Hook "${event.slice(0, 80).replaceAll("\0", "")}" not found: the events are ${AUTH_HOOKS.join(", ")}`,
+  );
+}

@@ -79,6 +79,7 @@ import { insertKey } from "./storage/keys.ts";
 import { type Listener, startListener } from "./storage/listener.ts";
 import { migrate } from "./storage/migrate.ts";
 import { findSealedPassword, keepSealedPassword } from "./storage/roles.ts";
+import { RELEASE } from "./storage/release.ts";
 import { startPurging } from "./storage/purge.ts";
 import { StartError } from "./storage/start_error.ts";
 import { createWebhooks } from "./webhooks/webhooks.ts";
@@ -104,8 +105,6 @@ export interface LocalKeys {
   readonly serviceRoleKey: string;
   readonly clientKey: string;
 }
-
-export const VERSION = "0.1.0";
 
 const LOCAL_KEY_SCOPES = ["functions:*"];
 const ROLE_KEY_VALID_SEC = 10 * 365 * 86_400;
@@ -344,12 +343,12 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
     log,
     place,
     cors: config.cors,
-    version: VERSION,
+    version: RELEASE.version,
     bodyLimits: { maxBytes: limits.controlBodyBytes, deadlineMs: limits.controlBodyMs },
     functionsEnabled: config.functionsEnabled,
     routes: [
       ...systemRoutes({
-        version: VERSION,
+        version: RELEASE.version,
         limits,
         readiness: async () => ({
           ...await readinessOf({

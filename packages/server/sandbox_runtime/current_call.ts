@@ -37,3 +37,8 @@ export function runAs<T>(call: Call, work: (call: Call) => T): T {
     setAsyncContext(outer);
   }
 }
+
+/** For code that goes from one request to the next by itself: from now on it runs as part of this one, or of none. */
+export function continueAs(call: Call | undefined): void {
+  setAsyncContext(call === undefined ? undefined : new CallContext(call));
+}

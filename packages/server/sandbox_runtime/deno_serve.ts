@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { continueAs } from "./current_call.ts";
+import { FunctionRequest } from "./request.ts";
 import type { ServerHandle, Servers, UserHandler } from "./servers.ts";
 
 const PORT = 8_000;
@@ -140,7 +142,11 @@ class RequestQueue {
   push(request: unknown): Promise<unknown> {
     const { promise, resolve, reject } = NativePromise.withResolvers<unknown>();
     const event: RequestEvent = {
-      request,
+      // One loop takes all requests: who asks for this one goes on as part of it.
+      get request() {
+        if (request instanceof FunctionRequest) continueAs(FunctionRequest.callOf(request));
+        return request;
+      },
       async respondWith(response) {
         try {
           resolve(await response);
@@ -157,6 +163,7 @@ class RequestQueue {
   }
 
   nextRequest(): Promise<RequestEvent | null> {
+    continueAs(undefined);
     if (this.#isClosed) return NativePromise.resolve(null);
     const next = this.#waiting.shift();
     return next === undefined

@@ -93,7 +93,7 @@ function defaultHandler(main: unknown, servers: Servers): ExportedHandler | unde
   const listen = methodOf(main, "listen");
   if (listen !== undefined) {
     // An application of a framework for Node.
-    if (!servers.hasStarted) listen.call(main, 0, undefined);
+    if (!servers.hasStarted) listen.call(main, { port: 0 }, undefined);
     return undefined;
   }
   if (isHandler(main)) return { name: "the default export", face: asksForText(main) ? "guide" : "both", handle: main };

@@ -49,3 +49,8 @@ export function lookupIn(pairs: readonly string[]): Lookup {
     },
   };
 }
+
+/** Codes that an end may close with: those of RFC 6455, section 7.4, without the ones that only tell what has happened. */
+export function isSendableCode(code: number): boolean {
+  return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
+}

@@ -130,13 +130,15 @@ class Exchange {
     outgoing.on("error", (error) => this.#fail(error));
     outgoing.on("response", (response) => void this.#respond(response));
     outgoing.on("upgrade", (response, socket, head) => {
-      this.#answer.resolve(
-        joinWebSocket(
-          { socket, head, protocol: response.headers["sec-websocket-protocol"] },
-          this.#request,
-          this.#upgrade,
-        ),
-      );
+      try {
+        const protocol = response.headers["sec-websocket-protocol"];
+        this.#answer.resolve(joinWebSocket({ socket, head, protocol }, this.#request, this.#upgrade));
+        // It lives on whatever one of its messages leads to.
+        this.#call.onUnhandled = undefined;
+      } catch (error) {
+        socket.destroy();
+        this.#answer.reject(error);
+      }
     });
     const signal = signalOf(this.#call);
     if (signal.aborted) outgoing.destroy();

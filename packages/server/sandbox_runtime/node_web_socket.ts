@@ -5,6 +5,7 @@
  * @module
  */
 import { SOCKET_MESSAGE_MAX_BYTES } from "./frames.ts";
+import { isSendableCode } from "./handshake.ts";
 import { type FunctionRequest } from "./request.ts";
 import { FunctionSocket } from "./socket.ts";
 import type { Duplex } from "node:stream";
@@ -28,8 +29,11 @@ const PROTOCOL_ERROR = 1002;
 const TOO_BIG = 1009;
 const NO_CODE = 1005;
 const BROKEN = 1006;
+const CONTROL = 8;
+const CONTROL_MAX_BYTES = 125;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
+const strictDecoder = new TextDecoder("utf-8", { fatal: true });
 
 /** The answer that makes the request a WebSocket. */
 export function joinWebSocket(
@@ -67,6 +71,15 @@ export function joinWebSocket(
   socket.on("close", () => FunctionSocket.endWith(outer, 1011, "The function has closed the connection"));
   socket.on("error", () => {});
   return response;
+}
+
+/** What is no text is left out: shown as one, it may be too long. */
+function textOf(bytes: Uint8Array): string {
+  try {
+    return strictDecoder.decode(bytes);
+  } catch {
+    return "";
+  }
 }
 
 function codePayload(code: number, reason: string): Uint8Array {
@@ -126,6 +139,9 @@ class FrameReader {
     if (view.byteLength < at) return undefined;
     const length = size < 126 ? size : size === 126 ? view.getUint16(2) : Number(view.getBigUint64(2));
     if ((second & MASKED) !== 0) return this.#end(PROTOCOL_ERROR, "a server must not mask its frames");
+    if ((first & CONTROL) !== 0 && length > CONTROL_MAX_BYTES) {
+      return this.#end(PROTOCOL_ERROR, "a frame of control is too long");
+    }
     if (length + this.#partsBytes > SOCKET_MESSAGE_MAX_BYTES) {
       return this.#end(TOO_BIG, `a message may have at most ${SOCKET_MESSAGE_MAX_BYTES} bytes`);
     }
@@ -142,7 +158,10 @@ class FrameReader {
         return;
       case OP.close: {
         const code = payload.length < 2 ? NO_CODE : (payload[0] ?? 0) << 8 | (payload[1] ?? 0);
-        return void this.#end(code, decoder.decode(payload.subarray(2)));
+        if (code !== NO_CODE && !isSendableCode(code)) {
+          return void this.#end(PROTOCOL_ERROR, `no end closes with ${code}`);
+        }
+        return void this.#end(code, textOf(payload.subarray(2)));
       }
       case OP.text:
       case OP.binary:

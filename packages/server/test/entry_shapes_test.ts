@@ -34,13 +34,31 @@ const DENO: Readonly<Record<string, Source>> = {
   "what is served is the default export too":
     `const app = { fetch: async (req) => new Response("ok " + await req.text()) }; Deno.serve(app.fetch); export default app;`,
   "serve of old std": `
-    const listener = Deno.listen({ port: 8000, hostname: "0.0.0.0", transport: "tcp" });
-    async function serveConnection(conn) {
-      const http = Deno.serveHttp(conn);
-      for (;;) { const event = await http.nextRequest(); if (event === null) break; void respond(event); }
+    class Server {
+      constructor(handler) { this.handler = handler; }
+      async serve(listener) {
+        for (;;) {
+          const conn = await listener.accept();
+          this.serveHttp(Deno.serveHttp(conn), { localAddr: conn.localAddr, remoteAddr: conn.remoteAddr });
+        }
+      }
+      async serveHttp(httpConn, connInfo) {
+        for (;;) {
+          const requestEvent = await httpConn.nextRequest();
+          if (requestEvent === null) break;
+          this.respond(requestEvent, connInfo);
+        }
+      }
+      async respond(requestEvent, connInfo) {
+        const response = await this.handler(requestEvent.request, connInfo);
+        await requestEvent.respondWith(response);
+      }
     }
-    async function respond(event) { await event.respondWith(new Response("ok " + await event.request.text())); }
-    for (;;) serveConnection(await listener.accept());`,
+    async function serve(handler, options = {}) {
+      const listener = Deno.listen({ port: options.port ?? 8000, hostname: "0.0.0.0", transport: "tcp" });
+      return await new Server(handler).serve(listener);
+    }
+    serve(async (req) => { const text = await req.text(); console.log("got", text.length); return new Response("ok " + text); });`,
   "for await over a listener": `for await (const conn of Deno.listen({ port: 80 })) {
       (async () => { for await (const { request, respondWith } of { [Symbol.asyncIterator]: () => Deno.serveHttp(conn)[Symbol.asyncIterator]() })
         respondWith(new Response("ok " + await request.text())); })(); }`,
@@ -108,6 +126,23 @@ platformTest("shapes of Deno, Workers and CommonJS", async (platform, step) => {
       assert.deepEqual(answers, bodies.map((body) => [200, `ok ${body}`]));
     });
   }
+
+  await step("each request to such a listener has its own log", async () => {
+    const lengths = [3, 4, 5, 6];
+    await Promise.all(lengths.map((length) =>
+      platform.call("serve-of-old-std", {
+        method: "POST",
+        body: "x".repeat(length),
+        headers: { "x-request-id": `old-${length}` },
+      }).then((response) => response.text())
+    ));
+    for (const length of lengths) {
+      await eventually(async () => {
+        const { body } = await platform.api("GET", `/functions/serve-of-old-std/logs?execution_id=old-${length}`);
+        return body.length === 1 && body[0].message === `got ${length}`;
+      });
+    }
+  });
 
   await step("methods without an export", async () => {
     const call = async (method: string) => {

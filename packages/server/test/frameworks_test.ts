@@ -34,6 +34,12 @@ const fastify = (version: string) =>
    app.setErrorHandler((error, req, reply) => reply.status(500).send({ failed: error.message }));
    await app.listen({ port: 3000 });`;
 
+FRAMEWORKS["express-exported"] = express("5").replace(/app\.listen.*$/m, "export default app;");
+FRAMEWORKS["fastify-exported"] = fastify("5").replaceAll("fastify-5", "fastify-exported").replace(
+  /await app\.listen.*$/m,
+  "export default app;",
+);
+
 const LATER = ["fastify-4", "oak"];
 for (const version of ["4", "5"]) {
   FRAMEWORKS[`express-${version}`] = express(version);

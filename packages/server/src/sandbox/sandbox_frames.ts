@@ -18,6 +18,7 @@ import {
 } from "../../sandbox_runtime/frames.ts";
 import type { LogLine } from "./exchange.ts";
 import type { SocketMessage } from "./socket_link.ts";
+import { isSendableCode } from "../../sandbox_runtime/handshake.ts";
 
 const decoder = new TextDecoder();
 const FAILURE_MAX_CHARACTERS = 16 * 1024;
@@ -116,7 +117,7 @@ export function parseMessage(payload: Uint8Array): { readonly message: SocketMes
 export function parseClose(payload: Uint8Array): { readonly code: number; readonly reason: string } {
   if (payload.length < 2 || payload.length > 2 + REASON_MAX_BYTES) throw violation("a CLOSE of the wrong size");
   const code = new DataView(payload.buffer, payload.byteOffset).getUint16(0, true);
-  if (code !== 1000 && (code < 3000 || code > 4999)) throw violation(`a CLOSE with code ${code}`);
+  if (!isSendableCode(code)) throw violation(`a CLOSE with code ${code}`);
   return { code, reason: decoder.decode(payload.subarray(2)) };
 }
 

@@ -38,7 +38,19 @@ export function runAs<T>(call: Call, work: (call: Call) => T): T {
   }
 }
 
+class JoinedContext extends CallContext {
+  readonly fluxbaseJoined = true;
+}
+
 /** For code that goes from one request to the next by itself: from now on it runs as part of this one, or of none. */
 export function continueAs(call: Call | undefined): void {
-  setAsyncContext(call === undefined ? undefined : new CallContext(call));
+  setAsyncContext(call === undefined ? undefined : new JoinedContext(call));
+}
+
+/** As `continueAs`, where the code is not the handler of another request that is still to be answered. */
+export function joinCall(call: Call): void {
+  const context = getAsyncContext();
+  const current = context?.fluxbaseCall;
+  if (current === call) return;
+  if (current === undefined || current.answered || context?.fluxbaseJoined === true) continueAs(call);
 }

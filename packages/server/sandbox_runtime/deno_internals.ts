@@ -10,6 +10,8 @@ import type { Call } from "./call.ts";
 /** The context that travels with promises, timers and callbacks; undefined outside any. */
 export interface AsyncContext {
   readonly fluxbaseCall?: Call;
+  /** Whether it came from a request that was taken out of a queue, and not from the start of its handler. */
+  readonly fluxbaseJoined?: boolean;
 }
 
 type ConsoleClass = new (print: (text: string, level: number) => void) => Console;

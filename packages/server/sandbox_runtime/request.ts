@@ -10,6 +10,7 @@
  * @module
  */
 import { type Call, type CallerFacts, signalOf } from "./call.ts";
+import { joinCall } from "./current_call.ts";
 import { type BodySource, TextualBody } from "./textual_body.ts";
 
 const NativeRequest = Request;
@@ -36,7 +37,7 @@ export class FunctionRequest {
     return this.#call.url;
   }
   get headers(): Headers {
-    return this.#headers ??= headersOf(this.#call.headerPairs);
+    return this.#headers ??= this.#makeHeaders();
   }
   get signal(): AbortSignal {
     return signalOf(this.#call);
@@ -106,10 +107,17 @@ export class FunctionRequest {
     return this.#toNative().clone();
   }
 
+  /** Some servers put all requests into one queue: who takes one out of it goes on as part of it. */
+  #makeHeaders(): Headers {
+    joinCall(this.#call);
+    return headersOf(this.#call.headerPairs);
+  }
+
   /** The body if it is here whole and unused; marks it used. Undefined: ask the native request. */
   #takeBytes(): Uint8Array<ArrayBuffer> | undefined {
     const { body } = this.#call;
     if (this.#native !== undefined || this.#isConsumed) return undefined;
+    joinCall(this.#call);
     if (body !== null && !(body instanceof Uint8Array)) return undefined;
     if (body !== null) this.#isConsumed = true;
     return body ?? new Uint8Array(0);

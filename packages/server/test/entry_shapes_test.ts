@@ -59,6 +59,12 @@ const DENO: Readonly<Record<string, Source>> = {
       return await new Server(handler).serve(listener);
     }
     serve(async (req) => { const text = await req.text(); console.log("got", text.length); return new Response("ok " + text); });`,
+  "a queue of requests": `
+    const requests = new ReadableStream({ start(controller) {
+      Deno.serve((request) => new Promise((resolve) => controller.enqueue({ request, resolve })));
+    } });
+    for await (const { request, resolve } of requests) void answer(request, resolve);
+    async function answer(request, resolve) { const text = await request.text(); console.log("got", text.length); resolve(new Response("ok " + text)); }`,
   "for await over a listener": `for await (const conn of Deno.listen({ port: 80 })) {
       (async () => { for await (const { request, respondWith } of { [Symbol.asyncIterator]: () => Deno.serveHttp(conn)[Symbol.asyncIterator]() })
         respondWith(new Response("ok " + await request.text())); })(); }`,
@@ -127,22 +133,24 @@ platformTest("shapes of Deno, Workers and CommonJS", async (platform, step) => {
     });
   }
 
-  await step("each request to such a listener has its own log", async () => {
-    const lengths = [3, 4, 5, 6];
-    await Promise.all(lengths.map((length) =>
-      platform.call("serve-of-old-std", {
-        method: "POST",
-        body: "x".repeat(length),
-        headers: { "x-request-id": `old-${length}` },
-      }).then((response) => response.text())
-    ));
-    for (const length of lengths) {
-      await eventually(async () => {
-        const { body } = await platform.api("GET", `/functions/serve-of-old-std/logs?execution_id=old-${length}`);
-        return body.length === 1 && body[0].message === `got ${length}`;
-      });
-    }
-  });
+  for (const name of ["serve-of-old-std", "a-queue-of-requests"]) {
+    await step(`each request has its own log: ${name}`, async () => {
+      const lengths = [3, 4, 5, 6];
+      await Promise.all(lengths.map((length) =>
+        platform.call(name, {
+          method: "POST",
+          body: "x".repeat(length),
+          headers: { "x-request-id": `${name}-${length}` },
+        }).then((response) => response.text())
+      ));
+      for (const length of lengths) {
+        await eventually(async () => {
+          const { body } = await platform.api("GET", `/functions/${name}/logs?execution_id=${name}-${length}`);
+          return body.length === 1 && body[0].message === `got ${length}`;
+        });
+      }
+    });
+  }
 
   await step("methods without an export", async () => {
     const call = async (method: string) => {

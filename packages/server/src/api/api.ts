@@ -11,8 +11,9 @@ import { Hono } from "hono";
 import { type AuditLog, refusalIn, type RequestFacts } from "../audit/audit_log.ts";
 import { changesBetween } from "../audit/changes.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
-import type { Caller } from "../auth/caller.ts";
+import { ANONYMOUS, type Caller } from "../auth/caller.ts";
 import { assertAdmin, assertCredential, assertMay } from "../auth/permissions.ts";
+import { isOver } from "../auth/tokens.ts";
 import { headerProblem } from "../../sandbox_runtime/header_rules.ts";
 import { createCors } from "../core/cors.ts";
 import { errorAnswer, NOSNIFF, rateLimitHeaders, type Standing } from "../core/error_response.ts";
@@ -143,7 +144,15 @@ export function createApi(options: ApiOptions): Api {
 
   async function admit(route: Route, about: About): Promise<Caller> {
     const { facts } = about;
-    const authenticate = async () => await options.authenticator.authenticate(facts.request.headers);
+    const authenticate = async () => {
+      try {
+        return await options.authenticator.authenticate(facts.request.headers);
+      } catch (error) {
+        // Clients send what they have, also when they sign in or refresh because it is over.
+        if (route.access === "public" && isOver(error)) return ANONYMOUS;
+        throw error;
+      }
+    };
     const caller = await noting(about, undefined, authenticate);
     return await noting(about, caller, async () => {
       facts.standing = await options.callerLimits.take(caller, originOf(facts));

@@ -204,8 +204,11 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
       path: "/admin/me",
       summary: "Reads the admin who asks",
       access: "admin",
-      answer: user,
-      handle: read,
+      answer: { status: 200, schema: userSchema.extend({ user: userSchema }) },
+      async handle(call) {
+        const { body } = await read(call);
+        return { status: 200, body: { ...body, user: body } };
+      },
     },
     {
       method: "GET",

@@ -10,6 +10,7 @@ import { assertMay, assertMayAt, concealed, isAdmin, may, reaches } from "../aut
 import { functionNotFound } from "../catalog/function_not_found.ts";
 import type { Deployer, SaveFunction } from "../deploy/deploy.ts";
 import {
+  changesOf,
   functionCreateSchema,
   functionUpdateSchema,
   invalidFunction,
@@ -83,7 +84,10 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
   async function update(call: ApiCall) {
     const { strict } = parseQuery(writeQuery, call.query);
     const { namespace, name } = writable(call);
-    const input = parseFunctionUpdate(await call.body());
+    const sent = await call.body();
+    const isWhole = typeof sent === "object" && sent !== null && "id" in sent;
+    const shown = isWhole ? detailsOf(await deployer.read(namespace, name)) : undefined;
+    const input = parseFunctionUpdate(shown === undefined ? sent : changesOf(sent, { ...shown }));
     const updated = await saving(
       { namespace, name },
       () => deployer.update(namespace, name, input, optionsOf(call, strict)),

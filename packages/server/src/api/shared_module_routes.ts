@@ -49,11 +49,19 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, saving }: SharedM
     assertMay(call.caller, "functions:write", namespace);
     assertOwn(call, namespace);
     const path = checked(input.module_path);
-    const stored = await saving(
-      { namespace, modulePath: path },
-      () => sharedModules.create(namespace, path, input, { source: "api", createdBy: authorOf(call) }),
-    );
-    return { status: 201, body: await saved(call, stored) };
+    const by = { source: "api", createdBy: authorOf(call) } as const;
+    // The command line in the field posts every module at each sync.
+    let status = 201;
+    const stored = await saving({ namespace, modulePath: path }, async () => {
+      try {
+        return await sharedModules.create(namespace, path, input, by);
+      } catch (error) {
+        if (!(error instanceof PlatformError) || error.code !== "ALREADY_EXISTS") throw error;
+        status = 200;
+        return await sharedModules.update(namespace, path, input, by);
+      }
+    });
+    return { status, body: await saved(call, stored) };
   }
 
   async function read(call: ApiCall) {
@@ -117,7 +125,7 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, saving }: SharedM
     {
       method: "POST",
       path: "/functions/shared",
-      summary: "Creates a shared module, which functions import by its path",
+      summary: "Creates a shared module, which functions import by its path; one that is there is updated",
       access: "functions:write",
       audit: { target: placeOf },
       body: createSchema,

@@ -138,6 +138,7 @@ export function tableRoutes(found: { readonly tables: Tables; readonly console: 
         params,
         returnsRows: !isRest,
         isSingle: id !== undefined,
+        isRest,
       }));
   }
 
@@ -154,6 +155,7 @@ export function tableRoutes(found: { readonly tables: Tables; readonly console: 
         params: new URLSearchParams(call.query),
         returnsRows: true,
         isSingle: false,
+        isRest: false,
       }));
   }
 
@@ -168,6 +170,7 @@ export function tableRoutes(found: { readonly tables: Tables; readonly console: 
         params,
         returnsRows: true,
         isSingle: false,
+        isRest: false,
       }));
   }
 }
@@ -193,7 +196,7 @@ function route(
 async function requestOf(
   call: ApiCall,
   schema: string,
-): Promise<Omit<TableRequest, "name" | "params" | "returnsRows" | "isSingle">> {
+): Promise<Omit<TableRequest, "name" | "params" | "returnsRows" | "isSingle" | "isRest">> {
   const { method, headers } = call;
   const caller = tableCallerOf(call.caller, READS.has(method) ? "tables:read" : "tables:write");
   assertReaches(call.caller, schema);
@@ -250,7 +253,23 @@ async function answering(
   }
 }
 
-const QUERY_NAMES: ReadonlySet<string> = new Set(["select", "order", "limit", "offset", "count", "or", "and"]);
+/** What the body of a query may have, and what it adds to the parameters. */
+const QUERY_FIELDS: Readonly<Record<string, (params: URLSearchParams, value: unknown) => void>> = {
+  ...Object.fromEntries(
+    ["select", "limit", "offset", "count", "or", "and"].map((name) => [
+      name,
+      (params: URLSearchParams, value: unknown) =>
+        params.append(name, Array.isArray(value) ? value.join(",") : String(value)),
+    ]),
+  ),
+  filters: addFilters,
+  order: (params, value) => addList(params, "order", Array.isArray(value) ? value.map(orderTerm) : [value]),
+  groupBy: (params, value) => addList(params, "group_by", value),
+  group_by: (params, value) => addList(params, "group_by", value),
+  orFilters: (params, value) => addGroups(params, "or", value),
+  andFilters: (params, value) => addGroups(params, "and", value),
+  betweenFilters: addRanges,
+};
 
 function paramsOf(body: unknown): URLSearchParams {
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
@@ -258,11 +277,52 @@ function paramsOf(body: unknown): URLSearchParams {
   }
   const params = new URLSearchParams();
   for (const [name, value] of Object.entries(body)) {
-    if (name === "filters") addFilters(params, value);
-    else if (QUERY_NAMES.has(name)) params.append(name, Array.isArray(value) ? value.join(",") : String(value));
-    else throw invalidQuery(`"${name.slice(0, 80)}" is none of its fields: ${[...QUERY_NAMES, "filters"].join(", ")}`);
+    const add = Object.hasOwn(QUERY_FIELDS, name) ? QUERY_FIELDS[name] : undefined;
+    if (add === undefined) {
+      throw invalidQuery(`"${name.slice(0, 80)}" is none of its fields: ${Object.keys(QUERY_FIELDS).join(", ")}`);
+    }
+    if (value !== null) add(params, value);
   }
   return params;
+}
+
+function addList(params: URLSearchParams, name: string, value: unknown): void {
+  const names = Array.isArray(value) ? value : [value];
+  if (!names.every((one) => typeof one === "string")) throw invalidQuery(`"${name}" must be a list of texts`);
+  if (names.length > 0) params.append(name, names.join(","));
+}
+
+/** `{"column": "age", "direction": "desc", "nulls": "last"}`, or that as text. */
+function orderTerm(term: unknown): unknown {
+  if (typeof term !== "object" || term === null) return term;
+  const { column, direction = "asc", nulls } = term as Readonly<Record<string, unknown>>;
+  if (typeof column !== "string") throw invalidQuery('each of "order" must have a "column"');
+  return `${column}.${direction}${typeof nulls === "string" ? `.nulls${nulls}` : ""}`;
+}
+
+/** Each is a group of conditions of its own, as in `or=(…)`. */
+function addGroups(params: URLSearchParams, kind: "or" | "and", groups: unknown): void {
+  if (!Array.isArray(groups)) throw invalidQuery(`"${kind}Filters" must be a list`);
+  for (const group of groups) params.append(kind, `(${group})`);
+}
+
+function addRanges(params: URLSearchParams, ranges: unknown): void {
+  if (!Array.isArray(ranges)) throw invalidQuery('"betweenFilters" must be a list');
+  for (const range of ranges) {
+    const { column, min, max, negated } = typeof range === "object" && range !== null ? range : {};
+    if (typeof column !== "string" || min === undefined || max === undefined) {
+      throw invalidQuery('each of "betweenFilters" must have "column", "min" and "max"');
+    }
+    if (negated === true) params.append("or", `(${column}.lt.${quoted(min)},${column}.gt.${quoted(max)})`);
+    else {
+      params.append(column, `gte.${min}`);
+      params.append(column, `lte.${max}`);
+    }
+  }
+}
+
+function quoted(value: unknown): string {
+  return `"${String(value).replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
 }
 
 function addFilters(params: URLSearchParams, filters: unknown): void {

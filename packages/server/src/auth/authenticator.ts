@@ -70,7 +70,7 @@ export function createAuthenticator(
   async function verifyToken(token: string): Promise<Caller> {
     const verifiedToken = await tokens.verify(token);
     const { sessionId } = verifiedToken.caller;
-    if (sessionId !== null && endedSessions.has(sessionId)) throw invalid("its session has ended");
+    if (sessionId !== null && endedSessions.has(sessionId)) throw invalid("its session has ended", { isOver: true });
     return keep(token, verifiedToken).caller;
   }
 
@@ -79,7 +79,9 @@ export function createAuthenticator(
     if (row === undefined) throw invalid("no such key exists");
     if (row.revokedAt !== null) throw invalid(`the key was revoked at ${row.revokedAt.toISOString()}`);
     const expiresAtMs = row.expiresAt?.getTime() ?? Infinity;
-    if (expiresAtMs <= clock.epochMs()) throw invalid(`the key expired at ${row.expiresAt?.toISOString()}`);
+    if (expiresAtMs <= clock.epochMs()) {
+      throw invalid(`the key expired at ${row.expiresAt?.toISOString()}`, { isOver: true });
+    }
     return { caller: callerOfKey(row), expiresAtMs, use: keys.useOf(row.id) };
   }
 

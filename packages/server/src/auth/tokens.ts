@@ -116,7 +116,9 @@ export function createTokens(secret: Secret, options: TokenOptions = {}): Tokens
         });
         return { caller, expiresAtMs };
       } catch (error) {
-        throw error instanceof PlatformError ? error : invalid(reasonOf(error));
+        throw error instanceof PlatformError
+          ? error
+          : invalid(reasonOf(error), { isOver: error instanceof errors.JWTExpired });
       }
     },
     mintRole: (role, validity) => mint({ role }, validity),
@@ -191,6 +193,13 @@ function reasonOf(error: unknown): string {
   return "it is not a JWT or key of this server";
 }
 
-export function invalid(reason: string): PlatformError {
-  return new PlatformError("INVALID_CREDENTIAL", `Cannot accept the credential: ${reason}`);
+export function invalid(reason: string, { isOver = false }: { readonly isOver?: boolean } = {}): PlatformError {
+  return new PlatformError("INVALID_CREDENTIAL", `Cannot accept the credential: ${reason}`, {
+    ...(isOver ? { details: { expired: true } } : {}),
+  });
+}
+
+/** Of a credential that was good once: who shows it claims nothing that was not theirs. */
+export function isOver(error: unknown): boolean {
+  return error instanceof PlatformError && error.code === "INVALID_CREDENTIAL" && error.details["expired"] === true;
 }

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { isDeepStrictEqual } from "node:util";
 import { functionNameProblem, namespaceProblem, PlatformError } from "@fluxbase/contract";
 import { z } from "zod";
 
@@ -98,9 +99,45 @@ const NULL_IS_NOTHING: ReadonlySet<string> = new Set([
   "original_code",
 ]);
 
+/** What clients send for a setting that nobody has set: they mean the default. */
+const UNSET: Readonly<Record<string, unknown>> = {
+  ...Object.fromEntries(
+    [
+      "timeout",
+      "timeout_seconds",
+      "memory",
+      "memory_limit_mb",
+      "max_response_bytes",
+      "rate_limit_per_minute",
+      "rate_limit_per_hour",
+      "rate_limit_per_day",
+    ].map((name) => [name, 0]),
+  ),
+  cron_schedule: "",
+  rate_limit: "",
+  isolation: "",
+};
+
 function withoutNulls(value: unknown): unknown {
   if (!isRecord(value)) return value;
-  return Object.fromEntries(Object.entries(value).filter(([name, one]) => one !== null || !NULL_IS_NOTHING.has(name)));
+  return Object.fromEntries(
+    Object.entries(value)
+      .map(([name, one]) => [name, Object.hasOwn(UNSET, name) && UNSET[name] === one ? null : one] as const)
+      .filter(([name, one]) => one !== null || !NULL_IS_NOTHING.has(name)),
+  );
+}
+
+/**
+ * A function as this server showed it, sent back: what is as it was shown is no change, and what nobody can set is not
+ * listened to.
+ */
+export function changesOf(sent: unknown, shown: Readonly<Record<string, unknown>>): unknown {
+  if (!isRecord(sent) || sent["id"] !== shown["id"]) return sent;
+  const isField = (name: string) => Object.hasOwn(functionUpdateSchema.shape, name);
+  const entries = Object.entries(sent).filter(([name, value]) =>
+    isDeepStrictEqual(value, shown[name]) ? false : isField(name) || !Object.hasOwn(shown, name)
+  );
+  return Object.fromEntries(entries);
 }
 
 /** @throws {PlatformError} INVALID_ARGUMENT naming every field that is wrong */

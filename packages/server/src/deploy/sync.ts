@@ -62,7 +62,7 @@ export async function syncFunctions(
   request.functions.forEach((value, index) => {
     const name = nameIn(value) ?? `functions[${index}]`;
     try {
-      const input = parseNewFunction(value);
+      const input = parseNewFunction(ofCommandLine(value));
       if (input.namespace !== undefined && input.namespace !== namespace) {
         throw new PlatformError(
           "INVALID_ARGUMENT",
@@ -107,6 +107,18 @@ export async function syncFunctions(
   }
   for (const names of Object.values(details)) names.sort();
   return { details, errors, warnings: warnings.sort() };
+}
+
+/**
+ * What the command line in the field adds: the folder that it read, and the source beside a bundle that it may not have
+ * made.
+ */
+function ofCommandLine(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  const { sourceDir: _, ...fields } = value as Readonly<Record<string, unknown>>;
+  if (fields["code"] !== "" || typeof fields["original_code"] !== "string") return fields;
+  const { original_code: code, is_bundled: _bundled, is_pre_bundled: _preBundled, ...others } = fields;
+  return { ...others, code };
 }
 
 function nameIn(value: unknown): string | undefined {

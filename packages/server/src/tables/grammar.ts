@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { badQuery, notSupported } from "./table_error.ts";
+import { badQuery } from "./table_error.ts";
 
 /** A column, or a place inside the JSON of one. */
 export interface Field {
@@ -23,6 +23,17 @@ export type SelectItem =
   | { readonly kind: "all" }
   | { readonly kind: "field"; readonly field: Field; readonly alias: string | null; readonly cast: string | null }
   | {
+    readonly kind: "aggregate";
+    readonly aggregate: Aggregate;
+    /** Null: of rows. */
+    readonly field: Field | null;
+    readonly alias: string | null;
+    /** Of what is put in. */
+    readonly inner: string | null;
+    /** Of what comes out. */
+    readonly cast: string | null;
+  }
+  | {
     readonly kind: "embed";
     readonly name: string;
     readonly alias: string | null;
@@ -32,6 +43,13 @@ export type SelectItem =
     readonly isSpread: boolean;
     readonly items: readonly SelectItem[];
   };
+
+export const AGGREGATES = ["count", "sum", "avg", "min", "max"] as const;
+export type Aggregate = typeof AGGREGATES[number];
+
+export function isAggregate(name: string): name is Aggregate {
+  return (AGGREGATES as readonly string[]).includes(name);
+}
 
 export type Operator =
   | "eq"
@@ -104,6 +122,8 @@ export interface TableQuery {
   readonly columns: readonly string[] | null;
   readonly onConflict: readonly string[] | null;
   readonly count: CountKind | null;
+  /** Columns that say which rows are put together; null: those that stand beside an aggregate. */
+  readonly groupBy: readonly string[] | null;
 }
 
 export type CountKind = "exact" | "planned" | "estimated";
@@ -166,6 +186,7 @@ export function parseTableQuery(params: URLSearchParams, others: ReadonlySet<str
   let columns: readonly string[] | null = null;
   let onConflict: readonly string[] | null = null;
   let count: CountKind | null = null;
+  let groupBy: readonly string[] | null = null;
   if ([...params].length > ITEMS_MAX_COUNT) throw badQuery("The query has too many parts");
   for (const [name, value] of params) {
     // No text of Postgres can hold it, and where names stand it would end the statement.
@@ -176,10 +197,11 @@ export function parseTableQuery(params: URLSearchParams, others: ReadonlySet<str
     if (name === "select") items = parseSelect(value);
     else if (name === "columns") columns = parseNames(value, name);
     else if (name === "on_conflict") onConflict = parseNames(value, name);
+    else if (name === "group_by") groupBy = parseNames(value, name);
     else if (name === "count" && COUNTS.has(value)) count = value as CountKind;
     else addClause(name, value, clausesOf);
   }
-  return { items, clauses, columns, onConflict, count };
+  return { items, clauses, columns, onConflict, count, groupBy };
 }
 
 function addClause(name: string, value: string, clausesOf: (path: string) => Clauses): void {
@@ -307,7 +329,7 @@ function comparison(
   };
 }
 
-function parseList(text: string): readonly string[] {
+export function parseList(text: string): readonly string[] {
   const reader = new Reader(text);
   const list = reader.list();
   reader.end();
@@ -438,13 +460,25 @@ class Reader {
     if (this.take("(")) {
       const items = this.items(depth + 1);
       this.need(")");
-      if (name === "count" && items.length === 0) throw notSupported("An aggregate in the selection");
+      if (name === "count" && items.length === 0) {
+        return { kind: "aggregate", aggregate: "count", field: null, alias, inner: null, cast: this.#cast() };
+      }
       return { kind: "embed", name, alias, hint, isInner, isSpread: false, items };
     }
     const field = this.pathOf(name);
-    if (this.at(".")) throw notSupported("An aggregate in the selection");
-    const cast = this.take("::") ? this.#until(",()") : null;
-    return { kind: "field", field, alias, cast };
+    const inner = this.#cast();
+    if (!this.take(".")) return { kind: "field", field, alias, cast: inner };
+    const aggregate = this.#until(",()");
+    this.need("(");
+    this.need(")");
+    if (!isAggregate(aggregate)) {
+      throw badQuery(`"${aggregate.slice(0, 40)}" is no aggregate: use ${AGGREGATES.join(", ")}`);
+    }
+    return { kind: "aggregate", aggregate, field, alias, inner, cast: this.#cast() };
+  }
+
+  #cast(): string | null {
+    return this.take("::") ? this.#until(",().") : null;
   }
 
   /** `(a.eq.1,not.or(b.is.null,…))` */
@@ -489,7 +523,7 @@ class Reader {
   /** Of a condition inside parentheses: quoted, an array, a range, or up to the next comma. */
   #value(): string {
     if (this.at('"')) return this.#quoted();
-    if (!this.at("{") && !this.at("[")) return this.#until(",)");
+    if (!this.at("{") && !this.at("[") && !this.at("(")) return this.#until(",)");
     const start = this.#place;
     let isQuoted = false;
     let depth = 0;
@@ -498,7 +532,7 @@ class Reader {
       this.#place += 1;
       if (letter === "\\") this.#place += 1;
       else if (letter === '"') isQuoted = !isQuoted;
-      else if (!isQuoted && (letter === "{" || letter === "[")) depth += 1;
+      else if (!isQuoted && (letter === "{" || letter === "[" || letter === "(")) depth += 1;
       else if (!isQuoted && (letter === "}" || letter === "]" || (letter === ")" && depth > 0))) depth -= 1;
       if (depth === 0 && !isQuoted) break;
     }

@@ -8,14 +8,24 @@
  */
 import { type RawBuilder, sql } from "kysely";
 import type { SqlFunctionRow } from "../storage/user_schema.ts";
-import type { Clauses, Condition, Field, Operator, OrderTerm, SelectItem, TableQuery } from "./grammar.ts";
+import {
+  type Clauses,
+  type Condition,
+  type Field,
+  isAggregate,
+  type Operator,
+  type OrderTerm,
+  parseList,
+  type SelectItem,
+  type TableQuery,
+} from "./grammar.ts";
 import type { ColumnPair, Relation, Relationship } from "./schema_cache.ts";
 import { badQuery, notSupported, TableError } from "./table_error.ts";
 
 type Sql = RawBuilder<unknown>;
 
 /** How rows are written. */
-export type BodyFormat = "json" | "csv";
+export type BodyFormat = "json" | "json-without-nulls" | "csv";
 
 export interface Page {
   readonly limit: number;
@@ -105,18 +115,25 @@ export function readStatement(relation: Relation, query: TableQuery, options: Re
   const clauses = clausesOf(scope);
   const where = whereSql(conditionsOf(scope));
   const from = sql`${placeOf(relation)} as ${sql.id(scope.alias)}`;
-  const total = options.countsAll ? sql`(select pg_catalog.count(*) from ${from}${where})` : sql`null::bigint`;
+  const grouping = groupingSql(scope, query.items);
+  const rows = sql`select ${selection(scope, query.items)} from ${from}${where}${grouping}`;
+  const counted = isGrouped(scope, query.items) ? sql`(${rows}) _groups` : sql`${from}${where}`;
+  const total = options.countsAll ? sql`(select pg_catalog.count(*) from ${counted})` : sql`null::bigint`;
   return sql`select ${bodySql(options.format)} as body, pg_catalog.count(*) as page, ${total} as total
-    from (select ${selection(scope, query.items)} from ${from}${where}${orderSql(scope, clauses.order)}
+    from (${rows}${orderSql(scope, clauses.order)}
       limit ${options.limit}${options.offset === 0 ? sql`` : sql` offset ${options.offset}`}) _row`;
 }
 
 /** Of the rows of `_row`. */
 function bodySql(format: BodyFormat): Sql {
-  if (format === "json") return sql`coalesce(pg_catalog.json_agg(_row), '[]')::text`;
+  if (format !== "csv") return sql`coalesce(pg_catalog.json_agg(${rowSql(format)}), '[]')::text`;
   // What Postgres writes between the brackets of a row is a line of CSV.
   const line = sql`pg_catalog.substr(_row::text, 2, pg_catalog.length(_row::text) - 2)`;
   return sql`coalesce(pg_catalog.string_agg(${line}, ${"\n"}), '')`;
+}
+
+function rowSql(format: BodyFormat): Sql {
+  return format === "json" ? sql`_row` : sql`pg_catalog.json_strip_nulls(pg_catalog.row_to_json(_row))`;
 }
 
 /** The rows that the filters leave, for whoever explains it. */
@@ -202,6 +219,7 @@ export function callStatement(
   relation: Relation | undefined,
   query: TableQuery,
   { args, payload, ...options }: Page & {
+    readonly format: BodyFormat;
     readonly args: Readonly<Record<string, unknown>>;
     readonly payload: string;
   },
@@ -237,12 +255,16 @@ export function callStatement(
   const clauses = clausesOf(scope);
   const rows = sql`select ${selection(scope, query.items)} from ${source}${call} as ${sql.id(scope.alias)}${
     whereSql(conditionsOf(scope))
-  }${orderSql(scope, clauses.order)}`;
+  }${groupingSql(scope, query.items)}${orderSql(scope, clauses.order)}`;
   return asJson(rows, fn.returnsSet, options);
 }
 
-function asJson(rows: Sql, isSet: boolean, { limit, offset }: Page): Sql {
-  const body = isSet ? bodySql("json") : sql`coalesce((pg_catalog.json_agg(_row) -> 0)::text, 'null')`;
+function asJson(
+  rows: Sql,
+  isSet: boolean,
+  { limit, offset, format }: Page & { readonly format: BodyFormat },
+): Sql {
+  const body = isSet ? bodySql(format) : sql`coalesce((pg_catalog.json_agg(${rowSql(format)}) -> 0)::text, 'null')`;
   return sql`select ${body} as body, pg_catalog.count(*) as page, null::bigint as total
     from (${rows} limit ${limit} offset ${offset}) _row`;
 }
@@ -257,9 +279,12 @@ function writing(scope: Scope, change: Sql, { returnsRows, format }: WriteOption
     return sql`with _changed as (${change} returning 1)
       select '' as body, pg_catalog.count(*) as page, pg_catalog.count(*) as total from _changed`;
   }
+  const { items } = scope.query;
+  // How many rows were changed, whatever is made of them.
+  const page = isGrouped(scope, items) ? sql`(select pg_catalog.count(*) from _changed)` : sql`pg_catalog.count(*)`;
   return sql`with _changed as (${change} returning ${alias}.*)
-    select ${bodySql(format)} as body, pg_catalog.count(*) as page, pg_catalog.count(*) as total
-    from (select ${selection(scope, scope.query.items)} from _changed as ${alias}${
+    select ${bodySql(format)} as body, ${page} as page, ${page} as total
+    from (select ${selection(scope, items)} from _changed as ${alias}${groupingSql(scope, items)}${
     orderSql(scope, clausesOf(scope).order)
   }) _row`;
 }
@@ -301,9 +326,67 @@ interface Column {
 }
 
 function selection(scope: Scope, items: readonly SelectItem[]): Sql {
-  const parts = items.flatMap((item) => columnsOf(scope, item))
-    .map(({ name, value }) => name === null ? value : sql`${value} as ${sql.id(name)}`);
+  const parts = selected(scope, items).map(({ name, value }) =>
+    name === null ? value : sql`${value} as ${sql.id(name)}`
+  );
   return parts.length === 0 ? sql`` : sql.join(parts);
+}
+
+function selected(scope: Scope, items: readonly SelectItem[]): Column[] {
+  const own = resolved(scope.relation, items);
+  if (!isGrouped(scope, items)) return own.flatMap((item) => columnsOf(scope, item));
+  return [...namedGroups(scope, own), ...own].flatMap((item) => item.kind === "all" ? fieldsOf(scope.relation) : [item])
+    .flatMap((item) => {
+      const columns = columnsOf(scope, item);
+      // JSON has no equality, by which rows could be put together.
+      return item.kind === "embed" ? columns.map((one) => ({ ...one, value: sql`${one.value}::jsonb` })) : columns;
+    });
+}
+
+/**
+ * Aggregates as other clients write them: `count` and `sum(price)`, where there is no column and no relationship of that
+ * name.
+ */
+function resolved(relation: Relation, items: readonly SelectItem[]): readonly SelectItem[] {
+  return items.map((item): SelectItem => {
+    if (item.kind === "field" && item.field.column === "count" && !relation.columns.has("count")) {
+      return { kind: "aggregate", aggregate: "count", field: null, alias: item.alias, inner: null, cast: item.cast };
+    }
+    if (item.kind !== "embed" || !isAggregate(item.name) || item.items.length !== 1 || item.hint !== null) return item;
+    const [of] = item.items;
+    if (of === undefined || relation.relationships.some(({ to }) => to.name === item.name)) return item;
+    const same = { kind: "aggregate", aggregate: item.name, cast: null } as const;
+    if (of.kind === "all" && item.name === "count") return { ...same, field: null, alias: item.alias, inner: null };
+    if (of.kind !== "field") return item;
+    return { ...same, field: of.field, alias: item.alias ?? `${item.name}_${of.field.column}`, inner: of.cast };
+  });
+}
+
+/** Columns of `group_by` that are not selected: without them nobody knows which group is which. */
+function namedGroups({ path, query }: Scope, items: readonly SelectItem[]): readonly SelectItem[] {
+  const names = path === "" ? query.groupBy ?? [] : [];
+  const shown = new Set(items.flatMap((item) => item.kind === "field" ? [item.field.column] : []));
+  return names.filter((name) => !shown.has(name)).map((column) => fieldItem(column));
+}
+
+function isGrouped(scope: Scope, items: readonly SelectItem[]): boolean {
+  return (scope.path === "" && scope.query.groupBy !== null) ||
+    resolved(scope.relation, items).some(({ kind }) => kind === "aggregate");
+}
+
+/** By what is selected beside aggregates, as PostgREST does, or by what was said. */
+function groupingSql(scope: Scope, items: readonly SelectItem[]): Sql {
+  if (!isGrouped(scope, items)) return sql``;
+  const { groupBy } = scope.query;
+  if (scope.path === "" && groupBy !== null) {
+    return sql` group by ${sql.join(groupBy.map((column) => fieldSql(scope, { column, path: [] })))}`;
+  }
+  const own = resolved(scope.relation, items).flatMap((item) =>
+    item.kind === "all" ? fieldsOf(scope.relation) : [item]
+  );
+  const kinds = own.flatMap((item) => columnsOf(scope, item).map(() => item.kind));
+  const places = kinds.flatMap((kind, index) => kind === "aggregate" ? [] : [sql.raw(String(index + 1))]);
+  return places.length === 0 ? sql`` : sql` group by ${sql.join(places)}`;
 }
 
 function columnsOf(scope: Scope, item: SelectItem): Column[] {
@@ -312,12 +395,21 @@ function columnsOf(scope: Scope, item: SelectItem): Column[] {
     if (item.items.length === 0) return [];
     return item.isSpread ? spreadColumns(scope, item) : [{ name: nameOf(item), value: embedSql(scope, item) }];
   }
-  const value = fieldSql(scope, item.field);
-  return [{ name: nameOf(item), value: item.cast === null ? value : sql`(${value})::${sql.raw(castOf(item.cast))}` }];
+  if (item.kind === "aggregate") {
+    const of = item.field === null ? sql`*` : castTo(fieldSql(scope, item.field), item.inner);
+    const value = sql`pg_catalog.${sql.raw(item.aggregate)}(${of})`;
+    return [{ name: nameOf(item), value: castTo(value, item.cast) }];
+  }
+  return [{ name: nameOf(item), value: castTo(fieldSql(scope, item.field), item.cast) }];
+}
+
+function castTo(value: Sql, type: string | null): Sql {
+  return type === null ? value : sql`(${value})::${sql.raw(castOf(type))}`;
 }
 
 function nameOf(item: Exclude<SelectItem, { kind: "all" }>): string {
   if (item.kind === "embed") return item.alias ?? item.name;
+  if (item.kind === "aggregate") return item.alias ?? item.aggregate;
   const lastKey = item.field.path.findLast(({ key }) => typeof key === "string")?.key;
   return item.alias ?? String(lastKey ?? item.field.column);
 }
@@ -337,19 +429,17 @@ function spreadColumns(scope: Scope, embed: Embed): Column[] {
 }
 
 function fieldsOf({ columns }: Relation): SelectItem[] {
-  return [...columns.keys()].map((column) => ({
-    kind: "field",
-    field: { column, path: [] },
-    alias: null,
-    cast: null,
-  }));
+  return [...columns.keys()].map(fieldItem);
+}
+
+function fieldItem(column: string): SelectItem {
+  return { kind: "field", field: { column, path: [] }, alias: null, cast: null };
 }
 
 /** Names of what is selected, as the first line of CSV has them. */
 export function columnNames(relation: Relation, query: TableQuery): string[] {
   const scope = scopeOf(relation, query);
-  return query.items.flatMap((item) => columnsOf(scope, item))
-    .flatMap(({ name }) => name ?? [...relation.columns.keys()]);
+  return selected(scope, query.items).flatMap(({ name }) => name ?? [...relation.columns.keys()]);
 }
 
 function castOf(type: string): string {
@@ -373,8 +463,10 @@ function embedSql(scope: Scope, embed: Embed): Sql {
   const inner = embeddedScope(scope, embed, relationship.to);
   const { order, limit, offset } = clausesOf(inner);
   const rows = sql`select ${selection(inner, embed.items)} from ${joined(scope, relationship, inner)}${
-    orderSql(inner, order)
-  }${limit === null ? sql`` : sql` limit ${limit}`}${offset === null ? sql`` : sql` offset ${offset}`}`;
+    groupingSql(inner, embed.items)
+  }${orderSql(inner, order)}${limit === null ? sql`` : sql` limit ${limit}`}${
+    offset === null ? sql`` : sql` offset ${offset}`
+  }`;
   return relationship.isMany
     ? sql`coalesce((select pg_catalog.json_agg(_many) from (${rows}) _many), '[]'::json)`
     : sql`(select pg_catalog.row_to_json(_one) from (${rows}) _one)`;
@@ -542,11 +634,19 @@ function comparisonSql(scope: Scope, { field, operator, value, values, config, q
       return sql`${left} = any (${arrayOf(values)})`;
     default: {
       const isPattern = operator === "like" || operator === "ilike";
-      const compared = isPattern ? value.replaceAll("*", "%") : value;
+      const isList = LIST_OPERATORS.has(operator) && value.startsWith("(") && isArray(scope.relation, field);
+      const compared = isPattern ? value.replaceAll("*", "%") : isList ? arrayOf(parseList(value)) : value;
       const right = quantifier === null ? sql`${compared}` : sql`${sql.raw(quantifier)} (${compared})`;
       return sql`${left} ${sql.raw(isPattern ? operator : COMPARISONS[operator] ?? "=")} ${right}`;
     }
   }
+}
+
+/** Of which other clients send the values of an array as `(a,b)`; for a range that is a range. */
+const LIST_OPERATORS: ReadonlySet<Operator> = new Set<Operator>(["cs", "cd", "ov"]);
+
+function isArray({ columns }: Relation, { column, path }: Field): boolean {
+  return path.length === 0 && columns.get(column)?.type.endsWith("[]") === true;
 }
 
 function searchable({ relation }: Scope, { column, path }: Field, left: Sql, config: string | null): Sql {

@@ -40,6 +40,8 @@ export interface TableRequest {
   readonly body: string;
   /** One row is meant, which is an object rather than a list. */
   readonly isSingle: boolean;
+  /** The rules of PostgREST; else rows may have different columns, and a page past the end is an empty one. */
+  readonly isRest: boolean;
 }
 
 export interface TableAnswer {
@@ -71,6 +73,8 @@ interface Preferences {
   readonly duplicates: "merge" | "ignore" | null;
   readonly missingIsDefault: boolean;
   readonly rollsBack: boolean;
+  /** More changed rows than that undo the change. */
+  readonly maxAffected: number | null;
 }
 
 interface Found {
@@ -109,8 +113,8 @@ export function createTables({ cache, sessions, schemas, maxRowsCount }: TablesP
     const isAll = page.offset === 0 && found.page < page.limit;
     const total = planned !== null && preferences.count === "estimated" && isAll ? found.page : planned ?? found.total;
     if (request.isSingle || wantsObject(request)) return single(found);
-    if (total !== null && page.offset > 0 && page.offset >= total) throw outOfRange(page.offset, total);
-    const isPart = total !== null && found.page < total;
+    if (request.isRest && total !== null && page.offset > total) throw outOfRange(page.offset, total);
+    const isPart = total !== null && found.page < total && found.page > 0;
     return {
       status: isPart ? 206 : 200,
       headers: [["content-range", rangeOf(page.offset, found.page, total)], typeOf(format)],
@@ -129,8 +133,9 @@ export function createTables({ cache, sessions, schemas, maxRowsCount }: TablesP
     const rows = await sessions.run(
       sessionOf(request, `/${request.name}`, false),
       [statement],
-      isObject || preferences.rollsBack
+      isObject || preferences.rollsBack || preferences.maxAffected !== null
         ? ([row = []]) => {
+          assertFew(foundIn(row), preferences);
           if (isObject) single(foundIn(row));
           if (preferences.rollsBack) throw new RolledBack(row);
         }
@@ -147,12 +152,18 @@ export function createTables({ cache, sessions, schemas, maxRowsCount }: TablesP
         ? `*/${preferences.count === null ? "*" : found.page}`
         : rangeOf(0, found.page, preferences.count === null ? null : found.page),
     ]];
-    if (preferences.returns !== null) headers.push(["preference-applied", `return=${preferences.returns}`]);
+    const applied = appliedOf(preferences);
+    if (applied.length > 0) headers.push(["preference-applied", applied.join(", ")]);
     if (request.isSingle && found.page === 0) throw noSuchRow(request.name);
     if (!options.returnsRows) return { status: created ? 201 : 204, headers, text: null };
     const isBare = isObject || request.isSingle ||
       (created && isOne && request.returnsRows && preferences.returns === null);
-    const text = isBare && format === "json" ? single(found).text : bodyOf(found, format, relation, query);
+    const isNothing = isBare && found.page === 0 && preferences.duplicates === "ignore" && !isObject;
+    const text = isNothing
+      ? "null"
+      : isBare && format !== "csv"
+      ? single(found).text
+      : bodyOf(found, format, relation, query);
     const type = isObject ? jsonType(true) : typeOf(format);
     return { status: created ? 201 : 200, headers: [...headers, type], text };
   }
@@ -197,9 +208,14 @@ export function createTables({ cache, sessions, schemas, maxRowsCount }: TablesP
         ? undefined
         : (await cache.current()).relation(relationSchema, relationName);
       const payload = isGet || request.body === "" ? JSON.stringify(args) : request.body;
-      if (formatOf(request) !== "json") throw notSupported("An answer of a function as CSV");
-      const statement = callStatement(fn, relation, query, { ...page, args, payload });
-      const [row = []] = await sessions.run(sessionOf(request, `/rpc/${name}`, isGet), [statement]);
+      const format = formatOf(request);
+      if (format === "csv") throw notSupported("An answer of a function as CSV");
+      const statement = callStatement(fn, relation, query, { ...page, args, payload, format });
+      const [row = []] = await sessions.run(
+        sessionOf(request, `/rpc/${name}`, isGet),
+        [statement],
+        preferences.maxAffected === null ? undefined : ([row = []]) => assertFew(foundIn(row), preferences),
+      );
       const found = foundIn(row);
       if (fn.returns === "void") return { status: 204, headers: [], text: null };
       if (wantsObject(request) && fn.returnsSet) return single(found);
@@ -225,7 +241,7 @@ class RolledBack extends Error {
 }
 
 function changeOf(
-  { method, body, isSingle }: TableRequest,
+  { method, body, isSingle, isRest }: TableRequest,
   relation: Relation,
   { query, options }: { query: TableQuery; options: Parameters<typeof deleteStatement>[2] },
 ) {
@@ -234,7 +250,10 @@ function changeOf(
     const rows = rowsIn(body);
     const payload = isOne ? `[${body}]` : body;
     const duplicates = method === "PUT" ? "merge" : options.duplicates;
-    return { statement: insertStatement(relation, query, { ...options, duplicates, rows, payload }), isOne };
+    const columns = query.columns ?? (isRest ? null : allKeys(rows));
+    const missingIsDefault = options.missingIsDefault || !isRest;
+    const given = { ...options, duplicates, missingIsDefault, rows, payload };
+    return { statement: insertStatement(relation, { ...query, columns }, given), isOne };
   }
   if (!hasFilter(query) && !isSingle) {
     throw new TableError(`Cannot ${method} every row of "${relation.name}": say which rows, such as ?id=eq.1`, {
@@ -271,9 +290,46 @@ function single({ body, page }: Found): TableAnswer & { readonly text: string } 
 }
 
 const CSV_TYPE = "text/csv";
+const WITHOUT_NULLS = ";nulls=stripped";
+const ARRAY_TYPE = "application/vnd.pgrst.array+json";
+/** Media types that can be given, and how the body is then written. */
+const FORMATS: ReadonlyMap<string, BodyFormat> = new Map([
+  ["", "json"],
+  ["*/*", "json"],
+  ["application/*", "json"],
+  ["application/json", "json"],
+  [ARRAY_TYPE, "json"],
+  [ARRAY_TYPE + WITHOUT_NULLS, "json-without-nulls"],
+  [OBJECT_TYPE, "json"],
+  [OBJECT_TYPE + WITHOUT_NULLS, "json-without-nulls"],
+  ["text/*", "csv"],
+  [CSV_TYPE, "csv"],
+]);
 
-function formatOf({ headers }: TableRequest): BodyFormat {
-  return (headers.get("accept") ?? "").includes(CSV_TYPE) ? "csv" : "json";
+/**
+ * The first type of the header that can be given.
+ *
+ * @throws {TableError} when there is none, as for plans and GeoJSON
+ */
+function acceptedOf(
+  { headers }: Pick<TableRequest, "headers">,
+): { readonly type: string; readonly format: BodyFormat } {
+  const accept = headers.get("accept") ?? "";
+  for (const part of accept.split(",")) {
+    const [type = "", ...parameters] = part.toLowerCase().split(";").map((one) => one.trim());
+    const named = parameters.includes("nulls=stripped") ? type + WITHOUT_NULLS : type;
+    const format = FORMATS.get(named);
+    if (format !== undefined && !parameters.some((one) => /^q=0(\.0*)?$/.test(one))) return { type, format };
+  }
+  throw new TableError(`None of these media types are available: ${accept.slice(0, 200)}`, {
+    status: 406,
+    code: "PGRST107",
+    hint: `Ask for application/json, ${CSV_TYPE}, ${OBJECT_TYPE} or ${ARRAY_TYPE}${WITHOUT_NULLS}`,
+  });
+}
+
+function formatOf(request: TableRequest): BodyFormat {
+  return acceptedOf(request).format;
 }
 
 function typeOf(format: BodyFormat): [string, string] {
@@ -281,7 +337,7 @@ function typeOf(format: BodyFormat): [string, string] {
 }
 
 function bodyOf({ body }: Found, format: BodyFormat, relation: Relation, query: TableQuery): string {
-  if (format === "json") return body;
+  if (format !== "csv") return body;
   const head = columnNames(relation, query).map(csvValue).join(",");
   return body === "" ? head : `${head}\n${body}`;
 }
@@ -290,35 +346,70 @@ function csvValue(text: string): string {
   return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-function wantsObject({ headers }: TableRequest): boolean {
-  return (headers.get("accept") ?? "").includes(OBJECT_TYPE);
+function wantsObject(request: TableRequest): boolean {
+  return acceptedOf(request).type === OBJECT_TYPE;
 }
 
 function jsonType(isObject = false): [string, string] {
   return ["content-type", isObject ? `${OBJECT_TYPE}; charset=utf-8` : "application/json; charset=utf-8"];
 }
 
+/** What each preference may say. */
+const PREFERENCES: Readonly<Record<string, RegExp>> = {
+  handling: /^(strict|lenient)$/,
+  return: /^(minimal|representation|headers-only)$/,
+  count: /^(exact|planned|estimated)$/,
+  resolution: /^(merge|ignore)-duplicates$/,
+  missing: /^(default|null)$/,
+  tx: /^(commit|rollback)$/,
+  "max-affected": /^\d{1,15}$/,
+};
+
 function preferencesOf({ headers }: TableRequest, query: TableQuery): Preferences {
-  const preferences = new Map(
-    (headers.get("prefer") ?? "").split(",").map((part) => {
-      const [name = "", value = ""] = part.trim().split("=");
-      return [name, value] as const;
-    }),
-  );
-  const accept = headers.get("accept") ?? "*/*";
-  if (!/json|\*\/\*|^application\/\*|^$|text\/csv/.test(accept)) {
-    throw notSupported(`An answer of type ${accept.slice(0, 80)}`);
+  const given = (headers.get("prefer") ?? "").split(",").map((part) => part.trim()).filter((part) => part !== "");
+  const preferences = new Map(given.map((part) => {
+    const [name = "", value = ""] = part.split("=").map((one) => one.trim());
+    return [name.toLowerCase(), value] as const;
+  }));
+  const isStrict = preferences.get("handling") === "strict";
+  const unknown = [...preferences].filter(([name, value]) => PREFERENCES[name]?.test(value) !== true);
+  if (isStrict && unknown.length > 0) {
+    throw new TableError("Invalid preferences given with handling=strict", {
+      status: 400,
+      code: "PGRST122",
+      details: `Invalid preferences: ${unknown.map(([name, value]) => `${name}=${value}`).join(", ").slice(0, 400)}`,
+    });
   }
+  for (const [name] of unknown) preferences.delete(name);
   const counting = preferences.get("count");
   const resolution = preferences.get("resolution");
   const returns = preferences.get("return");
+  const maxAffected = preferences.get("max-affected");
   return {
     returns: returns === "minimal" || returns === "representation" || returns === "headers-only" ? returns : null,
     count: counting === "exact" || counting === "planned" || counting === "estimated" ? counting : query.count,
     duplicates: resolution === "merge-duplicates" ? "merge" : resolution === "ignore-duplicates" ? "ignore" : null,
     missingIsDefault: preferences.get("missing") === "default",
     rollsBack: preferences.get("tx") === "rollback",
+    // As PostgREST has it: who does not ask for strictness is not refused.
+    maxAffected: isStrict && maxAffected !== undefined ? Number(maxAffected) : null,
   };
+}
+
+function appliedOf({ returns, maxAffected }: Preferences): string[] {
+  return [
+    ...(returns === null ? [] : [`return=${returns}`]),
+    ...(maxAffected === null ? [] : ["handling=strict", `max-affected=${maxAffected}`]),
+  ];
+}
+
+function assertFew({ page }: Found, { maxAffected }: Preferences): void {
+  if (maxAffected === null || page <= maxAffected) return;
+  throw new TableError("Query result exceeds max-affected preference constraint", {
+    status: 400,
+    code: "PGRST124",
+    details: `The query affects ${page} rows`,
+  });
 }
 
 /** `limit` and `offset`, or the header `Range: 0-9`; never more than the server gives at once. */
@@ -360,6 +451,11 @@ function rowsIn(body: string): readonly Readonly<Record<string, unknown>>[] {
   if (isRecord(value)) return [value];
   if (Array.isArray(value) && value.every(isRecord)) return value;
   throw new TableError("The request body must be a JSON object or a list of them", { status: 400, code: "PGRST102" });
+}
+
+/** Of rows that need not be alike. */
+function allKeys(rows: readonly Readonly<Record<string, unknown>>[]): readonly string[] {
+  return [...new Set(rows.flatMap((row) => Object.keys(row)))];
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -1,0 +1,103 @@
+/**
+ * What the published SDK and command line of the system send, and what they must get for it.
+ *
+ * @module
+ */
+import assert from "node:assert/strict";
+import { SignJWT } from "jose";
+import { platformTest } from "./support/platform.ts";
+
+const PASSWORD = "correct horse battery";
+
+platformTest("clients in the field", async (platform, step) => {
+  const { api } = platform;
+
+  await step("who comes back with an expired token can sign in, sign up and refresh", async () => {
+    const { body: session } = await api("POST", "/auth/signup", { email: "ada@example.invalid", password: PASSWORD });
+    const nowSec = Math.floor(Date.now() / 1_000);
+    const claims = { role: "authenticated", sub: session.user.id, iat: nowSec - 1_000, exp: nowSec - 100 };
+    const sign = (key: string) =>
+      new SignJWT(claims).setProtectedHeader({ alg: "HS256" }).sign(new TextEncoder().encode(key));
+    const expired = await sign(platform.jwtSecret.reveal());
+    const forged = await sign("somebody else's secret, long enough");
+    const credentials = { email: "ada@example.invalid", password: PASSWORD };
+    for (const key of [expired, session.access_token]) {
+      assert.equal((await api("GET", "/health", undefined, key)).status, 200);
+      assert.equal((await api("POST", "/auth/signin", credentials, key)).status, 200);
+      assert.equal((await api("POST", "/auth/signup", credentials, key)).status, 201);
+    }
+    const refreshed = await api("POST", "/auth/refresh", { refresh_token: session.refresh_token }, expired);
+    assert.equal(refreshed.status, 200);
+    await api("POST", "/auth/signout", undefined, refreshed.body.access_token);
+    assert.equal((await api("POST", "/auth/signin", credentials, refreshed.body.access_token)).status, 200);
+    assert.equal((await api("GET", "/auth/user", undefined, expired)).status, 401);
+    assert.equal((await api("POST", "/auth/signin", credentials, forged)).status, 401);
+    assert.equal((await api("GET", "/health", undefined, "no token at all")).status, 401);
+  });
+
+  await step("zero and nothing mean the default", async () => {
+    const { status, body } = await api("POST", "/functions", {
+      name: "zero",
+      code: "export default () => 1",
+      timeout_seconds: 0,
+      memory_limit_mb: 0,
+      cron_schedule: "",
+      rate_limit_per_minute: 0,
+    });
+    assert.deepEqual([status, body.timeout, body.memory, body.cron_schedule, body.rate_limit], [
+      201,
+      30,
+      128,
+      null,
+      null,
+    ]);
+    const limited = await api("PUT", "/functions/zero", { timeout: 5 });
+    assert.equal(limited.body.timeout, 5);
+    assert.equal((await api("PUT", "/functions/zero", { timeout_seconds: 0 })).body.timeout, 30);
+  });
+
+  await step("a PUT of what GET gave is accepted, and changes what was changed in it only", async () => {
+    await platform.deploy("whole", "// @fluxbase:timeout 7\nexport default () => 1", { env: { A: "1" } });
+    const { body: shown } = await api("GET", "/functions/whole");
+    const same = await api("PUT", "/functions/whole", shown);
+    assert.deepEqual([same.status, same.body.version, same.body.env], [200, shown.version, ["A"]]);
+    const changed = await api("PUT", "/functions/whole", { ...shown, memory: 256, updated_at: "long ago" });
+    assert.deepEqual([changed.status, changed.body.memory, changed.body.timeout], [200, 256, 7]);
+    // The annotation is in charge still: what was only shown is not set.
+    const code = "// @fluxbase:timeout 9\nexport default () => 1";
+    assert.equal((await api("PUT", "/functions/whole", { code })).body.timeout, 9);
+    assert.equal((await api("PUT", "/functions/whole", { ...shown, colour: "red" })).status, 400);
+  });
+
+  await step("a sync as the command line sends it", async () => {
+    const module = { module_path: "_shared/one.ts", content: "export const one = 1;" };
+    assert.equal((await api("POST", "/functions/shared", module)).status, 201);
+    assert.equal((await api("POST", "/functions/shared", module)).status, 200);
+    const { status, body } = await api("POST", "/admin/functions/sync", {
+      namespace: "default",
+      functions: [{
+        name: "synced",
+        code: "",
+        original_code:
+          '// @fluxbase:namespace elsewhere\nimport { one } from "_shared/one.ts";\nexport default () => one;',
+        is_bundled: false,
+        sourceDir: "/home/ada/functions",
+        timeout_seconds: 0,
+      }],
+      options: { delete_missing: false, dry_run: false },
+    });
+    assert.deepEqual([status, body.errors, body.details.created], [200, [], ["synced"]]);
+    assert.match(body.warnings.join(), /elsewhere/);
+    assert.equal(await (await platform.call("synced")).text(), "1");
+  });
+
+  await step("the admin who asks is shown as user, too", async () => {
+    const nowSec = Math.floor(Date.now() / 1_000);
+    const { user } = (await api("POST", "/auth/signin", { email: "ada@example.invalid", password: PASSWORD })).body;
+    const token = await new SignJWT({ role: "admin", sub: user.id, exp: nowSec + 60 }).setProtectedHeader({
+      alg: "HS256",
+    }).sign(new TextEncoder().encode(platform.jwtSecret.reveal()));
+    const { body } = await api("GET", "/admin/me", undefined, token);
+    assert.deepEqual([body.user.email, body.email], ["ada@example.invalid", "ada@example.invalid"]);
+  });
+});

@@ -231,7 +231,7 @@ function assertReaches(caller: Caller, schema: string): void {
     "FORBIDDEN",
     `Cannot use tables of schema "${schema.slice(0, 80)}": the credential is limited to ${
       caller.namespaces?.join(", ") || "no namespace at all"
-    }`,
+    }, and these belong to "${DEFAULT_NAMESPACE}"; functions reach tables of their own namespace over DATABASE_URL`,
   );
 }
 

@@ -38,6 +38,7 @@ export {
   LOG_LEVELS,
   type LogEntry,
   type LogLevel,
+  type LogLevelView,
   type TriggerType,
 } from "./src/executions.ts";
 export {

@@ -13,6 +13,7 @@ export {
   LimitsClient,
   type LimitView,
   type ListAuditLog,
+  LogLevelClient,
   MetricsClient,
   type NewDbHook,
 } from "./src/admin.ts";
@@ -64,6 +65,7 @@ export type {
   Key,
   LogEntry,
   LogLevel,
+  LogLevelView,
   Metrics,
   MetricsBy,
   MetricsCounts,

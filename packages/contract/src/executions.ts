@@ -77,3 +77,10 @@ export interface LogEntry {
   /** Structured arguments of the console call, or null. */
   readonly fields: Readonly<Record<string, unknown>> | null;
 }
+
+/** How much servers log. */
+export interface LogLevelView {
+  readonly level: LogLevel;
+  /** Of this server, while nobody has set another. */
+  readonly configured: LogLevel;
+}

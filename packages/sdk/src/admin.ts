@@ -8,6 +8,8 @@ import type {
   AuthHook,
   AuthHookView,
   DbHookView,
+  LogLevel,
+  LogLevelView,
   Metrics,
   SqlAnswer,
   TopFunction,
@@ -182,5 +184,23 @@ export class MetricsClient {
     query: Pick<MetricsQuery, "namespace" | "from" | "to"> & { readonly limit?: number } = {},
   ): Promise<{ readonly from: string; readonly to: string; readonly functions: readonly TopFunction[] }> {
     return await this.#http.request("GET", "/api/v1/admin/metrics/top", { query: { ...query } });
+  }
+}
+
+/** The least important lines that servers log. */
+export class LogLevelClient {
+  readonly #http: Http;
+
+  constructor(http: Http) {
+    this.#http = http;
+  }
+
+  async get(): Promise<LogLevelView> {
+    return await this.#http.request("GET", "/api/v1/admin/log-level");
+  }
+
+  /** On all servers, at once. Null: as each is configured. */
+  async set(level: LogLevel | null): Promise<LogLevelView> {
+    return await this.#http.request("PUT", "/api/v1/admin/log-level", { body: { level } });
   }
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { AuditLogClient, DatabaseClient, HooksClient, LimitsClient, MetricsClient } from "./admin.ts";
+import { AuditLogClient, DatabaseClient, HooksClient, LimitsClient, LogLevelClient, MetricsClient } from "./admin.ts";
 import { AuthClient, type SessionStorage } from "./auth.ts";
 import { FluxbaseError } from "./errors.ts";
 import { AdminFunctionsClient, FunctionsClient, type FunctionTypes } from "./functions.ts";
@@ -60,6 +60,7 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
     readonly hooks: HooksClient;
     readonly limits: LimitsClient;
     readonly metrics: MetricsClient;
+    readonly logLevel: LogLevelClient;
   };
   readonly #http: Http;
   readonly #schema: string | undefined;
@@ -105,6 +106,7 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
       hooks: new HooksClient(this.#http),
       limits: new LimitsClient(this.#http),
       metrics: new MetricsClient(this.#http),
+      logLevel: new LogLevelClient(this.#http),
     };
   }
 

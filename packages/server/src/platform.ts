@@ -12,6 +12,7 @@ import { executionRoutes } from "./api/execution_routes.ts";
 import { functionRoutes } from "./api/function_routes.ts";
 import { hookRoutes } from "./api/hook_routes.ts";
 import { keyRoutes } from "./api/key_routes.ts";
+import { logLevelRoutes } from "./api/log_level_routes.ts";
 import { metricsRoutes } from "./api/metrics_routes.ts";
 import { secretRoutes } from "./api/secret_routes.ts";
 import { sharedModuleRoutes } from "./api/shared_module_routes.ts";
@@ -35,7 +36,7 @@ import { type LocalSecrets, readLocalSecrets } from "./config/local_secrets.ts";
 import { delay, systemClock, withDeadline } from "./core/clock.ts";
 import { createDeadlines } from "./core/deadlines.ts";
 import { InvariantError } from "./core/invariant.ts";
-import type { Log } from "./core/log.ts";
+import type { AdjustableLog, Log } from "./core/log.ts";
 import { Secret } from "./core/secret.ts";
 import { createDeployer } from "./deploy/deploy.ts";
 import { createRebuilder } from "./deploy/rebuild.ts";
@@ -113,7 +114,7 @@ const DEFAULT_FUNCTIONS_DIR = "functions";
 const BOOT_LOAD_MS = 2_000;
 
 /** @throws {StartError} with a sentence for the operator */
-export async function startPlatform(config: Config, log: Log): Promise<Platform> {
+export async function startPlatform(config: Config, log: AdjustableLog): Promise<Platform> {
   const clock = systemClock;
   const { limits } = config;
   await using parts = new AsyncDisposableStack();
@@ -153,6 +154,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       url: databaseUrl,
       maxConnectionsCount: config.databaseMaxConnections,
       log,
+      slowStatementMs: config.log.slowStatementMs,
       isPooled: config.databaseDirectUrl !== null,
     }),
   );
@@ -198,7 +200,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       clock,
       log,
       spoolDir: join(dataDir, "executions"),
-      node: nameOfNode(),
+      node: log.node,
       ...config.executions,
     }),
   );
@@ -369,6 +371,7 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       ...tableRoutes(usersDatabase),
       ...authRoutes({ accounts, rateLimiter, attempts }),
       ...executionRoutes({ db, catalog, executions, stopping: stopping.signal }),
+      ...await logLevelRoutes({ db, listener, log }),
       ...metricsRoutes({ db, catalog, executions }),
       ...sharedModuleRoutes({
         sharedModules,
@@ -445,11 +448,6 @@ export async function startPlatform(config: Config, log: Log): Promise<Platform>
       await started.disposeAsync();
     },
   };
-}
-
-/** Of this process: several servers may share a machine. */
-function nameOfNode(): string {
-  return `${Deno.hostname()}-${crypto.randomUUID().slice(0, 8)}`;
 }
 
 /** Made once, kept encrypted, the same on every server. */

@@ -326,6 +326,9 @@ platformTest("the command line", async (platform, step) => {
       );
       assert.deepEqual(found.map(({ id }: { id: string }) => id), [calls[0].id]);
       assert.doesNotMatch((await good(["functions", "executions", "--status", "killed"])).out, /success/);
+      assert.match((await good(["log-level", "error"])).out, /level +error/);
+      assert.match((await good(["log-level", "--reset"])).out, /level +debug/);
+      assert.match((await good(["log-level"])).out, /configured +debug/);
       await good(["logs", "--text", "nobody says this", "--level", "error"]);
       await fluxbase(["functions", "reload", "--dry-run"]);
       assert.match((await good(["limits"])).out, /wallMs +30000/);

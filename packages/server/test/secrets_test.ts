@@ -402,8 +402,8 @@ Deno.test("another encryption key: the old one reads, every value moves to the n
     const both = { ...database, FLUXBASE_ENCRYPTION_KEY: second, FLUXBASE_ENCRYPTION_PREVIOUS_KEYS: first };
     await withTestPlatform(async (during) => {
       assert.deepEqual(await read(during, "fn", token), ["system", "user", "env"]);
-      const told = during.logLines.find((line) => line.includes("encryptedAgain"));
-      assert.match(told ?? "", /encryptedAgain=7 failed=0/);
+      const told = during.logLines.find((line) => line.includes("encrypted_again"));
+      assert.match(told ?? "", /encrypted_again=7 failed=0/);
       const fresh = await sealedNow();
       assert.equal(fresh.length, 3);
       assert.ok(fresh.every((value) => !old.includes(value)));
@@ -412,7 +412,7 @@ Deno.test("another encryption key: the old one reads, every value moves to the n
       assert.deepEqual(await read(after, "fn", token), ["system", "user", "env"]);
     }, { ...database, FLUXBASE_ENCRYPTION_KEY: second });
     await withTestPlatform((again) => {
-      assert.ok(again.logLines.some((line) => line.includes("encryptedAgain=0")));
+      assert.ok(again.logLines.some((line) => line.includes("encrypted_again=0")));
       return Promise.resolve();
     }, both);
   }, { FLUXBASE_ENCRYPTION_KEY: first });

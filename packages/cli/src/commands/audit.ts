@@ -1,12 +1,12 @@
 /**
- * `fluxbase audit` and `fluxbase limits`: what happened on a server, and what it allows.
+ * `fluxbase audit`, `fluxbase limits` and `fluxbase log-level`: what happened on a server, what it allows, what it logs.
  *
  * @module
  */
-import { createClient, type ListAuditLog } from "@fluxbase/sdk";
+import { createClient, type ListAuditLog, type LogLevel } from "@fluxbase/sdk";
 import type { Command } from "commander";
 import { withClient, withOptions } from "../action.ts";
-import { printRows } from "../output.ts";
+import { printObject, printRows } from "../output.ts";
 import { urlOf } from "../place.ts";
 
 const FILTERS: Readonly<Record<string, string>> = {
@@ -30,6 +30,16 @@ export function addAudit(program: Command): void {
       printRows(entries, columns, { output });
     },
   ));
+
+  program.command("log-level [level]").description("how much servers log; with a level, sets it on all of them at once")
+    .option("--reset", "to what each server is configured with")
+    .action(withClient<{ reset?: boolean }, [string | undefined]>(async ({ admin }, { reset, ...options }, level) => {
+      const wanted = reset ? null : level;
+      const view = wanted === undefined
+        ? await admin.logLevel.get()
+        : await admin.logLevel.set(wanted as LogLevel | null);
+      printObject(view, ["level", "configured"], options);
+    }));
 
   program.command("limits").description("every limit of the server, with its unit and bounds")
     .action(withOptions(async (options) => {

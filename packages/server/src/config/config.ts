@@ -78,7 +78,7 @@ export interface Config {
   };
   readonly executions: { readonly retentionDays: number; readonly rowsPerSec: number };
   readonly sandbox: { readonly uidBase: number; readonly require: readonly Fence[] };
-  readonly log: { readonly level: LogLevel; readonly format: "text" | "json" };
+  readonly log: { readonly level: LogLevel; readonly format: "text" | "json"; readonly slowStatementMs: number };
   readonly limits: Limits;
   /** What functions may see of the server's environment. */
   readonly functionEnv: Readonly<Record<string, string>>;
@@ -220,7 +220,11 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     },
     executions: { retentionDays: get(SETTINGS.retentionDays), rowsPerSec: get(SETTINGS.rowsPerSec) },
     sandbox: { uidBase: get(SETTINGS.sandboxUidBase), require: get(SETTINGS.sandboxRequire) ?? [] },
-    log: { level: get(SETTINGS.logLevel), format: get(SETTINGS.logFormat) },
+    log: {
+      level: get(SETTINGS.logLevel),
+      format: get(SETTINGS.logFormat),
+      slowStatementMs: get(SETTINGS.slowStatementMs),
+    },
     limits,
     functionEnv: functionEnvironment(env),
   };

@@ -572,6 +572,14 @@ export const SETTINGS = {
     example: "json",
     about: "Lines of the server's own log for people, or one JSON object each.",
   }),
+  slowStatementMs: setting({
+    env: "FLUXBASE_LOG_SLOW_STATEMENT_MS",
+    yaml: "log.slow_statement_ms",
+    parser: integer({ min: 1, max: 3_600_000 }),
+    default: "1000",
+    example: "200",
+    about: "A statement of the server itself that takes longer than this is logged, without its values.",
+  }),
 } as const;
 
 /** What a limit is for, and by its key its setting: FLUXBASE_LIMITS_<NAME_WITH_UNIT>. */

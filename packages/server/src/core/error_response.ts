@@ -4,7 +4,7 @@
  * @module
  */
 import { type ErrorBody, PlatformError } from "@fluxbase/contract";
-import type { Log } from "./log.ts";
+import type { Log, LogFacts } from "./log.ts";
 
 /** What the server itself answers is what its type says: a browser must not find a script in it. */
 export const NOSNIFF: [string, string] = ["x-content-type-options", "nosniff"];
@@ -15,11 +15,12 @@ export interface ErrorAnswer {
   readonly body: ErrorBody;
 }
 
-export function errorAnswer(error: unknown, requestId: string, log: Log): ErrorAnswer {
+/** `about` says in the log what the request was about. */
+export function errorAnswer(error: unknown, requestId: string, log: Log, about: LogFacts = {}): ErrorAnswer {
   const known = error instanceof PlatformError ? error : unexpected(error);
   const { status, code, message, details } = known;
   // The cause may hold paths, SQL or secrets: it goes to the log, never to the wire.
-  if (code === "INTERNAL") log.error("A request failed unexpectedly", { requestId, error });
+  if (code === "INTERNAL") log.error("A request failed unexpectedly", { requestId, ...about, error });
   const headers: [string, string][] = [["content-type", "application/json"], NOSNIFF];
   if (status === 401) headers.push(["www-authenticate", "Bearer"]);
   const allowed = details["allowed"];

@@ -20,14 +20,16 @@ export function shown(executions: ExecutionLog, log: Log, nameOf: NameOf): Execu
     record(entry) {
       executions.record(entry);
       const name = `${entry.namespace}/${entry.functionName}`;
-      for (const { level, message, fields } of entry.logs) tell(name, level, message, fields);
+      for (const { level, message, fields } of entry.logs) {
+        tell(name, level, message, fields === null ? null : { fields });
+      }
       const facts = { status: entry.statusCode ?? "none", ms: Math.round(entry.durationMs) };
       if (entry.errorMessage === null) tell(name, "info", `${entry.method} answered`, facts);
       else tell(name, "error", entry.errorStack ?? entry.errorMessage, { ...facts, code: entry.errorCode });
     },
     recordLine(line) {
       executions.recordLine(line);
-      tell(nameOf(line.functionId), line.level, line.message, line.fields);
+      tell(nameOf(line.functionId), line.level, line.message, line.fields === null ? null : { fields: line.fields });
     },
   };
 }

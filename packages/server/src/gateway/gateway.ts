@@ -134,7 +134,10 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
       if (call?.isAdmitted === false) noteRefusal(call, error);
       parts.audit.noteRefusal({ requestId, address, headers }, action, error);
       const refusal = await parts.callerLimits.refusalOf(error, from);
-      const response = errorResponse(refusal, (isNotFound(error) ? serverCors : cors).headers(origin), requestId);
+      const response = errorResponse(refusal, (isNotFound(error) ? serverCors : cors).headers(origin), {
+        requestId,
+        route,
+      });
       if (givenId !== null && fn !== undefined && !isNotFound(error)) {
         response.headers.append("x-execution-id", executionId);
       }
@@ -152,8 +155,13 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
     });
   }
 
-  function errorResponse(error: unknown, cors: readonly HeaderPair[], requestId: string): Response {
-    const { status, headers, body } = errorAnswer(error, requestId, parts.log);
+  function errorResponse(
+    error: unknown,
+    cors: readonly HeaderPair[],
+    { requestId, route: { namespace, name } }: { requestId: string; route: FunctionRoute },
+  ): Response {
+    const about = { namespace, function: name };
+    const { status, headers, body } = errorAnswer(error, requestId, parts.log, about);
     const stack = options.development ? stackOf(error) : undefined;
     const shown = stack === undefined ? body : { ...body, stack };
     return new Response(JSON.stringify(shown), {

@@ -4,7 +4,7 @@
  * @module
  */
 import { PlatformError } from "@fluxbase/contract";
-import { Kysely, PostgresDialect, sql, type Transaction } from "kysely";
+import { Kysely, type LogEvent, PostgresDialect, sql, type Transaction } from "kysely";
 import type pg from "pg";
 import { delay } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
@@ -31,6 +31,8 @@ export interface DatabaseOptions {
   readonly isPooled?: boolean;
   /** Of one statement; see ./pool.ts. */
   readonly answerMaxBytes?: number;
+  /** A statement that takes longer is logged; none without. */
+  readonly slowStatementMs?: number;
   /** How long to try at start. */
   readonly connectMs?: number;
 }
@@ -81,12 +83,29 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Databas
     await connections[Symbol.asyncDispose]();
     throw error;
   }
-  const db = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
+  const { slowStatementMs, log } = options;
+  const db = new Kysely<Schema>({
+    dialect: new PostgresDialect({ pool }),
+    ...(slowStatementMs === undefined ? {} : { log: slowStatements(log, slowStatementMs) }),
+  });
   return {
     db,
     doubt: connections.doubt,
     // Not db.destroy: it says the same to the pool.
     [Symbol.asyncDispose]: connections[Symbol.asyncDispose],
+  };
+}
+
+const STATEMENT_SHOWN_LENGTH = 500;
+
+/** Their text has no values: those are sent beside it. */
+function slowStatements(log: Log, slowMs: number): (event: LogEvent) => void {
+  return ({ queryDurationMillis, query: { sql: text } }) => {
+    if (queryDurationMillis < slowMs) return;
+    log.warn("A statement was slow", {
+      durationMs: Math.round(queryDurationMillis),
+      statement: text.replaceAll(/\s+/g, " ").trim().slice(0, STATEMENT_SHOWN_LENGTH),
+    });
   };
 }
 

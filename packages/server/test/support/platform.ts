@@ -9,7 +9,7 @@ import pg from "pg";
 import { generateKey, hashKey, keyPrefixOf } from "../../src/auth/keys.ts";
 import { createTokens } from "../../src/auth/tokens.ts";
 import { readConfig } from "../../src/config/config.ts";
-import { createLog, type Log, silentLog } from "../../src/core/log.ts";
+import { createLog, silentLog } from "../../src/core/log.ts";
 import { Secret } from "../../src/core/secret.ts";
 import { startPlatform } from "../../src/platform.ts";
 import { connectDatabase, type Database } from "../../src/storage/db.ts";
@@ -126,7 +126,7 @@ async function runPlatform(
   run: (platform: TestPlatform) => Promise<void>,
 ): Promise<void> {
   const logLines: string[] = [];
-  const log: Log = createLog({ level: "debug", format: "text", write: (line) => void logLines.push(line) });
+  const log = createLog({ level: "debug", format: "text", write: (line) => void logLines.push(line) });
   const config = readConfig({
     FLUXBASE_SERVER_ADDRESS: "127.0.0.1:0",
     FLUXBASE_DATA_DIR: dataDir,

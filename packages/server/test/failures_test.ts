@@ -47,6 +47,22 @@ platformTest("failures", async (platform, step) => {
     );
   });
 
+  await step("it is the last line of its log, behind what the function said itself", async () => {
+    await platform.deploy("tells", `const handler = () => { console.log("before"); throw new Error("then this"); };`);
+    const { execution } = await callAndExplain("tells");
+    const { body: lines } = await platform.api("GET", "/functions/tells/logs");
+    const told = lines.map(({ level, message, execution_id: id }: Record<string, string>) => [level, message, id]);
+    assert.deepEqual(told.sort(), [
+      ["error", execution.error_stack, execution.id],
+      ["info", "before", execution.id],
+    ]);
+    await platform.deploy("silent", `const handler = () => { throw new Error("x"); };`, {
+      disable_execution_logs: true,
+    });
+    await callAndExplain("silent");
+    assert.deepEqual((await platform.api("GET", "/functions/silent/logs")).body, []);
+  });
+
   await step(
     "the lines around the place are those of the file it is in, also behind an await and a package",
     async () => {

@@ -25,7 +25,11 @@ export function shown(executions: ExecutionLog, log: Log, nameOf: NameOf): Execu
       }
       const facts = { status: entry.statusCode ?? "none", ms: Math.round(entry.durationMs) };
       if (entry.errorMessage === null) tell(name, "info", `${entry.method} answered`, facts);
-      else tell(name, "error", entry.errorStack ?? entry.errorMessage, { ...facts, code: entry.errorCode });
+      else {
+        const text = entry.errorStack ?? entry.errorMessage;
+        const isTold = entry.logs.at(-1)?.message === text;
+        tell(name, "error", isTold ? `${entry.method} failed` : text, { ...facts, code: entry.errorCode });
+      }
     },
     recordLine(line) {
       executions.recordLine(line);

@@ -67,7 +67,7 @@ export class Recording implements ExchangeObserver {
       bytesIn: outcome.bytesIn,
       bytesOut: outcome.bytesOut,
       firstByteMs: answeredMs === null ? null : answeredMs - startedMs,
-      logs: fn.settings.disableExecutionLogs ? [] : masked(logs, hidden),
+      logs: fn.settings.disableExecutionLogs ? [] : masked(withFailure(logs, outcome, this.#start), hidden),
     });
   }
 
@@ -97,6 +97,17 @@ export function hiddenOf({ version, userSecrets }: Pick<RecordingStart, "version
   if (userSecrets === undefined) return version.hidden();
   const own: Record<string, string> = JSON.parse(userSecrets.reveal());
   return hiddenValues([...version.hidden(), ...Object.values(own)]);
+}
+
+/** What a handler threw is the last of its lines: who reads the log looks for it there. */
+function withFailure(
+  lines: readonly LogLine[],
+  { error, stack, completedMs }: Outcome,
+  { startedAtMs, startedMs }: Pick<RecordingStart, "startedAtMs" | "startedMs">,
+): readonly LogLine[] {
+  if (error?.code !== "FUNCTION_ERROR") return lines;
+  const atMs = startedAtMs + Math.round(completedMs - startedMs);
+  return [...lines, { atMs, level: "error", message: stack ?? error.message, fields: null }];
 }
 
 function masked(lines: readonly LogLine[], hidden: readonly string[]): readonly LogLine[] {

@@ -104,6 +104,8 @@ export interface Charge {
 
 /** From this part of its memory on, a sandbox has as good as none left. */
 export const MEMORY_HIGH_PART = 0.9;
+/** One that is busy for long above this part looks for garbage: a tenth of the heap is from before any user code. */
+const HEAP_FULL_PART = 0.8;
 /** So many times the limit a sandbox may be silent that waits for a processor. */
 const STARVED_MAX_FACTOR = 5;
 /** After its time is over a handler may take this long to settle before its sandbox takes no new requests. */
@@ -346,7 +348,7 @@ export class Sandbox implements ExchangeHolder {
   #whyBlocked(limitMs: number, usedMs: number): PlatformError {
     const usedMiB = (readUsage(this.pid)?.privateMiB ?? 0) - this.memoryBaselineMiB;
     const { memoryMiB } = this.limits;
-    if (usedMiB < memoryMiB * MEMORY_HIGH_PART) return loopBlocked(limitMs, usedMs);
+    if (usedMiB < memoryMiB * HEAP_FULL_PART) return loopBlocked(limitMs, usedMs);
     return outOfMemory(memoryMiB, `the JavaScript heap is full, and looking for garbage took ${usedMs} ms`);
   }
 

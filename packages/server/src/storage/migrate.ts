@@ -66,7 +66,8 @@ async function isNewer(
 }
 
 async function apply(db: Kysely<Schema>, provider: MigrationProvider, log: Log): Promise<void> {
-  const migrator = new Migrator({ db, provider, migrationTableSchema: SCHEMA });
+  // What a mended older release brings may have a number below what is there; migrations that only add may come late.
+  const migrator = new Migrator({ db, provider, migrationTableSchema: SCHEMA, allowUnorderedMigrations: true });
   const { error, results } = await migrator.migrateToLatest();
   for (const { migrationName, status } of results ?? []) {
     if (status === "Success") log.info("Schema migrated", { migration: migrationName });

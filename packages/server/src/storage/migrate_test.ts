@@ -71,6 +71,16 @@ Deno.test("servers of two releases that start at once", () =>
     await assert.rejects(migrate(db, silentLog, { release: { version: "0.0.9", serversFrom: "0.0.9" } }), StartError);
   }));
 
+Deno.test("a migration with a number in between comes late, once", () =>
+  withDatabase(async (db) => {
+    await migrate(db, silentLog, { folder: await filesOf(ADDED), release: NEXT });
+    const folder = await filesOf({ ...ADDED, "0019_z_mended": "create table fluxbase.mended (a int)" });
+    await migrate(db, silentLog, { folder, release: NEXT });
+    await migrate(db, silentLog, { folder, release: NEXT });
+    await sql`select from fluxbase.mended`.execute(db);
+    await sql`select from fluxbase.added_next`.execute(db);
+  }));
+
 Deno.test("versions are compared by their numbers", () => {
   const ordered = ["0.1.0", "0.1.1", "0.2", "0.10.0", "1.0.0"];
   assert.deepEqual([...ordered].reverse().sort(compareVersions), ordered);

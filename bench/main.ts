@@ -8,6 +8,7 @@ import { cpus, release, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { callers } from "./callers.ts";
 import { cold, memory } from "./cold.ts";
+import { coldMany } from "./cold_many.ts";
 import { crowded } from "./crowded.ts";
 import { deploying } from "./deploying.ts";
 import { many } from "./many.ts";
@@ -18,7 +19,19 @@ import { print, type Row, type Suite, tableOf } from "./suite.ts";
 import { warm } from "./warm.ts";
 import { hasWrk } from "./wrk.ts";
 
-const SUITES: readonly Suite[] = [warm, callers, cold, crowded, memory, streaming, many, deploying, tables, recycling];
+const SUITES: readonly Suite[] = [
+  warm,
+  callers,
+  cold,
+  coldMany,
+  crowded,
+  memory,
+  streaming,
+  many,
+  deploying,
+  tables,
+  recycling,
+];
 const RESULTS = fileURLToPath(new URL("./results.md", import.meta.url));
 
 async function runSuite(suite: Suite): Promise<Row[]> {

@@ -103,10 +103,29 @@ export function invoke(
 }
 
 /** Processes of the sandboxes that a platform has now. */
-export async function sandboxPidsOf({ pid }: RunningPlatform): Promise<number[]> {
+export async function sandboxPidsOf(platform: RunningPlatform): Promise<number[]> {
+  const zygotes = await zygotePidsOf(platform);
+  const alone = (await harnessesOf(platform.pid)).filter((pid) => !zygotes.includes(pid));
+  return [...alone, ...(await Promise.all(zygotes.map(childrenOf))).flat()];
+}
+
+/** Processes that sandboxes are copies of. */
+export async function zygotePidsOf({ pid }: RunningPlatform): Promise<number[]> {
+  const harnesses = await harnessesOf(pid);
+  const commands = await Promise.all(harnesses.map(commandOf));
+  return harnesses.filter((_, index) => commands[index]?.includes('"startedCountPath":null'));
+}
+
+async function harnessesOf(pid: number): Promise<number[]> {
+  const children = await childrenOf(pid);
+  const commands = await Promise.all(children.map(commandOf));
+  return children.filter((_, index) => commands[index]?.includes("sandbox_runtime/"));
+}
+
+const commandOf = (pid: number) => Deno.readTextFile(`/proc/${pid}/cmdline`);
+
+async function childrenOf(pid: number): Promise<number[]> {
   const tasks = [...Deno.readDirSync(`/proc/${pid}/task`)].map(({ name }) => name);
   const lists = await Promise.all(tasks.map((task) => Deno.readTextFile(`/proc/${pid}/task/${task}/children`)));
-  const children = lists.flatMap((text) => text.trim().split(" ").filter((word) => word !== "").map(Number));
-  const commands = await Promise.all(children.map((child) => Deno.readTextFile(`/proc/${child}/cmdline`)));
-  return children.filter((_, index) => commands[index]?.includes("sandbox_runtime/"));
+  return lists.flatMap((text) => text.trim().split(" ").filter((word) => word !== "").map(Number));
 }

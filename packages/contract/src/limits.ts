@@ -51,7 +51,8 @@ export const LIMITS = {
   /** A sandbox that has lived this long is replaced; no request is lost. */
   sandboxLifeMs: { min: 100, default: 3_600_000, max: 86_400_000 },
   sandboxIdleMs: { min: 100, default: 60_000, max: 3_600_000 },
-  sandboxCount: { min: 1, default: 100, max: 10_000 },
+  /** Their memory is what bounds them first, unless a lower number is set. */
+  sandboxCount: { min: 1, default: 1_000, max: 10_000 },
   /** Of all sandboxes of one server process together; 0: three fifths of what the machine or its container has. */
   sandboxesMemoryMiB: { min: 0, default: 0, max: 16 * 1024 * 1024 },
   /** Part of the sandboxes, and of the requests that wait for one, that one function may take. */

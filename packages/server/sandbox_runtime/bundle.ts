@@ -14,10 +14,7 @@ import { importBuiltIn } from "./built_ins.ts";
 /** How stacks name the bundle; positions in it become those of the user's files (./stack.ts). */
 export const BUNDLE_NAME = "function:bundle.js";
 /** For libraries that make a path of `import.meta.url`; no file has it. */
-const BUNDLE_PATH = "/bundle.js";
-const BUNDLE_URL = `file://${BUNDLE_PATH}`;
-/** Against a module; any other specifier stands for itself. */
-const RELATIVE = /^\.{0,2}\//;
+const BUNDLE_URL = "file:///bundle.js";
 
 const SCHEME = /^(node|data|blob):/;
 const JSON_TYPE = /^application\/([\w.-]+\+)?json\b/;
@@ -25,8 +22,7 @@ const SCRIPT_TYPE = /^(text|application)\/(x-)?(java|ecma)script\b/;
 
 // Captured before user code runs.
 const { apply } = Reflect;
-const { exec: match, test } = RegExp.prototype;
-const NativeURL = URL;
+const match = RegExp.prototype.exec;
 const nativeFetch = fetch;
 const { parse } = JSON;
 const { keys } = Object;
@@ -47,11 +43,7 @@ function scriptOf(code: string, { identifier, url }: { readonly identifier: stri
     importModuleDynamically: evaluatedModuleOf,
     initializeImportMeta(meta: ImportMeta) {
       meta.url = url;
-      meta.main = url === BUNDLE_URL;
-      meta.resolve = (specifier) => apply(test, RELATIVE, [specifier]) ? new NativeURL(specifier, url).href : specifier;
-      if (url !== BUNDLE_URL) return;
-      meta.filename = BUNDLE_PATH;
-      meta.dirname = "/";
+      meta.main = false;
     },
   });
 }

@@ -115,6 +115,8 @@ export interface ByteConnection {
 }
 
 const BATCH_BYTES = 256 * 1024;
+/** Most sandboxes are called now and then, and never need more. */
+const FIRST_BYTES = 8 * 1024;
 /** A buffer that had to grow for streamed bodies is kept up to this size: making it anew is garbage of its size. */
 const BATCH_KEPT_MAX_BYTES = 1024 * 1024;
 const encoder = new TextEncoder();
@@ -128,8 +130,8 @@ const encoder = new TextEncoder();
 export class FrameWriter {
   readonly #connection: ByteConnection;
   readonly #onError: (error: unknown) => void;
-  #active: Uint8Array = new Uint8Array(BATCH_BYTES);
-  #spare: Uint8Array = new Uint8Array(BATCH_BYTES);
+  #active: Uint8Array = new Uint8Array(FIRST_BYTES);
+  #spare: Uint8Array = new Uint8Array(FIRST_BYTES);
   #view = new DataView(this.#active.buffer);
   #length = 0;
   #frameStart = 0;
@@ -369,7 +371,7 @@ export async function readFrames(
   onFrame: FrameHandler,
   { frameMaxBytes = FRAME_MAX_BYTES, pace }: ReadOptions = {},
 ): Promise<void> {
-  let buffer = new Uint8Array(BATCH_BYTES);
+  let buffer = new Uint8Array(FIRST_BYTES);
   let view = new DataView(buffer.buffer);
   let start = 0;
   let end = 0;
@@ -394,16 +396,19 @@ export async function readFrames(
     const held = pace?.();
     if (held !== undefined) await held;
     if (start === end) {
+      // Who fills it has more to say than it holds.
+      const isFull = end === buffer.length;
       start = end = 0;
-      if (buffer.length > BATCH_BYTES) {
-        buffer = new Uint8Array(BATCH_BYTES);
+      if (isFull ? buffer.length < BATCH_BYTES : buffer.length > BATCH_BYTES) {
+        buffer = new Uint8Array(Math.min(2 * buffer.length, BATCH_BYTES));
         view = new DataView(buffer.buffer);
       }
       continue;
     }
     if (end < buffer.length) continue;
-    // Full: the rest of a frame moves to the front, or into a larger buffer if it fills this one.
-    const target = start === 0 ? new Uint8Array(2 * buffer.length) : buffer;
+    // Full: the rest of a frame moves to the front, or into a larger buffer if this one is small or filled by it.
+    const isLarger = start === 0 || buffer.length < BATCH_BYTES;
+    const target = isLarger ? new Uint8Array(2 * buffer.length) : buffer;
     target.set(buffer.subarray(start, end));
     end -= start;
     start = 0;

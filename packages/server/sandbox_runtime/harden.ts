@@ -51,6 +51,7 @@ const SIGKILL = 9;
 const CAPABILITY_VERSION = 0x2008_0522;
 /** Kill, setgid, setuid. */
 const KEPT_CAPABILITIES = [5, 6, 7];
+const REHEARSALS_COUNT = 4;
 const RLIMIT_FSIZE = 1;
 const RLIMIT_DATA = 2;
 const RLIMIT_CORE = 4;
@@ -101,6 +102,14 @@ export function mapSharedPage(path: string): Int32Array | undefined {
   // MAP_FAILED is -1.
   if (address === null || Deno.UnsafePointer.value(address) >= 0xffff_ffff_ffff_f000n) return undefined;
   return new Int32Array(new Deno.UnsafePointerView(address).getArrayBuffer(SHARED_PAGE_BYTES));
+}
+
+/** What hardening runs: done before, in a zygote, it is compiled and known when a copy needs it. */
+export function rehearseHardening(options: HardenOptions): void {
+  for (let round = 0; round < REHEARSALS_COUNT; round += 1) {
+    seccompProgram(Deno.build.arch, { pid: Deno.pid, hasNetwork: options.hasNetwork });
+    libc().prctl(PR_SET_DUMPABLE, 0n, 0n, 0n, 0n);
+  }
 }
 
 /** Ends this process when that which started it does, and now if it is gone already. */

@@ -7,7 +7,7 @@
 import { endProcess } from "./exit.ts";
 import { createForker, type Forker } from "./fork.ts";
 import { replace } from "./taking_away.ts";
-import { becomeUser, dieWithParent, keepOnlyCapabilities } from "./harden.ts";
+import { becomeUser, dieWithParent, type HardenOptions, keepOnlyCapabilities, rehearseHardening } from "./harden.ts";
 
 export type Order =
   /** `token` is how the copy shows who it is. */
@@ -31,10 +31,9 @@ export interface Birth {
   readonly parentPid: number;
 }
 
-interface ZygoteOptions {
+/** Its parent is the server. */
+interface ZygoteOptions extends HardenOptions {
   readonly socketPath: string;
-  /** The server. */
-  readonly parentPid: number;
 }
 
 // Captured before they are taken away.
@@ -44,9 +43,12 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** Resolves in each copy, and only there. */
-export async function waitForBirth({ socketPath, parentPid }: ZygoteOptions): Promise<Birth> {
-  dieWithParent(parentPid);
+export async function waitForBirth(options: ZygoteOptions): Promise<Birth> {
+  const { socketPath } = options;
+  dieWithParent(options.parentPid);
   keepOnlyCapabilities();
+  rehearseHardening(options);
+  (await connect({ transport: "unix", path: socketPath })).close();
   // What lies about would be in every copy.
   collectGarbage?.();
   const forker = tryToCreateForker();

@@ -28,7 +28,7 @@ export interface RowEventParts {
   readonly log: Log;
   readonly place: { readonly baseUrl: string };
   readonly invokeParts: InvokeParts;
-  /** No more is begun; what runs has the time that the server gives it. */
+  /** No more is begun. */
   readonly stopping: AbortSignal;
 }
 
@@ -53,8 +53,6 @@ const LOOK_MAX_MS = 30_000;
 
 export async function startRowEvents(parts: RowEventParts): Promise<RowEvents> {
   const { users, catalog, log, stopping } = parts;
-  /** The server goes on no longer. */
-  const ending = new AbortController();
   let hooks: readonly DbHook[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
   const running = new Map<string, number>();
@@ -132,7 +130,7 @@ export async function startRowEvents(parts: RowEventParts): Promise<RowEvents> {
         },
         body: new TextEncoder().encode(bodyOf(hook, event)),
         timeoutMs: fn.settings.timeoutMs,
-        signal: ending.signal,
+        signal: stopping,
       });
       const response = await runFor(call, PLATFORM, parts.invokeParts);
       if (response.body instanceof ReadableStream) await response.body.cancel().catch(() => {});
@@ -140,7 +138,7 @@ export async function startRowEvents(parts: RowEventParts): Promise<RowEvents> {
     } catch (error) {
       const { status, message } = error instanceof PlatformError ? error : { status: 500, message: String(error) };
       // What the server's own end broke off is no fault of the event.
-      if (ending.signal.aborted) return { error: message, isFinal: false, inSec: 0 };
+      if (stopping.aborted) return { error: message, isFinal: false, inSec: 0 };
       return { error: message, isFinal: status < 500 && status !== 499 && !LATER.has(status), inSec: undefined };
     }
   }
@@ -172,7 +170,6 @@ export async function startRowEvents(parts: RowEventParts): Promise<RowEvents> {
     async [Symbol.asyncDispose]() {
       clearTimeout(timer);
       hooks = [];
-      ending.abort();
       await Promise.all(attempts);
     },
   };

@@ -22,7 +22,7 @@ export interface BlankSandboxes {
 }
 
 export interface BlankOptions {
-  /** Kept ahead for each of the profiles used last. */
+  /** Kept ahead for each of the profiles used last, more while more are taken. */
   readonly perProfileCount: number;
   now(): number;
 }
@@ -32,11 +32,20 @@ export const REFILL_DELAY_MS = 30;
 /** Profiles for which some are kept ahead: those asked for last. */
 const PROFILES_MAX_COUNT = 4;
 
+/** So many are kept ahead as are taken in this time, up to a bound. */
+const AHEAD_SEC = 0.2;
+const AHEAD_MAX_COUNT = 16;
+/** How fast the rate of the past is forgotten. */
+const RATE_HALF_LIFE_MS = 1_000;
+
 interface Shelf {
   readonly profile: SandboxProfile;
   readonly ready: Sandbox[];
   comingCount: number;
   refillAtMs: number;
+  /** Taken in the last moments, older ones counting less. */
+  takenCount: number;
+  takenAtMs: number;
 }
 
 export function createBlankSandboxes({ perProfileCount, now }: BlankOptions): BlankSandboxes {
@@ -48,7 +57,7 @@ export function createBlankSandboxes({ perProfileCount, now }: BlankOptions): Bl
     let shelf = shelves.get(key);
     if (shelf === undefined) {
       forgetEmpty();
-      shelves.set(key, shelf = { profile, ready: [], comingCount: 0, refillAtMs: 0 });
+      shelves.set(key, shelf = { profile, ready: [], comingCount: 0, refillAtMs: 0, takenCount: 0, takenAtMs: 0 });
     }
     return shelf;
   }
@@ -70,11 +79,24 @@ export function createBlankSandboxes({ perProfileCount, now }: BlankOptions): Bl
     }
   }
 
+  function takenNow({ takenCount, takenAtMs }: Shelf, nowMs: number): number {
+    return takenCount * 0.5 ** ((nowMs - takenAtMs) / RATE_HALF_LIFE_MS);
+  }
+
+  function wantedCount(shelf: Shelf, nowMs: number): number {
+    if (perProfileCount === 0) return 0;
+    const perSec = takenNow(shelf, nowMs) * Math.LN2 / (RATE_HALF_LIFE_MS / 1_000);
+    return Math.max(perProfileCount, Math.min(AHEAD_MAX_COUNT, Math.round(perSec * AHEAD_SEC)));
+  }
+
   return {
     take(profile) {
       const shelf = shelfOf(profile);
+      const nowMs = now();
       use(shelf);
-      shelf.refillAtMs = now() + REFILL_DELAY_MS;
+      shelf.refillAtMs = nowMs + REFILL_DELAY_MS;
+      shelf.takenCount = takenNow(shelf, nowMs) + 1;
+      shelf.takenAtMs = nowMs;
       while (true) {
         const sandbox = shelf.ready.pop();
         if (sandbox === undefined || sandbox.state === "blank") return sandbox;
@@ -91,7 +113,9 @@ export function createBlankSandboxes({ perProfileCount, now }: BlankOptions): Bl
     lacking() {
       const nowMs = now();
       return [...shelves.values()].slice(-PROFILES_MAX_COUNT)
-        .filter((shelf) => shelf.ready.length + shelf.comingCount < perProfileCount && nowMs >= shelf.refillAtMs)
+        .filter((shelf) =>
+          shelf.ready.length + shelf.comingCount < wantedCount(shelf, nowMs) && nowMs >= shelf.refillAtMs
+        )
         .map(({ profile }) => profile).toReversed();
     },
     begin(profile) {

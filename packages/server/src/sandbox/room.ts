@@ -12,6 +12,7 @@ import { heatOf } from "./function_tallies.ts";
 import { machineMemoryMiB } from "./machine_memory.ts";
 import type { Sandbox } from "./sandbox.ts";
 import type { SandboxMeter } from "./sandbox_meter.ts";
+import { COPY_MIB } from "./sandbox_process.ts";
 import { chooseVictims, type Need } from "./victims.ts";
 
 export interface RoomOptions {
@@ -38,8 +39,6 @@ export interface Room {
   readonly evictedCount: number;
 }
 
-/** Private memory of a sandbox before it has loaded anything, for the question whether there is room for one more. */
-const BLANK_MIB = 16;
 /** Of the machine's memory for all sandboxes, where no number is set. */
 const MEMORY_PART = 0.6;
 
@@ -51,7 +50,7 @@ export function createRoom(options: RoomOptions): Room {
   /** What is missing for one more sandbox. Those that are ending now are as good as gone. */
   function lack(): Need {
     let count = options.startingCount() + 1;
-    let memoryMiB = BLANK_MIB * count;
+    let memoryMiB = COPY_MIB * count;
     for (const sandbox of sandboxes.keys()) {
       if (isEnding(sandbox)) continue;
       count += 1;
@@ -92,7 +91,7 @@ export function createRoom(options: RoomOptions): Room {
     make,
     freeOne,
     keepMemory() {
-      const overMiB = lack().memoryMiB - BLANK_MIB;
+      const overMiB = lack().memoryMiB - COPY_MIB;
       if (overMiB > 0 && !evictFor({ sandboxesCount: 0, memoryMiB: overMiB }, 0)) freeOne();
     },
     get evictedCount() {

@@ -139,8 +139,10 @@ export class Sandbox implements ExchangeHolder {
   /** When the last request ended, for the choice of whom to end first. */
   idleSinceMs: number;
   servedCount = 0;
-  /** Private memory of the process before any user code. */
+  /** Memory of the process before any user code, that which it shares with its zygote included. */
   memoryBaselineMiB = 0;
+  /** The part of it that it shares with nobody. */
+  readonly ownMiB: number;
   /** After this many requests it takes no more, and ends when they are over. */
   requestsMaxCount = Infinity;
 
@@ -182,6 +184,7 @@ export class Sandbox implements ExchangeHolder {
   ) {
     this.pid = process.pid;
     this.scratchDir = process.scratchDir;
+    this.ownMiB = process.ownMiB;
     this.limits = limits;
     this.#process = process;
     this.#events = events;

@@ -35,8 +35,10 @@ interface Reading {
   isHog: boolean;
 }
 
-/** Every sandbox is looked at within this time. */
+/** Every sandbox that does something is looked at within this time. */
 const LOOK_EVERY_MS = 500;
+/** The others: code may run without a request. */
+const LOOK_IDLE_EVERY_MS = 5_000;
 /**
  * Memory beside the heap and the buffers: V8's young generation, compiled code, stacks. Above limit and this the
  * sandbox is ended.
@@ -44,6 +46,11 @@ const LOOK_EVERY_MS = 500;
 const MEMORY_SLACK_MIB = 32;
 /** A sandbox whose memory was high for so long is replaced before it hits the limit. */
 const MEMORY_HIGH_MS = 5_000;
+
+/** Without requests since the last look, and without work of its own then. */
+function isIdle({ load, idleSinceMs }: Sandbox, { lookedAtMs, cpus, isHog }: Reading, nowMs: number): boolean {
+  return load === 0 && idleSinceMs < lookedAtMs && nowMs - idleSinceMs > LOOK_EVERY_MS && cpus < 0.05 && !isHog;
+}
 
 /** `onLook` is told what a sandbox took since the look before. */
 export function createSandboxMeter(
@@ -55,8 +62,11 @@ export function createSandboxMeter(
 
   function look(sandbox: Sandbox, nowMs: number): void {
     const reading = readings.get(sandbox);
+    if (reading === undefined || (isIdle(sandbox, reading, nowMs) && nowMs - reading.lookedAtMs < LOOK_IDLE_EVERY_MS)) {
+      return;
+    }
     const usage = readUsage(sandbox.pid);
-    if (reading === undefined || usage === undefined) return;
+    if (usage === undefined) return;
     const waitedMs = readWaitedMs(sandbox.pid);
     const passedMs = Math.max(1, nowMs - reading.lookedAtMs);
     const cpuMs = usage.cpuMs - reading.cpuMs;
@@ -69,6 +79,12 @@ export function createSandboxMeter(
     onLook(sandbox, { sinceMs: reading.lookedAtMs, nowMs, cpuMs, memoryMiB });
     reading.lookedAtMs = nowMs;
     checkMemory(sandbox, reading, nowMs);
+  }
+
+  /** What comes back when it ends. */
+  function memoryOf(sandbox: Sandbox): number {
+    const { privateMiB } = readings.get(sandbox) ?? { privateMiB: 0 };
+    return Math.max(0, privateMiB - sandbox.memoryBaselineMiB) + sandbox.ownMiB;
   }
 
   function checkMemory(sandbox: Sandbox, reading: Reading, nowMs: number): void {
@@ -107,10 +123,10 @@ export function createSandboxMeter(
     },
     memoryMiB() {
       let sum = 0;
-      for (const { privateMiB } of readings.values()) sum += privateMiB;
+      for (const sandbox of readings.keys()) sum += memoryOf(sandbox);
       return sum;
     },
-    memoryOf: (sandbox) => readings.get(sandbox)?.privateMiB ?? 0,
+    memoryOf,
     shareProcessors(functionIdOf) {
       const usages = new Map<string, { functionId: string; cpus: number; waitedCpus: number }>();
       for (const [sandbox, { cpus, waitedCpus }] of readings) {

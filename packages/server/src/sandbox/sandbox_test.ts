@@ -37,7 +37,7 @@ async function startPeer() {
     peer.close();
     exit.resolve({ code: 0, signal: "SIGKILL", output: "", startedCount: null });
   }
-  const process: SandboxProcess = { pid: Deno.pid, connection, scratchDir: dir, exit: exit.promise, kill };
+  const process: SandboxProcess = { pid: Deno.pid, connection, scratchDir: dir, ownMiB: 5, exit: exit.promise, kill };
   return { peer, process, [Symbol.asyncDispose]: () => Deno.remove(dir, { recursive: true }) };
 }
 

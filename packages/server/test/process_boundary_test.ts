@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { eventually, platformTest } from "./support/platform.ts";
-import { sandboxesOf } from "./support/processes.ts";
+import { sandboxesOf, zygotesOf } from "./support/processes.ts";
 
 /** Runs the body of an async function in a handler; what it throws is its answer. */
 function attempt(body: string, top = ""): string {
@@ -25,6 +25,52 @@ function descriptorsOf(pid: number): string[] {
     }
   });
 }
+
+platformTest(
+  "copies of one process share nothing that one of them could use against another",
+  async (platform, step) => {
+    const draw =
+      `const first = [Math.random(), crypto.randomUUID(), String(crypto.getRandomValues(new Uint32Array(4)))];
+    const { randomBytes } = await import("node:crypto");
+    first.push(randomBytes(8).toString("hex"));
+    export default () => ({ status: 200, body: { pid: Deno.pid, first } });`;
+    const names = Array.from({ length: 12 }, (_, index) => `draws-${index}`);
+    await Promise.all(names.map((name) => platform.deploy(name, draw)));
+    const answers = await Promise.all(names.map(async (name) => (await platform.call(name)).json()));
+
+    await step("random numbers", () => {
+      const drawn = answers.flatMap(({ first }) => first);
+      assert.equal(new Set(drawn).size, 4 * names.length);
+      for (const { first } of answers) assert.ok(first[0] >= 0 && first[0] < 1);
+    });
+    await step("memory: each shares one page with the process it is a copy of, and none with the others", () => {
+      if (Deno.uid() !== 0) return;
+      for (const { pid } of answers) {
+        const shared = Deno.readTextFileSync(`/proc/${pid}/maps`).split("\n").filter((line) => /^\S+ rw-s/.test(line));
+        assert.equal(shared.length, 1, shared.join("\n"));
+        const [start = 0, end = 0] = shared[0]?.split(" ")[0]?.split("-").map((text) => parseInt(text, 16)) ?? [];
+        assert.equal(end - start, 4_096);
+      }
+    });
+    await step("the process they are copies of can do nothing but make them and end them", () => {
+      const zygotes = zygotesOf(Deno.pid);
+      assert.ok(zygotes.length > 0);
+      for (const pid of zygotes) {
+        const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+        assert.match(status, Deno.uid() === 0 ? /CapEff:\t00000000000000e0/ : /CapEff:\t0000000000000000/);
+        assert.match(status, /NoNewPrivs:\t1/);
+      }
+    });
+    await step("a signal to the number that Node has for the process ends the request, and nothing else", async () => {
+      await platform.deploy("signals", `export default () => process.kill(process.pid, "SIGKILL");`);
+      assert.equal((await platform.call("signals")).status, 500);
+      for (const [index, name] of names.entries()) {
+        const { pid } = await (await platform.call(name)).json();
+        assert.equal(pid, answers[index].pid);
+      }
+    });
+  },
+);
 
 platformTest("a loaded sandbox holds nothing that is privileged", async (platform, step) => {
   await platform.deploy("pid", `export default () => Deno.pid`);

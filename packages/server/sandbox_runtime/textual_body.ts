@@ -78,9 +78,17 @@ function define(name: PropertyKey, property: PropertyDescriptor): void {
   Object.defineProperty(prototype, name, { ...property, configurable: true });
 }
 
-const ASKS_FOR_TEXT = /\btypeof\s+(?:[\w$]+\s*\??\.\s*)*body\s*[!=]==?\s*["'`]string\b/;
+/** What only a string passes, however something reads: `typeof`, `===`, an index, and `update` of a hash. */
+const OF_TEXT_ALONE = [
+  /\btypeof\s+(?:[\w$]+\s*\??\.\s*)*body\s*[!=]==?\s*["'`]string\b/,
+  /["'`]string["'`]\s*[!=]==?\s*typeof\s+(?:[\w$]+\s*\??\.\s*)*body\b/,
+  /\.\s*body\s*[!=]==\s*["'`]/,
+  /\.\s*body\s*(?:\?\.)?\[/,
+  /\.update\(\s*(?:[\w$]+\s*\??\.\s*)+body\s*[,)]/,
+];
 
-/** `typeof req.body === "string"`: no stream passes that, however it reads. */
+/** Such a handler gets text. Asked of its own source, since nothing else tells. */
 export function asksForText(handler: (...values: never[]) => unknown): boolean {
-  return ASKS_FOR_TEXT.test(Function.prototype.toString.call(handler));
+  const source = Function.prototype.toString.call(handler);
+  return OF_TEXT_ALONE.some((use) => use.test(source));
 }

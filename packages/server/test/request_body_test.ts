@@ -5,6 +5,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { createHmac } from "node:crypto";
 import { platformTest, type TestPlatform } from "./support/platform.ts";
 
 const BYTES = crypto.getRandomValues(new Uint8Array(50_000));
@@ -36,6 +37,14 @@ platformTest("the body of a default-exported function is text and stream at once
     "TextEncoder": [`new TextEncoder().encode(req.body).length`, "Zoë", 4],
     "URLSearchParams": [`Object.fromEntries(new URLSearchParams(String(req.body)))`, "a=1&b=2", { a: "1", b: "2" }],
     "text after text": [`[String(req.body), await req.text()]`, "hi", ["hi", "hi"]],
+    "strict equality": [`req.body === "hi"`, "hi", true],
+    "an index": [`req.body[1]`, "hi", "i"],
+    "a hash": [
+      `createHmac("sha256", "k").update(req.body).digest("hex")`,
+      "hi",
+      createHmac("sha256", "k").update("hi").digest("hex"),
+    ],
+    "string, typeof": [`"string" === typeof req.body ? JSON.parse(req.body) : req.body`, `{"a":1}`, { a: 1 }],
     "typeof string": [`typeof req.body === "string" ? JSON.parse(req.body) : req.body`, `{"a":1}`, { a: 1 }],
   };
   const asStream: Record<string, string> = {
@@ -71,7 +80,12 @@ platformTest("the body of a default-exported function is text and stream at once
   // One function for each: which face it gets is decided by its own code.
   for (const [index, [name, [, body, expected]]] of Object.entries(asText).entries()) {
     await step(name, async () => {
-      await platform.deploy(`text-${index}`, `import { Buffer } from "node:buffer"; export default ${code[index]};`);
+      await platform.deploy(
+        `text-${index}`,
+        `import { Buffer } from "node:buffer"; import { createHmac } from "node:crypto"; export default ${
+          code[index]
+        };`,
+      );
       assert.deepEqual(await (await answerOf(platform, `text-${index}`, body)).json(), expected);
     });
   }

@@ -1,3 +1,4 @@
+// deno-lint-ignore-file no-console -- inside a sandbox the console is the log of the execution
 /**
  * HTTP servers of Node: `listen` hands the server to us and binds nothing. It gets each request over a connection that
  * exists only in memory, with Node's own parsers at both ends, so that bodies, upgrades and aborts are what they are on
@@ -31,6 +32,8 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 ]);
 /** An answer of this size or less travels whole. */
 const WHOLE_MAX_BYTES = 65_536;
+/** Above what the platform lets through. */
+const HEAD_MAX_BYTES = 1_048_576;
 const BODILESS = new Set([204, 205, 304]);
 
 // Captured before user code runs.
@@ -44,6 +47,8 @@ export function captureNodeServers(servers: Servers, upgrade: Upgrade): void {
   replaceListen((server, kind) => {
     const event = kind === "https" ? "secureConnection" : "connection";
     watchListeners(server);
+    // Bounds of heads and of time are the platform's.
+    Object.assign(server, { maxHeaderSize: HEAD_MAX_BYTES, maxHeadersCount: 0, requestTimeout: 0, headersTimeout: 0 });
     const handle: UserHandler = (request, context) =>
       new Exchange({ request: request as FunctionRequest, context: context as HandlerContext, upgrade }).run(
         (options, socket) => {
@@ -66,7 +71,13 @@ function watchListeners(server: Server): void {
     for (const listener of this.rawListeners("request")) {
       try {
         const result: unknown = apply(listener, this, values);
-        if (result instanceof Promise) result.catch((error) => socket.destroy(asError(error)));
+        if (result instanceof Promise) {
+          result.catch((error) => {
+            // Behind its answer it is one that nobody has handled.
+            if (socket.destroyed) throw error;
+            socket.destroy(asError(error));
+          });
+        }
       } catch (error) {
         socket.destroy(asError(error));
       }
@@ -99,6 +110,7 @@ class Exchange {
   readonly #context: HandlerContext;
   readonly #upgrade: Upgrade;
   readonly #answer = Promise.withResolvers<unknown>();
+  #isAnswered = false;
 
   constructor(
     { request, context, upgrade }: { request: FunctionRequest; context: HandlerContext; upgrade: Upgrade },
@@ -117,6 +129,7 @@ class Exchange {
       path: `${pathname}${search}`,
       headers: this.#headers(),
       setHost: false,
+      maxHeaderSize: HEAD_MAX_BYTES,
     }, {
       remoteAddress: this.#context.remoteAddr.hostname,
       encrypted: protocol === "https:",
@@ -126,7 +139,10 @@ class Exchange {
       far.destroy(asError(error));
       this.#answer.reject(error);
     };
-    far.on("error", (error) => this.#answer.reject(error));
+    far.on("error", (error) => {
+      if (this.#isAnswered) console.error("The request failed behind the head of its answer:", error);
+      this.#answer.reject(error);
+    });
     outgoing.on("error", (error) => this.#fail(error));
     outgoing.on("response", (response) => void this.#respond(response));
     outgoing.on("upgrade", (response, socket, head) => {
@@ -174,7 +190,8 @@ class Exchange {
       }
       headers.push(name, value);
     }
-    if (isWebSocket) headers.push("connection", "Upgrade");
+    // Each connection is for one request: left open, the server would keep it for seconds.
+    headers.push("connection", isWebSocket ? "Upgrade" : "close");
     if (body instanceof Uint8Array) headers.push("content-length", String(body.length));
     else if (body !== null && !hasLength) headers.push("transfer-encoding", "chunked");
     return headers;
@@ -207,7 +224,10 @@ class Exchange {
       const [name = "", value = ""] = rawHeaders.slice(index, index + 2);
       if (!HOP_BY_HOP.has(name.toLowerCase())) pairs.push([name, value]);
     }
-    const answer = (body: unknown) => this.#answer.resolve({ status: statusCode, headers: pairs, body });
+    const answer = (body: unknown) => {
+      this.#isAnswered = true;
+      this.#answer.resolve({ status: statusCode, headers: pairs, body });
+    };
     if (this.#call.method === "HEAD" || BODILESS.has(statusCode)) {
       response.resume();
       return answer(null);

@@ -17,7 +17,7 @@ const express = (version: string) =>
    router.post("/hello/:name", (req, res) => res.json({ name: req.params.name, n: req.query.n, sent: req.body.sent, host: typeof req.hostname, ip: typeof req.ip, secure: req.secure }));
    router.get("/stream", async (req, res) => { for (const part of ["a", "b", "c"]) { res.write(part); await new Promise((resolve) => setTimeout(resolve, 2)); } res.end(); });
    router.get("/throw", (req, res) => { throw new Error("thrown in a route"); });
-   app.use(/.*\\/invoke/, router);
+   app.use(router);
    app.use((error, req, res, next) => { console.error(error.message); res.status(500).json({ failed: error.message }); });
    app.listen(process.env.PORT || 3000, () => console.log("up"));`;
 
@@ -30,12 +30,12 @@ const fastify = (version: string) =>
      part.get("/stream", (req, reply) => { reply.hijack(); const { raw } = reply; raw.setHeader("x-middleware", "yes"); raw.write("a"); setTimeout(() => { raw.write("b"); raw.end("c"); }, 2); });
      part.get("/throw", async () => { throw new Error("thrown in a route"); });
    };
-   app.register(routes, { prefix: "/api/v1/functions/fastify-${version}/invoke" });
+   app.register(routes);
    app.setErrorHandler((error, req, reply) => reply.status(500).send({ failed: error.message }));
    await app.listen({ port: 3000 });`;
 
 FRAMEWORKS["express-exported"] = express("5").replace(/app\.listen.*$/m, "export default app;");
-FRAMEWORKS["fastify-exported"] = fastify("5").replaceAll("fastify-5", "fastify-exported").replace(
+FRAMEWORKS["fastify-exported"] = fastify("5").replace(
   /await app\.listen.*$/m,
   "export default app;",
 );
@@ -50,7 +50,7 @@ FRAMEWORKS["koa"] = `import Koa from "npm:koa@2";
   const app = new Koa(); app.silent = true;
   app.use(async (ctx, next) => { ctx.set("x-middleware", "yes"); try { await next(); } catch (error) { ctx.status = 500; ctx.body = { failed: error.message }; } });
   app.use(async (ctx) => {
-    const path = ctx.path.split("/invoke")[1];
+    const { path } = ctx;
     if (path.startsWith("/hello/")) { const chunks = []; for await (const chunk of ctx.req) chunks.push(chunk);
       ctx.body = { name: path.slice(7), n: ctx.query.n, sent: JSON.parse(Buffer.concat(chunks)).sent, host: typeof ctx.hostname, ip: typeof ctx.ip, secure: ctx.secure }; }
     else if (path === "/stream") { const { PassThrough } = await import("node:stream"); const body = new PassThrough(); ctx.body = body; body.write("a"); setTimeout(() => { body.write("b"); body.end("c"); }, 2); }
@@ -61,9 +61,9 @@ FRAMEWORKS["koa"] = `import Koa from "npm:koa@2";
 const HONO_ROUTES = `
   app.use("*", async (c, next) => { await next(); c.res.headers.set("x-middleware", "yes"); });
   app.onError((error, c) => c.json({ failed: error.message }, 500, { "x-middleware": "yes" }));
-  app.post("/api/v1/functions/:f/invoke/hello/:name", async (c) => c.json({ name: c.req.param("name"), n: c.req.query("n"), sent: (await c.req.json()).sent, host: "string", ip: "string", secure: false }));
-  app.get("/api/v1/functions/:f/invoke/stream", (c) => streamText(c, async (out) => { for (const part of ["a", "b", "c"]) { await out.write(part); await out.sleep(2); } }));
-  app.get("/api/v1/functions/:f/invoke/throw", () => { throw new Error("thrown in a route"); });`;
+  app.post("/hello/:name", async (c) => c.json({ name: c.req.param("name"), n: c.req.query("n"), sent: (await c.req.json()).sent, host: "string", ip: "string", secure: false }));
+  app.get("/stream", (c) => streamText(c, async (out) => { for (const part of ["a", "b", "c"]) { await out.write(part); await out.sleep(2); } }));
+  app.get("/throw", () => { throw new Error("thrown in a route"); });`;
 const HONO =
   `import { Hono } from "npm:hono@4"; import { streamText } from "npm:hono@4/streaming"; const app = new Hono(); ${HONO_ROUTES}`;
 FRAMEWORKS["hono"] = `${HONO} export default app;`;
@@ -76,9 +76,9 @@ const itty = (setup: string, router: string, end: string) =>
   `${setup}
    const router = ${router};
    router.all("*", withParams);
-   router.post("/api/v1/functions/:f/invoke/hello/:name", async (req) => answer({ name: req.params.name, n: req.query.n, sent: (await req.json()).sent, host: "string", ip: "string", secure: false }));
-   router.get("/api/v1/functions/:f/invoke/stream", () => new Response(ReadableStream.from(["a", "b", "c"]).pipeThrough(new TextEncoderStream()), { headers: { "x-middleware": "yes" } }));
-   router.get("/api/v1/functions/:f/invoke/throw", () => { throw new Error("thrown in a route"); });
+   router.post("/hello/:name", async (req) => answer({ name: req.params.name, n: req.query.n, sent: (await req.json()).sent, host: "string", ip: "string", secure: false }));
+   router.get("/stream", () => new Response(ReadableStream.from(["a", "b", "c"]).pipeThrough(new TextEncoderStream()), { headers: { "x-middleware": "yes" } }));
+   router.get("/throw", () => { throw new Error("thrown in a route"); });
    function answer(value, status = 200) { return Response.json(value, { status, headers: { "x-middleware": "yes" } }); }
    ${end}`;
 FRAMEWORKS["itty-5"] = itty(
@@ -93,7 +93,7 @@ FRAMEWORKS["itty-4"] = itty(
 );
 
 FRAMEWORKS["oak"] = `import { Application, Router } from "npm:@oakserver/oak@14";
-  const router = new Router({ prefix: "/api/v1/functions/oak/invoke" });
+  const router = new Router();
   router.post("/hello/:name", async (ctx) => { ctx.response.body = { name: ctx.params.name, n: ctx.request.url.searchParams.get("n"), sent: (await ctx.request.body.json()).sent, host: "string", ip: typeof ctx.request.ip, secure: ctx.request.secure }; });
   router.get("/stream", (ctx) => { ctx.response.body = ReadableStream.from(["a", "b", "c"]).pipeThrough(new TextEncoderStream()); });
   router.get("/throw", () => { throw new Error("thrown in a route"); });

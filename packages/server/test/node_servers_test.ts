@@ -23,6 +23,9 @@ const server = http.createServer(async (req, res) => {
   else if (path === "wait") { state = "waiting"; res.on("close", () => state = "closed " + res.writableFinished); }
   else if (path === "state") res.end(state);
   else if (path === "early") { res.statusCode = 413; res.end("enough"); }
+  else if (path === "heads") { res.setHeader("x-long", "l".repeat(40000)); res.end(String(req.headers["x-long"]?.length) + " " + req.headers.connection); }
+  else if (path === "connections") res.end(String(open));
+  else if (path === "fail-behind") { res.end("fine"); await new Promise((resolve) => setTimeout(resolve, 5)); throw new Error("failed behind the answer"); }
   else if (path === "cookies") { res.setHeader("set-cookie", ["a=1", "b=2"]); res.statusCode = 204; res.end(); }
   else {
     const chunks = []; for await (const chunk of req) chunks.push(chunk);
@@ -31,6 +34,8 @@ const server = http.createServer(async (req, res) => {
     res.end(JSON.stringify({ method: req.method, n: searchParams.get("n"), type: req.headers["x-type"], length: Buffer.concat(chunks).length, version: req.httpVersion }));
   }
 });
+let open = 0;
+server.on("connection", (socket) => { open += 1; socket.on("close", () => open -= 1); });
 server.listen(3000, "0.0.0.0", () => console.log("listening on", JSON.stringify(server.address()), server.listening));
 `;
 
@@ -75,6 +80,24 @@ platformTest("a server of node:http", async (platform, step) => {
   await step("cookies and a status without a body", async () => {
     const response = await call("cookies");
     assert.deepEqual([response.status, response.headers.getSetCookie()], [204, ["a=1", "b=2"]]);
+  });
+
+  await step("heads as long as the platform lets through", async () => {
+    const response = await call("heads", { headers: { "x-long": "h".repeat(40_000) } });
+    assert.deepEqual([response.headers.get("x-long")?.length, await response.text()], [40_000, "40000 close"]);
+  });
+
+  await step("connections do not outlive their requests", async () => {
+    for (let n = 0; n < 10; n += 1) await (await call(`?n=${n}`, { method: "POST", body: "x" })).text();
+    await eventually(async () => await (await call("connections")).text() === "1");
+  });
+
+  await step("what fails behind an answer is in the log", async () => {
+    assert.equal(await (await call("fail-behind")).text(), "fine");
+    await eventually(async () => {
+      const { body } = await platform.api("GET", "/functions/plain/logs");
+      return JSON.stringify(body).includes("failed behind the answer");
+    });
   });
 
   await step("an answer before the end of the body", async () => {

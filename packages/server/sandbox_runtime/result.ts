@@ -70,8 +70,8 @@ const OF_LAMBDA: ReadonlySet<string> = new Set([
 
 /**
  * An object with a numeric `status` is an answer, whatever else it carries. Where it has neither `body` nor `headers`, its
- * other fields are what it has to say, so the body is all of it; and a number that is no status of HTTP is data then,
- * such as the state of a row.
+ * other fields are what it has to say, so the body is all of it. Without a body, a number that is no status of HTTP is
+ * data, such as the state of a row.
  */
 function partsOf(value: object): Parts | undefined {
   const code: unknown = get(value, "statusCode");
@@ -83,10 +83,11 @@ function partsOf(value: object): Parts | undefined {
   if (typeof status !== "number" || isArray(value)) return undefined;
   const headers: unknown = get(value, "headers");
   const body: unknown = get(value, "body");
-  if (body !== undefined || headers !== undefined || saysNoMoreThan(ABOUT_STATUS, value)) {
-    return { status, headers: textsOf(headers), body };
+  if (body === undefined && !saysNoMoreThan(ABOUT_STATUS, value)) {
+    if (!isStatus(status)) return undefined;
+    if (headers === undefined) return { status, headers: NO_HEADERS, body: value };
   }
-  return isStatus(status) ? { status, headers: NO_HEADERS, body: value } : undefined;
+  return { status, headers: textsOf(headers), body };
 }
 
 function lambdaParts(value: object, code: unknown): Parts | undefined {

@@ -60,6 +60,13 @@ platformTest("every value that a handler returns is an answer or says why not", 
     "a status alone": [`{ status: 404 }`, 404, "", { "content-type": null }],
     "a status and data": [`{ status: 422, error: "no name" }`, 422, `{"status":422,"error":"no name"}`, JSON_TYPE],
     "a row with a state": [`{ id: 1, status: 3 }`, 200, `{"id":1,"status":3}`, JSON_TYPE],
+    "a table with a state": [
+      `{ status: 1, headers: ["Name"], rows: [["Zoë"]] }`,
+      200,
+      `{"status":1,"headers":["Name"],"rows":[["Zoë"]]}`,
+      JSON_TYPE,
+    ],
+    "no status of HTTP, and nothing else": [`{ status: 99 }`, 500, /integer from 200 to 599/],
     "Lambda": [`{ statusCode: 201, headers: { "x-a": "1" }, body: "made" }`, 201, "made", { "x-a": "1" }],
     "Lambda with bytes": [
       `{ statusCode: 200, headers: { "content-type": "image/png" }, body: btoa("\\xff\\0"), isBase64Encoded: true }`,

@@ -159,6 +159,9 @@ platformTest("public routes", async (platform, step) => {
     });
     assert.equal(annotated.status, 422);
     assert.match(annotated.body.error, /method must be one of/);
+    const many = Array.from({ length: 1_000 }, (_, index) => `@fluxbase:route /many/${index}`).join("\n * ");
+    const { body: refused } = await platform.api("POST", "/functions", { name: "x", code: says("x", many) });
+    assert.match(refused.bundle_error, /at most 20 are possible/);
   });
 
   await step("other servers follow", async () => {

@@ -34,6 +34,8 @@ export const ERRORS = {
   RATE_LIMITED: { status: 429, retryable: true },
   CLIENT_CLOSED_REQUEST: { status: 499, retryable: true },
   INTERNAL: { status: 500, retryable: false },
+  /** Something in the users' database, such as a trigger on auth.users, refused the user. */
+  USER_NOT_SAVED: { status: 500, retryable: false },
   FUNCTION_ERROR: { status: 500, retryable: false },
   BUNDLE_FAILED: { status: 500, retryable: false },
   SANDBOX_DIED: { status: 502, retryable: true },
@@ -42,6 +44,7 @@ export const ERRORS = {
   DISK_LIMIT: { status: 502, retryable: false },
   RESPONSE_TOO_LARGE: { status: 502, retryable: false },
   INVALID_RESPONSE: { status: 502, retryable: false },
+  NOT_AVAILABLE: { status: 501, retryable: false },
   FEATURE_DISABLED: { status: 503, retryable: false },
   /** A hook of the authentication did not answer, or not in a way that makes sense. */
   HOOK_FAILED: { status: 503, retryable: true },

@@ -5,7 +5,8 @@
  */
 export interface UserView {
   readonly id: string;
-  readonly email: string;
+  /** Null for who is anonymous. */
+  readonly email: string | null;
   readonly email_verified: boolean;
   readonly role: string;
   /** The user's own. */

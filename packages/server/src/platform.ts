@@ -5,12 +5,14 @@
  */
 import { basename, join, resolve } from "node:path";
 import { PlatformError } from "@fluxbase/contract";
+import { absentRoutes } from "./api/absent_routes.ts";
 import { createApi } from "./api/api.ts";
 import { auditRoutes } from "./api/audit_routes.ts";
 import { authRoutes } from "./api/auth_routes.ts";
 import { executionRoutes } from "./api/execution_routes.ts";
 import { functionRoutes } from "./api/function_routes.ts";
 import { hookRoutes } from "./api/hook_routes.ts";
+import { gotrueRoutes } from "./api/gotrue_routes.ts";
 import { keyRoutes } from "./api/key_routes.ts";
 import { logLevelRoutes } from "./api/log_level_routes.ts";
 import { metricsRoutes } from "./api/metrics_routes.ts";
@@ -27,8 +29,10 @@ import { startEndedSessions } from "./auth/ended_sessions.ts";
 import { startIssuer } from "./auth/issuers.ts";
 import { hookSecretOf } from "./auth/hook_secret.ts";
 import { createPasswords } from "./auth/passwords.ts";
+import { readSigningKeys } from "./auth/signing_keys.ts";
 import { generateKey, hashKey, keyPrefixOf, startKeyStore } from "./auth/keys.ts";
 import { createTokens, type Tokens } from "./auth/tokens.ts";
+import { fillDirectory } from "./auth/user_directory.ts";
 import { startBundler } from "./bundler/bundler.ts";
 import { type Catalog, type CatalogChange, type LiveFunction, startCatalog } from "./catalog/catalog.ts";
 import type { Config } from "./config/config.ts";
@@ -182,7 +186,9 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
   const direct = usersDatabase?.direct ?? null;
   const catalog = await startCatalog({ db, listener });
   const { issuer } = config.auth;
+  const signingKeys = await readSigningKeys(config.signingKeys, jwtSecret);
   const tokens = createTokens(jwtSecret, {
+    signingKeys,
     issuer: issuer === null ? undefined : parts.use(startIssuer(issuer, { clock, log })),
     functionKeys: parts.use(watchFunctionKeys(catalog, clock)),
     clockSkewSec: config.auth.clockSkewSec,
@@ -315,6 +321,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     tokens,
     endedSessions,
     setupToken,
+    directory: usersDatabase?.users,
     hooks: createAuthHooks({
       db,
       catalog,
@@ -370,6 +377,15 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       ...secretRoutes({ db, secrets }),
       ...tableRoutes(usersDatabase),
       ...authRoutes({ accounts, rateLimiter, attempts }),
+      ...gotrueRoutes({
+        accounts,
+        rateLimiter,
+        attempts,
+        signUpEnabled: accountRules.signUpEnabled,
+        version: RELEASE.version,
+        keys: signingKeys.publicSet,
+      }),
+      ...absentRoutes(),
       ...executionRoutes({ db, catalog, executions, stopping: stopping.signal }),
       ...await logLevelRoutes({ db, listener, log }),
       ...metricsRoutes({ db, catalog, executions }),
@@ -427,6 +443,9 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
   }));
   place.baseUrl ||= `http://localhost:${port}`;
   place.origins = [new URL(place.baseUrl).origin, `http://localhost:${port}`, `http://127.0.0.1:${port}`];
+  const filling = usersDatabase?.users === undefined
+    ? undefined
+    : fillDirectory({ db, directory: usersDatabase.users, log, signal: stopping.signal });
   const started = parts.move();
   return {
     url: place.baseUrl,
@@ -443,6 +462,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       isLeaving = true;
       stopping.abort();
       await server.stop(limits.drainMs);
+      await filling;
       await sandboxes.settle(deadlineMs);
       await executions.flush();
       await started.disposeAsync();

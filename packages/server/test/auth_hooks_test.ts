@@ -102,16 +102,18 @@ platformTest("hooks of the authentication", async (platform, step) => {
     const claims = claimsIn(session.access_token);
     const more = { team: "research", nested: { a: [1, "ü"] }, app_metadata: { plan: "pro" } };
     assert.deepEqual({ team: claims.team, nested: claims.nested, app_metadata: claims.app_metadata }, more);
-    assert.equal(claims.user_metadata, undefined, "what the hook only handed back is not in the token");
+    const { user_metadata } = claims;
+    assert.deepEqual(user_metadata, session.user.user_metadata);
+    const all = { user_metadata, ...more };
     assert.deepEqual([claims.sub, claims.role, claims.email], [session.user.id, "authenticated", "ada@example.com"]);
     await platform.deploy("who", `export default (req, context) => Response.json([req.user_claims, context.user]);`);
     const headers = { authorization: `Bearer ${session.access_token}` };
     const seen = await (await platform.call("who", { headers })).json();
-    assert.deepEqual(seen, [more, {
+    assert.deepEqual(seen, [all, {
       id: session.user.id,
       email: "ada@example.com",
       role: "authenticated",
-      claims: more,
+      claims: all,
     }]);
     await sql`create table public.papers (team text, title text)`.execute(platform.appDb);
     await sql`grant select on public.papers to authenticated`.execute(platform.appDb);

@@ -61,6 +61,7 @@ platformTest("a function and the tables of others", async (platform, step) => {
       select schemaname as schema, tablename as name, tableowner ~ '^fluxbase_ns_[0-9]+_' as "isTheirs"
       from pg_tables where schemaname !~ '^(pg_|information_schema)' order by 1`.execute(platform.appDb);
     assert.deepEqual(rows, [
+      { schema: "auth", name: "users", isTheirs: true },
       { schema: "ns_victim", name: "secrets", isTheirs: true },
       { schema: "public", name: "shop", isTheirs: false },
     ]);

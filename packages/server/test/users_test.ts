@@ -43,7 +43,18 @@ platformTest("users", async (platform, step) => {
     ]);
     assert.match(refresh_token, /^fbr_/);
     const claims = JSON.parse(atob(access_token.split(".")[1]));
-    assert.deepEqual(Object.keys(claims).sort(), ["email", "exp", "iat", "iss", "role", "session_id", "sub"]);
+    assert.deepEqual(Object.keys(claims).sort(), [
+      "aud",
+      "email",
+      "exp",
+      "iat",
+      "is_anonymous",
+      "iss",
+      "role",
+      "session_id",
+      "sub",
+      "user_metadata",
+    ]);
     assert.equal(claims.exp - claims.iat, 900);
     assert.deepEqual(await who(access_token), {
       id: user.id,

@@ -88,7 +88,7 @@ export function createApi(options: ApiOptions): Api {
     for (const place of placesOf(route)) {
       app.on(route.method, toHono(place), async (context) => {
         const facts = context.env;
-        return await answer(facts, () => run(route, facts, context.req.param()));
+        return await answer(facts, () => run(route, facts, context.req.param()), route.shapeError);
       });
     }
   }
@@ -195,7 +195,11 @@ export function createApi(options: ApiOptions): Api {
     }
   }
 
-  async function answer(facts: Facts, work: () => ApiAnswer | Promise<ApiAnswer>): Promise<Response> {
+  async function answer(
+    facts: Facts,
+    work: () => ApiAnswer | Promise<ApiAnswer>,
+    shape: Route["shapeError"] = ({ body }) => body,
+  ): Promise<Response> {
     const { request, requestId } = facts;
     const common = [...cors.headers(request.headers.get("origin")), ["x-request-id", requestId]] as [string, string][];
     try {
@@ -213,7 +217,8 @@ export function createApi(options: ApiOptions): Api {
     } catch (error) {
       const refusal = await options.callerLimits.refusalOf(asDatabaseError(error), originOf(facts));
       const { status, headers, body } = errorAnswer(refusal, requestId, options.log);
-      return new Response(JSON.stringify(body), { status, headers: [...common, ...headers] as [string, string][] });
+      const shown = shape({ status, body: { ...body } });
+      return new Response(JSON.stringify(shown), { status, headers: [...common, ...headers] as [string, string][] });
     }
   }
 

@@ -15,12 +15,15 @@ import { sessionSchema, userSchema } from "./schemas.ts";
 
 const METADATA_MAX_CHARACTERS = 16 * 1024;
 
-const email = z.email("must be an e-mail address").max(254, "must have at most 254 characters");
-const newPassword = z.string().min(8, "must have at least 8 characters").max(256, "must have at most 256 characters")
+export const email = z.email("must be an e-mail address").max(254, "must have at most 254 characters");
+export const newPassword = z.string().min(8, "must have at least 8 characters").max(
+  256,
+  "must have at most 256 characters",
+)
   .refine((value) => value.isWellFormed(), "must not contain unpaired surrogates");
 /** Of an account that exists: rules that came later do not lock anybody out. */
-const password = z.string().min(1, "must not be empty").max(1_024, "must have at most 1,024 characters");
-const metadata = z.record(z.string(), z.unknown()).refine(
+export const password = z.string().min(1, "must not be empty").max(1_024, "must have at most 1,024 characters");
+export const metadata = z.record(z.string(), z.unknown()).refine(
   (value) => {
     const text = JSON.stringify(value);
     return text.length <= METADATA_MAX_CHARACTERS && !text.includes("\\u0000") && text.isWellFormed();
@@ -252,7 +255,7 @@ function userView(user: User): UserView {
 }
 
 /** Never says what was sent: it may be a password. */
-function parseBody<Schema extends z.ZodObject>(schema: Schema, value: unknown): z.output<Schema> {
+export function parseBody<Schema extends z.ZodObject>(schema: Schema, value: unknown): z.output<Schema> {
   const { data, error } = schema.safeParse(value);
   if (data !== undefined) return data;
   const problems = (error?.issues ?? []).map((issue) =>

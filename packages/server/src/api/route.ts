@@ -30,7 +30,14 @@ export interface Route {
   readonly answer: { readonly status: number; readonly schema?: z.ZodType };
   /** What the audit log keeps besides that the call was made; without, nothing of what it changed. */
   readonly audit?: Audit;
+  /** How an error looks to clients that expect another shape; the status and headers are what they are. */
+  readonly shapeError?: (error: ErrorFacts) => object;
   handle(call: ApiCall): ApiAnswer | Promise<ApiAnswer>;
+}
+
+export interface ErrorFacts {
+  readonly status: number;
+  readonly body: Readonly<Record<string, unknown>>;
 }
 
 /** Views as the API shows them, without values of secrets. The body of the answer is the one after. */

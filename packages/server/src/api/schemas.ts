@@ -292,7 +292,7 @@ export const logEntrySchema = z.object({
 
 export const userSchema = z.object({
   id: z.string(),
-  email: z.string(),
+  email: z.string().nullable(),
   email_verified: z.boolean(),
   role: z.string(),
   user_metadata: z.record(z.string(), z.unknown()),

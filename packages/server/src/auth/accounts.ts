@@ -11,6 +11,7 @@ import { PlatformError } from "@fluxbase/contract";
 import type { Secret } from "../core/secret.ts";
 import { type Database, isUniqueViolation } from "../storage/db.ts";
 import {
+  deleteUser,
   endSessions,
   findRefreshedUser,
   findUser,
@@ -19,14 +20,17 @@ import {
   insertFirstAdmin,
   insertSession,
   insertUser,
+  listUsers,
   rotateRefreshToken,
   updateUser,
   type User,
+  type UserChange,
 } from "../storage/users.ts";
 import type { AuthHooks, AuthOrigin } from "./auth_hooks.ts";
 import type { EndedSessions } from "./ended_sessions.ts";
 import type { Passwords } from "./passwords.ts";
 import type { Tokens } from "./tokens.ts";
+import type { UserDirectory } from "./user_directory.ts";
 
 export interface SignedIn {
   readonly user: User;
@@ -61,9 +65,13 @@ export interface Accounts {
   ): Promise<SignedIn>;
   /** @throws {PlatformError} INVALID_CREDENTIAL, the same for every reason */
   signIn(credentials: Credentials, options?: SignInOptions): Promise<SignedIn>;
+  /** A user without e-mail, who may become one with both by a change. */
+  signInAnonymously(userMetadata: Readonly<Record<string, unknown>>, origin?: AuthOrigin): Promise<SignedIn>;
   /** @throws {PlatformError} INVALID_CREDENTIAL */
   refresh(refreshToken: string): Promise<SignedIn>;
   signOut(sessionId: string): Promise<void>;
+  /** All sessions of a user, but one. */
+  signOutAll(userId: string, except: string | null): Promise<void>;
   read(userId: string): Promise<User>;
   /** A new password ends every other session. */
   change(
@@ -74,9 +82,30 @@ export interface Accounts {
       userMetadata?: Record<string, unknown> | undefined;
     },
   ): Promise<User>;
+  /** For admins. Newest first. */
+  list(page: { readonly limit: number; readonly offset: number }): Promise<{ users: User[]; total: number }>;
+  /** @throws {PlatformError} ALREADY_EXISTS, USER_NOT_SAVED */
+  create(user: UserToCreate): Promise<User>;
+  /** @throws {PlatformError} USER_NOT_FOUND, ALREADY_EXISTS, USER_NOT_SAVED */
+  update(userId: string, change: UserToChange): Promise<User>;
+  /** With sessions and keys. @throws {PlatformError} USER_NOT_FOUND, USER_NOT_SAVED */
+  remove(userId: string): Promise<void>;
   hasAdmin(): Promise<boolean>;
   /** @throws {PlatformError} FORBIDDEN for a wrong setup token, ALREADY_EXISTS when there is an admin */
   setUp(credentials: Credentials, setup: { readonly name: string; readonly token: string }): Promise<SignedIn>;
+}
+
+export interface UserToChange {
+  readonly email?: string | undefined;
+  readonly password?: string | undefined;
+  readonly emailVerified?: boolean | undefined;
+  readonly userMetadata?: Readonly<Record<string, unknown>> | undefined;
+  readonly appMetadata?: Readonly<Record<string, unknown>> | undefined;
+}
+
+export interface UserToCreate extends UserToChange {
+  readonly id?: string | undefined;
+  readonly email: string;
 }
 
 export interface AccountParts {
@@ -85,6 +114,8 @@ export interface AccountParts {
   readonly passwords: Passwords;
   readonly endedSessions: EndedSessions;
   readonly hooks: AuthHooks;
+  /** Undefined: there is no users' database. */
+  readonly directory: UserDirectory | undefined;
   readonly nowMs: () => number;
   readonly accessTokenSec: number;
   readonly refreshTokenDays: number;
@@ -94,6 +125,7 @@ export interface AccountParts {
 }
 
 const REFRESH_PREFIX = "fbr_";
+const CLAIM_MAX_CHARACTERS = 1_024;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** The owner of the machine reads it at the start; it is the same every time. */
@@ -102,7 +134,7 @@ export function setupTokenOf(jwtSecret: Secret): string {
 }
 
 export function createAccounts(parts: AccountParts): Accounts {
-  const { db, tokens, passwords, endedSessions, hooks, accessTokenSec } = parts;
+  const { db, tokens, passwords, endedSessions, hooks, directory, accessTokenSec } = parts;
 
   async function begin(user: User, origin: AuthOrigin | null = null): Promise<SignedIn> {
     await hooks.beforeSignIn(user, origin);
@@ -121,10 +153,61 @@ export function createAccounts(parts: AccountParts): Accounts {
   /** Made before the session is, so that a hook that fails leaves nothing behind. */
   async function tokenFor(user: User, sessionId: string): Promise<string> {
     const issuedAtSec = Math.floor(parts.nowMs() / 1_000);
-    const claims = { sub: user.id, email: user.email, role: user.role, session_id: sessionId };
+    const claims = {
+      sub: user.id,
+      ...(user.email === null ? {} : { email: user.email }),
+      role: user.role,
+      session_id: sessionId,
+      is_anonymous: user.isAnonymous,
+    };
     const validity = { issuedAtSec, expiresAtSec: issuedAtSec + accessTokenSec };
     const times = { iss: "fluxbase", iat: validity.issuedAtSec, exp: validity.expiresAtSec };
-    return await tokens.mintUser(claims, validity, await hooks.claimsFor(user, { ...times, ...claims }));
+    return await tokens.mintUser(claims, validity, {
+      ...metadataOf(user),
+      ...await hooks.claimsFor(user, { ...times, ...claims }),
+    });
+  }
+
+  /** Who is nowhere else is not here either: what refuses a user in the users' database undoes the account. */
+  async function made(user: User): Promise<User> {
+    try {
+      await directory?.put(user);
+      return user;
+    } catch (error) {
+      await deleteUser(db, user.id);
+      throw error;
+    }
+  }
+
+  /** First there, where something may refuse it, then here; what fails here is taken back there. */
+  async function changed(before: User, change: UserChange): Promise<User> {
+    const { email = before.email, userMetadata = before.userMetadata, appMetadata = before.appMetadata } = change;
+    const isAnonymous = before.isAnonymous && email === null;
+    const isSame = change.email === undefined && change.userMetadata === undefined && change.appMetadata === undefined;
+    if (!isSame) {
+      await directory?.put({
+        ...before,
+        email,
+        isAnonymous,
+        userMetadata,
+        appMetadata,
+        updatedAt: new Date(parts.nowMs()),
+      });
+    }
+    try {
+      const user = await unlessTaken(() => updateUser(db, before.id, change));
+      if (user === undefined) throw userNotFound();
+      return user;
+    } catch (error) {
+      if (!isSame) await directory?.put(before);
+      throw error;
+    }
+  }
+
+  async function present(userId: string): Promise<User> {
+    const user = UUID.test(userId) ? await findUser(db, userId) : undefined;
+    if (user === undefined) throw userNotFound();
+    return user;
   }
 
   return {
@@ -135,7 +218,7 @@ export function createAccounts(parts: AccountParts): Accounts {
       const address = email.toLowerCase();
       const found = await findUserToSignIn(db, address);
       // Both, whoever asks: it takes as long for an address that is known.
-      const isRight = await passwords.verify(found?.passwordHash, password);
+      const isRight = await passwords.verify(found?.passwordHash ?? undefined, password);
       const passwordHash = await passwords.hash(password);
       if (found !== undefined) {
         if (!isRight) throw wrongPair();
@@ -143,17 +226,27 @@ export function createAccounts(parts: AccountParts): Accounts {
       }
       const id = crypto.randomUUID();
       const metadata = await hooks.beforeUserCreated({ id, email: address, userMetadata }, origin ?? null);
-      const made = insertUser(db, { id, email: address, passwordHash, role: "authenticated", ...metadata });
-      const user = await made.catch((error) => {
+      const inserted = insertUser(db, { id, email: address, passwordHash, role: "authenticated", ...metadata });
+      const user = await inserted.catch((error) => {
         // Somebody else was first, a moment ago.
         throw isUniqueViolation(error) ? wrongPair() : error;
       });
-      return await begin(user, origin);
+      return await begin(await made(user), origin);
+    },
+
+    async signInAnonymously(userMetadata, origin) {
+      if (!parts.signUpEnabled) {
+        throw new PlatformError("FORBIDDEN", "Cannot sign in anonymously: signing up is switched off on this server");
+      }
+      const id = crypto.randomUUID();
+      const metadata = await hooks.beforeUserCreated({ id, email: null, userMetadata }, origin ?? null);
+      const user = await insertUser(db, { id, email: null, passwordHash: null, role: "authenticated", ...metadata });
+      return await begin(await made(user), origin);
     },
 
     async signIn({ email, password }, { adminsOnly = false, origin } = {}) {
       const found = await findUserToSignIn(db, email.toLowerCase());
-      const isRight = await passwords.verify(found?.passwordHash, password);
+      const isRight = await passwords.verify(found?.passwordHash ?? undefined, password);
       if (found === undefined || !isRight || (adminsOnly && found.user.role !== "admin")) {
         throw wrongPair();
       }
@@ -181,21 +274,50 @@ export function createAccounts(parts: AccountParts): Accounts {
       endedSessions.add(sessionId);
     },
 
-    async read(userId) {
-      const user = UUID.test(userId) ? await findUser(db, userId) : undefined;
-      if (user === undefined) throw userNotFound();
+    async signOutAll(userId, except) {
+      if (UUID.test(userId)) await endSessions(db, { userId, except });
+    },
+
+    read: present,
+
+    async change({ userId, sessionId }, { email, password, userMetadata }) {
+      const before = await present(userId);
+      const passwordHash = password === undefined ? undefined : await passwords.hash(password);
+      const user = await changed(before, { email: email?.toLowerCase(), passwordHash, userMetadata });
+      if (passwordHash !== undefined) await endSessions(db, { userId, except: sessionId });
       return user;
     },
 
-    async change({ userId, sessionId }, { email, password, userMetadata }) {
-      if (!UUID.test(userId)) throw userNotFound();
-      const passwordHash = password === undefined ? undefined : await passwords.hash(password);
+    list: (page) => listUsers(db, page),
+
+    async create({ id = crypto.randomUUID(), email, password, emailVerified = false, userMetadata, appMetadata }) {
+      const passwordHash = password === undefined ? null : await passwords.hash(password);
       const user = await unlessTaken(() =>
-        updateUser(db, userId, { email: email?.toLowerCase(), passwordHash, userMetadata })
+        insertUser(db, {
+          id,
+          email: email.toLowerCase(),
+          passwordHash,
+          role: "authenticated",
+          emailVerified,
+          userMetadata: userMetadata ?? {},
+          appMetadata: appMetadata ?? {},
+        })
       );
-      if (user === undefined) throw userNotFound();
-      if (passwordHash !== undefined) await endSessions(db, { userId, except: sessionId });
+      return await made(user);
+    },
+
+    async update(userId, { email, password, ...change }) {
+      const before = await present(userId);
+      const passwordHash = password === undefined ? undefined : await passwords.hash(password);
+      const user = await changed(before, { ...change, email: email?.toLowerCase(), passwordHash });
+      if (passwordHash !== undefined) await endSessions(db, { userId, except: null });
       return user;
+    },
+
+    async remove(userId) {
+      const user = await present(userId);
+      await directory?.remove(user.id);
+      await deleteUser(db, user.id);
     },
 
     hasAdmin: () => hasAdmin(db),
@@ -214,9 +336,18 @@ export function createAccounts(parts: AccountParts): Accounts {
         insertFirstAdmin(db, { email: email.toLowerCase(), passwordHash, userMetadata: { name } })
       );
       if (user === undefined) throw adminExists();
-      return await begin(user);
+      return await begin(await made(user));
     },
   };
+}
+
+/** For policies that read it of the token, as long as it is small: each request carries the token. */
+function metadataOf({ userMetadata, appMetadata }: User): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(
+    Object.entries({ user_metadata: userMetadata, app_metadata: appMetadata }).filter(([, value]) =>
+      Object.keys(value).length > 0 && JSON.stringify(value).length <= CLAIM_MAX_CHARACTERS
+    ),
+  );
 }
 
 function wrongPair(): PlatformError {

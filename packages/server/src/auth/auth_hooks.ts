@@ -10,7 +10,8 @@ import type { User } from "../storage/users.ts";
 /** An account that is still to be made. */
 export interface ComingUser {
   readonly id: string;
-  readonly email: string;
+  /** Null for who is anonymous. */
+  readonly email: string | null;
   readonly userMetadata: Readonly<Record<string, unknown>>;
 }
 

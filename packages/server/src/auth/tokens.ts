@@ -4,11 +4,12 @@
  * @module
  */
 import { PlatformError } from "@fluxbase/contract";
-import { decodeJwt, errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
+import { decodeJwt, decodeProtectedHeader, errors, type JWTPayload, jwtVerify, SignJWT } from "jose";
 import type { Secret } from "../core/secret.ts";
 import { type Caller, callerOfClaims, callerOfFunction, type FunctionFacts } from "./caller.ts";
 import type { FunctionKeys, KeyedVersion } from "./function_keys.ts";
 import type { Issuer } from "./issuers.ts";
+import type { SigningKeys } from "./signing_keys.ts";
 
 /** Issuers whose role keys are accepted; a token without issuer is too. */
 export const OWN_ISSUERS: readonly string[] = ["fluxbase", "supabase", "supabase-demo"];
@@ -46,6 +47,8 @@ export interface TokenOptions {
   readonly issuer?: Issuer | undefined;
   /** Without it, keys of functions are refused. */
   readonly functionKeys?: FunctionKeys;
+  /** Without them, the secret signs. */
+  readonly signingKeys?: SigningKeys;
   /** How far the clocks of those who make tokens may be off. */
   readonly clockSkewSec?: number;
 }
@@ -57,17 +60,41 @@ export interface Validity {
 
 export interface UserClaims {
   readonly sub: string;
-  readonly email: string;
+  readonly email?: string;
   readonly role: string;
   readonly session_id: string;
+  readonly is_anonymous: boolean;
 }
 
 export function createTokens(secret: Secret, options: TokenOptions = {}): Tokens {
-  const { issuer: foreign, functionKeys, clockSkewSec = CLOCK_SKEW_SEC } = options;
+  const { issuer: foreign, functionKeys, signingKeys, clockSkewSec = CLOCK_SKEW_SEC } = options;
   const key = new TextEncoder().encode(secret.reveal());
-  const mint = (claims: JWTPayload, { issuedAtSec, expiresAtSec }: Validity) =>
-    new SignJWT(claims).setProtectedHeader({ alg: "HS256", typ: "JWT" }).setIssuer("fluxbase")
-      .setIssuedAt(issuedAtSec).setExpirationTime(expiresAtSec).sign(key);
+  const secretHeader = { alg: "HS256", typ: "JWT", ...(signingKeys && { kid: signingKeys.secretKid }) };
+  const unsigned = (claims: JWTPayload, { issuedAtSec, expiresAtSec }: Validity) =>
+    new SignJWT(claims).setIssuer("fluxbase").setIssuedAt(issuedAtSec).setExpirationTime(expiresAtSec);
+  const mint = (claims: JWTPayload, validity: Validity) =>
+    unsigned(claims, validity).setProtectedHeader(secretHeader).sign(key);
+
+  /** Tokens of users may be checked by others, who have the public keys only. */
+  function mintForUser(claims: JWTPayload, validity: Validity): Promise<string> {
+    const first = signingKeys?.first;
+    if (first === undefined) return mint(claims, validity);
+    return unsigned(claims, validity).setProtectedHeader({ alg: first.algorithm, typ: "JWT", kid: first.kid })
+      .sign(first.key);
+  }
+
+  /**
+   * A key says which algorithm goes with it: what the token's header says is compared, never followed. One of a pair
+   * signs users only, whatever role the token names.
+   */
+  async function verifyOwn(token: string): Promise<{ payload: JWTPayload; isOfPair: boolean }> {
+    const { kid = "" } = decodeProtectedHeader(token);
+    const pair = typeof kid === "string" ? signingKeys?.find(kid) : undefined;
+    const { payload } = pair === undefined
+      ? await jwtVerify(token, key, { algorithms: ["HS256"], clockTolerance: clockSkewSec })
+      : await jwtVerify(token, pair.key, { algorithms: [pair.algorithm], clockTolerance: clockSkewSec });
+    return { payload, isOfPair: pair !== undefined };
+  }
 
   /** A foreign issuer makes users, whatever role it gives them. */
   async function verifyForeign(issuer: Issuer, token: string): Promise<VerifiedToken> {
@@ -94,13 +121,13 @@ export function createTokens(secret: Secret, options: TokenOptions = {}): Tokens
       try {
         // Only which of two doors to knock at; each checks the issuer itself.
         if (foreign !== undefined && decodeJwt(token).iss === foreign.name) return await verifyForeign(foreign, token);
-        // The algorithm is ours to choose: what the token's header says is compared, never followed.
-        const { payload } = await jwtVerify(token, key, { algorithms: ["HS256"], clockTolerance: clockSkewSec });
+        const { payload, isOfPair } = await verifyOwn(token);
         const { iss, exp, sub } = payload;
         const role = payload["role"];
         const expiresAtMs = exp === undefined ? Infinity : exp * 1000;
         if (iss !== undefined && !OWN_ISSUERS.includes(iss)) throw invalid("its issuer is not accepted");
         if (typeof role !== "string" || !ROLES.includes(role)) throw invalid("it has no known role");
+        if (isOfPair && !USER_ROLES.includes(role)) throw invalid("its key signs tokens of users only");
         const version = versionIn(payload);
         if (version !== undefined) return functionToken(version, expiresAtMs);
         if (USER_ROLES.includes(role) && (sub === undefined || sub === "")) {
@@ -122,7 +149,8 @@ export function createTokens(secret: Secret, options: TokenOptions = {}): Tokens
       }
     },
     mintRole: (role, validity) => mint({ role }, validity),
-    mintUser: (claims, validity, more = {}) => mint({ ...moreIn(more), ...claims }, validity),
+    mintUser: (claims, validity, more = {}) =>
+      mintForUser({ ...moreIn(more), ...claims, aud: "authenticated" }, validity),
     mintFunction: ({ functionId, version, namespace, name, isAdmin }, validity) =>
       mint({
         role: "service_role",

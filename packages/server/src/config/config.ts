@@ -43,6 +43,8 @@ export interface Config {
   readonly databaseTableConnections: number;
   /** Null only with the embedded database: made and kept by the server. */
   readonly jwtSecret: Secret | null;
+  /** JSON Web Keys. */
+  readonly signingKeys: Secret | null;
   /** Base64 of 32 bytes; null as for `jwtSecret`. */
   readonly encryptionKey: Secret | null;
   readonly encryptionPreviousKeys: readonly Secret[];
@@ -190,6 +192,7 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     databaseSchemas: get(SETTINGS.databaseSchemas),
     databaseTableConnections: get(SETTINGS.databaseTableConnections),
     jwtSecret,
+    signingKeys: get(SETTINGS.signingKeys),
     encryptionKey,
     encryptionPreviousKeys: get(SETTINGS.encryptionPreviousKeys) ?? [],
     cors,

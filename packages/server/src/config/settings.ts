@@ -223,6 +223,16 @@ export const SETTINGS = {
       "Signs and checks tokens. Required with an external database, else made once and kept in the data directory.",
     isSecret: true,
   }),
+  signingKeys: setting<Secret>({
+    env: "FLUXBASE_AUTH_SIGNING_KEYS",
+    yaml: "auth.signing_keys",
+    parser: secretText(2),
+    default: null,
+    example: '[{"kty":"EC","crv":"P-256","kid":"2027-01","x":"…","y":"…","d":"…"}]',
+    about:
+      "Private keys as JSON Web Keys (EC P-256, RSA or Ed25519, each with kid). The first signs tokens of users, all verify them; /auth/v1/.well-known/jwks.json has the public halves. Without it the secret signs.",
+    isSecret: true,
+  }),
   encryptionKey: setting<Secret>({
     env: "FLUXBASE_ENCRYPTION_KEY",
     yaml: "encryption_key",

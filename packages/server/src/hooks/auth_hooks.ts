@@ -269,10 +269,10 @@ function comingUserView({ id, email, userMetadata }: ComingUser, appMetadata: Re
     role: "authenticated",
     email,
     phone: "",
-    app_metadata: { provider: "email", providers: ["email"], ...appMetadata },
+    app_metadata: email === null ? appMetadata : { provider: "email", providers: ["email"], ...appMetadata },
     user_metadata: userMetadata,
     identities: [],
-    is_anonymous: false,
+    is_anonymous: email === null,
     created_at: NEVER,
     updated_at: NEVER,
   };

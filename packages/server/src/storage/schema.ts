@@ -37,9 +37,10 @@ export interface Schema {
   "fluxbase.secret_salts": { user_id: string; salt: Uint8Array };
   "fluxbase.users": {
     id: Generated<string>;
-    email: string;
-    password_hash: string;
+    email: string | null;
+    password_hash: string | null;
     role: UserRole;
+    is_anonymous: Generated<boolean>;
     email_verified: Generated<boolean>;
     user_metadata: JSONColumnType<Record<string, unknown>>;
     app_metadata: ColumnType<Record<string, unknown>, string | undefined, string>;

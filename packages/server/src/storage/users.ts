@@ -9,8 +9,10 @@ import type { UserRole } from "./schema.ts";
 
 export interface User {
   readonly id: string;
-  readonly email: string;
+  /** Null for who is anonymous. */
+  readonly email: string | null;
   readonly role: UserRole;
+  readonly isAnonymous: boolean;
   readonly emailVerified: boolean;
   readonly userMetadata: Readonly<Record<string, unknown>>;
   readonly appMetadata: Readonly<Record<string, unknown>>;
@@ -20,9 +22,11 @@ export interface User {
 
 export interface NewUser {
   readonly id?: string;
-  readonly email: string;
-  readonly passwordHash: string;
+  /** Null: an anonymous user. */
+  readonly email: string | null;
+  readonly passwordHash: string | null;
   readonly role: UserRole;
+  readonly emailVerified?: boolean;
   readonly userMetadata: Readonly<Record<string, unknown>>;
   readonly appMetadata?: Readonly<Record<string, unknown>>;
 }
@@ -31,6 +35,7 @@ const COLUMNS = [
   "id",
   "email",
   "role",
+  "is_anonymous as isAnonymous",
   "email_verified as emailVerified",
   "user_metadata as userMetadata",
   "app_metadata as appMetadata",
@@ -40,11 +45,13 @@ const COLUMNS = [
 
 /** A unique violation means that the e-mail is taken. */
 export async function insertUser(db: Db, user: NewUser): Promise<User> {
-  const { id, email, passwordHash, role, userMetadata, appMetadata } = user;
+  const { id, email, passwordHash, role, userMetadata, appMetadata, emailVerified = false } = user;
   return await db.insertInto("fluxbase.users").values({
     ...(id === undefined ? {} : { id }),
     ...(appMetadata === undefined ? {} : { app_metadata: JSON.stringify(appMetadata) }),
     email,
+    is_anonymous: email === null,
+    email_verified: emailVerified,
     password_hash: passwordHash,
     role,
     user_metadata: JSON.stringify(userMetadata),
@@ -72,7 +79,7 @@ export async function findUser(db: Db, id: string): Promise<User | undefined> {
 export async function findUserToSignIn(
   db: Db,
   email: string,
-): Promise<{ readonly user: User; readonly passwordHash: string } | undefined> {
+): Promise<{ readonly user: User; readonly passwordHash: string | null } | undefined> {
   const row = await db.selectFrom("fluxbase.users").select([...COLUMNS, "password_hash as passwordHash"])
     .where("email", "=", email).executeTakeFirst();
   if (row === undefined) return undefined;
@@ -84,19 +91,50 @@ export interface UserChange {
   readonly email?: string | undefined;
   readonly passwordHash?: string | undefined;
   readonly userMetadata?: Readonly<Record<string, unknown>> | undefined;
+  readonly appMetadata?: Readonly<Record<string, unknown>> | undefined;
+  readonly emailVerified?: boolean | undefined;
+  readonly role?: UserRole | undefined;
 }
 
 export async function updateUser(
   db: Db,
   id: string,
-  { email, passwordHash, userMetadata }: UserChange,
+  { email, passwordHash, userMetadata, appMetadata, emailVerified, role }: UserChange,
 ): Promise<User | undefined> {
   return await db.updateTable("fluxbase.users").set({
     updated_at: sql<Date>`now()`,
-    ...(email === undefined ? {} : { email, email_verified: false }),
+    ...(email === undefined ? {} : { email, email_verified: false, is_anonymous: false }),
+    ...(emailVerified === undefined ? {} : { email_verified: emailVerified }),
+    ...(role === undefined ? {} : { role }),
+    ...(appMetadata === undefined ? {} : { app_metadata: JSON.stringify(appMetadata) }),
     ...(passwordHash === undefined ? {} : { password_hash: passwordHash }),
     ...(userMetadata === undefined ? {} : { user_metadata: JSON.stringify(userMetadata) }),
   }).where("id", "=", id).returning(COLUMNS).executeTakeFirst();
+}
+
+/** Newest first. */
+export async function listUsers(
+  db: Db,
+  { limit, offset }: { readonly limit: number; readonly offset: number },
+): Promise<{ readonly users: User[]; readonly total: number }> {
+  const users = await db.selectFrom("fluxbase.users").select(COLUMNS).orderBy("created_at", "desc").orderBy("id")
+    .limit(limit).offset(offset).execute();
+  const { total } = await db.selectFrom("fluxbase.users").select((of) => of.fn.countAll<string>().as("total"))
+    .executeTakeFirstOrThrow();
+  return { users, total: Number(total) };
+}
+
+/** In order of their ids, after one of them. */
+export async function listUsersAfter(db: Db, id: string | null, limit: number): Promise<User[]> {
+  let all = db.selectFrom("fluxbase.users").select(COLUMNS).orderBy("id").limit(limit);
+  if (id !== null) all = all.where("id", ">", id);
+  return await all.execute();
+}
+
+/** With sessions and keys. */
+export async function deleteUser(db: Db, id: string): Promise<boolean> {
+  const { numDeletedRows } = await db.deleteFrom("fluxbase.users").where("id", "=", id).executeTakeFirst();
+  return numDeletedRows > 0n;
 }
 
 export interface NewSession {

@@ -4,10 +4,12 @@
  *
  * @module
  */
+import { DEFAULT_NAMESPACE } from "@fluxbase/contract";
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import type { Secret } from "../core/secret.ts";
 import { type AppDatabaseOptions, findAppDatabase } from "../storage/app_database.ts";
+import { setUpAuthSchema } from "../storage/auth_schema.ts";
 import { createDatabaseTunnel, type DatabaseTunnel } from "../storage/database_tunnel.ts";
 import { connectDatabase, type Database } from "../storage/db.ts";
 import { type Listener, startListener } from "../storage/listener.ts";
@@ -18,12 +20,15 @@ import { createSqlConsole, type SqlConsole } from "./console.ts";
 import { startSchemaCache } from "./schema_cache.ts";
 import { startTableSessions } from "./sessions.ts";
 import { createTables, type Tables } from "./tables.ts";
+import { createUserTable, type UserTable } from "./user_table.ts";
 
 export interface UsersDatabase {
   readonly tables: Tables;
   readonly console: SqlConsole;
   /** For what is written down of rows that change. */
   readonly events: { readonly db: Database["db"]; readonly listener: Listener };
+  /** Undefined where there is no `auth.users` of this server. */
+  readonly users: UserTable | undefined;
   /** Null where functions share a database with the platform. */
   readonly direct: DirectAccess | null;
   [Symbol.asyncDispose](): Promise<void>;
@@ -86,6 +91,7 @@ export async function startUsersDatabase(options: UsersDatabaseOptions): Promise
   );
   const roles = await setUpRoles({ ...options, platform: platform.db, app: app.db });
   if (roles === undefined) return undefined;
+  const hasUsers = await setUpAuthSchema(app.db, roles.placeOf(DEFAULT_NAMESPACE).role, log);
   const isWatched = await watchSchema(app.db);
   const listener = isShared
     ? options.listener
@@ -126,6 +132,7 @@ export async function startUsersDatabase(options: UsersDatabaseOptions): Promise
       answerMaxBytes: limits.tableAnswerBytes,
     }),
     events: { db: app.db, listener },
+    users: hasUsers ? createUserTable({ url, roles, schemas, statementMs, log }) : undefined,
     direct: isShared ? null : direct,
     [Symbol.asyncDispose]: () => started.disposeAsync(),
   };

@@ -17,6 +17,8 @@ export {
   RESERVED_NAMES,
 } from "./src/names.ts";
 export {
+  ACCOUNT_EVENTS,
+  type AccountEvent,
   AUTH_HOOKS,
   type AuthHook,
   type CorsPolicy,

@@ -35,13 +35,17 @@ export interface FunctionSettings {
   readonly routes?: readonly string[];
   /** How requests prove who sent them before the function runs, such as `stripe STRIPE_WEBHOOK_SECRET`. */
   readonly verify?: string;
-  /** Events of the authentication that the server asks the function about. Only admins may set it. */
-  readonly hooks?: readonly AuthHook[];
+  /** Events of the authentication that the server asks the function about, or tells it of. Only admins may set it. */
+  readonly hooks?: readonly (AuthHook | AccountEvent)[];
 }
 
 /** `before_…` may refuse; `custom_access_token` adds claims. */
 export const AUTH_HOOKS = ["before_user_created", "before_sign_in", "custom_access_token"] as const;
 export type AuthHook = (typeof AUTH_HOOKS)[number];
+
+/** What a function is told of accounts, when it has happened. */
+export const ACCOUNT_EVENTS = ["user_created", "user_signed_in", "user_deleted"] as const;
+export type AccountEvent = (typeof ACCOUNT_EVENTS)[number];
 
 export interface Permissions {
   /** A list: these hosts only, such as `api.example.com`, `*.example.com` or `api.example.com:8443`. */

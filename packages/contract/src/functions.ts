@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { AuthHook, Permissions, ServiceReach } from "./function_settings.ts";
+import type { AccountEvent, AuthHook, Permissions, ServiceReach } from "./function_settings.ts";
 
 export type FunctionSource = "api" | "filesystem" | "dashboard";
 
@@ -54,8 +54,8 @@ export interface FunctionSettingsFields {
   readonly disable_execution_logs: boolean;
   /** Such as `stripe STRIPE_WEBHOOK_SECRET`: requests that are not signed so get 401. */
   readonly verify: string | null;
-  /** Events of the authentication that the server asks it about. */
-  readonly hooks: readonly AuthHook[];
+  /** Events of the authentication that the server asks it about, or tells it of. */
+  readonly hooks: readonly (AuthHook | AccountEvent)[];
 }
 
 export interface FunctionSummary extends FunctionSettingsFields {
@@ -132,13 +132,18 @@ export interface SharedModule {
   readonly rebuilding?: readonly string[];
 }
 
-/** A function that the server asks about an event of the authentication. */
+/** Functions that the server asks about an event of the authentication, or tells of it. */
 export interface AuthHookView {
-  readonly event: AuthHook;
+  readonly event: AuthHook | AccountEvent;
   /** In the order in which they are asked, as `namespace/name`. */
   readonly functions: readonly string[];
-  /** False: an admin has switched the event off, and nobody is asked. */
+  /** False: an admin has switched the event off, and nobody is asked; what they would be told waits. */
   readonly enabled: boolean;
+  /** Of what functions are told: events that are to be handled, or that are being handled. */
+  readonly waiting: number;
+  /** Events whose attempts are used up. */
+  readonly dead: number;
+  readonly last_error: string | null;
 }
 
 /** A function that is called when rows of a table change. */

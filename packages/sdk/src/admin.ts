@@ -4,6 +4,7 @@
  * @module
  */
 import type {
+  AccountEvent,
   AuditEntry,
   AuthHook,
   AuthHookView,
@@ -138,16 +139,21 @@ export class HooksClient {
   }
 
   /** Functions are asked about the event again. */
-  async enable(event: AuthHook): Promise<AuthHookView> {
+  async enable(event: AuthHook | AccountEvent): Promise<AuthHookView> {
     return await this.#switch(event, true);
   }
 
   /** No function is asked about the event, whatever it would say. */
-  async disable(event: AuthHook): Promise<AuthHookView> {
+  async disable(event: AuthHook | AccountEvent): Promise<AuthHookView> {
     return await this.#switch(event, false);
   }
 
-  async #switch(event: AuthHook, enabled: boolean): Promise<AuthHookView> {
+  /** Functions are told again of events whose attempts are used up. */
+  async retry(event: AccountEvent): Promise<{ readonly retried: number }> {
+    return await this.#http.request("POST", `/api/v1/admin/hooks/auth/${encodeURIComponent(event)}/retry`);
+  }
+
+  async #switch(event: AuthHook | AccountEvent, enabled: boolean): Promise<AuthHookView> {
     return await this.#http.request("PATCH", `/api/v1/admin/hooks/auth/${encodeURIComponent(event)}`, {
       body: { enabled },
     });

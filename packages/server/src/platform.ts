@@ -53,7 +53,8 @@ import { watchFunctionsDir } from "./files/watch.ts";
 import { createBusyConnections, createSeenRequests, watchOwnConnections } from "./gateway/connection_watch.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { type HttpServer, type RequestHandler, startHttpServer } from "./gateway/http_server.ts";
-import { authHookViews, createAuthHooks } from "./hooks/auth_hooks.ts";
+import { startAccountEvents } from "./hooks/account_events.ts";
+import { createAuthHooks } from "./hooks/auth_hooks.ts";
 import { type DbHooks, startDbHooks } from "./hooks/db_hooks.ts";
 import { startRowEvents } from "./hooks/row_events.ts";
 import type { InvokeParts } from "./invoke/invoke.ts";
@@ -334,6 +335,17 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     passwords: createPasswords(),
     nowMs: () => clock.epochMs(),
   });
+  const told = parts.use(
+    await startRowEvents({
+      users: { db, listener },
+      catalog,
+      log,
+      place,
+      invokeParts: gatewayParts,
+      stopping: stopping.signal,
+    }),
+  );
+  const accountEvents = parts.use(await startAccountEvents({ db, catalog, log, onSources: told.follow }));
   const dbHooks = usersDatabase === undefined
     ? undefined
     : await startHooksOfTables(usersDatabase, { db, listener, catalog, log, place, gatewayParts, stopping, parts });
@@ -373,7 +385,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       }),
       ...keyRoutes({ db, keys }),
       ...auditRoutes({ db, audit }),
-      ...hookRoutes({ db, catalog, dbHooks, authHooks: (off) => authHookViews(catalog, off) }),
+      ...hookRoutes({ db, catalog, dbHooks, accountEvents }),
       ...secretRoutes({ db, secrets }),
       ...tableRoutes(usersDatabase),
       ...authRoutes({ accounts, rateLimiter, attempts }),

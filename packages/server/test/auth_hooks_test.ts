@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { decodeJwt } from "jose";
 import { sql } from "kysely";
 import { Webhook } from "standardwebhooks";
-import { platformTest } from "./support/platform.ts";
+import { eventually, platformTest } from "./support/platform.ts";
 
 /** Answers what it was told to, and logs what it was asked. */
 const asking = (hooks: string, answer: string) => `
@@ -72,6 +72,9 @@ platformTest("hooks of the authentication", async (platform, step) => {
       event: "before_user_created",
       functions: ["default/gate"],
       enabled: true,
+      waiting: 0,
+      dead: 0,
+      last_error: null,
     });
     await remove("gate");
   });
@@ -176,6 +179,62 @@ platformTest("hooks of the authentication", async (platform, step) => {
       platform.db,
     );
     assert.equal(rows[0]?.count, "0");
+  });
+
+  await step("functions are told of accounts after the fact, and try again what failed", async () => {
+    await platform.deploy(
+      "told",
+      `// @fluxbase:hook user_created,user_signed_in,user_deleted
+      export default async (req) => {
+        const text = await req.text();
+        console.log("told", JSON.stringify({ question: JSON.parse(text), role: req.user_role }));
+        return new Response(null, { status: text.includes("failing@") ? 500 : 204 });
+      };`,
+    );
+    const { body: { user } } = await signUp("told", { a: 1 });
+    const toldOf = async (count: number) =>
+      (await platform.executions("told", count)).map(({ logs }: { logs: string }) =>
+        JSON.parse(logs.slice(logs.indexOf("{"), logs.lastIndexOf("}") + 1))
+      );
+    const created = (await toldOf(2)).find(({ question }: { question: { type: string } }) =>
+      question.type === "user_created"
+    );
+    const { type, table, schema, record, old_record } = created.question;
+    assert.deepEqual([type, table, schema, old_record, created.role], [
+      "user_created",
+      "users",
+      "auth",
+      null,
+      "service_role",
+    ]);
+    assert.deepEqual([record.id, record.email, record.user_metadata], [user.id, "told@example.com", { a: 1 }]);
+    assert.doesNotMatch(JSON.stringify(record), /argon2|password/);
+    await signIn("told");
+    assert.equal(
+      (await toldOf(3)).filter(({ question }: { question: { type: string } }) => question.type === "user_signed_in")
+        .length,
+      2,
+    );
+    await sql`delete from fluxbase.users where email = 'told@example.com'`.execute(platform.db);
+    assert.ok(
+      (await toldOf(4)).some(({ question }: { question: { type: string } }) => question.type === "user_deleted"),
+    );
+    await api("PATCH", "/admin/hooks/auth/user_created", { enabled: false });
+    assert.equal((await signUp("failing")).status, 201, "nobody waits for who is told");
+    const viewOf = async (event: string) =>
+      (await api("GET", "/admin/hooks/auth")).body.find((row: { event: string }) => row.event === event);
+    assert.equal((await viewOf("user_created")).waiting, 1, "what is switched off waits");
+    await api("PATCH", "/admin/hooks/auth/user_created", { enabled: true });
+    await eventually(async () => /answered 500/.test((await viewOf("user_created")).last_error ?? ""));
+    await sql`update fluxbase.outbox set died_at = now()`.execute(platform.db);
+    assert.equal((await viewOf("user_created")).dead, 1);
+    assert.deepEqual((await api("POST", "/admin/hooks/auth/user_created/retry")).body, { retried: 1 });
+    assert.equal((await api("POST", "/admin/hooks/auth/before_sign_in/retry")).status, 400);
+    await remove("told");
+    assert.equal((await signUp("untold")).status, 201);
+    const { rows } = await sql<{ count: number }>`select count(*)::int as count from fluxbase.outbox
+      where record ->> 'email' = 'untold@example.com'`.execute(platform.db);
+    assert.equal(rows[0]?.count, 0, "nothing is written for nobody");
   });
 
   await step("an admin switches an event off and on, and the audit log has it", async () => {

@@ -353,6 +353,7 @@ platformTest("the command line", async (platform, step) => {
       await good(["hooks", "db", "remove", hook.out.trim()]);
       assert.match((await good(["hooks", "disable", "before_sign_in"])).err, /before_sign_in off/);
       assert.match((await good(["hooks", "list"])).out, /before_sign_in .*false/);
+      assert.match((await good(["hooks", "retry", "user_created"])).err, /Trying 0 events again/);
       assert.match((await good(["hooks", "enable", "before_sign_in"])).err, /asks no function yet/);
       assert.match((await good(["audit", "--target", "default/hello"])).out, /PUT \/functions\/\{name\}/);
       for (const kind of [[], ["--service"]]) {

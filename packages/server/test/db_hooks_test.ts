@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { sql } from "kysely";
-import { eventually, platformTest } from "./support/platform.ts";
+import { eventually, platformTest, withTestPlatform } from "./support/platform.ts";
 
 /** Runs statements in one session as the role of its namespace. */
 const RUNNER = `import pg from "npm:pg@8.16.3";
@@ -202,6 +202,36 @@ platformTest("hooks of tables", async (platform, step) => {
         where tgrelid = 'public.pieces'::regclass`.execute(appDb);
       return rows[0]?.on === true;
     });
+    await api("DELETE", `/admin/hooks/database/${made.id}`);
+  });
+
+  await step("two servers share the events, and one that stops or dies loses none", async () => {
+    await receiver("twoservers", "await new Promise((resolve) => setTimeout(resolve, 50));\n return {};");
+    const made = await hook({ function: "twoservers", table: "orders", events: ["INSERT"] });
+    const handled = async () => {
+      const all = await platform.executions("twoservers", 0);
+      const good = all.filter(({ status }: { status: string }) => status === "success");
+      const keys = good.map(({ logs }: { logs: string }) =>
+        JSON.parse(logs.slice(logs.indexOf("{"), logs.lastIndexOf("}") + 1)).key
+      );
+      return { count: good.length, keys: new Set(keys).size };
+    };
+    await withTestPlatform(async () => {
+      await run("insert into public.orders (id) select n from generate_series(1000, 1199) n");
+      await eventually(async () => (await handled()).count > 40);
+    }, { DATABASE_URL: platform.databaseUrl.reveal() });
+    await drained(made.id);
+    await eventually(async () => (await handled()).count >= 200);
+    assert.deepEqual(await handled(), { count: 200, keys: 200 });
+    await api("PUT", "/functions/twoservers", { enabled: false });
+    await run("insert into public.orders (id) values (2000)");
+    await sql`update fluxbase.outbox set is_running = true, attempts = 1, due_at = now() - interval '1 second'
+      where hook_id = ${made.id}`.execute(appDb);
+    await api("PUT", "/functions/twoservers", { enabled: true });
+    await run("select pg_notify('fluxbase_outbox', '')");
+    await drained(made.id);
+    const [{ logs }] = (await platform.executions("twoservers", 201)).slice(0, 1);
+    assert.match(logs, /"attempt":"2"/);
     await api("DELETE", `/admin/hooks/database/${made.id}`);
   });
 

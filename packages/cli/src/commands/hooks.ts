@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { AUTH_HOOKS, type AuthHook } from "@fluxbase/contract";
+import { ACCOUNT_EVENTS, type AccountEvent, AUTH_HOOKS, type AuthHook } from "@fluxbase/contract";
 import { Argument, type Command, Option } from "commander";
 import { withClient } from "../action.ts";
 import { print, printObject, printRows, say } from "../output.ts";
@@ -22,23 +22,29 @@ export function addHooks(program: Command): void {
   const hooks = program.command("hooks").description(
     "events of sign-up and sign-in that functions are asked about, and of tables that they are told",
   );
-  const event = () => new Argument("<event>", "of the authentication").choices(AUTH_HOOKS);
+  const event = () => new Argument("<event>", "of the authentication").choices([...AUTH_HOOKS, ...ACCOUNT_EVENTS]);
 
   hooks.command("list").description("list events and who is asked about them").action(
     withClient<object, []>(async ({ admin }, options) => {
-      printRows(await admin.hooks.list(), ["event", "functions", "enabled"], options);
+      printRows(await admin.hooks.list(), ["event", "functions", "enabled", "waiting", "dead", "last_error"], options);
     }),
   );
   hooks.command("enable").description("ask functions about an event again").addArgument(event()).action(
-    withClient<object, [AuthHook]>(async ({ admin }, _, name) => {
+    withClient<object, [AuthHook | AccountEvent]>(async ({ admin }, _, name) => {
       const { functions } = await admin.hooks.enable(name);
       say(`Switched ${name} on: it asks ${functions.join(", ") || "no function yet"}`);
     }),
   );
   hooks.command("disable").description("ask nobody about an event, such as when a hook is broken").addArgument(event())
-    .action(withClient<object, [AuthHook]>(async ({ admin }, _, name) => {
+    .action(withClient<object, [AuthHook | AccountEvent]>(async ({ admin }, _, name) => {
       await admin.hooks.disable(name);
       say(`Switched ${name} off: no function is asked`);
+    }));
+
+  hooks.command("retry").description("tell functions again of events whose attempts are used up")
+    .addArgument(new Argument("<event>", "of accounts").choices(ACCOUNT_EVENTS))
+    .action(withClient<object, [AccountEvent]>(async ({ admin }, _, name) => {
+      say(`Trying ${(await admin.hooks.retry(name)).retried} events again`);
     }));
 
   const tables = hooks.command("db").description("functions that are called when rows of tables change");

@@ -6,6 +6,8 @@
  * @module
  */
 import {
+  ACCOUNT_EVENTS,
+  type AccountEvent,
   AUTH_HOOKS,
   type AuthHook,
   type AuthHookView,
@@ -17,18 +19,25 @@ import { z } from "zod";
 import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
 import { functionNotFound } from "../catalog/function_not_found.ts";
 import { ROW_EVENTS, type RowEvent } from "../storage/db_hooks.ts";
-import { listHooksOff, switchHookOff, switchHookOn } from "../storage/auth_hooks.ts";
+import { switchHookOff, switchHookOn } from "../storage/auth_hooks.ts";
 import type { Db } from "../storage/db.ts";
 import { type ApiCall, type Audit, authorOf, type Route } from "./route.ts";
 import { authHookSchema, dbHookSchema } from "./schemas.ts";
 
 export interface HookRouteParts {
   readonly db: Db;
-  /** One for each event. */
-  readonly authHooks: (off: ReadonlySet<string>) => readonly AuthHookView[];
+  readonly accountEvents: AccountEvents;
   readonly catalog: Catalog;
   /** Undefined: there is no users' database. */
   readonly dbHooks: DbHooks | undefined;
+}
+
+/** Of events of the authentication (../hooks/account_events.ts). */
+export interface AccountEvents {
+  /** One for each event. */
+  views(): Promise<AuthHookView[]>;
+  look(): Promise<void>;
+  retry(event: AccountEvent): Promise<number>;
 }
 
 /** Of hooks of tables (../hooks/db_hooks.ts). */
@@ -65,8 +74,8 @@ const dbHookInput = z.strictObject({
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const switchSchema = z.strictObject({ enabled: z.boolean() });
 
-export function hookRoutes({ db, authHooks, catalog, dbHooks }: HookRouteParts): Route[] {
-  const list = async () => authHooks(await listHooksOff(db));
+export function hookRoutes({ db, accountEvents, catalog, dbHooks }: HookRouteParts): Route[] {
+  const list = () => accountEvents.views();
 
   async function find(call: ApiCall): Promise<AuthHookView> {
     const event = eventIn(call);
@@ -86,6 +95,7 @@ export function hookRoutes({ db, authHooks, catalog, dbHooks }: HookRouteParts):
     }
     if (data.enabled) await switchHookOn(db, event);
     else await switchHookOff(db, event, authorOf(call));
+    await accountEvents.look();
     return { status: 200, body: await find(call) };
   }
 
@@ -134,6 +144,17 @@ export function hookRoutes({ db, authHooks, catalog, dbHooks }: HookRouteParts):
       ? `hook ${id.slice(0, 80)}`
       : undefined;
   const dbHook = { schema: dbHookSchema };
+  async function retryEvent(call: ApiCall) {
+    const event = ACCOUNT_EVENTS.find((one) => one === eventIn(call));
+    if (event === undefined) {
+      throw new PlatformError(
+        "INVALID_ARGUMENT",
+        `Cannot retry ${eventIn(call)}: functions are asked about it at once, or not at all`,
+      );
+    }
+    return { status: 200, body: { retried: await accountEvents.retry(event) } };
+  }
+
   const one = { status: 200, schema: authHookSchema };
   return [
     {
@@ -156,6 +177,15 @@ export function hookRoutes({ db, authHooks, catalog, dbHooks }: HookRouteParts):
       body: switchSchema,
       answer: one,
       handle: change,
+    },
+    {
+      method: "POST",
+      path: "/admin/hooks/auth/{event}/retry",
+      summary: "Tells functions again of events whose attempts are used up",
+      access: "admin",
+      audit: { target: ({ event }) => typeof event === "string" ? `hook ${event.slice(0, 80)}` : undefined },
+      answer: { status: 200, schema: z.object({ retried: z.int() }) },
+      handle: retryEvent,
     },
     {
       method: "GET",
@@ -215,8 +245,8 @@ function invalidHook(error: z.ZodError): PlatformError {
   });
 }
 
-function eventIn({ params }: ApiCall): AuthHook {
-  const event = AUTH_HOOKS.find((one) => one === params["event"]);
+function eventIn({ params }: ApiCall): AuthHook | AccountEvent {
+  const event = [...AUTH_HOOKS, ...ACCOUNT_EVENTS].find((one) => one === params["event"]);
   if (event === undefined) throw noSuchEvent(params["event"] ?? "");
   return event;
 }
@@ -224,6 +254,8 @@ function eventIn({ params }: ApiCall): AuthHook {
 function noSuchEvent(event: string): PlatformError {
   return new PlatformError(
     "NOT_FOUND",
-    `Hook "${event.slice(0, 80).replaceAll("\0", "")}" not found: the events are ${AUTH_HOOKS.join(", ")}`,
+    `Hook "${event.slice(0, 80).replaceAll("\0", "")}" not found: the events are ${
+      [...AUTH_HOOKS, ...ACCOUNT_EVENTS].join(", ")
+    }`,
   );
 }

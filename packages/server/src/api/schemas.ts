@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  ACCOUNT_EVENTS,
   type AuditEntry,
   AUTH_HOOKS,
   type AuthHookView,
@@ -70,7 +71,7 @@ const settingsFields = {
   routes: z.array(z.string()),
   disable_execution_logs: z.boolean(),
   verify: textOrNull,
-  hooks: z.array(z.enum(AUTH_HOOKS)),
+  hooks: z.array(z.enum([...AUTH_HOOKS, ...ACCOUNT_EVENTS])),
 };
 
 const summaryFields = {
@@ -322,9 +323,12 @@ export const secretSchema = z.object({
 }) satisfies z.ZodType<SecretView>;
 
 export const authHookSchema = z.object({
-  event: z.enum(AUTH_HOOKS),
+  event: z.enum([...AUTH_HOOKS, ...ACCOUNT_EVENTS]),
   functions: texts,
   enabled: z.boolean(),
+  waiting: z.int(),
+  dead: z.int(),
+  last_error: textOrNull,
 }) satisfies z.ZodType<AuthHookView>;
 
 export const dbHookSchema = z.object({

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { AUTH_HOOKS, type BuildProblem } from "@fluxbase/contract";
+import { ACCOUNT_EVENTS, AUTH_HOOKS, type BuildProblem } from "@fluxbase/contract";
 import type { Annotation } from "../bundler/bundler.ts";
 import type { FunctionInput } from "./function_input.ts";
 
@@ -110,7 +110,7 @@ const KNOWN: Readonly<Record<string, Known>> = {
     read: (text) => text === "" ? undefined : { verify: text },
   },
   "hook": {
-    expected: `one of ${AUTH_HOOKS.join(", ")}, or several with commas`,
+    expected: `one of ${[...AUTH_HOOKS, ...ACCOUNT_EVENTS].join(", ")}, or several with commas`,
     read: (text) => text === "" ? undefined : { hooks: text },
   },
   "description": { expected: "a text", read: (text) => text === "" ? undefined : { description: text } },

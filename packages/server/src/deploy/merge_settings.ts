@@ -5,8 +5,8 @@
  */
 import { isToken } from "../../sandbox_runtime/header_rules.ts";
 import {
+  ACCOUNT_EVENTS,
   AUTH_HOOKS,
-  type AuthHook,
   type FunctionSettings,
   LIMITS,
   parsePublicRoute,
@@ -145,9 +145,9 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
   const rule = input.verify === undefined ? undefined : parseWebhookRule(input.verify);
   if (typeof rule === "string") problems.push(`"verify": ${rule}`);
   const hooks = listOf(input.hooks)?.map((name) => {
-    const hook = AUTH_HOOKS.find((one) => one === name.replaceAll("-", "_"));
+    const hook = HOOKS.find((one) => one === name.replaceAll("-", "_"));
     if (hook === undefined) {
-      problems.push(`"hooks" has ${JSON.stringify(name.slice(0, 80))}: it must be one of ${AUTH_HOOKS.join(", ")}`);
+      problems.push(`"hooks" has ${JSON.stringify(name.slice(0, 80))}: it must be one of ${HOOKS.join(", ")}`);
     }
     return hook;
   });
@@ -208,8 +208,11 @@ function reachOf(sent: ServiceReach | undefined, { permissions }: FunctionSettin
   return (sent ?? permissions.service) === "admin" ? { service: "admin" } : {};
 }
 
+const HOOKS = [...AUTH_HOOKS, ...ACCOUNT_EVENTS];
+type Hook = (typeof HOOKS)[number];
+
 /** Sorted, each once; none is nothing at all. */
-function hooksOf(hooks: readonly AuthHook[] = []): Pick<FunctionSettings, "hooks"> {
+function hooksOf(hooks: readonly Hook[] = []): Pick<FunctionSettings, "hooks"> {
   return hooks.length === 0 ? {} : { hooks: [...new Set(hooks)].sort() };
 }
 

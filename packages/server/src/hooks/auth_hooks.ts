@@ -10,7 +10,7 @@
  * @module
  */
 import { createHmac } from "node:crypto";
-import { AUTH_HOOKS, type AuthHook, type AuthHookView, PlatformError } from "@fluxbase/contract";
+import { type AccountEvent, type AuthHook, PlatformError } from "@fluxbase/contract";
 import { z } from "zod";
 import type { AuthHooks, AuthOrigin, ComingUser } from "../auth/auth_hooks.ts";
 import { PLATFORM } from "../auth/caller.ts";
@@ -181,16 +181,8 @@ export function createAuthHooks(parts: AuthHookParts): AuthHooks {
   };
 }
 
-/** As admins see them: every event, with the functions that are asked about it. */
-export function authHookViews(catalog: Catalog, off: ReadonlySet<string>): AuthHookView[] {
-  return AUTH_HOOKS.map((event) => ({
-    event,
-    functions: functionsOf(catalog, event).map(({ namespace, name }) => `${namespace}/${name}`),
-    enabled: !off.has(event),
-  }));
-}
-
-function functionsOf(catalog: Catalog, event: AuthHook): LiveFunction[] {
+/** In the order in which they are asked. */
+export function functionsOf(catalog: Catalog, event: AuthHook | AccountEvent): LiveFunction[] {
   const asked = catalog.all().filter(({ settings }) => settings.hooks?.includes(event) === true);
   const placeOf = ({ namespace, name }: LiveFunction) => `${namespace}/${name}`;
   return asked.sort((a, b) => placeOf(a) < placeOf(b) ? -1 : 1);

@@ -20,6 +20,7 @@ import {
   insertDbHook,
   listDbHooks,
   moveDbHook,
+  ROW_EVENTS,
   type RowEvent,
 } from "../storage/db_hooks.ts";
 import type { Listener } from "../storage/listener.ts";
@@ -168,7 +169,9 @@ export async function startDbHooks({ db, listener, users, catalog, log, onHooks 
   async function purge(): Promise<void> {
     try {
       const present = await listDbHooks(db);
-      if (present.length > 0) await dropOldEvents(users.db, present.map(({ id }) => id), DEAD_DAYS);
+      if (present.length > 0) {
+        await dropOldEvents(users.db, { types: ROW_EVENTS, deadDays: DEAD_DAYS, hookIds: present.map(({ id }) => id) });
+      }
     } catch (error) {
       log.warn("Cannot let go of old events of tables yet", { error });
     }

@@ -1,5 +1,5 @@
 /**
- * Has functions run for events of rows, until each event was answered or has no attempt left.
+ * Has functions run for events of rows and of accounts, until each event was answered or has no attempt left.
  *
  * Owns: which events this server handles, for how long it may, when one is tried again.
  * Does not own: how events come to be (../storage/outbox.ts), which hooks there are (./db_hooks.ts).
@@ -17,24 +17,32 @@ import { internalCall } from "../invoke/internal_call.ts";
 import { type InvokeParts, runFor } from "../invoke/invoke.ts";
 import type { SandboxResponse } from "../sandbox/exchange.ts";
 import type { Database } from "../storage/db.ts";
-import type { DbHook } from "../storage/db_hooks.ts";
 import type { Listener } from "../storage/listener.ts";
 import { claimEvents, failEvent, finishEvent, nextDueMs, OUTBOX_CHANNEL, type OutboxEvent } from "../storage/outbox.ts";
 
 export interface RowEventParts {
-  /** Of the users' database. */
+  /** The users' database, or the platform's for events of accounts. */
   readonly users: { readonly db: Database["db"]; readonly listener: Listener };
   readonly catalog: Catalog;
   readonly log: Log;
   readonly place: { readonly baseUrl: string };
   readonly invokeParts: InvokeParts;
-  /** No more is begun. */
+  /** No more is begun; what runs has the time that the server gives it. */
   readonly stopping: AbortSignal;
+}
+
+/** What may have events: a hook of a table, or a function that is told of accounts. */
+export interface EventSource {
+  readonly id: string;
+  readonly functionId: string;
+  readonly schema: string;
+  readonly table: string;
+  readonly ordered: boolean;
 }
 
 export interface RowEvents {
   /** These, and no others, may have events. */
-  follow(hooks: readonly DbHook[]): void;
+  follow(hooks: readonly EventSource[]): void;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -53,14 +61,16 @@ const LOOK_MAX_MS = 30_000;
 
 export async function startRowEvents(parts: RowEventParts): Promise<RowEvents> {
   const { users, catalog, log, stopping } = parts;
-  let hooks: readonly DbHook[] = [];
+  /** The server goes on no longer. */
+  const ending = new AbortController();
+  let hooks: readonly EventSource[] = [];
   let timer: ReturnType<typeof setTimeout> | undefined;
   const running = new Map<string, number>();
   const attempts = new Set<Promise<void>>();
   const busy = new Map<string, { again: boolean }>();
 
   /** Takes what is due of one hook; asked for meanwhile, once more. */
-  async function pump(hook: DbHook): Promise<void> {
+  async function pump(hook: EventSource): Promise<void> {
     const before = busy.get(hook.id);
     if (before !== undefined) {
       before.again = true;
@@ -88,7 +98,7 @@ export async function startRowEvents(parts: RowEventParts): Promise<RowEvents> {
     }
   }
 
-  function begin(hook: DbHook, fn: LiveFunction, event: OutboxEvent): void {
+  function begin(hook: EventSource, fn: LiveFunction, event: OutboxEvent): void {
     running.set(hook.id, (running.get(hook.id) ?? 0) + 1);
     const attempt = attemptOf(hook, fn, event).catch((error) => {
       // Its lease ends, and then it is tried again.
@@ -103,7 +113,7 @@ export async function startRowEvents(parts: RowEventParts): Promise<RowEvents> {
     attempts.add(attempt);
   }
 
-  async function attemptOf(hook: DbHook, fn: LiveFunction, event: OutboxEvent): Promise<void> {
+  async function attemptOf(hook: EventSource, fn: LiveFunction, event: OutboxEvent): Promise<void> {
     const outcome = await runOnce(hook, fn, event);
     if (outcome === undefined) {
       await finishEvent(users.db, event);
@@ -117,7 +127,7 @@ export async function startRowEvents(parts: RowEventParts): Promise<RowEvents> {
     });
   }
 
-  async function runOnce(hook: DbHook, fn: LiveFunction, event: OutboxEvent): Promise<Failure | undefined> {
+  async function runOnce(hook: EventSource, fn: LiveFunction, event: OutboxEvent): Promise<Failure | undefined> {
     try {
       const call = internalCall({
         fn,
@@ -130,7 +140,7 @@ export async function startRowEvents(parts: RowEventParts): Promise<RowEvents> {
         },
         body: new TextEncoder().encode(bodyOf(hook, event)),
         timeoutMs: fn.settings.timeoutMs,
-        signal: stopping,
+        signal: ending.signal,
       });
       const response = await runFor(call, PLATFORM, parts.invokeParts);
       if (response.body instanceof ReadableStream) await response.body.cancel().catch(() => {});
@@ -138,7 +148,7 @@ export async function startRowEvents(parts: RowEventParts): Promise<RowEvents> {
     } catch (error) {
       const { status, message } = error instanceof PlatformError ? error : { status: 500, message: String(error) };
       // What the server's own end broke off is no fault of the event.
-      if (stopping.aborted) return { error: message, isFinal: false, inSec: 0 };
+      if (ending.signal.aborted) return { error: message, isFinal: false, inSec: 0 };
       return { error: message, isFinal: status < 500 && status !== 499 && !LATER.has(status), inSec: undefined };
     }
   }
@@ -170,6 +180,7 @@ export async function startRowEvents(parts: RowEventParts): Promise<RowEvents> {
     async [Symbol.asyncDispose]() {
       clearTimeout(timer);
       hooks = [];
+      ending.abort();
       await Promise.all(attempts);
     },
   };
@@ -199,7 +210,7 @@ function pauseSec(attempt: number): number {
 }
 
 /** As Supabase's database webhooks have it. */
-function bodyOf({ schema, table }: DbHook, { type, record, oldRecord, isCut }: OutboxEvent): string {
+function bodyOf({ schema, table }: EventSource, { type, record, oldRecord, isCut }: OutboxEvent): string {
   const facts = JSON.stringify({ type, table, schema, ...(isCut ? { is_cut: true } : {}) });
   return `${facts.slice(0, -1)},"record":${record},"old_record":${oldRecord}}`;
 }

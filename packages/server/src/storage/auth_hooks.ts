@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { AuthHook } from "@fluxbase/contract";
+import type { AccountEvent, AuthHook } from "@fluxbase/contract";
 import { sql } from "kysely";
 import type { Db } from "./db.ts";
 
@@ -12,11 +12,11 @@ export async function listHooksOff(db: Db): Promise<ReadonlySet<string>> {
   return new Set(rows.map(({ event }) => event));
 }
 
-export async function switchHookOff(db: Db, event: AuthHook, author: string | null): Promise<void> {
+export async function switchHookOff(db: Db, event: AuthHook | AccountEvent, author: string | null): Promise<void> {
   await sql`insert into fluxbase.auth_hooks_off (event, switched_by) values (${event}, ${author})
     on conflict (event) do nothing`.execute(db);
 }
 
-export async function switchHookOn(db: Db, event: AuthHook): Promise<void> {
+export async function switchHookOn(db: Db, event: AuthHook | AccountEvent): Promise<void> {
   await sql`delete from fluxbase.auth_hooks_off where event = ${event}`.execute(db);
 }

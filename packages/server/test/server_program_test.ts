@@ -156,6 +156,40 @@ programTest("what cannot work is one clear sentence, never a stack", async (data
   assert.match(await outcome({}), /Cannot use ".*secrets\.json": it is damaged/);
 });
 
+programTest("a copy of the data directory of a stopped server is a whole backup", async (dataDir) => {
+  const first = startProgram(dataDir);
+  await ready(first);
+  const key = exported(first, "FLUXBASE_SERVICE_ROLE_KEY");
+  const send = (program: Program, method: string, path: string, body?: unknown) =>
+    fetch(`${exported(program, "FLUXBASE_URL")}/api/v1${path}`, {
+      method,
+      headers: { authorization: `Bearer ${key}`, "content-type": "application/json" },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+  const code = `export default (_req, { secrets }) => "secret: " + secrets.get("token");`;
+  const made = [
+    await send(first, "POST", "/admin/settings/custom/secret", { key: "token", value: "as it was" }),
+    await send(first, "POST", "/functions", { name: "keeps", code }),
+    await send(first, "POST", "/admin/database/query", { sql: "create table kept as select 7 as n" }),
+  ];
+  for (const answer of made) assert.ok(answer.ok, await answer.text());
+  await stop(first);
+
+  const copy = `${dataDir}-restored`;
+  await new Deno.Command("cp", { args: ["-a", dataDir, copy] }).output();
+  const restored = startProgram(copy);
+  try {
+    await ready(restored);
+    assert.equal(exported(restored, "FLUXBASE_SERVICE_ROLE_KEY"), key);
+    assert.equal(await (await send(restored, "POST", "/functions/keeps/invoke")).json(), "secret: as it was");
+    const rows = await send(restored, "POST", "/admin/database/query", { sql: "select n from kept" });
+    assert.match(await rows.text(), /"n":7/);
+  } finally {
+    await stop(restored);
+    await Deno.remove(copy, { recursive: true });
+  }
+});
+
 programTest("two servers on one data directory: the second says so", async (dataDir) => {
   const first = startProgram(dataDir);
   await ready(first);

@@ -28,9 +28,10 @@ import {
   readFrames,
 } from "./frames.ts";
 import { removeDescriptorAccess } from "./descriptors.ts";
-import { beforeFirstUse, guardBuiltIns } from "./built_ins.ts";
+import { beforeFirstUse, followObject, guardBuiltIns } from "./built_ins.ts";
 import { endProcess, replaceExit } from "./exit.ts";
 import { describeFailure } from "./failure.ts";
+import { mapTmp } from "./scratch_paths.ts";
 import { createSecrets } from "./secrets.ts";
 import { defineGlobals, HandlerContext, removeUnsafeGlobals } from "./globals.ts";
 import { createDenoServers } from "./deno_serve.ts";
@@ -210,6 +211,11 @@ async function onLoad(payload: Uint8Array): Promise<void> {
     });
   }
   if (files !== undefined) installStaticFiles(files);
+  const scratchDir = message.env["TMPDIR"];
+  if (scratchDir !== undefined && code.includes("/tmp")) {
+    const { changed } = mapTmp(scratchDir, { usesNode: /["'](?:node:)?fs\b/.test(code) });
+    for (const [specifier, names] of Object.entries(changed)) followObject(specifier, names);
+  }
   showUserStacks(sourceMap);
 
   const upgradeWebSocket = createUpgrade({

@@ -38,6 +38,11 @@ for (const name of LOADERS) guards[name] = () => hookLoaders();
 const changed: Record<string, readonly string[] | undefined> = assign(create(null), CHANGED);
 let areLoadersHooked = false;
 
+/** From now on these are taken from the object of a module, by its name with `node:` in front. */
+export function followObject(specifier: string, names: readonly string[]): void {
+  changed[specifier] = names;
+}
+
 /** Does the work before user code gets the first of these modules. */
 export function beforeFirstUse(names: readonly string[], work: () => void): void {
   let isDone = false;
@@ -80,7 +85,7 @@ export async function importBuiltIn(specifier: string): Promise<Exports> {
   const name = nameOf(specifier);
   guard(name);
   const exports: Record<string, unknown> = { ...await import(specifier) };
-  const names = changed[name];
+  const names = changed[name] ?? changed[specifier];
   const object = exports["default"] as Exports;
   for (let index = 0; names !== undefined && index < names.length; index += 1) {
     const one = names[index];

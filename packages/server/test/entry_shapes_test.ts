@@ -206,6 +206,32 @@ platformTest("shapes of Deno, Workers and CommonJS", async (platform, step) => {
     assert.match((await response.json()).error, /has closed its server \(Deno.serve\)/);
   });
 
+  await step("/tmp is the scratch folder, for Deno and for packages of Node", async () => {
+    const code = `import fs from "npm:graceful-fs@4.2.11"; import { writeFileSync } from "npm:graceful-fs@4.2.11";
+      export default async () => {
+        await Deno.writeTextFile("/tmp/a.txt", "one"); Deno.mkdirSync("/tmp/sub/deep", { recursive: true });
+        await Deno.rename("/tmp/a.txt", "/tmp/sub/b.txt"); writeFileSync("/tmp/c.txt", "/tmp/is data");
+        await fs.promises.appendFile("/tmp/c.txt", "!"); fs.copyFileSync("/tmp/c.txt", "/tmp/d.txt");
+        const made = [await Deno.makeTempDir(), await Deno.makeTempDir({ dir: "/tmp/sub" }), Deno.makeTempFileSync()];
+        const streamed = await new Promise((resolve) => { let text = ""; fs.createReadStream("/tmp/d.txt", "utf8").on("data", (part) => text += part).on("end", () => resolve(text)); });
+        const outside = await Deno.readTextFile("/tmp/../etc/passwd").catch((error) => error.message.slice(0, 11));
+        return [await Deno.readTextFile(new URL("file:///tmp/sub/b.txt")), streamed, fs.existsSync("/tmp/sub/deep"), fs.existsSync("/tmp/none"),
+          made.every((path) => path.startsWith(Deno.env.get("TMPDIR"))), [...Deno.readDirSync("/tmp")].map(({ name }) => name).filter((name) => name.length < 6).sort().join(), outside];
+      };`;
+    await deploy(platform, "tmp", code, { allow_read: true, allow_write: true });
+    assert.deepEqual(await (await platform.call("tmp")).json(), [
+      "one",
+      "/tmp/is data!",
+      true,
+      false,
+      true,
+      "c.txt,d.txt,sub",
+      "Cannot read",
+    ]);
+    await deploy(platform, "no-tmp", `export default () => Deno.writeTextFile("/tmp/a.txt", "x");`);
+    assert.match((await (await platform.call("no-tmp")).json()).error, /Cannot write .*permissions\.write/);
+  });
+
   const wrong: [shape: string, source: Source, error: RegExp][] = [
     [
       "two servers",

@@ -27,6 +27,7 @@ import {
   PROTOCOL_VERSION,
   readFrames,
 } from "./frames.ts";
+import { installCaches } from "./caches.ts";
 import { removeDescriptorAccess } from "./descriptors.ts";
 import { beforeFirstUse, followObject, guardBuiltIns } from "./built_ins.ts";
 import { endProcess, replaceExit } from "./exit.ts";
@@ -597,6 +598,7 @@ for (const name of Object.keys(Deno.env.toObject())) Deno.env.delete(name);
 const confinement = await lacksFiles() ? ["landlock"] : [];
 await warmUp();
 removeUnsafeGlobals();
+installCaches();
 nameRefusedHeaders();
 removeDescriptorAccess();
 guardBuiltIns();

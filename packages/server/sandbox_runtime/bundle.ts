@@ -14,7 +14,10 @@ import { importBuiltIn } from "./built_ins.ts";
 /** How stacks name the bundle; positions in it become those of the user's files (./stack.ts). */
 export const BUNDLE_NAME = "function:bundle.js";
 /** For libraries that make a path of `import.meta.url`; no file has it. */
-const BUNDLE_URL = "file:///bundle.js";
+const BUNDLE_PATH = "/bundle.js";
+const BUNDLE_URL = `file://${BUNDLE_PATH}`;
+/** Against a module; any other specifier stands for itself. */
+const RELATIVE = /^\.{0,2}\//;
 
 const SCHEME = /^(node|data|blob):/;
 const JSON_TYPE = /^application\/([\w.-]+\+)?json\b/;
@@ -22,7 +25,8 @@ const SCRIPT_TYPE = /^(text|application)\/(x-)?(java|ecma)script\b/;
 
 // Captured before user code runs.
 const { apply } = Reflect;
-const match = RegExp.prototype.exec;
+const { exec: match, test } = RegExp.prototype;
+const NativeURL = URL;
 const nativeFetch = fetch;
 const { parse } = JSON;
 const { keys } = Object;
@@ -43,7 +47,11 @@ function scriptOf(code: string, { identifier, url }: { readonly identifier: stri
     importModuleDynamically: evaluatedModuleOf,
     initializeImportMeta(meta: ImportMeta) {
       meta.url = url;
-      meta.main = false;
+      meta.main = url === BUNDLE_URL;
+      meta.resolve = (specifier) => apply(test, RELATIVE, [specifier]) ? new NativeURL(specifier, url).href : specifier;
+      if (url !== BUNDLE_URL) return;
+      meta.filename = BUNDLE_PATH;
+      meta.dirname = "/";
     },
   });
 }

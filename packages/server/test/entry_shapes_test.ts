@@ -118,96 +118,172 @@ async function deploy(platform: TestPlatform, name: string, source: Source, more
 
 const nameOf = (shape: string) => shape.replaceAll(/[^A-Za-z]+/g, "-").replace(/-$/, "").toLowerCase().slice(0, 60);
 
-platformTest("shapes of Deno, Workers and CommonJS", async (platform, step) => {
-  for (const [shape, source] of Object.entries({ ...DENO, ...OTHERS })) {
-    await step(shape, async () => {
-      await deploy(platform, nameOf(shape), source, { env: { WORD: "ok" } });
-      const bodies = ["a", "b".repeat(100_000)];
-      const answers = await Promise.all(
-        bodies.map(async (body) => {
-          const response = await platform.call(nameOf(shape), { method: "POST", body });
-          return [response.status, await response.text()];
-        }),
+platformTest(
+  "shapes of Deno, Workers and CommonJS",
+  async (platform, step) => {
+    for (const [shape, source] of Object.entries({ ...DENO, ...OTHERS })) {
+      await step(shape, async () => {
+        await deploy(platform, nameOf(shape), source, { env: { WORD: "ok" } });
+        const bodies = ["a", "b".repeat(100_000)];
+        const answers = await Promise.all(
+          bodies.map(async (body) => {
+            const response = await platform.call(nameOf(shape), { method: "POST", body });
+            return [response.status, await response.text()];
+          }),
+        );
+        assert.deepEqual(answers, bodies.map((body) => [200, `ok ${body}`]));
+      });
+    }
+
+    for (const name of ["serve-of-old-std", "a-queue-of-requests"]) {
+      await step(`each request has its own log: ${name}`, async () => {
+        const lengths = [3, 4, 5, 6];
+        await Promise.all(lengths.map((length) =>
+          platform.call(name, {
+            method: "POST",
+            body: "x".repeat(length),
+            headers: { "x-request-id": `${name}-${length}` },
+          }).then((response) => response.text())
+        ));
+        for (const length of lengths) {
+          await eventually(async () => {
+            const { body } = await platform.api("GET", `/functions/${name}/logs?execution_id=${name}-${length}`);
+            return body.length === 1 && body[0].message === `got ${length}`;
+          });
+        }
+      });
+    }
+
+    await step("methods without an export", async () => {
+      const call = async (method: string) => {
+        const response = await platform.call("exports-by-method", { method });
+        return [response.status, response.headers.get("allow"), await response.text()];
+      };
+      assert.deepEqual(await call("GET"), [200, null, "got"]);
+      assert.deepEqual(await call("HEAD"), [200, null, ""]);
+      assert.deepEqual(await call("DELETE"), [405, "GET, POST, OPTIONS, HEAD", ""]);
+    });
+
+    await step("what a worker sees", async () => {
+      const { headers } = await platform.call("a-worker", { method: "POST", body: "" });
+      assert.deepEqual([headers.get("x-cf"), headers.get("x-keys"), headers.get("x-in")], [
+        "undefined",
+        "true",
+        "true",
+      ]);
+    });
+
+    await step("info of Deno.serve: the caller's address, and when the answer has left", async () => {
+      await deploy(
+        platform,
+        "info",
+        `Deno.serve((req, info) => { info.completed.then(() => console.log("it has left")); return Response.json(info.remoteAddr); });`,
       );
-      assert.deepEqual(answers, bodies.map((body) => [200, `ok ${body}`]));
+      const { transport, hostname } = await (await platform.call("info")).json();
+      assert.equal(transport, "tcp");
+      assert.match(hostname, /^[\da-f.:]+$/);
+      await eventually(async () => {
+        const { body } = await platform.api("GET", "/functions/info/logs");
+        return body.some(({ message }: { message: string }) => message === "it has left");
+      });
     });
-  }
 
-  for (const name of ["serve-of-old-std", "a-queue-of-requests"]) {
-    await step(`each request has its own log: ${name}`, async () => {
-      const lengths = [3, 4, 5, 6];
-      await Promise.all(lengths.map((length) =>
-        platform.call(name, {
-          method: "POST",
-          body: "x".repeat(length),
-          headers: { "x-request-id": `${name}-${length}` },
-        }).then((response) => response.text())
-      ));
-      for (const length of lengths) {
-        await eventually(async () => {
-          const { body } = await platform.api("GET", `/functions/${name}/logs?execution_id=${name}-${length}`);
-          return body.length === 1 && body[0].message === `got ${length}`;
-        });
-      }
+    await step("onError answers for what was thrown", async () => {
+      await deploy(
+        platform,
+        "on-error",
+        `Deno.serve({ onError: (error) => new Response(error.message, { status: 418 }) }, () => { throw new Error("I am a teapot"); });`,
+      );
+      const response = await platform.call("on-error");
+      assert.deepEqual([response.status, await response.text()], [418, "I am a teapot"]);
     });
-  }
 
-  await step("methods without an export", async () => {
-    const call = async (method: string) => {
-      const response = await platform.call("exports-by-method", { method });
-      return [response.status, response.headers.get("allow"), await response.text()];
-    };
-    assert.deepEqual(await call("GET"), [200, null, "got"]);
-    assert.deepEqual(await call("HEAD"), [200, null, ""]);
-    assert.deepEqual(await call("DELETE"), [405, "GET, POST, OPTIONS, HEAD", ""]);
-  });
-
-  await step("what a worker sees", async () => {
-    const { headers } = await platform.call("a-worker", { method: "POST", body: "" });
-    assert.deepEqual([headers.get("x-cf"), headers.get("x-keys"), headers.get("x-in")], ["undefined", "true", "true"]);
-  });
-
-  await step("info of Deno.serve: the caller's address, and when the answer has left", async () => {
-    await deploy(
-      platform,
-      "info",
-      `Deno.serve((req, info) => { info.completed.then(() => console.log("it has left")); return Response.json(info.remoteAddr); });`,
-    );
-    const { transport, hostname } = await (await platform.call("info")).json();
-    assert.equal(transport, "tcp");
-    assert.match(hostname, /^[\da-f.:]+$/);
-    await eventually(async () => {
-      const { body } = await platform.api("GET", "/functions/info/logs");
-      return body.some(({ message }: { message: string }) => message === "it has left");
-    });
-  });
-
-  await step("onError answers for what was thrown", async () => {
-    await deploy(
-      platform,
-      "on-error",
-      `Deno.serve({ onError: (error) => new Response(error.message, { status: 418 }) }, () => { throw new Error("I am a teapot"); });`,
-    );
-    const response = await platform.call("on-error");
-    assert.deepEqual([response.status, await response.text()], [418, "I am a teapot"]);
-  });
-
-  await step("a server that is shut down answers no more, and its finished settles", async () => {
-    await deploy(
-      platform,
-      "shutdown",
-      `const stop = new AbortController();
+    await step("a server that is shut down answers no more, and its finished settles", async () => {
+      await deploy(
+        platform,
+        "shutdown",
+        `const stop = new AbortController();
        const server = Deno.serve({ signal: stop.signal }, () => { stop.abort(); return new Response("last"); });
        server.finished.then(() => console.log("finished"));`,
-    );
-    assert.equal(await (await platform.call("shutdown")).text(), "last");
-    const response = await platform.call("shutdown");
-    assert.equal(response.status, 500);
-    assert.match((await response.json()).error, /has closed its server \(Deno.serve\)/);
-  });
+      );
+      assert.equal(await (await platform.call("shutdown")).text(), "last");
+      const response = await platform.call("shutdown");
+      assert.equal(response.status, 500);
+      assert.match((await response.json()).error, /has closed its server \(Deno.serve\)/);
+    });
 
-  await step("/tmp is the scratch folder, for Deno and for packages of Node", async () => {
-    const code = `import fs from "npm:graceful-fs@4.2.11"; import { writeFileSync } from "npm:graceful-fs@4.2.11";
+    const steps: [shape: string, source: Source, answer: unknown][] = [
+      [
+        "import.meta of the entry and of others",
+        {
+          "index.ts": `import { other } from "./lib/other.ts"; const { main, url, dirname, filename } = import.meta;
+          const there = new URL("./x.txt", import.meta.url).pathname;
+          if (import.meta.main) Deno.serve(() => Response.json([main, typeof url, dirname, filename?.startsWith("/"), import.meta.resolve("./x.ts"), import.meta.resolve("npm:a"), there, other]));`,
+          "lib/other.ts":
+            `export const other = import.meta.main; if (import.meta.main) Deno.serve(() => new Response("wrong"));`,
+        },
+        [true, "string", "/", true, "file:///x.ts", "npm:a", "/x.txt", false],
+      ],
+      [
+        "a file of CommonJS that asks whether it was started",
+        {
+          "index.js":
+            `const other = require("./other.js"); if (require.main === module) Deno.serve(() => Response.json(["started", other]));`,
+          "other.js": `module.exports = require.main === module;`,
+        },
+        ["started", false],
+      ],
+      [
+        "decorators of TypeScript with metadata",
+        {
+          "index.ts": `import "npm:reflect-metadata@0.2.2";
+          function typed(target: object, key: string) { Reflect.defineMetadata("seen", Reflect.getMetadata("design:type", target, key)?.name, target, key); }
+          class User { @typed name!: string; @typed age!: number; @typed born!: Date; }
+          export default () => ["name", "age", "born"].map((key) => Reflect.getMetadata("seen", User.prototype, key));`,
+          "deno.json": `{ "compilerOptions": { "experimentalDecorators": true, "emitDecoratorMetadata": true } }`,
+        },
+        ["String", "Number", "Date"],
+      ],
+      [
+        "a cache",
+        `const all = [];
+       export default { async fetch(request, env, ctx) {
+         const cache = caches.default, named = await caches.open("v1"), key = new Request("https://a.invalid/x?y=1#z");
+         const before = await cache.match(key);
+         await cache.put(key, new Response("kept", { headers: { "x-a": "b", "cache-control": "max-age=60" } }));
+         await cache.put("https://a.invalid/gone", new Response("no", { headers: { "cache-control": "max-age=0" } }));
+         await named.put("https://a.invalid/v", new Response("de", { headers: { vary: "accept-language" } }));
+         const found = await cache.match("https://a.invalid/x?y=1");
+         const big = await named.put("https://a.invalid/big", new Response(new Uint8Array(9_000_000))).catch((error) => error.message);
+         for (let n = 0; n < 20; n += 1) await named.put("https://a.invalid/" + n, new Response(new Uint8Array(1_000_000)));
+         return Response.json([before ?? null, await found.text(), found.headers.get("x-a"), (await cache.match("https://a.invalid/gone")) ?? null,
+           await caches.has("v1"), (await named.match("https://a.invalid/0")) ?? null, (await (await named.match("https://a.invalid/19")).bytes()).length, big,
+           (await named.keys()).length, await named.delete("https://a.invalid/19"), await caches.delete("v1"), await cache.put(new Request(key, { method: "POST" }), new Response()).catch((error) => error.message)]); } };`,
+        [
+          null,
+          "kept",
+          "b",
+          null,
+          true,
+          null,
+          1_000_000,
+          "Cannot cache an answer of 9000000 bytes: all together may have 8388608",
+          8,
+          true,
+          true,
+          "Cannot cache a request of method POST: only GET can be",
+        ],
+      ],
+    ];
+    for (const [shape, source, answer] of steps) {
+      await step(shape, async () => {
+        await deploy(platform, nameOf(shape), source);
+        assert.deepEqual(await (await platform.call(nameOf(shape))).json(), answer);
+      });
+    }
+
+    await step("/tmp is the scratch folder, for Deno and for packages of Node", async () => {
+      const code = `import fs from "npm:graceful-fs@4.2.11"; import { writeFileSync } from "npm:graceful-fs@4.2.11";
       export default async () => {
         await Deno.writeTextFile("/tmp/a.txt", "one"); Deno.mkdirSync("/tmp/sub/deep", { recursive: true });
         await Deno.rename("/tmp/a.txt", "/tmp/sub/b.txt"); writeFileSync("/tmp/c.txt", "/tmp/is data");
@@ -218,69 +294,73 @@ platformTest("shapes of Deno, Workers and CommonJS", async (platform, step) => {
         return [await Deno.readTextFile(new URL("file:///tmp/sub/b.txt")), streamed, fs.existsSync("/tmp/sub/deep"), fs.existsSync("/tmp/none"),
           made.every((path) => path.startsWith(Deno.env.get("TMPDIR"))), [...Deno.readDirSync("/tmp")].map(({ name }) => name).filter((name) => name.length < 6).sort().join(), outside];
       };`;
-    await deploy(platform, "tmp", code, { allow_read: true, allow_write: true });
-    assert.deepEqual(await (await platform.call("tmp")).json(), [
-      "one",
-      "/tmp/is data!",
-      true,
-      false,
-      true,
-      "c.txt,d.txt,sub",
-      "Cannot read",
-    ]);
-    await deploy(platform, "no-tmp", `export default () => Deno.writeTextFile("/tmp/a.txt", "x");`);
-    assert.match((await (await platform.call("no-tmp")).json()).error, /Cannot write .*permissions\.write/);
-  });
-
-  const wrong: [shape: string, source: Source, error: RegExp][] = [
-    [
-      "two servers",
-      `Deno.serve(() => new Response("a"));\nfunction more() { Deno.serve(() => new Response("b")); }\nmore();`,
-      /second server with Deno\.serve at two-servers\.ts:2:\d+: the function has one, by Deno\.serve at two-servers\.ts:1:\d+/,
-    ],
-    [
-      "a server of each kind",
-      `addEventListener("fetch", (event) => event.respondWith(new Response("a"))); try { Deno.serve(() => new Response("b")); } catch {}`,
-      /second server with Deno\.serve .*addEventListener/,
-    ],
-    [
-      "a server beside a default export",
-      `Deno.serve(() => new Response("a")); export default () => "b";`,
-      /Cannot use the default export beside the server that Deno\.serve at .*:1:\d+ starts/,
-    ],
-    [
-      "nothing that answers",
-      `export const x = [1].map((one) => one);`,
-      /Cannot find a handler: there is none of a default export .*Deno\.serve.*; it exports x/,
-    ],
-    [
-      "a start that fails",
-      `async function start() { await Promise.resolve(); throw new Error("no key is set"); } start();`,
-      /Cannot find a handler: .*; it exports nothing; while it loaded, this went wrong: no key is set/,
-    ],
-    ["an empty default export", `export default { name: "x" };`, /Cannot find a handler/],
-    [
-      "a listener that is silent",
-      `addEventListener("fetch", () => {});`,
-      /no listener of fetch has called event\.respondWith/,
-    ],
-    [
-      "a top level that fails after its server",
-      `Deno.serve(() => new Response("a")); await new Promise((resolve) => setTimeout(resolve, 20)); throw new Error("too late");`,
-      /too late/,
-    ],
-    ["serve without a handler", `Deno.serve({ port: 1 });`, /Cannot serve without a handler/],
-    ["a server while a request runs", `export default () => { Deno.serve(() => {}); };`, /start it at top level/],
-  ];
-  for (const [shape, source, error] of wrong) {
-    await step(shape, async () => {
-      await deploy(platform, nameOf(shape), source);
-      let said = "";
-      for (let attempt = 0; attempt < 100 && !error.test(said); attempt += 1) {
-        const response = await platform.call(nameOf(shape));
-        said = await response.text();
-      }
-      assert.match(JSON.parse(said).error, error);
+      await deploy(platform, "tmp", code, { allow_read: true, allow_write: true });
+      assert.deepEqual(await (await platform.call("tmp")).json(), [
+        "one",
+        "/tmp/is data!",
+        true,
+        false,
+        true,
+        "c.txt,d.txt,sub",
+        "Cannot read",
+      ]);
+      await deploy(platform, "no-tmp", `export default () => Deno.writeTextFile("/tmp/a.txt", "x");`);
+      assert.match((await (await platform.call("no-tmp")).json()).error, /Cannot write .*permissions\.write/);
     });
-  }
-});
+
+    const wrong: [shape: string, source: Source, error: RegExp][] = [
+      [
+        "two servers",
+        `Deno.serve(() => new Response("a"));\nfunction more() { Deno.serve(() => new Response("b")); }\nmore();`,
+        /second server with Deno\.serve at two-servers\.ts:2:\d+: the function has one, by Deno\.serve at two-servers\.ts:1:\d+/,
+      ],
+      [
+        "a server of each kind",
+        `addEventListener("fetch", (event) => event.respondWith(new Response("a"))); try { Deno.serve(() => new Response("b")); } catch {}`,
+        /second server with Deno\.serve .*addEventListener/,
+      ],
+      [
+        "a server beside a default export",
+        `Deno.serve(() => new Response("a")); export default () => "b";`,
+        /Cannot use the default export beside the server that Deno\.serve at .*:1:\d+ starts/,
+      ],
+      [
+        "nothing that answers",
+        `export const x = [1].map((one) => one);`,
+        /Cannot find a handler: there is none of a default export .*Deno\.serve.*; it exports x/,
+      ],
+      [
+        "a start that fails",
+        `async function start() { await Promise.resolve(); throw new Error("no key is set"); } start();`,
+        /Cannot find a handler: .*; it exports nothing; while it loaded, this went wrong: no key is set/,
+      ],
+      ["an empty default export", `export default { name: "x" };`, /Cannot find a handler/],
+      [
+        "a listener that is silent",
+        `addEventListener("fetch", () => {});`,
+        /no listener of fetch has called event\.respondWith/,
+      ],
+      [
+        "a top level that fails after its server",
+        `Deno.serve(() => new Response("a")); await new Promise((resolve) => setTimeout(resolve, 20)); throw new Error("too late");`,
+        /too late/,
+      ],
+      ["serve without a handler", `Deno.serve({ port: 1 });`, /Cannot serve without a handler/],
+      ["a server while a request runs", `export default () => { Deno.serve(() => {}); };`, /start it at top level/],
+    ];
+    for (const [shape, source, error] of wrong) {
+      await step(shape, async () => {
+        await deploy(platform, nameOf(shape), source);
+        let said = "";
+        for (let attempt = 0; attempt < 100 && !error.test(said); attempt += 1) {
+          const response = await platform.call(nameOf(shape));
+          said = await response.text();
+        }
+        assert.match(JSON.parse(said).error, error);
+      });
+    }
+  },
+  Object.fromEntries(
+    Object.entries(Deno.env.toObject()).filter(([name]) => /proxy|npm_config_registry|cert/i.test(name)),
+  ),
+);

@@ -62,8 +62,9 @@ const HANDLER_EXPORT = "$fluxbaseHandler";
 function build(request: BuildRequest): BuildReply {
   const { entry, files, isPreBundled } = request;
   // A byte order mark is no part of the program.
-  const source = (files[entry] ?? "").replace(/^\uFEFF/, "");
-  const { annotations, ...analysis } = analyse(entry, source);
+  const given = (files[entry] ?? "").replace(/^\uFEFF/, "");
+  const { annotations, ...analysis } = analyse(entry, given);
+  const source = analysis.isCommonJs ? given.replaceAll(IS_MAIN, inPlace) : given;
   const failed = (problems: readonly BuildProblem[]): BuildReply => ({ kind: "failed", annotations, problems });
   if (analysis.problems.length > 0) return failed(analysis.problems);
   if (!analysis.hasHandler) return failed([noHandlerProblem(entry)]);
@@ -94,6 +95,14 @@ function build(request: BuildRequest): BuildReply {
     .toBase64();
   const sourceMap = `//# sourceMappingURL=data:application/json;base64,${map}\n`;
   return { kind: "built", annotations, code: output.code, sourceMap };
+}
+
+/** What a file of CommonJS asks to know whether it is the one that was started. */
+const IS_MAIN = /\brequire\.main\s*===?\s*module\b/g;
+
+/** Of the same length, for what is said of places in the source. */
+function inPlace(asked: string): string {
+  return `true${asked.slice(4).replaceAll(/\S/g, " ")}`;
 }
 
 function syntaxErrorOf(moduleCode: string): string | null {

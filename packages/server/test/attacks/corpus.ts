@@ -55,7 +55,7 @@ export interface Result {
 export const REPORT_VARIABLE = "FLUXBASE_TEST_ATTACKS_REPORT";
 
 export const DENIED =
-  /NotCapable|Cannot (connect|read|write|start|load|ask|signal)|Requires .* access|PermissionDenied|Permission denied|not permitted|EPERM|EACCES|EROFS|ENOENT|Can't open|Access denied|Cannot use|Unsupported fd type/i;
+  /NotCapable|Cannot (connect|read|write|start|load|ask|signal|listen)|Requires .* access|PermissionDenied|Permission denied|not permitted|EPERM|EACCES|EROFS|ENOENT|Can't open|Access denied|Cannot use|Unsupported fd type/i;
 
 export const SCRATCH = { allow_read: true, allow_write: true };
 

@@ -93,9 +93,9 @@ const MACHINE: readonly FunctionAttack[] = [
   {
     name: "what is shared between processes, or a driver of the machine",
     body:
-      `const names = ["localStorage", "sessionStorage", "Storage", "caches", "Cache", "CacheStorage", "Worker", "GPU", "GPUDevice", "OffscreenCanvas"];
-        return [...names.filter((name) => name in globalThis), typeof navigator.gpu].join();`,
-    gets: /^undefined$/,
+      `const names = ["localStorage", "sessionStorage", "Storage", "Cache", "CacheStorage", "Worker", "GPU", "GPUDevice", "OffscreenCanvas"];
+        return [...names.filter((name) => name in globalThis), typeof navigator.gpu, Object.prototype.toString.call(caches)].join();`,
+    gets: /^undefined,\[object Object\]$/,
   },
   {
     name: "a worker of node:worker_threads, by every way to its class",
@@ -150,7 +150,7 @@ const MACHINE: readonly FunctionAttack[] = [
     name: "the environment of the server",
     body: `return JSON.stringify(Deno.env.toObject());`,
     // The database is there with a role of its own, never as the server has it.
-    gets: /^(?!.*(SECRET|PASSWORD|postgres:\/\/(?!fluxbase_ns_\d+_default@))).*FLUXBASE_FUNCTION_NAME/,
+    gets: /^(?!.*((?<!SUPABASE_)SECRET|PASSWORD|postgres:\/\/(?!fluxbase_ns_\d+_default@))).*FLUXBASE_FUNCTION_NAME/,
   },
   {
     name: "the inspector",
@@ -374,7 +374,14 @@ const WRITES: readonly FunctionAttack[] = [
   {
     name: "a socket that listens",
     body: `return Deno.listen({ port: 0 }).addr.port;`,
-    gets: /NotCapable|not permitted|denied|PermissionDenied/,
+    gets: DENIED,
+  },
+  {
+    name: "a server of node:http that is sent past our listen",
+    body: `Deno.env.set("DENO_SERVE_ADDRESS", "tcp:127.0.0.1:0"); const http = process.getBuiltinModule("http");
+      const server = http.createServer(() => {}); const tried = new Promise((resolve, reject) => { server.on("error", reject); server.listen(0, () => resolve(server)); });
+      await tried; return JSON.stringify(server.address());`,
+    gets: DENIED,
   },
   {
     name: "a socket with a name",

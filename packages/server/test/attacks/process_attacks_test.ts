@@ -25,8 +25,15 @@ const MACHINE: readonly FunctionAttack[] = [
     fields: { allow_read: true, allow_write: true },
   },
   {
+    name: "writing outside scratch, past what /tmp stands for",
+    body: `return await Deno.writeTextFile("/tmp/../../../../../../../tmp/fluxbase-escape", "x");`,
+    gets: DENIED,
+    fields: { allow_write: true },
+  },
+  {
     name: "writing outside scratch",
-    body: `return await Deno.writeTextFile("/tmp/fluxbase-escape", "x");`,
+    // Written so, it is not the /tmp that stands for the scratch folder.
+    body: `return await Deno.writeTextFile(["", "tmp", "fluxbase-escape"].join("/"), "x");`,
     gets: DENIED,
     fields: { allow_write: true },
   },

@@ -4,6 +4,7 @@
  * @module
  */
 import { join } from "node:path";
+import { deployMany } from "./cold_many.ts";
 import { deploy, invoke, type RunningPlatform, startPlatform } from "./server.ts";
 import { median, percentile, type Row, type Suite } from "./suite.ts";
 
@@ -11,6 +12,10 @@ const FUNCTIONS_COUNT = 200;
 const SANDBOXES_COUNT = 100;
 const PER_SEC = 100;
 const SECONDS = 20;
+/** Of the load with a long tail: the n-th function is called 1/n as often as the first. */
+const TAIL_FUNCTIONS_COUNT = 2_000;
+const TAIL_PER_SEC = 150;
+const TAIL_P99_MS = 400;
 /** Called all the time while each of the others is called once. */
 const BUSY_COUNT = 20;
 /** Of a call that nobody answers. */
@@ -87,39 +92,69 @@ function rowOf(what: string, target: string, isMet: (answers: Answers) => boolea
   };
 }
 
+/** The number of a function by a draw from 0 to 1, where the n-th has a part of 1/n. */
+function createZipf(count: number): (draw: number) => number {
+  let sum = 0;
+  const upTo = Array.from({ length: count }, (_, index) => sum += 1 / (index + 1));
+  return (draw) => Math.max(0, upTo.findIndex((part) => part >= draw * sum));
+}
+
+async function longTail(dir: string): Promise<Row[]> {
+  await using platform = await startPlatform(join(dir, "tail"));
+  const names = Array.from({ length: TAIL_FUNCTIONS_COUNT }, (_, index) => `tail-${index}`);
+  await deployMany(platform, names, HELLO);
+  const random = createRandom(2);
+  const numberOf = createZipf(names.length);
+  const answers = await loadOpen(platform, {
+    perSec: TAIL_PER_SEC,
+    seconds: SECONDS,
+    pick: () => names[numberOf(random())] ?? "",
+  });
+  return [
+    rowOf(
+      `${TAIL_FUNCTIONS_COUNT} functions, the n-th called 1/n as often as the first, ${TAIL_PER_SEC} calls/s`,
+      `0 failed, p99 ≤ ${TAIL_P99_MS} ms`,
+      ({ failedCount, times }) => failedCount === 0 && percentile(times, 99) <= TAIL_P99_MS,
+      answers,
+    ),
+  ];
+}
+
 export const crowded: Suite = {
   name: "crowded",
-  async run(dir) {
-    await using platform = await startPlatform(join(dir, "data"), {
-      FLUXBASE_LIMITS_SANDBOX_COUNT: String(SANDBOXES_COUNT),
-    });
-    const names = Array.from({ length: FUNCTIONS_COUNT }, (_, index) => `crowd-${index}`);
-    for (const name of names) await deploy(platform, name, HELLO);
-    const random = createRandom(1);
-    const nameAt = (index: number) => names[index % names.length] ?? "";
-    const noneFailed = ({ failedCount }: Answers) => failedCount === 0;
-    const uniform = await loadOpen(platform, {
-      perSec: PER_SEC,
-      seconds: SECONDS,
-      pick: () => nameAt(Math.floor(random() * FUNCTIONS_COUNT)),
-    });
-    const few = () => nameAt(Math.floor(random() * BUSY_COUNT));
-    const after = await loadOpen(platform, { perSec: PER_SEC, seconds: 3, pick: few });
-    const scan = await loadOpen(platform, {
-      perSec: PER_SEC / 2,
-      seconds: SECONDS / 2,
-      pick: (index) => index % 3 === 2 ? nameAt(BUSY_COUNT + Math.floor(index / 3)) : few(),
-    });
-    const what = `${FUNCTIONS_COUNT} functions, ${SANDBOXES_COUNT} sandboxes`;
-    return [
-      rowOf(`${what}: ${PER_SEC} calls/s to all alike`, "0 failed", noneFailed, uniform),
-      rowOf(`right after it: the same to ${BUSY_COUNT} of them`, "0 failed", noneFailed, after),
-      rowOf(
-        `two thirds of the calls to ${BUSY_COUNT}, the others to each of the rest in turn`,
-        "0 failed, ≥ 66 % warm",
-        (answers) => noneFailed(answers) && answers.warmCount >= 0.66 * (answers.warmCount + answers.coldCount),
-        scan,
-      ),
-    ];
-  },
+  run: async (dir) => [...await fewSandboxes(dir), ...await longTail(dir)],
 };
+
+async function fewSandboxes(dir: string): Promise<Row[]> {
+  await using platform = await startPlatform(join(dir, "data"), {
+    FLUXBASE_LIMITS_SANDBOX_COUNT: String(SANDBOXES_COUNT),
+  });
+  const names = Array.from({ length: FUNCTIONS_COUNT }, (_, index) => `crowd-${index}`);
+  for (const name of names) await deploy(platform, name, HELLO);
+  const random = createRandom(1);
+  const nameAt = (index: number) => names[index % names.length] ?? "";
+  const noneFailed = ({ failedCount }: Answers) => failedCount === 0;
+  const uniform = await loadOpen(platform, {
+    perSec: PER_SEC,
+    seconds: SECONDS,
+    pick: () => nameAt(Math.floor(random() * FUNCTIONS_COUNT)),
+  });
+  const few = () => nameAt(Math.floor(random() * BUSY_COUNT));
+  const after = await loadOpen(platform, { perSec: PER_SEC, seconds: 3, pick: few });
+  const scan = await loadOpen(platform, {
+    perSec: PER_SEC / 2,
+    seconds: SECONDS / 2,
+    pick: (index) => index % 3 === 2 ? nameAt(BUSY_COUNT + Math.floor(index / 3)) : few(),
+  });
+  const what = `${FUNCTIONS_COUNT} functions, ${SANDBOXES_COUNT} sandboxes`;
+  return [
+    rowOf(`${what}: ${PER_SEC} calls/s to all alike`, "0 failed", noneFailed, uniform),
+    rowOf(`right after it: the same to ${BUSY_COUNT} of them`, "0 failed", noneFailed, after),
+    rowOf(
+      `two thirds of the calls to ${BUSY_COUNT}, the others to each of the rest in turn`,
+      "0 failed, ≥ 66 % warm",
+      (answers) => noneFailed(answers) && answers.warmCount >= 0.66 * (answers.warmCount + answers.coldCount),
+      scan,
+    ),
+  ];
+}

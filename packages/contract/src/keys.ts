@@ -23,4 +23,12 @@ export interface Key {
   readonly created_by: string | null;
   /** Only in the answer that makes it: nobody can read it later. */
   readonly key?: string;
+  readonly enabled: boolean;
+  /** From then on it is to be replaced; it goes on until its grace period ends. */
+  readonly deprecated_at: string | null;
+  /** Of the key, or of its value of before when it was rotated. */
+  readonly grace_period_ends_at: string | null;
+  readonly revoked_by: string | null;
+  readonly revocation_reason: string | null;
+  readonly key_type: "client" | "service";
 }

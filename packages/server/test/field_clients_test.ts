@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { SignJWT } from "jose";
-import { platformTest } from "./support/platform.ts";
+import { eventually, platformTest } from "./support/platform.ts";
 
 const PASSWORD = "correct horse battery";
 
@@ -89,6 +89,58 @@ platformTest("clients in the field", async (platform, step) => {
     assert.deepEqual([status, body.errors, body.details.created], [200, [], ["synced"]]);
     assert.match(body.warnings.join(), /elsewhere/);
     assert.equal(await (await platform.call("synced")).text(), "1");
+  });
+
+  await step("service keys are disabled, enabled, deprecated, rotated with a grace period, and revoked", async () => {
+    const base = "/admin/service-keys";
+    const { status, body: made } = await api("POST", base, { name: "ci", key_type: "service", scopes: ["*"] });
+    assert.deepEqual([status, made.enabled, made.key_type], [201, true, "service"]);
+    const works = async (key: string) => (await api("GET", "/functions", undefined, key)).status;
+    assert.equal((await api("POST", `${base}/${made.id}/disable`, {})).body.enabled, false);
+    assert.equal(await works(made.key), 401);
+    assert.equal((await api("POST", `${base}/${made.id}/enable`, {})).body.enabled, true);
+    assert.equal(await works(made.key), 200);
+    assert.equal((await api("PUT", `${base}/${made.id}`, { enabled: false, name: "build" })).body.name, "build");
+    assert.equal(await works(made.key), 401);
+    await api("PATCH", `${base}/${made.id}`, { enabled: true });
+
+    const rotated = await api("POST", `${base}/${made.id}/rotate`, { grace_period: "1h" });
+    const leftMs = Date.parse(rotated.body.grace_period_ends_at) - Date.now();
+    assert.ok(leftMs > 3_500_000 && leftMs <= 3_600_000, rotated.body.grace_period_ends_at);
+    assert.deepEqual([await works(made.key), await works(rotated.body.key)], [200, 200]);
+    await platform.db.updateTable("fluxbase.keys").set({ previous_until: new Date(Date.now() - 1_000) })
+      .where("id", "=", made.id).execute();
+    await eventually(async () => await works(made.key) === 401);
+    assert.equal(await works(rotated.body.key), 200);
+    assert.equal((await api("POST", `${base}/${made.id}/rotate`, { grace_period: "soon" })).status, 400);
+    const again = await api("POST", `${base}/${made.id}/rotate`);
+    assert.deepEqual([await works(rotated.body.key), await works(again.body.key)], [401, 200]);
+
+    const deprecated = await api("POST", `${base}/${made.id}/deprecate`, { grace_period_hours: "48", reason: "old" });
+    assert.ok(Date.parse(deprecated.body.grace_period_ends_at) > Date.now() + 47 * 3_600_000);
+    assert.equal(await works(again.body.key), 200);
+    const revoked = await api("POST", `${base}/${made.id}/revoke`, { reason: "it leaked" });
+    assert.deepEqual([revoked.body.enabled, await works(again.body.key)], [false, 401]);
+    const { body: history } = await api("GET", `${base}/${made.id}/revocations`);
+    assert.deepEqual([history.name, history.revocation_reason, history.revoked_by], [
+      "build",
+      "it leaked",
+      "service_role",
+    ]);
+    assert.equal((await api("POST", `${base}/${made.id}/enable`, {})).status, 400);
+  });
+
+  await step("client keys in the words of other clients", async () => {
+    const { status, body } = await api("POST", "/client-keys", {
+      name: "site",
+      scopes: ["functions:execute"],
+      rate_limit: 60,
+      expires_in: "24h",
+    });
+    assert.deepEqual([status, body.scopes, body.rate_limit_per_minute], [201, ["functions:invoke"], 60]);
+    assert.ok(Math.abs(Date.parse(body.expires_at) - Date.now() - 86_400_000) < 60_000, body.expires_at);
+    const never = await api("POST", "/client-keys", { name: "x", scopes: ["functions:read"], expires_in: "never" });
+    assert.equal(never.status, 400);
   });
 
   await step("the admin who asks is shown as user, too", async () => {

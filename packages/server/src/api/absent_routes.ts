@@ -8,7 +8,7 @@ import { PlatformError } from "@fluxbase/contract";
 import { gotrueError } from "./gotrue_routes.ts";
 import type { Route } from "./route.ts";
 
-const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
+const METHODS = { ofOne: ["GET", "POST"], ofMany: ["GET", "POST", "PUT", "DELETE"] } as const;
 const PASSWORDS = "sign in with e-mail and password, or anonymously";
 
 /** Paths, and the sentence. */
@@ -46,7 +46,7 @@ export function absentRoutes(): Route[] {
 }
 
 function absent(path: string, sentence: string, more: Pick<Route, "shapeError"> = {}): Route[] {
-  return METHODS.map((method) => ({
+  return METHODS[path.includes("*}") ? "ofMany" : "ofOne"].map((method) => ({
     ...more,
     method,
     path,

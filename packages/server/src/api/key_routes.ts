@@ -31,6 +31,11 @@ const RATE_LIMIT_MAX = 1_000_000_000;
 const SCOPES_OF_USERS: readonly string[] = ["functions:invoke", "tables:read", "tables:write"];
 const KEYS_OF_USER_MAX_COUNT = 100;
 
+const HOUR_MS = 3_600_000;
+const GRACE_MAX_HOURS = 90 * 24;
+const GRACE_DEFAULT_HOURS = 24;
+const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: HOUR_MS, d: 24 * HOUR_MS };
+
 const text = z.string().max(200, "must have at most 200 characters").refine(
   (value) => !value.includes("\0") && value.isWellFormed(),
   "must not contain NUL or unpaired surrogates",
@@ -45,7 +50,17 @@ const fields = {
     .max(RATE_LIMIT_MAX, `must be at most ${RATE_LIMIT_MAX}`).nullable(),
   expires_at: z.iso.datetime({ offset: true, error: "must be an instant such as 2027-01-31T12:00:00Z" }).nullable(),
 };
-const updateSchema = z.strictObject(fields).partial();
+const updateSchema = z.strictObject({ ...fields, enabled: z.boolean() }).partial();
+const keyTypeSchema = z.enum(
+  ["client", "service"],
+  'must be "service": for less than the service role make a client key',
+);
+const reasonSchema = z.object({ reason: text.optional() });
+const graceSchema = z.object({
+  reason: text.optional(),
+  grace_period: z.string().optional(),
+  grace_period_hours: z.coerce.number().positive("must be more than 0").max(GRACE_MAX_HOURS).optional(),
+});
 /** A service key is the service role: a limit that it would not have is refused. */
 const WHOLE_SERVICE_ROLE = "cannot limit a service key, which may do everything: make a client key instead";
 const serviceUpdateSchema = updateSchema.extend({
@@ -63,7 +78,8 @@ const KINDS = [
     words: "client key",
     access: "credential",
     updateSchema,
-    createSchema: updateSchema.extend({ user_id: owner.optional() }).required({ name: true }),
+    createSchema: updateSchema.extend({ user_id: owner.optional(), key_type: keyTypeSchema.optional() })
+      .required({ name: true }),
   },
   {
     kind: "service",
@@ -71,7 +87,8 @@ const KINDS = [
     words: "service key",
     access: "admin",
     updateSchema: serviceUpdateSchema,
-    createSchema: serviceUpdateSchema.extend({ user_id: owner.optional() }).required({ name: true }),
+    createSchema: serviceUpdateSchema.extend({ user_id: owner.optional(), key_type: keyTypeSchema.optional() })
+      .required({ name: true }),
   },
 ] as const;
 
@@ -119,7 +136,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
 
     async function create(call: ApiCall) {
       const filter = within(call);
-      const input = parseBody(createSchema, await call.body());
+      const input = parseBody(createSchema, inOurWords(await call.body()));
       if (filter.userId !== undefined) await assertForSelf(filter, input);
       const key = generateKey(kind);
       const stored = await insertForUser({
@@ -141,13 +158,15 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
     }
 
     async function update(call: ApiCall) {
-      const { name, description, scopes, namespaces, rate_limit_per_minute, expires_at } = parseBody(
+      const { name, description, scopes, namespaces, rate_limit_per_minute, expires_at, enabled } = parseBody(
         updateSchema,
-        await call.body(),
+        inOurWords(await call.body()),
       );
       const before = await read(call);
       // An admin may have given a user's key more than users may give: whoever changes its rights must be able to give it.
-      const changesRights = [scopes, namespaces, rate_limit_per_minute, expires_at].some((sent) => sent !== undefined);
+      const changesRights = [scopes, namespaces, rate_limit_per_minute, expires_at, enabled].some((sent) =>
+        sent !== undefined
+      );
       if (changesRights && !isAdmin(call.caller)) assertScopesOfUser(scopes ?? before.scopes);
       const stored = await changed(before.id, {
         ...(name === undefined ? {} : { name }),
@@ -156,26 +175,62 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
         ...(namespaces === undefined ? {} : { namespaces }),
         ...(rate_limit_per_minute === undefined ? {} : { rateLimitPerMinute: rate_limit_per_minute }),
         ...(expires_at === undefined ? {} : { expiresAt: expires_at === null ? null : new Date(expires_at) }),
+        ...(enabled === undefined ? {} : { disabledAt: enabled ? null : before.disabledAt ?? new Date() }),
       });
       return { status: 200, body: keyView(stored) };
     }
 
     async function revoke(call: ApiCall) {
       const before = await read(call);
+      const { reason } = parseBody(reasonSchema, await optionalBody(call));
+      const revoked = { revokedAt: new Date(), revokedBy: authorOf(call), revocationReason: reason ?? null };
       return {
         status: 200,
-        body: keyView(before.revokedAt === null ? await changed(before.id, { revokedAt: new Date() }) : before),
+        body: keyView(before.revokedAt === null ? await changed(before.id, revoked) : before),
       };
+    }
+
+    async function revocation(call: ApiCall) {
+      const { id, name, revokedAt, revokedBy, revocationReason } = await read(call);
+      const revoked_at = revokedAt?.toISOString() ?? null;
+      return {
+        status: 200,
+        body: { id, name, revoked_at, revoked_by: revokedBy, revocation_reason: revocationReason },
+      };
+    }
+
+    const enable = (isEnabled: boolean) => async (call: ApiCall) => {
+      const before = await read(call);
+      assertGood(before, isEnabled ? "enable" : "disable");
+      if (isEnabled && !isAdmin(call.caller)) assertScopesOfUser(before.scopes);
+      const disabledAt = isEnabled ? null : before.disabledAt ?? new Date();
+      return { status: 200, body: keyView(await changed(before.id, { disabledAt })) };
+    };
+
+    async function deprecate(call: ApiCall) {
+      const before = await read(call);
+      assertGood(before, "deprecate");
+      const now = Date.now();
+      const graceMs = graceIn(await optionalBody(call)) ?? GRACE_DEFAULT_HOURS * HOUR_MS;
+      const change = { deprecatedAt: new Date(now), graceEndsAt: new Date(now + graceMs) };
+      return { status: 200, body: keyView(await changed(before.id, change)) };
     }
 
     async function rotate(call: ApiCall) {
       const before = await read(call);
-      if (before.revokedAt !== null) {
-        throw new PlatformError("INVALID_ARGUMENT", `Cannot rotate a ${words} that is revoked`);
-      }
+      assertGood(before, "rotate");
+      const graceMs = graceIn(await optionalBody(call));
       const key = generateKey(kind);
-      const stored = await changed(before.id, { keyHash: hashKey(key), keyPrefix: keyPrefixOf(key) });
+      const previousUntil = graceMs === undefined ? null : new Date(Date.now() + graceMs);
+      const stored = await changed(before.id, {
+        rotated: { keyHash: hashKey(key), keyPrefix: keyPrefixOf(key), previousUntil },
+      });
       return { status: 200, body: { ...keyView(stored), key } };
+    }
+
+    function assertGood({ revokedAt }: StoredKey, verb: string): void {
+      if (revokedAt === null) return;
+      throw new PlatformError("INVALID_ARGUMENT", `Cannot ${verb} a ${words} that is revoked`);
     }
 
     async function remove(call: ApiCall) {
@@ -216,15 +271,44 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
         answer,
         handle: async (call) => ({ status: 200, body: keyView(await read(call)) }),
       },
-      {
-        method: "PATCH",
+      ...(["PATCH", "PUT"] as const).map((method): Route => ({
+        method,
         path: one,
-        summary: `Changes name, scopes, namespaces, rate limit or expiry of a ${words}`,
+        summary: `Changes name, scopes, namespaces, rate limit, expiry or \`enabled\` of a ${words}`,
         access,
         audit: changing,
         body: updateSchema,
         answer,
         handle: update,
+      })),
+      ...([["disable", "until it is enabled"], ["enable", "that is disabled"]] as const).map((
+        [verb, until],
+      ): Route => ({
+        method: "POST",
+        path: `${one}/${verb}`,
+        summary: `Makes a ${words} ${verb === "enable" ? "work again" : "refused"} ${until}`,
+        access,
+        audit: changing,
+        answer,
+        handle: enable(verb === "enable"),
+      })),
+      {
+        method: "POST",
+        path: `${one}/deprecate`,
+        summary: `Lets a ${words} run out after a grace period, such as {"grace_period": "48h"}`,
+        access,
+        audit: changing,
+        body: graceSchema,
+        answer,
+        handle: deprecate,
+      },
+      {
+        method: "GET",
+        path: `${one}/revocations`,
+        summary: `Says when, by whom and why a ${words} was revoked`,
+        access,
+        answer: { status: 200 },
+        handle: revocation,
       },
       {
         method: "POST",
@@ -238,9 +322,10 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
       {
         method: "POST",
         path: `${one}/rotate`,
-        summary: `Gives a ${words} another value; the old one is refused at once`,
+        summary: `Gives a ${words} another value; the old one is refused at once, or after {"grace_period": "1h"}`,
         access,
         audit: changing,
+        body: graceSchema,
         answer,
         handle: rotate,
       },
@@ -255,6 +340,62 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
       },
     ];
   });
+}
+
+async function optionalBody(call: ApiCall): Promise<unknown> {
+  const sent = await call.text();
+  try {
+    return sent.trim() === "" ? {} : JSON.parse(sent);
+  } catch {
+    throw new PlatformError("INVALID_JSON", "Cannot read the request body: it is no JSON");
+  }
+}
+
+/** Words of other clients for fields of ours. */
+function inOurWords(sent: unknown): unknown {
+  if (typeof sent !== "object" || sent === null || Array.isArray(sent)) return sent;
+  const { rate_limit, expires_in, ...fields } = sent as Readonly<Record<string, unknown>>;
+  const { scopes } = fields;
+  return {
+    ...fields,
+    ...(Array.isArray(scopes)
+      ? { scopes: scopes.map((scope) => scope === "functions:execute" ? "functions:invoke" : scope) }
+      : {}),
+    ...(rate_limit === undefined ? {} : { rate_limit_per_minute: rate_limit === 0 ? null : rate_limit }),
+    ...(expires_in === undefined ? {} : { expires_at: expiryIn(expires_in) }),
+  };
+}
+
+/** Seconds, or a duration such as "720h". */
+function expiryIn(value: unknown): unknown {
+  if (value === null || value === 0 || value === "") return null;
+  const ms = typeof value === "number" ? value * 1_000 : typeof value === "string" ? durationMs(value) : undefined;
+  const at = new Date(Date.now() + (ms ?? NaN));
+  return Number.isNaN(at.getTime()) ? "no duration" : at.toISOString();
+}
+
+/** Undefined for what is no duration. */
+function durationMs(value: string): number | undefined {
+  if (!/^(\d{1,9}(s|m|h|d))+$/.test(value)) return undefined;
+  return [...value.matchAll(/(\d+)([smhd])/g)].reduce(
+    (sum, [, count, unit = ""]) => sum + Number(count) * (UNIT_MS[unit] ?? 0),
+    0,
+  );
+}
+
+/** Undefined: none was asked for. */
+function graceIn(sent: unknown): number | undefined {
+  const { grace_period, grace_period_hours } = parseBody(graceSchema, sent);
+  if (grace_period_hours !== undefined) return grace_period_hours * HOUR_MS;
+  if (grace_period === undefined || grace_period === "" || grace_period === "0s") return undefined;
+  const ms = durationMs(grace_period);
+  if (ms !== undefined && ms > 0 && ms <= GRACE_MAX_HOURS * HOUR_MS) return ms;
+  throw new PlatformError(
+    "INVALID_ARGUMENT",
+    `Cannot accept the key: "grace_period" is ${
+      JSON.stringify(grace_period.slice(0, 40))
+    }: it must be such as 30m, 1h or 7d, at most ${GRACE_MAX_HOURS / 24}d`,
+  );
 }
 
 function idOfView({ id }: Readonly<Record<string, unknown>>): string | undefined {
@@ -276,6 +417,12 @@ function keyView(stored: StoredKey): Key {
     last_used_at: stored.lastUsedAt?.toISOString() ?? null,
     created_at: stored.createdAt.toISOString(),
     created_by: stored.createdBy,
+    enabled: stored.disabledAt === null && stored.revokedAt === null,
+    deprecated_at: stored.deprecatedAt?.toISOString() ?? null,
+    grace_period_ends_at: (stored.graceEndsAt ?? stored.previousUntil)?.toISOString() ?? null,
+    revoked_by: stored.revokedBy,
+    revocation_reason: stored.revocationReason,
+    key_type: stored.kind,
   };
 }
 

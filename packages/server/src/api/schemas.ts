@@ -169,6 +169,12 @@ export const keySchema = z.object({
   created_at: z.iso.datetime(),
   created_by: textOrNull,
   key: z.string().exactOptional(),
+  enabled: z.boolean(),
+  deprecated_at: textOrNull,
+  grace_period_ends_at: textOrNull,
+  revoked_by: textOrNull,
+  revocation_reason: textOrNull,
+  key_type: z.enum(["client", "service"]),
 }) satisfies z.ZodType<Key>;
 
 const syncFailure = z.object({

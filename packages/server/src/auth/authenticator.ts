@@ -78,6 +78,7 @@ export function createAuthenticator(
     const row = keys.find(key);
     if (row === undefined) throw invalid("no such key exists");
     if (row.revokedAt !== null) throw invalid(`the key was revoked at ${row.revokedAt.toISOString()}`);
+    if (row.disabledAt !== null) throw invalid("the key is disabled");
     const expiresAtMs = row.expiresAt?.getTime() ?? Infinity;
     if (expiresAtMs <= clock.epochMs()) {
       throw invalid(`the key expired at ${row.expiresAt?.toISOString()}`, { isOver: true });

@@ -66,7 +66,7 @@ export async function startKeyStore(
     const now = JSON.stringify(rows);
     if (now === known) return;
     known = now;
-    byHash = new Map(rows.map((row) => [hexOf(row.keyHash), row]));
+    byHash = new Map(rows.flatMap(waysToShow).map(([hash, row]) => [hexOf(hash), row]));
     for (const handler of handlers) handler();
   }
 
@@ -103,6 +103,14 @@ export async function startKeyStore(
       await writeOrSay();
     },
   };
+}
+
+/** By its value, and for a while by the one before. */
+function waysToShow(row: KeyRow): [hash: Uint8Array, row: KeyRow][] {
+  const { keyHash, previousHash, previousUntil, expiresAt } = row;
+  if (previousHash === null || previousUntil === null) return [[keyHash, row]];
+  const isShorter = expiresAt === null || previousUntil < expiresAt;
+  return [[previousHash, isShorter ? { ...row, expiresAt: previousUntil } : row], [keyHash, row]];
 }
 
 function hexOf(bytes: Uint8Array): string {

@@ -30,8 +30,13 @@ export interface KeyRow {
   readonly scopes: readonly string[];
   readonly namespaces: readonly string[] | null;
   readonly rateLimitPerMinute: number | null;
+  /** When it runs out, or its grace period does. */
   readonly expiresAt: Date | null;
   readonly revokedAt: Date | null;
+  readonly disabledAt: Date | null;
+  /** Of the value that it had before it was rotated, and how long that is good. */
+  readonly previousHash: Uint8Array | null;
+  readonly previousUntil: Date | null;
   readonly userId: string | null;
   readonly userEmail: string | null;
   readonly userRole: UserRole | null;
@@ -71,6 +76,12 @@ export interface StoredKey {
   readonly expiresAt: Date | null;
   readonly revokedAt: Date | null;
   readonly lastUsedAt: Date | null;
+  readonly disabledAt: Date | null;
+  readonly deprecatedAt: Date | null;
+  readonly graceEndsAt: Date | null;
+  readonly revokedBy: string | null;
+  readonly revocationReason: string | null;
+  readonly previousUntil: Date | null;
 }
 
 const COLUMNS = [
@@ -88,6 +99,12 @@ const COLUMNS = [
   "expires_at as expiresAt",
   "revoked_at as revokedAt",
   "last_used_at as lastUsedAt",
+  "disabled_at as disabledAt",
+  "deprecated_at as deprecatedAt",
+  "grace_ends_at as graceEndsAt",
+  "revoked_by as revokedBy",
+  "revocation_reason as revocationReason",
+  "previous_until as previousUntil",
 ] as const;
 
 /** The keys a statement is about. */
@@ -128,8 +145,13 @@ export interface KeyChange {
   readonly expiresAt?: Date | null;
   /** Once revoked, a key stays revoked. */
   readonly revokedAt?: Date;
-  readonly keyPrefix?: string;
-  readonly keyHash?: Uint8Array;
+  readonly revokedBy?: string | null;
+  readonly revocationReason?: string | null;
+  readonly disabledAt?: Date | null;
+  readonly deprecatedAt?: Date;
+  readonly graceEndsAt?: Date;
+  /** A new value; the one before is good until then, or no more. */
+  readonly rotated?: { readonly keyPrefix: string; readonly keyHash: Uint8Array; readonly previousUntil: Date | null };
 }
 
 /** Undefined when there is no such key. */
@@ -138,8 +160,8 @@ export async function updateKey(
   { kind, id }: Pick<StoredKey, "kind" | "id">,
   change: KeyChange,
 ): Promise<StoredKey | undefined> {
-  const { name, description, scopes, namespaces, rateLimitPerMinute, expiresAt, revokedAt, keyPrefix, keyHash } =
-    change;
+  const { name, description, scopes, namespaces, rateLimitPerMinute, expiresAt, revokedAt, rotated } = change;
+  const { revokedBy, revocationReason, disabledAt, deprecatedAt, graceEndsAt } = change;
   return await db.updateTable("fluxbase.keys").set({
     ...(name === undefined ? {} : { name }),
     ...(description === undefined ? {} : { description }),
@@ -148,8 +170,17 @@ export async function updateKey(
     ...(rateLimitPerMinute === undefined ? {} : { rate_limit_per_minute: rateLimitPerMinute }),
     ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
     ...(revokedAt === undefined ? {} : { revoked_at: revokedAt }),
-    ...(keyPrefix === undefined ? {} : { key_prefix: keyPrefix }),
-    ...(keyHash === undefined ? {} : { key_hash: keyHash }),
+    ...(revokedBy === undefined ? {} : { revoked_by: revokedBy }),
+    ...(revocationReason === undefined ? {} : { revocation_reason: revocationReason }),
+    ...(disabledAt === undefined ? {} : { disabled_at: disabledAt }),
+    ...(deprecatedAt === undefined ? {} : { deprecated_at: deprecatedAt }),
+    ...(graceEndsAt === undefined ? {} : { grace_ends_at: graceEndsAt }),
+    ...(rotated === undefined ? {} : {
+      key_prefix: rotated.keyPrefix,
+      key_hash: rotated.keyHash,
+      previous_hash: rotated.previousUntil === null ? null : sql<Uint8Array>`key_hash`,
+      previous_until: rotated.previousUntil,
+    }),
   }).where("kind", "=", kind).where("id", "=", id).returning(COLUMNS).executeTakeFirst();
 }
 
@@ -169,8 +200,11 @@ export async function listKeys(db: Db): Promise<KeyRow[]> {
     "k.scopes",
     "k.namespaces",
     "k.rate_limit_per_minute as rateLimitPerMinute",
-    "k.expires_at as expiresAt",
+    sql<Date | null>`least(k.expires_at, k.grace_ends_at)`.as("expiresAt"),
     "k.revoked_at as revokedAt",
+    "k.disabled_at as disabledAt",
+    "k.previous_hash as previousHash",
+    "k.previous_until as previousUntil",
     "k.user_id as userId",
     "u.email as userEmail",
     "u.role as userRole",

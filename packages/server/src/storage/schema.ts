@@ -201,6 +201,13 @@ export interface Schema {
     expires_at: OptionalInstant;
     revoked_at: OptionalInstant;
     last_used_at: OptionalInstant;
+    disabled_at: OptionalInstant;
+    deprecated_at: OptionalInstant;
+    grace_ends_at: OptionalInstant;
+    revoked_by: string | null;
+    revocation_reason: string | null;
+    previous_hash: Uint8Array | null;
+    previous_until: OptionalInstant;
   };
 }
 

@@ -148,6 +148,15 @@ platformTest("hooks of the authentication", async (platform, step) => {
       assert.match(logLines.findLast((line) => line.includes("Hook custom_access_token failed")) ?? "", says);
       assert.doesNotMatch(JSON.stringify(body), /claims"|default\/claims/, "nobody outside learns of the function");
     }
+    await set("claims", "custom_access_token", `return { claims: { long: "x".repeat(4000) } };`);
+    const large = await signUp("large", { text: "y".repeat(2000) });
+    const headers = { authorization: `Bearer ${large.body.access_token}` };
+    assert.equal(
+      (await fetch(`${url}/api/v1/auth/user`, { headers })).status,
+      200,
+      "a token is never too long to be used",
+    );
+    assert.equal(claimsIn(large.body.access_token).long.length, 4000);
     await set("claims", "custom_access_token", `return Response.json({ claims: { role: "authenticated" } });`);
     assert.equal((await signIn("ada")).status, 200, "the same value is no change");
   });

@@ -126,6 +126,8 @@ export interface AccountParts {
 
 const REFRESH_PREFIX = "fbr_";
 const CLAIM_MAX_CHARACTERS = 1_024;
+/** Of claims besides those of the server: a token of 8,192 characters is accepted, and base64 takes a third more. */
+const MORE_MAX_BYTES = 5 * 1024;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** The owner of the machine reads it at the start; it is the same every time. */
@@ -162,10 +164,10 @@ export function createAccounts(parts: AccountParts): Accounts {
     };
     const validity = { issuedAtSec, expiresAtSec: issuedAtSec + accessTokenSec };
     const times = { iss: "fluxbase", iat: validity.issuedAtSec, exp: validity.expiresAtSec };
-    return await tokens.mintUser(claims, validity, {
-      ...metadataOf(user),
-      ...await hooks.claimsFor(user, { ...times, ...claims }),
-    });
+    const added = await hooks.claimsFor(user, { ...times, ...claims });
+    const more = { ...metadataOf(user), ...added };
+    // What a hook has added counts more than metadata: together they could be too long for a header.
+    return await tokens.mintUser(claims, validity, byteCountOf(more) <= MORE_MAX_BYTES ? more : added);
   }
 
   /** Who is nowhere else is not here either: what refuses a user in the users' database undoes the account. */
@@ -339,6 +341,10 @@ export function createAccounts(parts: AccountParts): Accounts {
       return await begin(await made(user));
     },
   };
+}
+
+function byteCountOf(value: unknown): number {
+  return new TextEncoder().encode(JSON.stringify(value)).length;
 }
 
 /** For policies that read it of the token, as long as it is small: each request carries the token. */

@@ -146,7 +146,7 @@ export function createAuthHooks(parts: AuthHookParts): AuthHooks {
         metadata: metadataOf("before-sign-in", { clock, origin }),
         user: userView(user),
         user_id: user.id,
-        authentication_method: "password",
+        authentication_method: methodOf(user),
       }), () => undefined);
     },
 
@@ -156,7 +156,6 @@ export function createAuthHooks(parts: AuthHookParts): AuthHooks {
         aud: "authenticated",
         phone: "",
         aal: "aal1",
-        is_anonymous: false,
         app_metadata: user.appMetadata,
         user_metadata: user.userMetadata,
         ...token,
@@ -165,7 +164,7 @@ export function createAuthHooks(parts: AuthHookParts): AuthHooks {
         metadata: metadataOf("custom-access-token", { clock, origin: null }),
         user_id: user.id,
         claims: { ...given, ...added },
-        authentication_method: "password",
+        authentication_method: methodOf(user),
       }), ({ claims = {} }) => {
         const before: Record<string, unknown> = { ...given, ...added };
         const changed = Object.entries(claims).filter(([name, value]) =>
@@ -243,6 +242,10 @@ function problemOfSize(what: string, values: readonly unknown[], maxBytes: numbe
     if (text.includes("\\u0000") || !text.isWellFormed()) return `its ${what} have NUL or half characters`;
   }
   return undefined;
+}
+
+function methodOf({ isAnonymous }: User): string {
+  return isAnonymous ? "anonymous" : "password";
 }
 
 function metadataOf(name: string, { clock, origin }: { clock: Clock; origin: AuthOrigin | null }) {

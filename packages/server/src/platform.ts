@@ -16,6 +16,7 @@ import { gotrueRoutes } from "./api/gotrue_routes.ts";
 import { keyRoutes } from "./api/key_routes.ts";
 import { logLevelRoutes } from "./api/log_level_routes.ts";
 import { metricsRoutes } from "./api/metrics_routes.ts";
+import { prometheusRoutes, type ServerNumbers } from "./api/prometheus_routes.ts";
 import { secretRoutes } from "./api/secret_routes.ts";
 import { sharedModuleRoutes } from "./api/shared_module_routes.ts";
 import { syncRoutes } from "./api/sync_routes.ts";
@@ -39,13 +40,14 @@ import type { Config } from "./config/config.ts";
 import { type LocalSecrets, readLocalSecrets } from "./config/local_secrets.ts";
 import { delay, systemClock, withDeadline } from "./core/clock.ts";
 import { createDeadlines } from "./core/deadlines.ts";
+import { type EventLoopLag, watchEventLoop } from "./core/event_loop_lag.ts";
 import { InvariantError } from "./core/invariant.ts";
 import type { AdjustableLog, Log } from "./core/log.ts";
 import { Secret } from "./core/secret.ts";
 import { createDeployer } from "./deploy/deploy.ts";
 import { createRebuilder } from "./deploy/rebuild.ts";
 import { createSharedModules } from "./deploy/shared_modules.ts";
-import { startExecutionLog } from "./executions/execution_log.ts";
+import { type ExecutionLog, startExecutionLog } from "./executions/execution_log.ts";
 import { shown } from "./executions/shown.ts";
 import { createFunctionsFolder } from "./files/folder.ts";
 import { createLoader, type Loader } from "./files/load.ts";
@@ -116,6 +118,7 @@ const LOCAL_KEY_SCOPES = ["functions:*"];
 const ROLE_KEY_VALID_SEC = 10 * 365 * 86_400;
 const READY_PING_MS = 2_000;
 const DEFAULT_FUNCTIONS_DIR = "functions";
+const MIB = 1024 * 1024;
 const BOOT_LOAD_MS = 2_000;
 
 /** @throws {StartError} with a sentence for the operator */
@@ -200,7 +203,13 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
   const { attempts, issuer: _issuer, clockSkewSec: _skew, ...accountRules } = config.auth;
   const endedSessions = await startEndedSessions({ db, listener, accessTokenSec: accountRules.accessTokenSec });
   const setupToken = accountRules.setupToken ?? (local === undefined ? null : new Secret(setupTokenOf(jwtSecret)));
-  const authenticator = createAuthenticator({ tokens, keys, endedSessions, clock });
+  const authenticator = createAuthenticator({
+    tokens,
+    keys,
+    endedSessions,
+    clock,
+    metricsToken: config.metricsToken,
+  });
   const executionLog = parts.use(
     await startExecutionLog({
       db,
@@ -349,6 +358,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
   const dbHooks = usersDatabase === undefined
     ? undefined
     : await startHooksOfTables(usersDatabase, { db, listener, catalog, log, place, gatewayParts, stopping, parts });
+  const lag = parts.use(watchEventLoop(clock.nowMs));
   const sharedModules = createSharedModules({ db });
   const deployer = createDeployer({ db, catalog, bundler, envStore, sharedModules, limits });
   const rebuilder = parts.use(createRebuilder({ deployer, sharedModules, log }));
@@ -400,6 +410,12 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       ...absentRoutes(),
       ...executionRoutes({ db, catalog, executions, stopping: stopping.signal }),
       ...await logLevelRoutes({ db, listener, log }),
+      ...prometheusRoutes({
+        catalog,
+        executions,
+        version: RELEASE.version,
+        server: () => numbersOf({ sandboxes, executions, database, lag }),
+      }),
       ...metricsRoutes({ db, catalog, executions }),
       ...sharedModuleRoutes({
         sharedModules,
@@ -479,6 +495,37 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       await executions.flush();
       await started.disposeAsync();
     },
+  };
+}
+
+function numbersOf(
+  { sandboxes, executions, database, lag }: {
+    sandboxes: SandboxPool;
+    executions: ExecutionLog;
+    database: Database;
+    lag: EventLoopLag;
+  },
+): ServerNumbers {
+  const pool = sandboxes.stats();
+  const { total, idle, waiting } = database.connections();
+  const written = executions.stats();
+  const of = (help: string, value: number) => ({ help, value });
+  return {
+    fluxbase_sandboxes: of("Sandboxes there are", pool.sandboxCount),
+    fluxbase_sandboxes_busy: of("Sandboxes that run a request", pool.busyCount),
+    fluxbase_sandboxes_blank: of("Sandboxes that are kept ahead", pool.blankCount),
+    fluxbase_sandboxes_memory_bytes: of("Memory of all sandboxes", pool.memoryMiB * MIB),
+    fluxbase_sandbox_starts_total: of("Sandboxes that were started", pool.startedCount),
+    fluxbase_sandbox_evictions_total: of("Sandboxes that gave way to others", pool.evictedCount),
+    fluxbase_requests_waiting: of("Requests that wait for a sandbox", pool.waitingCount),
+    fluxbase_executions_recorded_total: of("Executions that were recorded", written.recordedCount),
+    fluxbase_executions_folded_total: of("Executions that were only counted", written.foldedCount),
+    fluxbase_executions_waiting: of("Executions that wait to be written", written.waitingCount),
+    fluxbase_database_connections: of("Connections to the platform's database", total),
+    fluxbase_database_connections_idle: of("Connections that nobody uses", idle),
+    fluxbase_database_statements_waiting: of("Statements that wait for a connection", waiting),
+    fluxbase_event_loop_lag_seconds: of("The longest that the event loop made a timer wait", lag.takeMs() / 1_000),
+    fluxbase_server_memory_bytes: of("Memory of the server's process", Deno.memoryUsage().rss),
   };
 }
 

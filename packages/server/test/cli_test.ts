@@ -40,6 +40,7 @@ const NO_COMMAND = [
   /^GET \/api\/v1\/settings\/secret$/, // As /settings/secrets.
   /^GET \/api\/v1\/health/, // `doctor` asks for readiness, at the root.
   /^(GET|PUT|PATCH|DELETE) .*\/invoke$/, // As POST, with --method.
+  /^GET \/metrics$/, // Prometheus reads it.
 ];
 
 interface Said {

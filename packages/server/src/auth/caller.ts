@@ -71,6 +71,9 @@ export function callerOfClaims(claims: RoleClaims): Caller {
   });
 }
 
+/** Who shows FLUXBASE_METRICS_TOKEN. */
+export const METRICS_READER: Caller = Object.freeze({ ...NOBODY, kind: "key", scopes: ["metrics:read"] });
+
 /** Who runs what nobody asked for from outside. */
 export const PLATFORM: Caller = Object.freeze({
   ...NOBODY,

@@ -18,6 +18,7 @@ export const SCOPES = [
   "secrets:write",
   "tables:read",
   "tables:write",
+  "metrics:read",
 ] as const;
 export type Scope = (typeof SCOPES)[number];
 

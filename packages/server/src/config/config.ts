@@ -78,6 +78,8 @@ export interface Config {
     /** Another issuer of tokens. */
     readonly issuer: IssuerSettings | null;
   };
+  /** Of whoever may read the metrics and nothing else. */
+  readonly metricsToken: Secret | null;
   readonly executions: { readonly retentionDays: number; readonly rowsPerSec: number };
   readonly sandbox: { readonly uidBase: number; readonly require: readonly Fence[] };
   readonly log: { readonly level: LogLevel; readonly format: "text" | "json"; readonly slowStatementMs: number };
@@ -221,6 +223,7 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
       setupToken: get(SETTINGS.setupToken),
       issuer,
     },
+    metricsToken: get(SETTINGS.metricsToken),
     executions: { retentionDays: get(SETTINGS.retentionDays), rowsPerSec: get(SETTINGS.rowsPerSec) },
     sandbox: { uidBase: get(SETTINGS.sandboxUidBase), require: get(SETTINGS.sandboxRequire) ?? [] },
     log: {

@@ -112,6 +112,14 @@ export const redisUrl: Parser<Secret> = {
   },
 };
 
+/** A secret that is sent in a header. */
+export function secretToken(minCharacters: number): Parser<Secret> {
+  return {
+    expected: `at least ${minCharacters} letters, digits and signs without a space`,
+    parse: (text) => text.length >= minCharacters && /^[\x21-\x7e]+$/.test(text) ? new Secret(text) : undefined,
+  };
+}
+
 export function secretText(minCharacters: number): Parser<Secret> {
   return {
     expected: `at least ${minCharacters} characters long`,

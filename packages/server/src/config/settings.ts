@@ -23,6 +23,7 @@ import {
   postgresUrl,
   redisUrl,
   secretText,
+  secretToken,
 } from "./parsers.ts";
 import { PUBLIC_KEY_ALGORITHMS } from "../auth/issuers.ts";
 import { FENCES } from "../../sandbox_runtime/harden.ts";
@@ -444,6 +445,16 @@ export const SETTINGS = {
     example: "a long random text",
     about:
       "Whoever has it makes the first admin. Default: with the embedded database one that the server prints at the start, else none.",
+    isSecret: true,
+  }),
+  metricsToken: setting<Secret>({
+    env: "FLUXBASE_METRICS_TOKEN",
+    yaml: "metrics.token",
+    parser: secretToken(16),
+    default: null,
+    example: "a long random text",
+    about:
+      "Whoever has it may read /metrics and nothing else. Without it the service role, admins and keys with scope metrics:read may.",
     isSecret: true,
   }),
   readyRequiresDatabase: setting({

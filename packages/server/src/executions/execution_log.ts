@@ -27,6 +27,7 @@ import {
 import { added } from "../storage/metrics.ts";
 import { type Batch, createBatch, markKept, partsOf, spooled, unkeptOf } from "./batch.ts";
 import { COUNT } from "./count_names.ts";
+import { createFunctionTotals, type FunctionTotals } from "./function_totals.ts";
 import { createMinuteBook, type Refusal, type Usage } from "./minute_book.ts";
 import { openSpool, type SpooledBatch, type SpoolFile } from "./spool.ts";
 
@@ -52,6 +53,8 @@ export interface ExecutionLogStats {
 export interface ExecutionLog {
   /** The name of this server. */
   readonly node: string;
+  /** As far as it was flushed. */
+  readonly totals: FunctionTotals;
   /** Never waits, never throws: the caller has its answer already. */
   record(record: ExecutionRecord): void;
   /** Counts a call that became no execution. */
@@ -92,6 +95,7 @@ const DATA_ERROR = /^2[23]/;
 export async function startExecutionLog(options: ExecutionLogOptions): Promise<ExecutionLog> {
   const { db, clock, log } = options;
   const minutes = createMinuteBook();
+  const totals = createFunctionTotals();
   const spool = await openSpool(options.spoolDir);
   let open = createBatch();
   /** Closed, and not handed to the database yet. */
@@ -226,7 +230,10 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
   }
 
   function takeCounts(): void {
-    if (!minutes.isEmpty) open.minutes.push(...minutes.take());
+    if (minutes.isEmpty) return;
+    const taken = minutes.take();
+    totals.add(taken);
+    open.minutes.push(...taken);
   }
 
   async function append(batches: readonly Batch[]): Promise<void> {
@@ -351,6 +358,7 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
 
   return {
     node: options.node,
+    totals,
     record,
     recordLine,
     refused,

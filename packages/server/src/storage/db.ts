@@ -20,6 +20,8 @@ export interface Database {
   readonly db: Kysely<Schema>;
   /** See ./pool.ts. */
   doubt(): void;
+  /** How many connections there are, and how many statements wait for one. */
+  connections(): { readonly total: number; readonly idle: number; readonly waiting: number };
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -91,6 +93,7 @@ export async function connectDatabase(options: DatabaseOptions): Promise<Databas
   return {
     db,
     doubt: connections.doubt,
+    connections: () => ({ total: pool.totalCount, idle: pool.idleCount, waiting: pool.waitingCount }),
     // Not db.destroy: it says the same to the pool.
     [Symbol.asyncDispose]: connections[Symbol.asyncDispose],
   };

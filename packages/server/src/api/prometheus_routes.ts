@@ -18,7 +18,7 @@ import type { ApiCall, Route } from "./route.ts";
 export type ServerNumbers = Readonly<Record<string, { readonly help: string; readonly value: number }>>;
 
 export interface PrometheusParts {
-  readonly catalog: Catalog;
+  readonly catalog: Pick<Catalog, "findById">;
   readonly executions: ExecutionLog;
   readonly version: string;
   server(): ServerNumbers;

@@ -82,10 +82,10 @@ platformTest("executions and lines are found by what is known of them", async (p
   await step("lines", async () => {
     assert.deepEqual(await found("/functions/echo/logs?text=100%25%20SURE"), [first]);
     assert.deepEqual(await found("/functions/echo/logs?text=100_"), []);
-    assert.deepEqual(await found("/admin/functions/logs"), [second, elsewhere, first]);
+    assert.deepEqual(await found("/admin/functions/logs"), [second, elsewhere, failed, first]);
     assert.deepEqual(await found("/admin/functions/logs?namespace=else"), [elsewhere]);
     assert.deepEqual(await found("/admin/functions/logs?function_name=echo&text=again"), [second]);
-    assert.deepEqual(await found("/admin/functions/logs?level=error"), []);
+    assert.deepEqual(await found("/admin/functions/logs?level=error"), [failed]);
     const [line] = (await api("GET", "/admin/functions/logs?namespace=else")).body;
     assert.deepEqual([line.namespace, line.function_name, line.message], ["else", "echo", "from elsewhere"]);
     assert.deepEqual((await api("GET", `/admin/functions/executions/${first}/logs`)).body.count, 1);

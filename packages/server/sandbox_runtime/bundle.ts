@@ -34,11 +34,16 @@ const { keys } = Object;
 /** A URL means the same module wherever it is imported. */
 const modules = new Map<string, Promise<Module>>();
 
-export async function evaluateBundle(code: string): Promise<Readonly<Record<string, unknown>>> {
+/** In an object of ours: a module may export a function named `then`. */
+export interface Evaluated {
+  readonly exports: Readonly<Record<string, unknown>>;
+}
+
+export async function evaluateBundle(code: string): Promise<Evaluated> {
   const bundle = scriptOf(code, { identifier: BUNDLE_NAME, url: BUNDLE_URL });
   await bundle.link(moduleOf);
   await bundle.evaluate();
-  return bundle.namespace as Readonly<Record<string, unknown>>;
+  return { exports: bundle.namespace as Evaluated["exports"] };
 }
 
 function scriptOf(code: string, { identifier, url }: { readonly identifier: string; readonly url: string }): Module {

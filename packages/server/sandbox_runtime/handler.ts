@@ -52,15 +52,16 @@ export interface Loading {
  */
 export async function loadHandler(code: string, { servers, failedLate }: Loading): Promise<FoundHandler> {
   const evaluated = evaluateBundle(code);
-  let exports = await Promise.race([evaluated, servers.settled]);
-  exports ??= await Promise.race([evaluated, nextTurn()]);
-  if (exports === undefined) evaluated.catch(failedLate);
+  let isOver = await Promise.race([evaluated, servers.settled]);
+  isOver ??= await Promise.race([evaluated, nextTurn()]);
+  if (isOver === undefined) evaluated.catch(failedLate);
+  const exports = isOver?.exports;
   const found = exports && exportedHandler(exports, servers);
   if (exports !== undefined && found === undefined && !servers.hasStarted) {
     await withinMs(LATE_SERVER_MS, Promise.race([servers.settled, servers.noted]));
   }
   const started = servers.seal();
-  if (started === undefined) return found ?? noHandler(exports ?? {}, servers.firstNoted);
+  if (started === undefined) return found ?? noHandler(exports ?? {}, servers);
   if (found !== undefined && !isSameHandler(exports?.["default"], started)) {
     throw new TypeError(
       `Cannot use ${found.name} beside the server that ${
@@ -145,10 +146,13 @@ function isSameHandler(main: unknown, { original }: StartedServer): boolean {
   return main === original || (isObject(main) && methodOf(main, "fetch") === original);
 }
 
-function noHandler(exports: Exports, noted: { readonly reason: unknown } | undefined): never {
+function noHandler(exports: Exports, { firstNoted: noted, closed }: Servers): never {
   const names = Object.keys(exports);
   const there = names.length === 0 ? "it exports nothing" : `it exports ${names.slice(0, 20).join(", ")}`;
-  const also = noted === undefined ? "" : `; while it loaded, this went wrong: ${textOf(noted.reason)}`;
+  const also = [
+    ...closed === undefined ? [] : [`it has closed the server that ${named(closed)} had started`],
+    ...noted === undefined ? [] : [`while it loaded, this went wrong: ${textOf(noted.reason)}`],
+  ].map((text) => `; ${text}`).join("");
   throw new TypeError(
     `Cannot find a handler: there is none of ${LOOKED_FOR}; ${there}${also}`,
     noted === undefined ? undefined : { cause: noted.reason },

@@ -28,6 +28,7 @@ export class Servers {
   #started: StartedServer | undefined;
   #problem: TypeError | undefined;
   #firstNoted: { readonly reason: unknown } | undefined;
+  #closed: StartedServer | undefined;
   #isClosed = false;
   #isSealed = false;
   readonly #settled = Promise.withResolvers<undefined>();
@@ -39,6 +40,10 @@ export class Servers {
   }
   get hasStarted(): boolean {
     return this.#started !== undefined;
+  }
+  /** One that was started and closed again while the function loaded. */
+  get closed(): StartedServer | undefined {
+    return this.#closed;
   }
   /** Settles when something goes wrong that nobody catches. */
   get noted(): Promise<undefined> {
@@ -73,7 +78,10 @@ export class Servers {
       close: () => {
         if (this.#started !== started) return;
         if (this.#isSealed) this.#isClosed = true;
-        else this.#started = undefined;
+        else {
+          this.#started = undefined;
+          this.#closed = started;
+        }
       },
     };
   }

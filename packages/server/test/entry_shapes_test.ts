@@ -73,6 +73,8 @@ const DENO: Readonly<Record<string, Source>> = {
 };
 
 const OTHERS: Readonly<Record<string, Source>> = {
+  "an export named then":
+    `export function then() {} export default async (req) => new Response("ok " + await req.text());`,
   "exports by method":
     `export async function POST(req) { return new Response("ok " + await req.text()); } export const GET = () => new Response("got");`,
   "exports by method of another file": {
@@ -334,7 +336,11 @@ platformTest(
         `async function start() { await Promise.resolve(); throw new Error("no key is set"); } start();`,
         /Cannot find a handler: .*; it exports nothing; while it loaded, this went wrong: no key is set/,
       ],
-      ["an empty default export", `export default { name: "x" };`, /Cannot find a handler/],
+      [
+        "a server that is closed again",
+        `await using _ = Deno.serve(() => new Response("x"));`,
+        /it has closed the server that Deno\.serve at .*:1:\d+ had started/,
+      ],
       [
         "a listener that is silent",
         `addEventListener("fetch", () => {});`,

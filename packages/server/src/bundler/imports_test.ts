@@ -214,7 +214,7 @@ Deno.test("imports", { sanitizeResources: false }, async (test) => {
     await test.step(name, async () => {
       const built = await build(code, { files: { ...FILES, ...own, "index.ts": code } });
       assert.ok(built.ok, JSON.stringify(built));
-      const exports = await evaluateBundle(built.code);
+      const { exports } = await evaluateBundle(built.code);
       const handler = exports["default"] ?? exports["$fluxbaseHandler"] ?? exports["handler"];
       assert.ok(typeof handler === "function");
       assert.deepEqual(await handler(), expected);

@@ -88,7 +88,7 @@ Deno.test("packages come from a registry of one's own, with its token", { saniti
     const bundler = await bundlerWith(`@ours:registry=http://${place}/\n//${place}/:_authToken=the-token\n`, "a");
     const built = await bundler.build({ ...rest, files: { "index.ts": code } });
     assert.ok(built.ok, JSON.stringify(built));
-    const { default: handler } = await evaluateBundle(built.code);
+    const { default: handler } = (await evaluateBundle(built.code)).exports;
     assert.equal((handler as () => string)(), "Hello us");
     await bundler[Symbol.asyncDispose]();
   });

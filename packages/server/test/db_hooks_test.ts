@@ -235,6 +235,39 @@ platformTest("hooks of tables", async (platform, step) => {
     await api("DELETE", `/admin/hooks/database/${made.id}`);
   });
 
+  await step("rows that anybody writes over HTTP count, and so do accounts in auth.users", async () => {
+    await receiver("anybody");
+    await run("create table public.mails (id int, note text)");
+    await run("alter table public.mails enable row level security");
+    await run("create policy all_of_them on public.mails for insert to anon with check (true)");
+    await run("grant insert on public.mails to anon");
+    const ofMails = await hook({ function: "anybody", table: "mails", events: ["INSERT"] });
+    const ofUsers = await hook({ function: "anybody", table: "auth.users", events: ["INSERT"] });
+    const sent = await fetch(`${platform.url}/rest/v1/mails`, {
+      method: "POST",
+      headers: { apikey: platform.anonKey, "content-type": "application/json", prefer: "return=minimal" },
+      body: JSON.stringify([{ id: 1, note: "a" }, { id: 2, note: "b" }]),
+    });
+    assert.equal(sent.status, 201, await sent.text());
+    const { status } = await api(
+      "POST",
+      "/auth/signup",
+      { email: "new@example.com", password: "a long password" },
+      null,
+    );
+    assert.equal(status, 201);
+    const got = (await events("anybody", 3)).map(({ text }: { text: string }) => JSON.parse(text));
+    const [user] = got.filter(({ schema }: { schema: string }) => schema === "auth");
+    assert.deepEqual([user.table, user.record.email], ["users", "new@example.com"]);
+    assert.deepEqual(
+      got.filter(({ table }: { table: string }) => table === "mails").map(({ record }: { record: { id: number } }) =>
+        record.id
+      ).sort(),
+      [1, 2],
+    );
+    for (const { id } of [ofMails, ofUsers]) await api("DELETE", `/admin/hooks/database/${id}`);
+  });
+
   await step("the example does what it says", async () => {
     const code = await Deno.readTextFile(new URL("../../../examples/functions/order_paid.ts", import.meta.url));
     await platform.deploy("order_paid", code);

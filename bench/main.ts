@@ -12,6 +12,7 @@ import { coldMany } from "./cold_many.ts";
 import { crowded } from "./crowded.ts";
 import { deploying } from "./deploying.ts";
 import { many } from "./many.ts";
+import { observability } from "./observability.ts";
 import { recycling } from "./recycling.ts";
 import { streaming } from "./streaming.ts";
 import { tables } from "./tables.ts";
@@ -31,6 +32,7 @@ const SUITES: readonly Suite[] = [
   deploying,
   tables,
   recycling,
+  observability,
 ];
 const RESULTS = fileURLToPath(new URL("./results.md", import.meta.url));
 

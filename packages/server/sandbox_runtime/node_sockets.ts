@@ -29,6 +29,7 @@ export function createConnections({ Duplex }: typeof import("node:stream")): Con
     readonly localPort = 0;
     readonly encrypted: boolean;
     readonly connecting = false;
+    readonly readyState = "open";
     other: End | undefined;
     /** Tells the other end that its chunk was taken. */
     taken: (() => void) | undefined;

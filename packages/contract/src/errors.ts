@@ -27,9 +27,11 @@ export const ERRORS = {
   ALREADY_EXISTS: { status: 409, retryable: false },
   /** The same delivery of a webhook is being handled. */
   ALREADY_RUNNING: { status: 409, retryable: true },
+  IDEMPOTENCY_IN_PROGRESS: { status: 409, retryable: true },
   MODULE_IN_USE: { status: 409, retryable: false },
   VERSION_NOT_BUILT: { status: 409, retryable: false },
   BODY_TOO_LARGE: { status: 413, retryable: false },
+  IDEMPOTENCY_MISMATCH: { status: 422, retryable: false },
   BUNDLE_REJECTED: { status: 422, retryable: false },
   RATE_LIMITED: { status: 429, retryable: true },
   CLIENT_CLOSED_REQUEST: { status: 499, retryable: true },

@@ -13,6 +13,7 @@ import { executionRoutes } from "./api/execution_routes.ts";
 import { functionRoutes } from "./api/function_routes.ts";
 import { hookRoutes } from "./api/hook_routes.ts";
 import { gotrueRoutes } from "./api/gotrue_routes.ts";
+import { createIdempotency } from "./api/idempotency.ts";
 import { keyRoutes } from "./api/key_routes.ts";
 import { logLevelRoutes } from "./api/log_level_routes.ts";
 import { metricsRoutes } from "./api/metrics_routes.ts";
@@ -368,6 +369,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     ? undefined
     : parts.use(createLoader({ audit, dir: functionsDir, db, folder, deployer, sharedModules, rebuilder, clock, log }));
   const api = createApi({
+    idempotency: createIdempotency({ db, cipher: keyRing.server }),
     authenticator,
     audit,
     callerLimits,

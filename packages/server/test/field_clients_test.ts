@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { SignJWT } from "jose";
+import { sql } from "kysely";
 import { eventually, platformTest } from "./support/platform.ts";
 
 const PASSWORD = "correct horse battery";
@@ -141,6 +142,45 @@ platformTest("clients in the field", async (platform, step) => {
     assert.ok(Math.abs(Date.parse(body.expires_at) - Date.now() - 86_400_000) < 60_000, body.expires_at);
     const never = await api("POST", "/client-keys", { name: "x", scopes: ["functions:read"], expires_in: "never" });
     assert.equal(never.status, 400);
+  });
+
+  await step("a change with an Idempotency-Key is made once", async () => {
+    const send = async (body: unknown, { key = platform.serviceKey, path = "/client-keys", id = "one" } = {}) => {
+      const response = await fetch(`${platform.url}/api/v1${path}`, {
+        method: "POST",
+        headers: { authorization: `Bearer ${key}`, "idempotency-key": id },
+        body: JSON.stringify(body),
+      });
+      return { status: response.status, headers: response.headers, body: await response.json() };
+    };
+    const first = await send({ name: "once", scopes: [] });
+    const second = await send({ name: "once", scopes: [] });
+    assert.deepEqual([first.status, second.status, second.body], [201, 201, first.body]);
+    assert.deepEqual([first.headers.get("idempotent-replayed"), second.headers.get("idempotent-replayed")], [
+      null,
+      "true",
+    ]);
+    const named = (await api("GET", "/client-keys")).body.filter(({ name }: { name: string }) => name === "once");
+    assert.equal(named.length, 1);
+    const other = await send({ name: "another", scopes: [] });
+    assert.deepEqual([other.status, other.body.code], [422, "IDEMPOTENCY_MISMATCH"]);
+    // Another caller, path or key is another request.
+    const { body: key } = await api("POST", "/admin/service-keys", { name: "second" });
+    const theirs = await send({ name: "once", scopes: [] }, { key: key.key });
+    assert.notEqual(theirs.body.id, first.body.id);
+    assert.notEqual((await send({ name: "once", scopes: [] }, { id: "two" })).body.id, first.body.id);
+    // What failed may be tried again, and of two at once one is made.
+    assert.equal((await send({ name: "" }, { id: "three" })).status, 400);
+    assert.equal((await send({ name: "" }, { id: "three" })).headers.get("idempotent-replayed"), null);
+    const both = await Promise.all([1, 2, 3].map(() => send({ name: "race", scopes: [] }, { id: "four" })));
+    assert.ok(both.every(({ status }) => status === 201 || status === 409), both.map(({ status }) => status).join());
+    assert.equal(new Set(both.flatMap(({ status, body }) => status === 201 ? [body.id] : [])).size, 1);
+    assert.equal((await send({ name: "x" }, { id: "a b" })).status, 400);
+    const { rows } = await sql<{ answer: Uint8Array }>`select answer from fluxbase.idempotent_requests`.execute(
+      platform.db,
+    );
+    const kept = rows.map(({ answer }) => new TextDecoder().decode(answer)).join();
+    assert.ok(!kept.includes(first.body.key), "the key in an answer is not kept in plain text");
   });
 
   await step("the admin who asks is shown as user, too", async () => {

@@ -23,6 +23,7 @@ import { assertHead } from "../core/request_head.ts";
 import { requestIdOf } from "../core/request_id.ts";
 import type { CallerLimits, Origin } from "../ratelimit/caller_limits.ts";
 import { asDatabaseError } from "../storage/db.ts";
+import { type Idempotency, IDEMPOTENCY_HEADER } from "./idempotency.ts";
 import { type BodyLimits, readJsonBody, readTextBody } from "./json_body.ts";
 import { openApiDocument } from "./openapi.ts";
 import type { ApiAnswer, ApiCall, Route } from "./route.ts";
@@ -32,6 +33,7 @@ export interface ApiOptions {
   readonly authenticator: Authenticator;
   readonly audit: AuditLog;
   readonly callerLimits: CallerLimits;
+  readonly idempotency: Idempotency;
   readonly log: Log;
   readonly cors: CorsPolicy;
   /** The public URL of the server. */
@@ -138,7 +140,11 @@ export function createApi(options: ApiOptions): Api {
       text: () => readTextBody(request, options.bodyLimits),
       body: () => parsed ??= readJsonBody(request, options.bodyLimits),
     };
-    if (isManagement(route)) return await runAudited(route, { facts, call, action, asked });
+    if (isManagement(route)) {
+      const change = (call: ApiCall) => runAudited(route, { facts, call, action, asked });
+      const { pathname, search } = new URL(request.url);
+      return isRepeatable(route, call) ? await options.idempotency.once(call, pathname + search, change) : change(call);
+    }
     return await noting(about, caller, async () => await route.handle(call));
   }
 
@@ -280,6 +286,11 @@ function originOf({ address }: Facts): Origin {
 /** What changes something and is not for everybody, and what says that it is to be audited. */
 function isManagement({ method, access, audit }: Route): boolean {
   return audit !== undefined || (method !== "GET" && access !== "public" && access !== "credential");
+}
+
+/** Not what is for everybody: nobody can be told from another there. */
+function isRepeatable({ method, access }: Route, { headers }: ApiCall): boolean {
+  return method !== "GET" && access !== "public" && headers.get(IDEMPOTENCY_HEADER) !== null;
 }
 
 function targetOf(route: Route, facts: Readonly<Record<string, unknown>>): string | null {

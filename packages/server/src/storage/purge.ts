@@ -7,6 +7,7 @@ import type { Log } from "../core/log.ts";
 import { dropOldAuditEntries } from "./audit_log.ts";
 import type { Database } from "./db.ts";
 import { purgeFunctions } from "./functions.ts";
+import { dropOldRequests } from "./idempotent_requests.ts";
 import { dropOldSessions } from "./users.ts";
 import { dropOldDeliveries } from "./webhook_deliveries.ts";
 
@@ -29,6 +30,7 @@ export function startPurging({ db, log, auditLogDays }: PurgeOptions): AsyncDisp
       const auditEntriesCount = await dropOldAuditEntries(db, auditLogDays);
       const sessionsCount = await dropOldSessions(db);
       await dropOldDeliveries(db);
+      await dropOldRequests(db);
       if (functionsCount + auditEntriesCount + sessionsCount > 0) {
         log.info("What was kept for long enough is gone", { functionsCount, auditEntriesCount, sessionsCount });
       }

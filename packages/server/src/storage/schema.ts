@@ -33,6 +33,12 @@ export interface Schema {
     created_at: GeneratedInstant;
     updated_at: GeneratedInstant;
   };
+  "fluxbase.idempotent_requests": {
+    place: Uint8Array;
+    body_hash: Uint8Array;
+    started_at: GeneratedInstant;
+    answer: Uint8Array | null;
+  };
   "fluxbase.login_roles": { name: string; sealed: Uint8Array };
   "fluxbase.secret_salts": { user_id: string; salt: Uint8Array };
   "fluxbase.users": {

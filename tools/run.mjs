@@ -19,6 +19,7 @@ const SCRIPTS = {
   test: deno("run", "-A", "tools/test.ts"),
   ok: deno("run", "-A", "tools/test.ts"),
   attacks: deno("run", "-A", "tools/attacks.ts"),
+  packages: deno("run", "-A", "tools/packages.ts"),
   fmt: deno("fmt", "--quiet"),
   docs: deno("run", "-A", "tools/settings_reference.ts"),
   "build-sdk": deno("run", "-A", "tools/build_sdk.ts"),

@@ -42,6 +42,7 @@ import { type HardenOptions, hardenProcess, mapSharedPage } from "./harden.ts";
 import { nameRefusedHeaders } from "./header_messages.ts";
 import { type HeadLimits, headProblem } from "./header_rules.ts";
 import { lacksFiles } from "./landlock.ts";
+import { hideUser } from "./machine.ts";
 import { DATABASE_HOST, installDatabase } from "./database.ts";
 import { captureNodeServers } from "./node_servers.ts";
 import { OwnServer } from "./own_server.ts";
@@ -211,7 +212,7 @@ async function onLoad(payload: Uint8Array): Promise<void> {
       usesNode: /["']node:(net|tls)["']/.test(code),
     });
   }
-  if (files !== undefined) installStaticFiles(files);
+  if (files !== undefined) installStaticFiles(files, { usesNode: /["'](?:node:)?fs\b/.test(code) });
   const scratchDir = message.env["TMPDIR"];
   if (scratchDir !== undefined && code.includes("/tmp")) {
     const { changed } = mapTmp(scratchDir, { usesNode: /["'](?:node:)?fs\b/.test(code) });
@@ -602,6 +603,7 @@ installCaches();
 nameRefusedHeaders();
 removeDescriptorAccess();
 guardBuiltIns();
+hideUser();
 watchRefusals(sendRefusal, options);
 replaceExit(failCall);
 replaceRandom();

@@ -9,18 +9,23 @@
  */
 import { removeWasi } from "./descriptors.ts";
 import { removeWorkers } from "./globals.ts";
+import { hideMachine, MACHINE_CALLS } from "./machine.ts";
 import { define, refusal } from "./taking_away.ts";
 
 type Exports = Readonly<Record<string, unknown>>;
 
 const INTERNAL = /^(?:node:)?internal\//;
-const NAME = /^(?:node:)?([a-z_]+)(?![\w/])/;
+const NAME = /^(?:node:)?([a-z_]+(?:\/promises)?)(?![\w/])/;
 /** What leads to Deno's own loader of modules. */
 const LOADERS = ["module", "vm", "repl", "test", "inspector"];
 /** Changed on the object of the module, which its exports do not follow. */
 const CHANGED: Readonly<Record<string, readonly string[]>> = {
   process: ["exit", "reallyExit", "abort", "kill", "getBuiltinModule"],
   module: ["register", "registerHooks", "getBuiltinModule"],
+  os: MACHINE_CALLS,
+  // By ./static_files.ts.
+  fs: ["readFileSync", "readFile", "existsSync"],
+  "fs/promises": ["readFile"],
 };
 
 // Captured before user code runs.
@@ -33,6 +38,7 @@ const load = process.getBuiltinModule.bind(process);
 const guards: Record<string, (() => void) | undefined> = assign(create(null), {
   wasi: () => removeWasi(load("node:wasi")),
   worker_threads: () => removeWorkers(load("node:worker_threads")),
+  os: () => hideMachine(load("node:os")),
 });
 for (const name of LOADERS) guards[name] = () => hookLoaders();
 const changed: Record<string, readonly string[] | undefined> = assign(create(null), CHANGED);
@@ -85,7 +91,7 @@ export async function importBuiltIn(specifier: string): Promise<Exports> {
   const name = nameOf(specifier);
   guard(name);
   const exports: Record<string, unknown> = { ...await import(specifier) };
-  const names = changed[name] ?? changed[specifier];
+  const names = changed[specifier] ?? changed[name];
   const object = exports["default"] as Exports;
   for (let index = 0; names !== undefined && index < names.length; index += 1) {
     const one = names[index];

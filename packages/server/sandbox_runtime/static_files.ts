@@ -35,8 +35,8 @@ export function splitStaticFiles(code: string): { readonly code: string; readonl
   return { code: code.slice(0, at), files: JSON.parse(text) };
 }
 
-/** Makes the calls that read files look among these first. */
-export function installStaticFiles(files: Files): void {
+/** Makes the calls that read files look among these first; `usesNode`: those of node:fs, too. */
+export function installStaticFiles(files: Files, { usesNode }: { readonly usesNode: boolean }): void {
   const bytesOf = (place: unknown): Uint8Array<ArrayBuffer> | undefined => {
     const path = pathOf(place);
     if (path === undefined || !Object.hasOwn(files, path)) return undefined;
@@ -51,12 +51,36 @@ export function installStaticFiles(files: Files): void {
   replace(Deno, "readFileSync", bytesOf);
   replace(Deno, "readTextFile", (place) => later(textOf(place)));
   replace(Deno, "readFile", (place) => later(bytesOf(place)));
+  if (usesNode) replaceInNode(bytesOf);
   replace(globalThis, "fetch", (input) => {
     const url = typeof input === "string" ? URL.parse(input) : input;
     if (!(url instanceof URL) || url.protocol !== "file:") return undefined;
     const bytes = bytesOf(url);
     const type = TYPES[/\.(\w+)$/.exec(url.pathname)?.[1] ?? ""] ?? "application/octet-stream";
     return later(bytes && new NativeResponse(bytes, { headers: { "content-type": type } }));
+  });
+}
+
+type Callback = (error: Error | null, content?: unknown) => void;
+
+/** Packages read files by these; ./built_ins.ts hands them out as they are here. */
+function replaceInNode(bytesOf: (place: unknown) => Uint8Array<ArrayBuffer> | undefined): void {
+  const fs = process.getBuiltinModule("node:fs");
+  const contentOf = (place: unknown, options: unknown): unknown => {
+    const bytes = bytesOf(place);
+    const encoding = typeof options === "string" ? options : Reflect.get(Object(options), "encoding");
+    if (bytes === undefined) return undefined;
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return typeof encoding === "string" ? buffer.toString(encoding as BufferEncoding) : buffer;
+  };
+  replace(fs, "readFileSync", contentOf);
+  replace(fs.promises, "readFile", (place, options) => later(contentOf(place, options)));
+  replace(fs, "existsSync", (place) => bytesOf(place) === undefined ? undefined : true);
+  replace(fs, "readFile", (place, options, callback = options) => {
+    const content = contentOf(place, options);
+    if (content === undefined) return undefined;
+    queueMicrotask(() => (callback as Callback)(null, content));
+    return null;
   });
 }
 
@@ -75,11 +99,12 @@ function pathOf(place: unknown): string | undefined {
 }
 
 /** What `find` does not know goes the usual way. */
-function replace(target: object, name: string, find: (place: unknown) => unknown): void {
+function replace(target: object, name: string, find: (...args: unknown[]) => unknown): void {
   const native: unknown = Reflect.get(target, name);
   if (typeof native !== "function") return;
-  const value = function (this: unknown, place: unknown, ...rest: unknown[]): unknown {
-    return find(place) ?? Reflect.apply(native, this, [place, ...rest]);
+  const value = function (this: unknown, ...args: unknown[]): unknown {
+    const found = find(...args);
+    return found === undefined ? Reflect.apply(native, this, args) : found;
   };
   Object.defineProperty(value, "name", { value: name });
   Object.defineProperty(target, name, { value, writable: true, configurable: true, enumerable: true });

@@ -118,6 +118,91 @@ platformTest("packages from npm and from URLs", async (platform, step) => {
     );
     assert.match(await (await platform.call("reads")).json(), /^application\/json .*Cannot read/);
   });
+
+  await step("native code is refused in one sentence, at the import, with what to use instead", async () => {
+    const refused = async (code: string, files: Record<string, string> = {}) => {
+      const { body } = await platform.api("POST", "/functions", {
+        name: `native-${crypto.randomUUID().slice(0, 8)}`,
+        files: { "index.ts": code, ...files },
+      });
+      assert.doesNotMatch(body.bundle_error, /\/builds\/|\.\.\/|file:/);
+      return body.bundle_error.split("\n").filter((line: string) => line.startsWith("index.ts"));
+    };
+    assert.deepEqual(await refused(`\nimport bcrypt from "npm:bcrypt@5"; export default () => bcrypt;`), [
+      `index.ts:2:20: Cannot import "npm:bcrypt@5": bcrypt is native code, and a function is JavaScript and WebAssembly; use npm:bcryptjs instead`,
+    ]);
+    assert.deepEqual(
+      await refused(`import x from "vm2"; export default () => x;`, {
+        "deno.json": `{"imports": {"vm2": "npm:isolated-vm@6.0.1"}}`,
+      }),
+      [`index.ts:1:15: Cannot import "vm2": isolated-vm is native code, and a function is JavaScript and WebAssembly; look for a package that is written in those`],
+    );
+  });
+
+  await step("modules know their place, and find files beside them", async () => {
+    await platform.deploy("placed", "", {
+      files: {
+        "index.ts": `import { read, here } from "./mails/read.ts"; import { common } from "./lib/common.cjs";
+          class Mail {} ; import { name } from "./mails/mail.ts";
+          export default async () => ({ text: await read(), here, common, names: [Mail.name, name], url: import.meta.url });`,
+        "mails/read.ts":
+          `export const read = () => Deno.readTextFile(new URL("./hello.txt", import.meta.url)); const { filename, dirname } = import.meta;
+          export const here = { filename, dirname, x: import.meta.resolve("./x.ts"), says: "import.meta stays text" };`,
+        "mails/mail.ts": `export class Mail {} ; export const name = Mail.name;`,
+        "mails/hello.txt": "hello",
+        "lib/x.cjs": "",
+        "lib/common.cjs": `exports.common = [__dirname, __filename, require.resolve("./x.cjs")];`,
+      },
+      code: undefined,
+    });
+    const { text, here, common, names, url } = await (await platform.call("placed")).json();
+    assert.equal(text, "hello");
+    assert.deepEqual([here.filename, here.dirname, here.x], ["/mails/read.ts", "/mails", "file:///mails/x.ts"]);
+    assert.deepEqual(common, ["/lib", "/lib/common.cjs", "/lib/x.cjs"]);
+    assert.deepEqual(names, ["Mail", "Mail"]);
+    assert.match(url, /^file:\/\/\/[\w.]+$/);
+  });
+
+  await step("questions about the machine have harmless answers", async () => {
+    await platform.deploy(
+      "machine",
+      `import os from "node:os"; import { hostname } from "node:os";
+       export default () => ({ names: [os.hostname(), hostname()], cpus: os.cpus().length, release: os.release(), home: os.homedir(),
+         user: os.userInfo().username, net: os.networkInterfaces(), uid: process.geteuid(), load: os.loadavg(), mem: os.totalmem() > 0 });`,
+    );
+    assert.deepEqual(await (await platform.call("machine")).json(), {
+      names: ["function", "function"],
+      cpus: 1,
+      release: "0.0.0",
+      home: "/",
+      user: "function",
+      net: {},
+      uid: 65_534,
+      load: [0, 0, 0],
+      mem: true,
+    });
+  });
+
+  await step("a missing export is told at the import", async () => {
+    const { body } = await platform.api("POST", "/functions", {
+      name: "no-default",
+      code: `import x from "npm:date-fns@4.1.0/locale"; export default () => x;`,
+    });
+    assert.match(
+      body.bundle_error,
+      /^no-default\.ts:1:15: Cannot import "npm:date-fns.*: npm:date-fns@4\.1\.0\/locale\.js has no export "default"/,
+    );
+  });
+
+  await step("of a bundle that is too large it is said which packages make it so", async () => {
+    const { body } = await platform.api("POST", "/functions", {
+      name: "large-package",
+      code: `import x from "npm:lodash@4.17.21"; import m from "npm:moment@2.30.1"; import z from "npm:zod@3.22.4";
+             import * as _ from "npm:date-fns@4.1.0/locale"; export default () => [x, m, z, _];`,
+    });
+    assert.match(body.bundle_error, /mostly npm:date-fns@4\.1\.0 \d+ KB, npm:lodash@4\.17\.21 \d+ KB/);
+    assert.match(body.bundle_error, /FLUXBASE_LIMITS_BUNDLE_BYTES/);
+  });
 }, {
   FLUXBASE_FUNCTIONS_IMPORT_HOSTS: `esm.sh,127.0.0.1:${host.port}`,
   FLUXBASE_LIMITS_BUNDLE_BYTES: "800000",

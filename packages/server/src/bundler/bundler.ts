@@ -14,7 +14,7 @@ import { esbuildProgram, SYSTEM } from "../processes/esbuild_program.ts";
 import { commonRights } from "../processes/file_rights.ts";
 import { startRenewedSpawner } from "../processes/renewed_spawner.ts";
 import type { RuntimeFiles } from "../processes/runtime_files.ts";
-import { staticFilesComment } from "./static_files.ts";
+import { type StaticFiles, staticFilesComment, staticFilesOf } from "./static_files.ts";
 import { bundlingRights, type BundlingSettings, type DenoJson, runBundling } from "./bundling.ts";
 
 export type { Annotation, DenoJson };
@@ -77,6 +77,7 @@ const ESBUILD_FOLDER = "esbuild-0.25.5-1";
 const SHARED_PREFIX = "_shared/";
 /** What changes how a source without imports is compiled. */
 const DECORATOR_OPTIONS = ["experimentalDecorators", "emitDecoratorMetadata"];
+const LARGEST_COUNT = 4;
 const LEFTOVER_MS = 3_600_000;
 
 export async function startBundler(options: BundlerOptions): Promise<Bundler> {
@@ -130,9 +131,9 @@ export async function startBundler(options: BundlerOptions): Promise<Bundler> {
     }
     const { annotations } = reply;
     if (reply.kind === "failed") return { ok: false, annotations, problems: reply.problems };
-    const besides = source.isPreBundled ? "" : staticFilesComment(source.files);
+    const own: StaticFiles = source.isPreBundled ? {} : staticFilesOf(source.files);
     if (reply.kind === "built") {
-      const whole = `${reply.code}${besides}`;
+      const whole = `${reply.code}${staticFilesComment(own)}`;
       const code = `${whole}\n${reply.sourceMap}`;
       return fits(whole, entry, annotations) ?? { ok: true, annotations, code, shared: [], usesDenoJson: false };
     }
@@ -150,8 +151,11 @@ export async function startBundler(options: BundlerOptions): Promise<Bundler> {
       return { ...failed(entry, `Cannot use the bundle: it is no JavaScript that runs here: ${why}`), annotations };
     }
     const map = new TextEncoder().encode(JSON.stringify(bundled.sourceMap)).toBase64();
-    const whole = `${bundled.code}${besides}`;
-    return fits(whole, entry, annotations) ?? {
+    const shared = staticFilesOf(Object.fromEntries(
+      Object.entries(source.shared).filter(([path]) => reply.files.includes(path) || !isCode(path)),
+    ));
+    const whole = `${bundled.code}${staticFilesComment({ ...bundled.files, ...shared, ...own })}`;
+    return fits(whole, entry, annotations, bundled.sizes) ?? {
       ok: true,
       annotations,
       code: `${whole}\n//# sourceMappingURL=data:application/json;base64,${map}\n`,
@@ -161,10 +165,17 @@ export async function startBundler(options: BundlerOptions): Promise<Bundler> {
     };
   }
 
-  function fits(code: string, entry: string, annotations: readonly Annotation[]): BuildResult | undefined {
+  function fits(
+    code: string,
+    entry: string,
+    annotations: readonly Annotation[],
+    sizes: ReadonlyMap<string, number> = new Map(),
+  ): BuildResult | undefined {
     const bytes = new TextEncoder().encode(code).length;
     if (bytes <= bundleMaxBytes) return undefined;
-    const message = `Cannot use the bundle: it has ${bytes} bytes, and at most ${bundleMaxBytes} are allowed`;
+    const message = `Cannot use the bundle: it has ${bytes} bytes, and at most ${bundleMaxBytes} are allowed${
+      largestOf(sizes)
+    }; import less, or have an operator raise FLUXBASE_LIMITS_BUNDLE_BYTES`;
     return { ...failed(entry, message), annotations };
   }
 
@@ -207,6 +218,17 @@ async function prepare(
   } catch {
     // Deno fetches the program from the registry then.
   }
+}
+
+/** What a bundle owes its size to. */
+function largestOf(sizes: ReadonlyMap<string, number>): string {
+  const largest = [...sizes].sort(([, a], [, b]) => b - a).slice(0, LARGEST_COUNT)
+    .map(([name, size]) => `${name} ${Math.ceil(size / 1024)} KB`);
+  return largest.length === 0 ? "" : `, mostly ${largest.join(", ")}`;
+}
+
+function isCode(path: string): boolean {
+  return /\.[cm]?[jt]sx?$/.test(path);
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {

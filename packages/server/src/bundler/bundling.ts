@@ -15,7 +15,12 @@ import { CERTIFICATES, commonRights, joinRights } from "../processes/file_rights
 import type { RuntimeFiles } from "../processes/runtime_files.ts";
 import type { ImportUse } from "./analysis.ts";
 import type { BundlingMessage, BundlingOptions, BundlingReply } from "./bundle_process.ts";
+import { nativeProblem } from "./native_packages.ts";
+import { packageName } from "./package_name.ts";
 import { problemAt } from "./problem_at.ts";
+import { placeModules } from "./module_places.ts";
+import { packageFiles } from "./package_files.ts";
+import type { StaticFiles } from "./static_files.ts";
 import { readSdkSource } from "./sdk_source.ts";
 import { shownSources } from "./shown_sources.ts";
 
@@ -53,7 +58,15 @@ export interface DenoJson {
 }
 
 export type BundlingResult =
-  | { readonly ok: true; readonly code: string; readonly sourceMap: SourceMap }
+  | {
+    readonly ok: true;
+    readonly code: string;
+    readonly sourceMap: SourceMap;
+    /** That packages read. */
+    readonly files: StaticFiles;
+    /** Of the code, in characters, by package. */
+    readonly sizes: ReadonlyMap<string, number>;
+  }
   | { readonly ok: false; readonly problems: readonly BuildProblem[] };
 
 interface SourceMap {
@@ -71,6 +84,15 @@ const SDK = "@fluxbase/sdk";
 const OWN_FOLDER = "own";
 const MEMORY_BYTES = 2 * 1024 * 1024 * 1024;
 const CERTIFICATE_FILES = ["DENO_CERT", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"];
+const PROBLEMS_MAX_COUNT = 5;
+/** Name, version and the path from there. */
+const PACKAGE_PATH = /\/npm\/[^/]+\/((?:@[^/]+\/)?[^/@]+)\/([^/]+?)(?:_\d+)?\/(.+)$/;
+/** The folder in the cache, and the name. */
+const PACKAGE_FOLDERS = /\/npm\/([^/\s"']+\/((?:@[^/\s"']+\/)?[^/@\s"']+)\/\d[^/\s"']*)\//g;
+/** The folder of the package, its name, its version, and the path from there. */
+const CACHED_FILE = /^\/npm\/([^/]+\/((?:@[^/]+\/)?[^/]+)\/([^/]+))\/(.+)$/;
+/** What is neither a file of the function nor of a package. */
+const OTHER_SOURCE = /^(?!deno:own\/)\w+:|^\.\.\/|^_sdk\//;
 const FOREIGN_FILE = "Cannot bundle the function: it leads to a file outside the function";
 const OUTPUT_MAX_BYTES = 256 * 1024 * 1024;
 const ERRORS_MAX_BYTES = 1024 * 1024;
@@ -81,7 +103,7 @@ export type BundlingPlaces = Pick<BundlingSettings, "workDir" | "cacheDir" | "ne
 export function bundlingRights({ workDir, cacheDir, networkEnv, runtime }: BundlingPlaces): FileRights {
   return joinRights(commonRights(runtime.paths, runtime.deno), {
     read: [workDir, ...certificatesOf(networkEnv)],
-    write: [cacheDir],
+    write: [cacheDir, workDir],
     execute: [join(cacheDir, "dl")],
   });
 }
@@ -92,11 +114,15 @@ export async function runBundling(input: BundlingInput, settings: BundlingSettin
     await writeFolder(dir, input, settings);
     const reply = await runProcess(dir, input, settings);
     if (typeof reply === "string") return { ok: false, problems: [problem(input.entry, reply)] };
-    if (!reply.ok) return { ok: false, problems: reply.messages.map((message) => explain(message, dir, input)) };
+    const native = await nativeProblems(reply, input, settings);
+    if (native.length > 0) return { ok: false, problems: native };
+    if (!reply.ok) return { ok: false, problems: explainAll(reply.messages, dir, input) };
+    const needed = reply.missing.filter((name) => isImported(reply.code, name));
+    if (needed.length > 0) return { ok: false, problems: needed.map((name) => problem(input.entry, notThere(name))) };
     if (holdsForeignFile(reply.code, join(dir, "code"), settings)) {
       return { ok: false, problems: [problem(input.entry, FOREIGN_FILE)] };
     }
-    return { ok: true, ...splitMap(reply.code, dir, settings) };
+    return { ok: true, ...await splitMap(reply.code, dir, settings) };
   } finally {
     await Deno.remove(dir, { recursive: true }).catch(() => {});
   }
@@ -117,7 +143,6 @@ async function writeFolder(dir: string, input: BundlingInput, { uid, npmrc }: Bu
       [`${SHARED_FOLDER}/`]: `./${SHARED_FOLDER}/`,
     },
     nodeModulesDir: "none",
-    lock: false,
     unstable: ["bare-node-builtins", "raw-imports"],
     ...(compilerOptions === undefined ? {} : { compilerOptions }),
   };
@@ -135,6 +160,9 @@ async function writeFolder(dir: string, input: BundlingInput, { uid, npmrc }: Bu
   await write(`code/${placeOf(input.entry)}`, input.entryCode);
   for (const [path, text] of Object.entries(input.files)) await write(`code/${placeOf(path)}`, text);
   for (const [path, text] of Object.entries(sdk?.files ?? {})) await write(`code/${SDK_FOLDER}/${path}`, text);
+  const lockDir = join(dir, "lock");
+  await Deno.mkdir(lockDir, { mode: 0o700 });
+  made.add(lockDir);
   await Deno.symlink(`../${SHARED_FOLDER}`, join(dir, `code/${OWN_FOLDER}/${SHARED_FOLDER}`));
   // Its tokens must not lie where an import can reach.
   await write("home/.npmrc", npmrc ?? "");
@@ -160,7 +188,7 @@ async function runProcess(
     entryPath: `./${placeOf(entry)}`,
     files: joinRights(commonRights(runtime.paths, runtime.deno), {
       read: [code, join(dir, "home"), ...certificatesOf(networkEnv)],
-      write: [cacheDir],
+      write: [cacheDir, join(dir, "lock")],
       execute: [join(cacheDir, "dl")],
     }),
   };
@@ -170,7 +198,7 @@ async function runProcess(
       "run",
       "--quiet",
       "--no-prompt",
-      "--no-lock",
+      "--lock=../lock/deno.lock",
       "--no-code-cache",
       "--config",
       join(code, "deno.json"),
@@ -249,31 +277,43 @@ function certificatesOf(networkEnv: Readonly<Record<string, string>>): string[] 
   return networkEnv["DENO_TLS_CA_STORE"]?.includes("system") === true ? [...named, ...CERTIFICATES] : named;
 }
 
-function splitMap(
+async function splitMap(
   code: string,
   dir: string,
   { cacheDir }: BundlingSettings,
-): { code: string; sourceMap: SourceMap } {
+): Promise<Omit<BundlingResult & { readonly ok: true }, "ok">> {
   const marker = "//# sourceMappingURL=data:application/json;base64,";
   const start = code.lastIndexOf(marker);
   const map: SourceMap = JSON.parse(
     new TextDecoder().decode(Uint8Array.fromBase64(code.slice(start + marker.length).trim())),
   );
   const packages = relative(join(dir, "code"), cacheDir);
-  const sources = map.sources.map((source) => {
-    if (source.startsWith(`${packages}/npm/`)) {
-      return source.slice(packages.length + 1).replace(/^npm\/[^/]+\/((?:@[^/]+\/)?[^/]+)\/([^/]+)\//, "npm:$1@$2/");
-    }
-    return ownPath(source);
-  });
+  const isPackage = (source: string) => source.startsWith(`${packages}/npm/`);
+  const folders = new Map<string, string>();
+  const placeOf = (source: string) => {
+    if (!isPackage(source)) return OTHER_SOURCE.test(source) ? undefined : ownPath(source);
+    const [, folder, name, version, path] = CACHED_FILE.exec(source.slice(packages.length)) ?? [];
+    if (folder === undefined) return undefined;
+    folders.set(`${name}@${version}`, join(cacheDir, "npm", folder));
+    return `npm/${name}@${version}/${path}`;
+  };
+  const { code: placed, seekers, sizes } = placeModules(code.slice(0, start), { sources: map.sources, placeOf });
+  const files = await Promise.all(
+    [...seekers].map(([name, text]) => packageFiles(folders.get(name) ?? "", `npm/${name}`, text)),
+  );
+  const sources = map.sources.map((source) =>
+    isPackage(source) ? placeOf(source)?.replace(/^npm\//, "npm:") ?? source : ownPath(source)
+  );
   const { version, names, mappings } = map;
   const contents = map.sources.map((source, index) =>
     source.startsWith(packages) || source.includes(`${SDK_FOLDER}/`) ? null : map.sourcesContent?.[index] ?? null
   );
   return {
     // Comments of the tool name folders of this machine.
-    code: withModuleExports(code.slice(0, start)).replaceAll(`${packages}/npm/`, "npm/"),
+    code: withModuleExports(placed).replaceAll(`${packages}/npm/`, "npm/"),
     sourceMap: { version, sources, ...shownSources(contents), names, mappings },
+    files: Object.assign({}, ...files),
+    sizes,
   };
 }
 
@@ -307,6 +347,10 @@ const EXPLANATIONS: readonly [pattern: RegExp, explain: (groups: readonly string
   // One sentence for what is there and what is not: nobody learns of files of the machine.
   [/Requires read access|Cannot read (?:file|directory)/, () => "it leads to a file outside the function"],
   [/JSR package not found: (.+)/, ([name]) => `there is no JSR package ${name}; check the name`],
+  [
+    /No matching export in "(.+)" for import "(.+)"/,
+    ([path = "", name]) => `${shown(path)} has no export "${name}"; import what it exports by name, or all with * as`,
+  ],
   [/Module not found "(.+?)"/, ([url]) => `there is nothing at ${url}; check the address`],
   [
     /(?:error sending request|client error|tcp connect error|dns error|Connection refused|timed out)/i,
@@ -314,26 +358,110 @@ const EXPLANATIONS: readonly [pattern: RegExp, explain: (groups: readonly string
   ],
 ];
 
+/** Those that say the same of one place count once. */
+function explainAll(messages: readonly BundlingMessage[], dir: string, input: BundlingInput): BuildProblem[] {
+  const problems = new Map(
+    messages.map((message) => explain(message, dir, input)).map((found) => [JSON.stringify(found), found]),
+  );
+  return [...problems.values()].slice(0, PROBLEMS_MAX_COUNT);
+}
+
 function explain({ text, file, length }: BundlingMessage, dir: string, input: BundlingInput): BuildProblem {
-  const path = file === null ? input.entry : ownPath(file);
-  const source = path === input.entry ? input.entryCode : input.files[path];
-  const why = EXPLANATIONS.flatMap(([pattern, say]) => {
+  const said = EXPLANATIONS.flatMap(([pattern, say]) => {
     const match = pattern.exec(text);
     return match === null ? [] : [say(match.slice(1))];
   })[0] ?? cleaned(text, dir);
-  if (source === undefined) return problem(path, `Cannot bundle the function: ${why}`);
-  const use = likelyImport(source, text, length);
-  if (use === undefined) return problem(path, `Cannot bundle the function: ${why}`);
-  return problemAt(path, source, `Cannot import ${JSON.stringify(use.specifier)}: ${why}`, use.start);
+  const [, name, version, inside] = PACKAGE_PATH.exec(file ?? "") ?? [];
+  if (name !== undefined) return problemOfImport(name, `in npm:${name}@${version}/${inside}: ${said}`, input);
+  const path = file === null ? input.entry : ownPath(file);
+  const source = sourceOf(path, input);
+  const use = source === undefined ? undefined : likelyImport(source, text, length);
+  if (source === undefined || use === undefined) {
+    const named = /npm:((?:@[^/\s"']+\/)?[^/@\s"']+)@/.exec(said)?.[1];
+    return named === undefined
+      ? problem(path, `Cannot bundle the function: ${said}`)
+      : problemOfImport(named, said, input);
+  }
+  return problemAt(path, source, `Cannot import ${JSON.stringify(use.specifier)}: ${said}`, use.start);
+}
+
+function sourceOf(path: string, { entry, entryCode, files }: BundlingInput): string | undefined {
+  return path === entry ? entryCode : files[path];
+}
+
+/** At the place where the function imports a package; of those that others bring, at its entry. */
+function problemOfImport(name: string, why: string, input: BundlingInput): BuildProblem {
+  const use = packageUses(input).find((one) => one.name === name);
+  if (use === undefined) return problem(input.entry, `Cannot bundle the function: ${why}`);
+  return problemAt(use.path, use.source, `Cannot import ${JSON.stringify(use.specifier)}: ${why}`, use.start);
+}
+
+interface PackageUse extends ImportUse {
+  readonly name: string;
+  readonly path: string;
+  readonly source: string;
+}
+
+/** Where npm packages are named in the function's own files, by themselves or through a name of the import map. */
+function packageUses(input: BundlingInput): PackageUse[] {
+  const imports = input.denoJson.imports ?? {};
+  return [input.entry, ...Object.keys(input.files)].flatMap((path) => {
+    const source = sourceOf(path, input) ?? "";
+    return quotedIn(source).flatMap(({ specifier, start }) => {
+      const target = specifier.startsWith("npm:") ? specifier : imports[specifier] ?? "";
+      const name = target.startsWith("npm:") ? packageName(target) : undefined;
+      return name === undefined ? [] : [{ name, path, source, specifier, start }];
+    });
+  });
+}
+
+/** Of packages that the function imports itself: what others bring may do without its native part. */
+async function nativeProblems(
+  reply: BundlingReply,
+  input: BundlingInput,
+  { cacheDir }: BundlingSettings,
+): Promise<BuildProblem[]> {
+  const text = reply.ok ? reply.code : JSON.stringify(reply.messages);
+  const folders = new Map([...text.matchAll(PACKAGE_FOLDERS)].map(([, folder = "", name = ""]) => [name, folder]));
+  const problems: BuildProblem[] = [];
+  for (const name of new Set(packageUses(input).map((use) => use.name))) {
+    const folder = folders.get(name);
+    const manifest = folder === undefined ? undefined : await readJson(join(cacheDir, "npm", folder, "package.json"));
+    const why = nativeProblem(name, manifest);
+    if (why !== undefined) problems.push(problemOfImport(name, why, input));
+  }
+  return problems;
+}
+
+async function readJson(path: string): Promise<unknown> {
+  try {
+    return JSON.parse(await Deno.readTextFile(path));
+  } catch {
+    return undefined;
+  }
+}
+
+/** As a module that must be there when the bundle is loaded. */
+function isImported(code: string, name: string): boolean {
+  return code.matchAll(/^(?:import|export) [^\n]*?(["'])([^"'\n]+)\1;?$/gm).some(([, , specifier]) =>
+    specifier === name
+  );
+}
+
+function notThere(name: string): string {
+  return `Cannot bundle the function: a package imports "${name}", which is not among what it depends on; import "npm:${name}" in the function, too`;
 }
 
 /** The tool's positions are those of the transformed file, so only the length of the specifier is of use. */
 function likelyImport(source: string, text: string, length: number): ImportUse | undefined {
-  const quoted = [...source.matchAll(/(["'])((?:npm|jsr|https?|data):[^"'\n]+|\.{0,2}[^"'\n]*)\1/g)]
-    .map((match) => ({ specifier: match[2] ?? "", start: match.index }));
-  const fitting = quoted.filter(({ specifier }) => specifier.length + 2 === length);
+  const fitting = quotedIn(source).filter(({ specifier }) => specifier.length + 2 === length);
   const bare = (specifier: string) => specifier.replace(/^(npm|jsr):\/?/, "").replace(/^https?:\/\/([^/]+).*$/, "$1");
   return fitting.find(({ specifier }) => text.includes(bare(specifier))) ?? fitting[0];
+}
+
+function quotedIn(source: string): ImportUse[] {
+  return [...source.matchAll(/(["'])((?:npm|jsr|https?|data):[^"'\n]+|\.{0,2}[^"'\n]*)\1/g)]
+    .map((match) => ({ specifier: match[2] ?? "", start: match.index }));
 }
 
 function ownPath(placed: string): string {
@@ -342,8 +470,18 @@ function ownPath(placed: string): string {
 }
 
 function cleaned(text: string, dir: string): string {
-  return text.replaceAll(`file://${dir}/code/`, "").replaceAll(`${dir}/code/`, "").replaceAll(`${OWN_FOLDER}/`, "")
+  return shown(text.replaceAll(`file://${dir}/code/`, "").replaceAll(`${dir}/code/`, ""))
     .replace(/^error: /, "").replace(/, run again with .*$/s, "").slice(0, 500);
+}
+
+/** Paths as an author knows them: of packages, what is in them; of nothing else, where it lies on this machine. */
+function shown(text: string): string {
+  return text.replaceAll(`${OWN_FOLDER}/`, "")
+    .replace(/[^\s"'()]*\/npm\/[^/\s"']+\/((?:@[^/\s"']+\/)?[^/@\s"']+)\/(\d[^/\s"']*)/g, "npm:$1@$2")
+    .replace(
+      /file:\/\/\/[^\s"'()]+|(?<![\w:.@])(?:\/|(?:\.\.\/)+)[^\s"'()]*\/(?:builds|packages)\/[^\s"'()]*/g,
+      "a file",
+    );
 }
 
 function problem(file: string, message: string): BuildProblem {

@@ -12,6 +12,8 @@ import type { BuildProblem } from "@fluxbase/contract";
 import { transformSync } from "oxc-transform";
 import { analyse, importsIn, type ImportUse } from "./analysis.ts";
 import { blockedModuleOf } from "./blocked_modules.ts";
+import { nativeProblem } from "./native_packages.ts";
+import { packageName } from "./package_name.ts";
 import { problemAt } from "./problem_at.ts";
 
 export interface GraphSource {
@@ -169,7 +171,7 @@ function resolve(specifier: string, from: string, source: GraphSource): Target {
   if (scheme === "node") {
     return isBuiltin(specifier) ? { kind: "built-in" } : wrong("there is no such module of Node.js");
   }
-  if (scheme === "npm" || scheme === "jsr") return { kind: "package" };
+  if (scheme === "npm" || scheme === "jsr") return resolvePackage(specifier);
   if (scheme === "data") return resolveData(specifier, source);
   if (scheme === "https" || scheme === "http") return resolveUrl(specifier, source.hosts);
   if (scheme !== undefined) return wrong(`${scheme}: modules cannot be imported; use npm:, jsr:, https: or node:`);
@@ -201,6 +203,15 @@ function sharedFile(path: string, { shared }: GraphSource): Target {
       nearby(path, Object.keys(shared))
     }; create it with POST /api/v1/functions/shared`,
   );
+}
+
+function resolvePackage(specifier: string): Target {
+  const name = packageName(specifier);
+  if (name === undefined) {
+    return wrong("it names no package; write npm:name@version, npm:@scope/name@version or jsr:@scope/name@version");
+  }
+  const native = specifier.startsWith("npm:") ? nativeProblem(name, undefined) : undefined;
+  return native === undefined ? { kind: "package" } : wrong(native);
 }
 
 function resolveUrl(specifier: string, hosts: readonly string[]): Target {

@@ -6,16 +6,25 @@
 
 const CODE = /\.[cm]?[jt]sx?$/;
 /** What configures the build is no file of the function. */
-const SETTINGS = new Set(["deno.json", "deno.jsonc", "import_map.json"]);
+const SETTINGS = new Set(["deno.json", "deno.jsonc", "import_map.json", "package.json", "package-lock.json"]);
 /** Who reads a file beside the code asks where the code is, or names the file in a call that reads. */
 const ASKS = /import\.meta|\b(readTextFile|readFile)(Sync)?\b/;
 
-/** Empty when the code asks for none. */
-export function staticFilesComment(files: Readonly<Record<string, string>>): string {
+/** Text, or bytes as base64, by path from the root of what a function sees. */
+export type StaticFiles = Readonly<Record<string, string | { readonly base64: string }>>;
+
+/** Of these, what is no code; none when the code asks for none. */
+export function staticFilesOf(files: Readonly<Record<string, string>>): StaticFiles {
   const entries = Object.entries(files);
-  if (!entries.some(([path, text]) => CODE.test(path) && ASKS.test(text))) return "";
-  const found = entries.filter(([path]) => !CODE.test(path) && !SETTINGS.has(path))
-    .map(([path, text]) => [path, path.endsWith(".wasm") ? { base64: text } : text]);
-  if (found.length === 0) return "";
-  return `\n//# fluxbaseFiles=${new TextEncoder().encode(JSON.stringify(Object.fromEntries(found))).toBase64()}\n`;
+  if (!entries.some(([path, text]) => CODE.test(path) && ASKS.test(text))) return {};
+  return Object.fromEntries(
+    entries.filter(([path]) => !CODE.test(path) && !SETTINGS.has(path))
+      .map(([path, text]) => [path, path.endsWith(".wasm") ? { base64: text } : text]),
+  );
+}
+
+/** Empty for no files. */
+export function staticFilesComment(files: StaticFiles): string {
+  if (Object.keys(files).length === 0) return "";
+  return `\n//# fluxbaseFiles=${new TextEncoder().encode(JSON.stringify(files)).toBase64()}\n`;
 }

@@ -267,9 +267,9 @@ const NUMBERS: readonly FunctionAttack[] = [
   {
     name: "who runs it, and what its machine looks like, by Node",
     body:
-      `const os = builtIn("os"); const tries = [() => os.userInfo(), () => os.networkInterfaces(), () => os.hostname(), () => os.setPriority(1, 5), () => process.setuid(0), () => process.chdir("/"), () => process.loadEnvFile("/etc/hostname"), () => builtIn("dns").getServers(), () => process.dlopen({ exports: {} }, "/lib/x86_64-linux-gnu/libc.so.6")];
-      return [...new Set(tries.map((one) => { try { return String(one()); } catch (error) { return error.name; } }))].join();`,
-    gets: /^NotCapable$/,
+      `const os = builtIn("os"); const said = [os.userInfo().username, os.userInfo().uid, Object.keys(os.networkInterfaces()).length, os.hostname(), os.release(), os.cpus()[0].model].join(); const tries = [() => os.setPriority(1, 5), () => process.setuid(0), () => process.chdir("/"), () => process.loadEnvFile("/etc/hostname"), () => builtIn("dns").getServers(), () => process.dlopen({ exports: {} }, "/lib/x86_64-linux-gnu/libc.so.6")];
+      return said + " " + [...new Set(tries.map((one) => { try { return String(one()); } catch (error) { return error.name; } }))].join();`,
+    gets: /^function,65534,0,function,0\.0\.0, NotCapable$/,
   },
   {
     name: "objects of the harness on the stack",

@@ -71,6 +71,7 @@ export {
   type SyncAnswer,
   type SyncFailure,
 } from "./src/functions.ts";
+export { BESIDE_MAX_COUNT, BESIDE_PREFIX, isBesidePath, type MappedPaths, namedBeside } from "./src/beside.ts";
 export {
   DEPTH_MAX,
   ENDINGS,

@@ -43,14 +43,15 @@ export function namespaceProblem(text: string): string | undefined {
   return text === "shared" ? `"shared" is no namespace: it is reserved` : undefined;
 }
 
-const MODULE_PATH = /^_shared\/[A-Za-z0-9_/-]+\.(ts|js|mts|mjs|json)$/;
+const MODULE_PATH =
+  /^_shared\/(?:[A-Za-z0-9_@-][A-Za-z0-9_@.-]*\/)*[A-Za-z0-9_@-][A-Za-z0-9_@.-]*\.([cm]?[jt]sx?|jsonc?|txt|md|html|css|sql|graphql|csv|svg|xml|ya?ml)$/;
 
 /** What is wrong with `text` as the path of a shared module, or undefined if nothing is. */
 export function modulePathProblem(text: string): string | undefined {
-  if (MODULE_PATH.test(text) && !text.includes("//") && text.length <= 200) return undefined;
+  if (MODULE_PATH.test(text) && text.length <= 200) return undefined;
   return `${
     quoted(text)
-  } is no path of a shared module: it must look like _shared/utils/date.ts, of letters, digits, hyphens and underscores, and end in .ts, .js, .mts, .mjs or .json`;
+  } is no path of a shared module: it must look like _shared/utils/date.ts, of letters, digits, hyphens, underscores and dots, and end like source or text (.ts, .tsx, .js, .json, .txt, .html, .sql …)`;
 }
 
 /** The only maker of a FunctionName. */

@@ -285,7 +285,7 @@ platformTest("bad input about shared modules is named", async (platform) => {
     "cors.ts/../x.ts",
     "_shared/../x.ts",
     "_shared/a b.ts",
-    "_shared/x.txt",
+    "_shared/x.exe",
     "_shared/.ts",
     "_shared//x.ts",
     "_shared/x.ts.sh",

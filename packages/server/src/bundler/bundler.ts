@@ -14,7 +14,7 @@ import { esbuildProgram, SYSTEM } from "../processes/esbuild_program.ts";
 import { commonRights } from "../processes/file_rights.ts";
 import { startRenewedSpawner } from "../processes/renewed_spawner.ts";
 import type { RuntimeFiles } from "../processes/runtime_files.ts";
-import { type StaticFiles, staticFilesComment, staticFilesOf } from "./static_files.ts";
+import { sharedFilesOf, type StaticFiles, staticFilesComment, staticFilesOf } from "./static_files.ts";
 import { bundlingRights, type BundlingSettings, type DenoJson, runBundling } from "./bundling.ts";
 
 export type { Annotation, DenoJson };
@@ -151,15 +151,13 @@ export async function startBundler(options: BundlerOptions): Promise<Bundler> {
       return { ...failed(entry, `Cannot use the bundle: it is no JavaScript that runs here: ${why}`), annotations };
     }
     const map = new TextEncoder().encode(JSON.stringify(bundled.sourceMap)).toBase64();
-    const shared = staticFilesOf(Object.fromEntries(
-      Object.entries(source.shared).filter(([path]) => reply.files.includes(path) || !isCode(path)),
-    ));
+    const shared = sharedFilesOf(source.shared, [reply.entryCode, ...Object.values(files)]);
     const whole = `${bundled.code}${staticFilesComment({ ...bundled.files, ...shared, ...own })}`;
     return fits(whole, entry, annotations, bundled.sizes) ?? {
       ok: true,
       annotations,
       code: `${whole}\n//# sourceMappingURL=data:application/json;base64,${map}\n`,
-      shared: reply.files.filter((path) => path.startsWith(SHARED_PREFIX)),
+      shared: [...new Set([...reply.files.filter((path) => path.startsWith(SHARED_PREFIX)), ...Object.keys(shared)])],
       usesDenoJson: reply.usesImportMap || request.hasDecoratorSettings ||
         reply.files.some((path) => /\.[jt]sx$/.test(path)),
     };
@@ -225,10 +223,6 @@ function largestOf(sizes: ReadonlyMap<string, number>): string {
   const largest = [...sizes].sort(([, a], [, b]) => b - a).slice(0, LARGEST_COUNT)
     .map(([name, size]) => `${name} ${Math.ceil(size / 1024)} KB`);
   return largest.length === 0 ? "" : `, mostly ${largest.join(", ")}`;
-}
-
-function isCode(path: string): boolean {
-  return /\.[cm]?[jt]sx?$/.test(path);
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {

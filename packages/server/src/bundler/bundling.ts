@@ -6,8 +6,8 @@
  *
  * @module
  */
-import { dirname, join, relative, resolve } from "node:path";
-import type { BuildProblem } from "@fluxbase/contract";
+import { dirname, join, posix, relative, resolve } from "node:path";
+import { BESIDE_PREFIX, type BuildProblem } from "@fluxbase/contract";
 import type { FileRights } from "../../sandbox_runtime/landlock.ts";
 import { delay } from "../core/clock.ts";
 import type { Spawner } from "../processes/confined_process.ts";
@@ -128,8 +128,9 @@ export async function runBundling(input: BundlingInput, settings: BundlingSettin
   }
 }
 
+/** From the folder of the build, which stands for the functions folder. */
 function placeOf(path: string): string {
-  return path.startsWith(`${SHARED_FOLDER}/`) ? path : `${OWN_FOLDER}/${path}`;
+  return path.startsWith(`${SHARED_FOLDER}/`) ? path : posix.join(OWN_FOLDER, path);
 }
 
 async function writeFolder(dir: string, input: BundlingInput, { uid, npmrc }: BundlingSettings): Promise<void> {
@@ -291,7 +292,7 @@ async function splitMap(
   const isPackage = (source: string) => source.startsWith(`${packages}/npm/`);
   const folders = new Map<string, string>();
   const placeOf = (source: string) => {
-    if (!isPackage(source)) return OTHER_SOURCE.test(source) ? undefined : ownPath(source);
+    if (!isPackage(source)) return OTHER_SOURCE.test(source) ? undefined : ownPath(source).replace(BESIDE_PREFIX, "");
     const [, folder, name, version, path] = CACHED_FILE.exec(source.slice(packages.length)) ?? [];
     if (folder === undefined) return undefined;
     folders.set(`${name}@${version}`, join(cacheDir, "npm", folder));
@@ -464,9 +465,12 @@ function quotedIn(source: string): ImportUse[] {
     .map((match) => ({ specifier: match[2] ?? "", start: match.index }));
 }
 
+/** The other way round than `placeOf`. */
 function ownPath(placed: string): string {
   const file = placed.replace(/^deno:/, "");
-  return file.startsWith(`${OWN_FOLDER}/`) ? file.slice(OWN_FOLDER.length + 1) : file;
+  return file.startsWith(`${SHARED_FOLDER}/`) || file.startsWith(`${SDK_FOLDER}/`) || /^\w+:/.test(file)
+    ? file
+    : posix.relative(OWN_FOLDER, file);
 }
 
 function cleaned(text: string, dir: string): string {

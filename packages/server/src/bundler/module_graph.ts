@@ -8,7 +8,7 @@
  */
 import { isBuiltin } from "node:module";
 import { dirname, join } from "node:path/posix";
-import type { BuildProblem } from "@fluxbase/contract";
+import { BESIDE_PREFIX, type BuildProblem } from "@fluxbase/contract";
 import { transformSync } from "oxc-transform";
 import { analyse, importsIn, type ImportUse } from "./analysis.ts";
 import { blockedModuleOf } from "./blocked_modules.ts";
@@ -190,8 +190,16 @@ function resolvePath(specifier: string, from: string, source: GraphSource): Targ
   const own = path.startsWith("own/") ? path.slice("own/".length) : undefined;
   if (own?.startsWith(SHARED_PREFIX)) return sharedFile(own, source);
   if (own !== undefined && Object.hasOwn(source.files, own)) return { kind: "file", path: own };
+  const beside = `${BESIDE_PREFIX}${path}`;
+  if (!isShared && Object.hasOwn(source.files, beside)) return { kind: "file", path: beside };
   if (own === undefined || isShared) {
-    return wrong("the path leaves the function; it may only lead to its own files and to _shared/");
+    return wrong(
+      isShared || path.startsWith("../")
+        ? "the path leaves the function; it may only lead to its own files, to _shared/, and to files beside its folder"
+        : `there is no file ${JSON.stringify(beside)}${
+          nearby(beside, Object.keys(source.files))
+        } beside the function's folder; send it with the function, or make it a shared module (_shared/${path})`,
+    );
   }
   return wrong(`there is no file ${JSON.stringify(own)}${nearby(own, Object.keys(source.files))}`);
 }

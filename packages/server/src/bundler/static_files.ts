@@ -19,8 +19,16 @@ export function staticFilesOf(files: Readonly<Record<string, string>>): StaticFi
   if (!entries.some(([path, text]) => CODE.test(path) && ASKS.test(text))) return {};
   return Object.fromEntries(
     entries.filter(([path]) => !CODE.test(path) && !SETTINGS.has(path))
-      .map(([path, text]) => [path, path.endsWith(".wasm") ? { base64: text } : text]),
+      // What lies beside the function's folder is at the root, too: no URL leads above it.
+      .map(([path, text]) => [path.replace(/^\.\.\//, ""), path.endsWith(".wasm") ? { base64: text } : text]),
   );
+}
+
+/** Of shared modules, what is no code and is named in the code of a function that asks for files. */
+export function sharedFilesOf(shared: Readonly<Record<string, string>>, codes: readonly string[]): StaticFiles {
+  if (!codes.some((code) => ASKS.test(code))) return {};
+  const isNamed = (path: string) => codes.some((code) => code.includes(path.slice(path.lastIndexOf("/") + 1)));
+  return Object.fromEntries(Object.entries(shared).filter(([path]) => !CODE.test(path) && isNamed(path)));
 }
 
 /** Empty for no files. */

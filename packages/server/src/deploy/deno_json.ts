@@ -21,6 +21,7 @@ type Files = Readonly<Record<string, string>>;
 const NAMES = ["deno.json", "deno.jsonc"];
 /** Taken without being named, as `deno.json` is: Supabase's projects have it. */
 const IMPORT_MAP = "import_map.json";
+export const PACKAGE_JSON = "package.json";
 /** Where a function's own files lie while it is bundled, seen from the functions folder. */
 const OWN = "./own/";
 
@@ -53,23 +54,72 @@ export function parseDenoJson(name: string, text: string, files: Files = {}): De
 
 export type OwnDenoJson = DenoJsonFile & { readonly problems: readonly BuildProblem[] };
 
+/** What a dependency of `package.json` may be so that npm's registry has it. */
+const VERSION = /^(?:[\^~<>=\s]*\d[\w.\-+]*(?:\s*(?:\|\||-|\s)\s*[\^~<>=]*\d[\w.\-+]*)*|\*|x|latest|[a-z][\w-]*)$/i;
+
+/**
+ * The dependencies of a `package.json`, as names of an import map.
+ *
+ * @throws {Error} with a sentence
+ */
+export function parsePackageJson(text: string): DenoJsonFile {
+  const { dependencies = {} } = parseObject(PACKAGE_JSON, text);
+  if (!isRecord(dependencies)) throw new Error(`Cannot use ${PACKAGE_JSON}: "dependencies" must be an object`);
+  const imports: Record<string, string> = {};
+  const warnings: string[] = [];
+  for (const [name, wanted] of Object.entries(dependencies)) {
+    const [, alias, version] = /^npm:((?:@[^/@]+\/)?[^@]+)(?:@(.*))?$/.exec(String(wanted)) ?? [];
+    const [target, range] = alias === undefined ? [name, String(wanted).trim() || "*"] : [alias, version ?? "*"];
+    if (VERSION.test(range)) {
+      imports[name] = `npm:${target}@${range}`;
+      imports[`${name}/`] = `npm:/${target}@${range}/`;
+    } else warnings.push(`${PACKAGE_JSON}: dependency "${name}" is left out: ${range} is no version of an npm package`);
+  }
+  return { denoJson: hasKeys(imports) ? { imports } : {}, warnings };
+}
+
 /** Of a function's own files; paths in it start at the function. */
 export function ownDenoJson(files: Files): OwnDenoJson {
   const name = NAMES.find((one) => Object.hasOwn(files, one)) ??
     (Object.hasOwn(files, IMPORT_MAP) ? IMPORT_MAP : undefined);
-  if (name === undefined) return { denoJson: {}, warnings: [], problems: [] };
-  try {
+  const packages = readOr(PACKAGE_JSON, () => {
+    const text = files[PACKAGE_JSON];
+    return text === undefined ? NOTHING : parsePackageJson(text);
+  });
+  if (name === undefined) return packages;
+  const own = readOr(name, () => {
     const { denoJson, warnings } = parseDenoJson(name, files[name] ?? "", files);
     const imports = Object.entries(denoJson.imports ?? {}).map(([from, to]) => [from, fromFolder(to)]);
     return {
       denoJson: { ...denoJson, ...imports.length > 0 ? { imports: Object.fromEntries(imports) } : {} },
       warnings,
-      problems: [],
     };
+  });
+  return {
+    denoJson: joinDenoJson(packages.denoJson, own.denoJson),
+    warnings: [...packages.warnings, ...own.warnings],
+    problems: [...packages.problems, ...own.problems],
+  };
+}
+
+const NOTHING: DenoJsonFile = { denoJson: {}, warnings: [] };
+
+function readOr(name: string, read: () => DenoJsonFile): OwnDenoJson {
+  try {
+    return { ...read(), problems: [] };
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error);
-    return { denoJson: {}, warnings: [], problems: [{ message, file: name, line: null, column: null, snippet: null }] };
+    return { ...NOTHING, problems: [{ message, file: name, line: null, column: null, snippet: null }] };
   }
+}
+
+/** Of the names of an import map, those that lead to files beside the functions, and where: from the functions folder. */
+export function mappedPaths(imports: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(imports).flatMap(([name, to]) =>
+      to.startsWith("./") && !to.startsWith(OWN) && !to.startsWith("./_shared/") ? [[name, to.slice(2)]] : []
+    ),
+  );
 }
 
 /** What a function's own says wins, name by name. */

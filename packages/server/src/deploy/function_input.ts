@@ -4,7 +4,7 @@
  * @module
  */
 import { isDeepStrictEqual } from "node:util";
-import { functionNameProblem, namespaceProblem, PlatformError } from "@fluxbase/contract";
+import { functionNameProblem, isBesidePath, namespaceProblem, PlatformError } from "@fluxbase/contract";
 import { z } from "zod";
 
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
@@ -221,10 +221,12 @@ function fileProblems(files: Readonly<Record<string, unknown>>): string[] {
   const folders = new Set(paths.flatMap((path) => [...path.matchAll(/\//g)].map(({ index }) => path.slice(0, index))));
   return paths.flatMap((path) => {
     const isPath = path.length <= FILE_PATH_MAX_CHARACTERS && path !== "__proto__" &&
-      path.split("/").every((part) => FILE_PATH_PART.test(part));
+      (isBesidePath(path) || path.split("/").every((part) => FILE_PATH_PART.test(part)));
     if (!isPath) {
       return [
-        `${quoted(`files.${path}`)} is no path for a file: it must be relative and stay in the function's folder`,
+        `${
+          quoted(`files.${path}`)
+        } is no path for a file: it must be relative, and stay in the function's folder or be of source beside it (../helpers/x.ts)`,
       ];
     }
     if (folders.has(path)) return [`${quoted(`files.${path}`)} is a file and a folder`];

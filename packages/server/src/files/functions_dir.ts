@@ -6,9 +6,11 @@
  *
  * @module
  */
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { parseEnv } from "node:util";
 import {
+  BESIDE_MAX_COUNT,
+  BESIDE_PREFIX,
   DEPTH_MAX,
   ENDINGS,
   functionNameProblem,
@@ -17,9 +19,18 @@ import {
   isSourceFile,
   isSourceFolder,
   modulePathProblem,
+  namedBeside,
   type SyncFailure,
 } from "@fluxbase/contract";
-import { parseDenoJson } from "../deploy/deno_json.ts";
+import {
+  joinDenoJson,
+  mappedPaths,
+  ownDenoJson,
+  PACKAGE_JSON,
+  parseDenoJson,
+  parsePackageJson,
+} from "../deploy/deno_json.ts";
+import { type ConfiguredFunction, readConfigToml } from "./config_toml.ts";
 
 export interface FunctionOnDisk {
   readonly name: string;
@@ -34,11 +45,18 @@ export interface Scan {
   /** Content by path, which begins with `_shared/`. */
   readonly modules: Readonly<Record<string, string>>;
   readonly denoJson: string | null;
+  /** Of the folder's own `.env`, for all functions. */
+  readonly env: Readonly<Record<string, string>> | undefined;
+  /** By function, what `config.toml` says of it. */
+  readonly settings: Readonly<Record<string, ConfiguredFunction>>;
   readonly errors: readonly SyncFailure[];
   readonly warnings: readonly string[];
 }
 
 const FILE_MAX_BYTES = 10 * 1024 * 1024;
+/** What every form of a handler has in its text. */
+const MAY_HANDLE =
+  /\b(export\s+default|exports|serve|handler|main|fetch|listen|addEventListener|GET|POST|PUT|PATCH|DELETE)\b/;
 /** The first that is there counts. */
 const DENO_JSON_NAMES = ["deno.json", "deno.jsonc", "import_map.json"];
 
@@ -64,17 +82,21 @@ export async function scanFunctionsDir(dir: string): Promise<Scan> {
     const inside = await scan.list(name);
     if (!inside.some(({ name: file }) => ENDINGS.some((ending) => file === `index${ending}`))) {
       if (inside.some(({ name: file }) => isSourceFile(file))) {
-        scan.warnings.push(`${name}/ was left out: it has no index.ts`);
+        scan.withoutEntry.add(name);
       }
       continue;
     }
     if (flat.has(name)) scan.warnings.push(`${name}/ was left out: ${flat.get(name)} has the same name`);
     else await scan.function(name, () => scan.tree(name), `${name}/.env`);
   }
+  const denoJson = await scan.denoJson(entries.map(({ name }) => name));
+  await scan.addBeside(denoJson);
   return {
     functions: scan.functions,
     modules: await scan.modules(),
-    denoJson: await scan.denoJson(entries.map(({ name }) => name)),
+    denoJson,
+    env: await scan.folderEnv(),
+    settings: await scan.configToml(),
     errors: scan.errors,
     warnings: scan.warnings,
   };
@@ -91,7 +113,9 @@ interface Entry {
 }
 
 class Scanner {
-  readonly functions: FunctionOnDisk[] = [];
+  functions: FunctionOnDisk[] = [];
+  /** Folders that hold source and are no function. */
+  readonly withoutEntry = new Set<string>();
   readonly errors: SyncFailure[] = [];
   readonly warnings: string[] = [];
   readonly #root: string;
@@ -187,17 +211,105 @@ class Scanner {
   /** The folder's own, with what it takes from an import map, as plain JSON where it is more than that. */
   async denoJson(names: readonly string[]): Promise<string | null> {
     const name = DENO_JSON_NAMES.find((one) => names.includes(one));
-    if (name === undefined) return null;
+    const hasPackages = names.includes(PACKAGE_JSON);
+    if (name === undefined && !hasPackages) return null;
+    let read = name ?? PACKAGE_JSON;
     try {
-      const text = await this.read(name);
       const maps = names.filter((one) => one.endsWith(".json") && one !== name);
       const beside = Object.fromEntries(await Promise.all(maps.map(async (one) => [one, await this.read(one)])));
-      const { denoJson, warnings } = parseDenoJson(name, text, beside);
-      this.warnings.push(...warnings);
-      return isPlain(name, text) ? text : JSON.stringify(denoJson);
+      const text = name === undefined ? "{}" : await this.read(name);
+      const own = parseDenoJson(name ?? "deno.json", text, beside);
+      read = PACKAGE_JSON;
+      const packages = hasPackages ? parsePackageJson(beside[PACKAGE_JSON] ?? "{}") : undefined;
+      this.warnings.push(...own.warnings, ...packages?.warnings ?? []);
+      if (packages !== undefined) return JSON.stringify(joinDenoJson(packages.denoJson, own.denoJson));
+      return name !== undefined && isPlain(name, text) ? text : JSON.stringify(own.denoJson);
     } catch (error) {
-      this.#fail(name, error instanceof Error ? error.message : String(error));
+      this.#fail(read, error instanceof Error ? error.message : String(error));
       return null;
+    }
+  }
+
+  /** To the files of each function those beside its folder that it imports, and that these import. */
+  async addBeside(denoJson: string | null): Promise<void> {
+    const folderImports = denoJson === null ? {} : parseDenoJson("deno.json", denoJson).denoJson.imports ?? {};
+    /** By path, who does. */
+    const imported = new Map<string, string>();
+    const added = this.functions.map(async (fn) => {
+      const isFolder = !Object.keys(fn.files).some((file) => ENDINGS.some((ending) => file === `${fn.name}${ending}`));
+      // A file has no folder of its own, and nothing beside that.
+      if (!isFolder) return fn;
+      const mapped = mappedPaths({ ...folderImports, ...ownDenoJson(fn.files).denoJson.imports });
+      const files: Record<string, string> = { ...fn.files };
+      const tried = new Set<string>();
+      for (let isMore = true; isMore;) {
+        isMore = false;
+        for (const path of namedBeside(files, fn.name, mapped)) {
+          if (tried.has(path) || tried.size >= BESIDE_MAX_COUNT) continue;
+          tried.add(path);
+          const text = await this.#beside(path.slice(BESIDE_PREFIX.length), fn);
+          if (text === undefined) continue;
+          files[path] = text;
+          imported.set(path.slice(BESIDE_PREFIX.length), fn.name);
+          isMore = true;
+        }
+      }
+      return { ...fn, files };
+    });
+    const functions = await Promise.all(added);
+    for (const name of this.withoutEntry) {
+      const isImported = [...imported.keys()].some((path) => path.startsWith(`${name}/`));
+      if (!isImported) this.warnings.push(`${name}/ was left out: it has no index.ts`);
+    }
+    this.functions = functions.filter(({ files }) => {
+      const [[path = "", text = ""] = [], ...more] = Object.entries(files);
+      const isHelper = more.length === 0 && imported.has(path) && !MAY_HANDLE.test(text);
+      if (isHelper) {
+        this.warnings.push(`${path} is no function: it has no handler, and ${imported.get(path)} imports it`);
+      }
+      return !isHelper;
+    });
+  }
+
+  /**
+   * Undefined for what is not there, and for what is of another namespace: who may save functions of one reads no
+   * source of another through the folder.
+   */
+  async #beside(path: string, fn: FunctionOnDisk): Promise<string | undefined> {
+    const top = path.split("/", 1)[0] ?? "";
+    const other = this.functions.find(({ name, files }) => name === top || (top === path && Object.hasOwn(files, top)));
+    const mayNameNamespace = ({ files }: FunctionOnDisk) =>
+      Object.values(files).some((text) => text.includes("@fluxbase:namespace"));
+    if (other !== undefined && [fn, other].some(mayNameNamespace)) return undefined;
+    if (!await this.#staysInside(path)) return undefined;
+    return await this.read(path).catch((error) => {
+      this.warnings.push(`${fn.name}: ${error instanceof Error ? error.message : String(error)}`);
+      return undefined;
+    });
+  }
+
+  async folderEnv(): Promise<Record<string, string> | undefined> {
+    try {
+      return await this.#env(".env");
+    } catch (error) {
+      this.#fail(".env", error instanceof Error ? error.message : String(error));
+      return undefined;
+    }
+  }
+
+  /** Supabase's projects have it beside the functions folder. */
+  async configToml(): Promise<Readonly<Record<string, ConfiguredFunction>>> {
+    if (basename(this.#root) !== "functions") return {};
+    try {
+      const text = await Deno.readTextFile(join(dirname(this.#root), "config.toml"));
+      const { functions, warnings } = readConfigToml(text);
+      this.warnings.push(...warnings);
+      return functions;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) {
+        this.warnings.push(`config.toml was left out: ${error instanceof Error ? error.message : String(error)}`);
+      }
+      return {};
     }
   }
 

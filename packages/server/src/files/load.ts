@@ -112,7 +112,7 @@ export function createLoader(parts: LoaderParts): Loader {
     };
     await inParallel(scan.functions, AT_ONCE_COUNT, async (onDisk) => {
       if (isStopping) return;
-      const text = JSON.stringify(onDisk);
+      const text = JSON.stringify([onDisk, scan.env, scan.settings[onDisk.name]]);
       const last = seen.get(onDisk.name);
       // Only while watching: a reload looks at the database, too.
       if (options.deletes === "vanished" && last?.text === text && stored.has(last.place)) {
@@ -120,8 +120,11 @@ export function createLoader(parts: LoaderParts): Loader {
         return void details.unchanged.push(onDisk.name);
       }
       try {
-        const input = inputOf(onDisk);
-        const place = placeOf({ namespace: await deployer.namespaceOf(input), name: onDisk.name });
+        const own = inputOf(onDisk);
+        const namespace = await deployer.namespaceOf(own);
+        const place = placeOf({ namespace, name: onDisk.name });
+        // What is said for the whole folder is said by who owns the default namespace.
+        const input = namespace === DEFAULT_NAMESPACE ? inputOf(onDisk, scan) : own;
         const apply = () => deployer.apply(input, stored.get(place), deployOptions);
         const applied = await folder.loading(onDisk.name, readAt, apply);
         // Saved over HTTP since it was read, and in the folder by now.
@@ -267,8 +270,19 @@ function stopping(): PlatformError {
   return new PlatformError("SHUTTING_DOWN", "The server is stopping: the functions folder was not loaded completely");
 }
 
-function inputOf({ name, files, env }: FunctionOnDisk): NewFunctionInput {
-  return parseNewFunction({ name, files, ...(env === undefined ? {} : { env }) });
+function inputOf(
+  { name, files, env }: FunctionOnDisk,
+  folder: Partial<Pick<Scan, "env" | "settings">> = {},
+): NewFunctionInput {
+  const whole = env === undefined && folder.env === undefined ? undefined : { ...folder.env, ...env };
+  const { verifyJwt, enabled } = folder.settings?.[name] ?? {};
+  return parseNewFunction({
+    name,
+    files,
+    ...(whole === undefined ? {} : { env: whole }),
+    ...(verifyJwt === undefined ? {} : { allow_unauthenticated: !verifyJwt }),
+    ...(enabled === undefined ? {} : { enabled }),
+  });
 }
 
 function placeOf({ namespace, name }: { readonly namespace: string; readonly name: string }): string {

@@ -28,6 +28,8 @@ export async function bundle(
       `--format=${format}`,
       `--platform=${platform}`,
       "--target=es2022",
+      // Older ways to load modules of one package hide what they load.
+      ...(platform === "node" ? ["--main-fields=module,main"] : []),
       "--minify-syntax",
       "--minify-whitespace",
       ...(sdk === "source" ? [`--alias:${SDK}=${join(ROOT, "packages/sdk/mod.ts")}`] : []),

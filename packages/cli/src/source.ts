@@ -4,8 +4,18 @@
  * @module
  */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
-import { basename, join, relative } from "node:path";
-import { ENDINGS, isFunctionFolder, isNoSource, isSourceFile, isSourceFolder } from "@fluxbase/contract";
+import { basename, dirname, join, relative, resolve } from "node:path";
+import {
+  BESIDE_MAX_COUNT,
+  BESIDE_PREFIX,
+  ENDINGS,
+  isFunctionFolder,
+  isNoSource,
+  isSourceFile,
+  isSourceFolder,
+  namedBeside,
+} from "@fluxbase/contract";
+import { parse } from "jsonc-parser";
 import { UsageError } from "./place.ts";
 
 export interface FunctionSource {
@@ -21,7 +31,42 @@ export function readFunction(path: string): FunctionSource {
   const name = basename(path).replace(/\.\w+$/, "");
   if (!statSync(path).isDirectory()) return { name, fields: { code: readFileSync(path, "utf8") } };
   if (!hasEntry(path)) throw new UsageError(`${path} has no index.ts`);
-  return { name, fields: { files: readFiles(path) } };
+  return { name, fields: { files: withBeside(path, readFiles(path)) } };
+}
+
+/** With the files beside the folder that they import, as the server has it for its own folder. */
+function withBeside(path: string, own: Record<string, string>): Record<string, string> {
+  const [root, folder] = [dirname(resolve(path)), basename(resolve(path))];
+  const files = { ...own };
+  const tried = new Set<string>();
+  const mapped = { ...mappedIn(root, root), ...mappedIn(path, root) };
+  for (let isMore = true; isMore;) {
+    isMore = false;
+    for (const beside of namedBeside(files, folder, mapped)) {
+      if (tried.has(beside) || tried.size >= BESIDE_MAX_COUNT) continue;
+      tried.add(beside);
+      const full = join(root, beside.slice(BESIDE_PREFIX.length));
+      if (!existsSync(full) || !statSync(full).isFile()) continue;
+      files[beside] = readFileSync(full, full.endsWith(".wasm") ? "base64" : "utf8");
+      isMore = true;
+    }
+  }
+  return files;
+}
+
+/** Names of the import map in `dir` that lead to files, by where they lead: from `root`. */
+function mappedIn(dir: string, root: string): Record<string, string> {
+  const file = ["deno.json", "deno.jsonc", "import_map.json"].map((name) => join(dir, name)).find((one) =>
+    existsSync(one)
+  );
+  if (file === undefined) return {};
+  const imports: unknown = parse(readFileSync(file, "utf8"), [], { allowTrailingComma: true })?.imports;
+  if (typeof imports !== "object" || imports === null) return {};
+  return Object.fromEntries(
+    Object.entries(imports).flatMap(([name, to]) =>
+      /^\.{1,2}\//.test(String(to)) ? [[name, relative(root, resolve(dir, String(to))).replaceAll("\\", "/")]] : []
+    ),
+  );
 }
 
 /** Every function of a folder, by the rules that the server has for its own. @throws {UsageError} */

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { answering, filesTest, read, say, write } from "./support/functions_dir.ts";
-import { eventually, withTestPlatform } from "./support/platform.ts";
+import { type Answer, eventually, withTestPlatform } from "./support/platform.ts";
 
 /** The guide's two patterns, as written. */
 const HELLO = `async function handler(req) {
@@ -63,7 +63,12 @@ filesTest("on boot functions are made of files; what is broken is said and stops
   ".hidden.ts": answering("hidden"),
   "node_modules/dep/index.ts": answering("dep"),
 }, async (platform, dir) => {
-  const { body } = await platform.api("GET", "/functions");
+  let body: Answer["body"] = [];
+  // A start waits for the folder for 2 s, and goes on behind it.
+  await eventually(async () => {
+    ({ body } = await platform.api("GET", "/functions"));
+    return body.length >= 13;
+  });
   assert.deepEqual(body.map((fn: Record<string, unknown>) => `${fn["namespace"]}/${fn["name"]}`).sort(), [
     "default/both",
     "default/broken",

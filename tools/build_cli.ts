@@ -10,3 +10,11 @@ const CLI = join(ROOT, "packages/cli");
 
 await Deno.remove(join(CLI, "dist"), { recursive: true }).catch(() => {});
 await bundle(join(CLI, "mod.ts"), { outfile: join(CLI, "dist/cli.js"), format: "esm", platform: "node" });
+
+// `functions new --template` takes them from beside the command.
+const EXAMPLES = join(ROOT, "examples");
+for await (const { name, isDirectory } of Deno.readDir(EXAMPLES)) {
+  if (!isDirectory) continue;
+  await Deno.mkdir(join(CLI, "dist/templates", name), { recursive: true });
+  await Deno.copyFile(join(EXAMPLES, name, "index.ts"), join(CLI, "dist/templates", name, "index.ts"));
+}

@@ -3,22 +3,29 @@
  *
  * @module
  */
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
 import { UsageError } from "./place.ts";
 
+/** Where the examples are: beside the built command, or in the tree that it is built from. */
+const EXAMPLES = ["./templates/", "../../../examples/"].map((path) => fileURLToPath(new URL(path, import.meta.url)));
+
+export interface NewFunction {
+  readonly name: string;
+  /** Of the command, for the SDK that fits it. */
+  readonly version: string;
+  /** One of `templates()`. */
+  readonly template: string;
+}
+
 /** Paths of what it wrote; what is there already, other than the function, stays. @throws {UsageError} */
-export function writeFunction(
-  dir: string,
-  name: string,
-  { template, version }: { readonly template: keyof typeof TEMPLATES; readonly version: string },
-): string[] {
+export function writeFunction(dir: string, { name, version, template }: NewFunction): string[] {
   const path = join(dir, `${name}.ts`);
   if (existsSync(path) || existsSync(join(dir, name))) throw new UsageError(`${path} exists already`);
   const declarations = join(dir, "fluxbase.d.ts");
   const files: readonly (readonly [string, string])[] = [
-    [path, TEMPLATES[template].functionText(name)],
-    [join(dir, `${name}_test.ts`), TEMPLATES[template].testText(name)],
+    ...ownFiles(dir, name, template),
     [declarations, DECLARATIONS],
     // Not beside the functions: Deno and editors look where they are started.
     [join(dirname(dir), "deno.json"), denoJson(version, `./${relative(dirname(dir), declarations)}`)],
@@ -39,6 +46,34 @@ export const TEMPLATES = {
   webhook: { functionText: webhookText, testText: webhookTestText },
   "db-event": { functionText: dbEventText, testText: dbEventTestText },
 } as const;
+
+/** The function, and its test where it has one. */
+function ownFiles(dir: string, name: string, template: string): readonly (readonly [path: string, text: string])[] {
+  const path = join(dir, `${name}.ts`);
+  if (!Object.hasOwn(TEMPLATES, template)) return [[path, exampleText(template)]];
+  const { functionText, testText } = TEMPLATES[template as keyof typeof TEMPLATES];
+  return [[path, functionText(name)], [join(dir, `${name}_test.ts`), testText(name)]];
+}
+
+/** What a function may start from: by what calls it, or an example. */
+export function templates(): string[] {
+  return [...Object.keys(TEMPLATES), ...examples()];
+}
+
+function examples(): string[] {
+  const dir = EXAMPLES.find((one) => existsSync(one));
+  if (dir === undefined) return [];
+  return readdirSync(dir, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => name)
+    .sort();
+}
+
+function exampleText(template: string): string {
+  if (!examples().includes(template)) {
+    throw new UsageError(`There is no template "${template}": use one of ${templates().join(", ")}`);
+  }
+  const dir = EXAMPLES.find((one) => existsSync(one)) ?? "";
+  return readFileSync(join(dir, template, "index.ts"), "utf8");
+}
 
 function functionText(name: string): string {
   return `/**

@@ -448,6 +448,24 @@ platformTest("the command line", async (platform, step) => {
       await dev.says(/default\/saved: it ran\n/);
     });
 
+    await step("`functions new --template` writes an example, and names them when there is none", async () => {
+      const cwd = join(dir, PROJECT);
+      const fluxbase = (...args: string[]) =>
+        run("node", [join(dir, "node_modules/fluxbase/bin/fluxbase.mjs"), "functions", "new", ...args], { cwd });
+      const made = await fluxbase("hooks", "--template", "github-hook");
+      assert.equal(made.code, 0, made.err);
+      assert.equal(
+        await Deno.readTextFile(join(cwd, "functions/hooks.ts")),
+        await Deno.readTextFile(join(PACKAGES, "../examples/github-hook/index.ts")),
+      );
+      const none = await fluxbase("other", "--template", "nothing");
+      assert.deepEqual([none.code, /no template "nothing": use one of http, .*chat, .*stripe-webhook/.test(none.err)], [
+        2,
+        true,
+      ]);
+      await Deno.remove(join(cwd, "functions/hooks.ts"));
+    });
+
     await step("what `functions new` writes is what Deno and editors want", async () => {
       const cwd = join(dir, PROJECT);
       const guideStyle =

@@ -16,7 +16,7 @@ import { print, printable, printJson, printObject, printRows, progress, readSecr
 import { type GlobalOptions, pathOf, UsageError } from "../place.ts";
 import { setSharedModule } from "../shared_modules.ts";
 import { readFunction, readFunctions, readSharedModules } from "../source.ts";
-import { TEMPLATES, writeFunction } from "../template.ts";
+import { templates, writeFunction } from "../template.ts";
 
 const SUMMARY = ["namespace", "name", "enabled", "version", "live_version", "updated_at"];
 const DETAILS = [
@@ -89,18 +89,18 @@ export function addFunctions(program: Command, version: string): void {
 
   functions.command("new <name>").description("write a function with its test, and what editors need, to functions/")
     .option("--folder <path>", "instead of functions/", "functions")
-    .addOption(new Option("--template <kind>", "what calls it").choices(Object.keys(TEMPLATES)).default("http"))
-    .action(
-      withOptions<{ folder: string; template: keyof typeof TEMPLATES }, [string]>(({ folder, template }, name) => {
-        const problem = functionNameProblem(name);
-        if (problem !== undefined) throw new UsageError(problem);
-        const paths = writeFunction(pathOf(folder), name, { template, version }).map((path) =>
-          relative(pathOf("."), path)
-        );
-        for (const path of paths) say(`Wrote ${path}`);
-        say(`Deploy it with "fluxbase functions deploy ${paths[0]}"; test it with "npx deno test ${paths[1]}"`);
-      }),
-    );
+    .option("--template <kind>", `what calls it, or an example: ${templates().join(", ")}`, "http")
+    .action(withOptions<{ folder: string; template: string }, [string]>(({ folder, template }, name) => {
+      const problem = functionNameProblem(name);
+      if (problem !== undefined) throw new UsageError(problem);
+      const paths = writeFunction(pathOf(folder), { name, version, template }).map((path) =>
+        relative(pathOf("."), path)
+      );
+      for (const path of paths) say(`Wrote ${path}`);
+      const test = paths.find((path) => path.endsWith("_test.ts"));
+      const how = test === undefined ? "its head says what it needs" : `test it with "npx deno test ${test}"`;
+      say(`Deploy it with "fluxbase functions deploy ${paths[0]}"; ${how}`);
+    }));
 
   command("list", "list functions").action(withClient<InNamespace, []>(async (client, options) => {
     printRows(await client.functions.list(options.namespace), SUMMARY, options);

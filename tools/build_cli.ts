@@ -13,8 +13,9 @@ await bundle(join(CLI, "mod.ts"), { outfile: join(CLI, "dist/cli.js"), format: "
 
 // `functions new --template` takes them from beside the command.
 const EXAMPLES = join(ROOT, "examples");
-for await (const { name, isDirectory } of Deno.readDir(EXAMPLES)) {
-  if (!isDirectory) continue;
+for await (const { name } of Deno.readDir(EXAMPLES)) {
+  const code = await Deno.readTextFile(join(EXAMPLES, name, "index.ts")).catch(() => undefined);
+  if (code === undefined) continue;
   await Deno.mkdir(join(CLI, "dist/templates", name), { recursive: true });
-  await Deno.copyFile(join(EXAMPLES, name, "index.ts"), join(CLI, "dist/templates", name, "index.ts"));
+  await Deno.writeTextFile(join(CLI, "dist/templates", name, "index.ts"), code);
 }

@@ -63,8 +63,7 @@ export function templates(): string[] {
 function examples(): string[] {
   const dir = EXAMPLES.find((one) => existsSync(one));
   if (dir === undefined) return [];
-  return readdirSync(dir, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map(({ name }) => name)
-    .sort();
+  return readdirSync(dir).filter((name) => existsSync(join(dir, name, "index.ts"))).sort();
 }
 
 function exampleText(template: string): string {

@@ -34,6 +34,9 @@ function recordingProxy(target: string): AsyncDisposable & { readonly url: strin
 
 /** Routes that are no management of a server, and names of others for the same thing. */
 const NO_COMMAND = [
+  // For clients of others, in their words; what they do has commands of its own.
+  / \/(auth|storage|realtime|graphql)\/v1/,
+  /^PUT .*-keys\/\{id\}$|-keys\/\{id\}\/(disable|enable|deprecate|revocations)$/,
   /^\w+ \/(rest|api)\/v1\/(\{table\}|tables\/|rpc\/)/, // Rows: the SDK's, and `db query`.
   /^PATCH \/api\/v1\/functions/, // As PUT.
   /^\w+ \/api\/v1\/(auth\/(signup|refresh|user)|dashboard\/|admin\/(login|refresh|logout|me|setup\/status))/,

@@ -210,3 +210,33 @@ logTest("a day without a partition gets one", async (place) => {
   await log.flush();
   assert.deepEqual(await rowsOf(place), { rows: 1, ids: 1 });
 });
+
+logTest(
+  "two servers that count the same functions at the same time wait for each other, and lose nothing",
+  async (place) => {
+    const said: string[] = [];
+    const log = createLog({ level: "warn", format: "text", write: (line) => void said.push(line) });
+    const ids = Array.from({ length: 50 }, () => crypto.randomUUID());
+    const ROUNDS_COUNT = 40;
+    {
+      await using one = await start(place, log);
+      await using two = await start(place, log);
+      await Promise.all([one, two].map(async (server, which) => {
+        for (let round = 0; round < ROUNDS_COUNT; round += 1) {
+          for (const functionId of which === 0 ? ids : ids.toReversed()) {
+            server.record(record(crypto.randomUUID(), { functionId, version: 1 + round % 2 }));
+          }
+          await server.flush();
+        }
+      }));
+    }
+    for (const step of ["minutes", "hours"]) {
+      const { rows } = await sql<{ functions: number; least: number; most: number }>`
+      select count(*)::int4 as functions, min(calls)::int4 as least, max(calls)::int4 as most
+        from (select sum((counts ->> 'calls')::int4) as calls from ${sql.table(`fluxbase.execution_${step}`)}
+               where function_id = any (${ids}) group by function_id) as sums`.execute(place.db);
+      assert.deepEqual(rows[0], { functions: 50, least: 2 * ROUNDS_COUNT, most: 2 * ROUNDS_COUNT }, step);
+    }
+    assert.deepEqual(said, []);
+  },
+);

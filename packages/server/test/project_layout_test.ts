@@ -76,12 +76,14 @@ platformTest("a project of another platform as a functions folder", async (platf
   });
 
   await step("config.toml opens and disables functions", async () => {
-    const anonymous = (name: string) =>
-      fetch(`${platform.url}/api/v1/functions/${name}/invoke`).then(async (response) => {
+    const anonymous = (name: string, headers = {}) =>
+      fetch(`${platform.url}/api/v1/functions/${name}/invoke`, { headers }).then(async (response) => {
         await response.body?.cancel();
         return response.status;
       });
     assert.deepEqual([await anonymous("open"), await anonymous("closed"), await anonymous("off")], [200, 401, 403]);
+    // What verify_jwt = false means: the secret of a cron job is the function's business.
+    assert.equal(await anonymous("open", { authorization: "Bearer cron-secret" }), 200);
     await write(dir, { "../config.toml": `[functions.open]\nverify_jwt = true\n` });
     await reload();
     assert.equal(await anonymous("open"), 401);

@@ -94,7 +94,7 @@ export function planSupabase(project: string): ImportPlan {
     const closed = takeStaticFiles(settings.static_files, { home, dir });
     if (closed.length > 0) changes.push(`static files outside its folder or of no text: ${closed.join(", ")}`);
     const annotations: string[] = [];
-    if (settings.verify_jwt === false) annotations.push("allow-unauthenticated");
+    if (settings.verify_jwt === false) annotations.push("auth none");
     const shape = shapeOfCode(readFileSync(entry, "utf8"));
     if (settings.enabled === false) changes.push(`it was disabled: "fluxbase functions set ${name} --enabled false"`);
     found.push({ name, entry: inFolder.startsWith("../") ? "index.ts" : inFolder, annotations, shape, changes });

@@ -82,7 +82,7 @@ export function planWorker(path: string): ImportPlan {
   }
   const crons = cronsOf(config);
   // Anybody may call a Worker.
-  annotate(plan, name, ["allow-unauthenticated", ...crons.slice(0, 1).map((cron) => `schedule ${cron}`)]);
+  annotate(plan, name, ["auth none", ...crons.slice(0, 1).map((cron) => `schedule ${cron}`)]);
   if (crons.length > 1) {
     changes.push(`of its crons the first is its schedule; also there: ${crons.slice(1).join(", ")}`);
   }

@@ -280,7 +280,7 @@ function inputOf(
     name,
     files,
     ...(whole === undefined ? {} : { env: whole }),
-    ...(verifyJwt === undefined ? {} : { allow_unauthenticated: !verifyJwt }),
+    ...(verifyJwt === undefined ? {} : { allow_unauthenticated: !verifyJwt, auth: verifyJwt ? "platform" : "none" }),
     ...(enabled === undefined ? {} : { enabled }),
   });
 }

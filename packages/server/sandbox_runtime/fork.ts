@@ -18,6 +18,9 @@ const SOCK_STREAM_CLOEXEC = 1 | 0o2000000;
 const NONBLOCK = 0o4000;
 const CLOEXEC = 0o2000000;
 const SHUT_RD = 0;
+/** Of `send` and `recv`: without waiting, without a signal. */
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
 const SOL_SOCKET = 1;
 const SO_TYPE = 3;
 const SO_PRIORITY = 12;
@@ -56,6 +59,8 @@ function openLibc() {
     connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
     write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
     writeElsewhere: { name: "write", parameters: ["i32", "buffer", "usize"], result: "isize", nonblocking: true },
+    send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
+    recv: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
     read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
     shutdown: { parameters: ["i32", "i32"], result: "i32" },
     dup3: { parameters: ["i32", "i32", "i32"], result: "i32" },
@@ -168,6 +173,8 @@ interface Descriptors {
   readonly wakers: readonly number[];
   readonly signalReaders: readonly number[];
   readonly signalWriters: readonly number[];
+  /** How the thread that waits for signals is woken, if Deno has started it already. A copy does not have it. */
+  readonly threadWakers: readonly number[];
   readonly pipes: readonly number[];
   readonly others: readonly number[];
 }
@@ -196,12 +203,22 @@ function surveyDescriptors(libc: Libc, pipes: readonly number[]): Descriptors {
   libc.setsockopt(reader, SOL_SOCKET, SO_PRIORITY, new Int32Array([3]), 4);
   const sockets = open.filter(isSocket);
   const signalReaders = sockets.filter((fd) => optionOf(libc, fd, SO_PRIORITY) === 3);
-  const signalWriters = sockets.filter((fd) => !signalReaders.includes(fd));
-  if (wakers.length !== 1 || signalReaders.length === 0 || signalWriters.length !== 1 || more.length > 0) {
-    throw new Error("Cannot copy this process: its event loop is not as expected");
-  }
+  const unmarked = sockets.filter((fd) => !signalReaders.includes(fd));
+  const signalWriters = unmarked.filter((fd) => leadsTo(libc, fd, reader));
+  const threadWakers = unmarked.filter((fd) => !signalWriters.includes(fd));
+  const isExpected = wakers.length === 1 && signalReaders.length > 0 && more.length === 0 &&
+    signalWriters.length === 1 && (threadWakers.length === 0 || threadWakers.length === 2);
+  if (!isExpected) throw new Error("Cannot copy this process: its event loop is not as expected");
   const own = [...epolls, ...wakers, ...sockets];
-  return { epolls, wakers, signalReaders, signalWriters, pipes, others: open.filter((fd) => !own.includes(fd)) };
+  const others = open.filter((fd) => !own.includes(fd));
+  return { epolls, wakers, signalReaders, signalWriters, threadWakers, pipes, others };
+}
+
+/** Whether what is written to one socket arrives at the other. */
+function leadsTo(libc: Libc, from: number, to: number): boolean {
+  const byte = new Uint8Array(1);
+  if (libc.send(from, byte, 1n, MSG_DONTWAIT | MSG_NOSIGNAL) !== 1n) return false;
+  return libc.recv(to, byte, 1n, MSG_DONTWAIT) === 1n;
 }
 
 function optionOf(libc: Libc, fd: number, option: number): number | undefined {
@@ -215,7 +232,9 @@ function renewDescriptors(libc: Libc, known: Descriptors, output: number): void 
   const pair = new Int32Array(2);
   if (epoll < 0 || waker < 0 || libc.socketpair(AF_UNIX, SOCK_STREAM_CLOEXEC | NONBLOCK, 0, pair) !== 0) endProcess(1);
   const [reader = -1, writer = -1] = pair;
+  const nowhere = libc.socket(AF_UNIX, SOCK_STREAM_CLOEXEC, 0);
   const moves: readonly [number, readonly number[]][] = [
+    [nowhere, known.threadWakers],
     [epoll, known.epolls],
     [waker, known.wakers],
     [reader, known.signalReaders],

@@ -54,7 +54,7 @@ export async function startSandboxSpawners(
     files,
     pagesDir,
     common,
-    zygotes: createZygotes(log),
+    zygotes: createZygotes({ log, now }),
     async withScratch(dir, { read, write }) {
       if ([...clearing.values()].filter(isSlow).length >= SLOW_MAX_COUNT) throw tooMuchToClear();
       return await startSpawner(joinRights(rightsNow(), { read: read ? [dir] : [], write: write ? [dir] : [] }));

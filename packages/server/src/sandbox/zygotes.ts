@@ -21,6 +21,8 @@ export interface Zygotes {
 
 /** Each has the memory of one sandbox. */
 const ZYGOTES_MAX_COUNT = 4;
+/** After one that could not be copied: a machine that is too busy is one reason. */
+const PAUSE_MS = 60_000;
 
 interface Kept {
   readonly spawner: Spawner;
@@ -28,10 +30,10 @@ interface Kept {
   readonly zygote: Promise<Zygote>;
 }
 
-export function createZygotes(log: Log): Zygotes {
+export function createZygotes({ log, now }: { readonly log: Log; now(): number }): Zygotes {
   // A Map keeps the order of insertion: the profile asked for last is the last one.
   const kept = new Map<string, Kept>();
-  let canCopy = Deno.build.os === "linux";
+  let pausedUntilMs = Deno.build.os === "linux" ? -Infinity : Infinity;
 
   function retire(key: string): void {
     const one = kept.get(key);
@@ -50,7 +52,7 @@ export function createZygotes(log: Log): Zygotes {
 
   return {
     async of(profile, ask) {
-      if (!canCopy) return undefined;
+      if (now() < pausedUntilMs) return undefined;
       const key = `${profile.net.toString()}/${profile.memoryMiB}`;
       const request = await ask();
       let one = await usable(key, request);

@@ -108,9 +108,23 @@ export class KeysClient {
     return await this.#http.request("POST", `${this.#pathOf(id)}/revoke`);
   }
 
-  /** Another value for the same key; the old one is refused at once. */
-  async rotate(id: string): Promise<Key & { readonly key: string }> {
-    return await this.#http.request("POST", `${this.#pathOf(id)}/rotate`);
+  /** Refused until it is enabled again. */
+  async disable(id: string): Promise<Key> {
+    return await this.#http.request("POST", `${this.#pathOf(id)}/disable`);
+  }
+
+  async enable(id: string): Promise<Key> {
+    return await this.#http.request("POST", `${this.#pathOf(id)}/enable`);
+  }
+
+  /** Lets it run out after a grace period such as "48h"; 24 hours without one. */
+  async deprecate(id: string, gracePeriod?: string): Promise<Key> {
+    return await this.#http.request("POST", `${this.#pathOf(id)}/deprecate`, { body: { grace_period: gracePeriod } });
+  }
+
+  /** Another value for the same key; the old one is refused at once, or after a grace period such as "1h". */
+  async rotate(id: string, gracePeriod?: string): Promise<Key & { readonly key: string }> {
+    return await this.#http.request("POST", `${this.#pathOf(id)}/rotate`, { body: { grace_period: gracePeriod } });
   }
 
   async delete(id: string): Promise<void> {

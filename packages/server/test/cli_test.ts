@@ -34,12 +34,14 @@ function recordingProxy(target: string): AsyncDisposable & { readonly url: strin
 
 /** Routes that are no management of a server, and names of others for the same thing. */
 const NO_COMMAND = [
-  // For clients of others, in their words; what they do has commands of its own.
+  // For clients of Supabase, and what they find absent.
   / \/(auth|storage|realtime|graphql)\/v1/,
-  /^PUT .*-keys\/\{id\}$|-keys\/\{id\}\/(disable|enable|deprecate|revocations)$/,
+  // As PATCH, and in the answer of GET.
+  /^PUT .*-keys\//,
+  /\/revocations$/,
   /^\w+ \/(rest|api)\/v1\/(\{table\}|tables\/|rpc\/)/, // Rows: the SDK's, and `db query`.
   /^PATCH \/api\/v1\/functions/, // As PUT.
-  /^\w+ \/api\/v1\/(auth\/(signup|refresh|user)|dashboard\/|admin\/(login|refresh|logout|me|setup\/status))/,
+  /^\w+ \/api\/v1\/(auth\/(signup|refresh|user|config|captcha)|dashboard\/|admin\/(login|refresh|logout|me|setup\/status))/,
   /^GET \/api\/v1\/settings\/secret$/, // As /settings/secrets.
   /^GET \/api\/v1\/health/, // `doctor` asks for readiness, at the root.
   /^(GET|PUT|PATCH|DELETE) .*\/invoke$/, // As POST, with --method.
@@ -366,7 +368,10 @@ platformTest("the command line", async (platform, step) => {
         assert.match((await good(["keys", "get", id, ...kind])).out, /name +temporary/);
         const change = ["keys", "update", id, "--name", "renamed", "--rate-limit", "77", ...kind];
         assert.match((await good(change)).out, /name +renamed[^]*rate_limit_per_minute +77/);
-        assert.notEqual((await good(["keys", "rotate", id, ...kind])).out.trim(), key);
+        assert.notEqual((await good(["keys", "rotate", id, "--grace", "1h", ...kind])).out.trim(), key);
+        await good(["keys", "disable", id, ...kind]);
+        assert.match((await good(["keys", "enable", id, ...kind])).err, /Enabled/);
+        assert.match((await good(["keys", "deprecate", id, "--grace", "48h", ...kind])).err, /works until/);
         await good(["keys", "list", ...kind]);
         await good(["keys", "revoke", id, ...kind]);
         await good(["keys", "delete", id, ...kind]);

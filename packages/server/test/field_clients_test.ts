@@ -183,6 +183,20 @@ platformTest("clients in the field", async (platform, step) => {
     assert.ok(!kept.includes(first.body.key), "the key in an answer is not kept in plain text");
   });
 
+  await step("which ways of signing in there are", async () => {
+    const { body } = await api("GET", "/auth/config", undefined, null);
+    assert.deepEqual(
+      [body.signup_enabled, body.password_login_enabled, body.password_min_length, body.oauth_providers],
+      [
+        true,
+        true,
+        8,
+        [],
+      ],
+    );
+    assert.deepEqual((await api("GET", "/auth/captcha/config", undefined, null)).body, { enabled: false });
+  });
+
   await step("the admin who asks is shown as user, too", async () => {
     const nowSec = Math.floor(Date.now() / 1_000);
     const { user } = (await api("POST", "/auth/signin", { email: "ada@example.invalid", password: PASSWORD })).body;

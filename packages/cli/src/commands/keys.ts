@@ -70,14 +70,35 @@ export function addKeys(program: Command): void {
     await of(client, options).revoke(id);
     say(`Revoked ${id}`);
   }));
+  command("disable <id>", "refuse one until it is enabled").action(
+    withClient<Kind, [string]>(async (client, options, id) => {
+      await of(client, options).disable(id);
+      say(`Disabled ${id}`);
+    }),
+  );
+  command("enable <id>", "let one work again").action(withClient<Kind, [string]>(async (client, options, id) => {
+    await of(client, options).enable(id);
+    say(`Enabled ${id}`);
+  }));
+  command("deprecate <id>", "let one run out after a while")
+    .option("--grace <duration>", "such as 48h; 24h without it")
+    .action(withClient<Kind & Grace, [string]>(async (client, options, id) => {
+      const { grace_period_ends_at } = await of(client, options).deprecate(id, options.grace);
+      say(`Deprecated ${id}: it works until ${grace_period_ends_at}`);
+    }));
   command("rotate <id>", "give one another value; it is shown once")
-    .action(withClient<Kind, [string]>(async (client, options, id) => {
-      showKey(await of(client, options).rotate(id), options.output);
+    .option("--grace <duration>", "the old value goes on for so long, such as 1h")
+    .action(withClient<Kind & Grace, [string]>(async (client, options, id) => {
+      showKey(await of(client, options).rotate(id, options.grace), options.output);
     }));
   command("delete <id>", "delete one").action(withClient<Kind, [string]>(async (client, options, id) => {
     await of(client, options).delete(id);
     say(`Deleted ${id}`);
   }));
+}
+
+interface Grace {
+  readonly grace?: string;
 }
 
 function fieldsOf({ name, description, scope, namespace, expiresAt, rateLimit }: Fields): KeyFields {

@@ -13,10 +13,14 @@ import type { User } from "../storage/users.ts";
 import type { ApiCall, Route } from "./route.ts";
 import { sessionSchema, userSchema } from "./schemas.ts";
 
+const PASSWORD_MIN_CHARACTERS = 8;
 const METADATA_MAX_CHARACTERS = 16 * 1024;
 
 export const email = z.email("must be an e-mail address").max(254, "must have at most 254 characters");
-export const newPassword = z.string().min(8, "must have at least 8 characters").max(
+export const newPassword = z.string().min(
+  PASSWORD_MIN_CHARACTERS,
+  `must have at least ${PASSWORD_MIN_CHARACTERS} characters`,
+).max(
   256,
   "must have at most 256 characters",
 )
@@ -157,6 +161,35 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
       body: changeSchema,
       answer: user,
       handle: change,
+    },
+    {
+      method: "GET",
+      path: "/auth/config",
+      summary: "Says which ways of signing in there are",
+      access: "public",
+      answer: { status: 200 },
+      handle: () => ({
+        status: 200,
+        body: {
+          signup_enabled: accounts.signUpEnabled,
+          password_login_enabled: true,
+          password_min_length: PASSWORD_MIN_CHARACTERS,
+          require_email_verification: false,
+          magic_link_enabled: false,
+          mfa_available: false,
+          oauth_providers: [],
+          saml_providers: [],
+          captcha: null,
+        },
+      }),
+    },
+    {
+      method: "GET",
+      path: "/auth/captcha/config",
+      summary: "Says that nobody has to solve a riddle",
+      access: "public",
+      answer: { status: 200 },
+      handle: () => ({ status: 200, body: { enabled: false } }),
     },
     {
       method: "GET",

@@ -52,6 +52,7 @@ export interface SignInOptions {
 
 /** Hooks may refuse each of these (HOOK_REFUSED), and nothing goes on without their answer (HOOK_FAILED). */
 export interface Accounts {
+  readonly signUpEnabled: boolean;
   /**
    * Makes an account and signs in. Where there is one already it is a sign-in: no answer says that it exists, but who
    * gets no account for an address can conclude it.
@@ -213,6 +214,8 @@ export function createAccounts(parts: AccountParts): Accounts {
   }
 
   return {
+    signUpEnabled: parts.signUpEnabled,
+
     async signUp({ email, password }, userMetadata, origin) {
       if (!parts.signUpEnabled) {
         throw new PlatformError("FORBIDDEN", "Cannot sign up: it is switched off on this server");

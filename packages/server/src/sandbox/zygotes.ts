@@ -67,8 +67,8 @@ export function createZygotes({ log, now }: { readonly log: Log; now(): number }
         return await one.zygote;
       } catch (error) {
         if (kept.get(key) === one) kept.delete(key);
-        canCopy = false;
-        log.warn("Sandboxes cannot be copied here, so that each starts from nothing and cold calls are slower", {
+        pausedUntilMs = now() + PAUSE_MS;
+        log.warn("Sandboxes cannot be copied: for a minute each starts from nothing, and first calls are slower", {
           error,
         });
         return undefined;

@@ -238,6 +238,8 @@ async function explained(
 ): Promise<{ readonly rows: string; readonly scanned: number }> {
   const asked: CompiledQuery[] = [];
   const pool = new pg.Pool({ connectionString: url.reveal(), max: 1, options: "-c search_path=pg_catalog" });
+  // Its database may be dropped before the goodbye of the last connection has arrived.
+  pool.on("error", () => {});
   const db = new Kysely<Schema>({
     dialect: new PostgresDialect({ pool }),
     log: ({ query }) => void asked.push(CompiledQuery.raw(query.sql, [...query.parameters])),

@@ -144,7 +144,7 @@ export function defineGlobals(identity: FunctionIdentity, secrets: Secrets, trac
  * taken away. With each object go the classes whose methods would work on a forged one.
  */
 const REMOVED_GLOBALS =
-  /^(gc|localStorage|sessionStorage|Storage|StorageEvent|caches|Cache|CacheStorage|Worker|nodeBootstrap|OffscreenCanvas|ImageBitmapRenderingContext|GPU.*)$/;
+  /^(localStorage|sessionStorage|Storage|StorageEvent|caches|Cache|CacheStorage|Worker|nodeBootstrap|OffscreenCanvas|ImageBitmapRenderingContext|GPU.*)$/;
 
 export function removeUnsafeGlobals(): void {
   forbidConstruction(globalThis.Worker);

@@ -11,7 +11,11 @@ const STEP = 2 ** -53;
 /** The generator for keys keeps numbers ahead, fewer than this. */
 const AHEAD_BYTES = 1_024;
 
+/** How far the numbers of copies are apart at most: each is drawn in a few nanoseconds. */
+const DISTANCE_MAX_COUNT = 2 ** 17;
+
 // Captured before user code runs.
+const nativeRandom = Math.random;
 const fill = crypto.getRandomValues.bind(crypto);
 const pool = new Uint32Array(2 * POOL_COUNT);
 let usedCount = pool.length;
@@ -40,4 +44,7 @@ export function replaceRandom(): void {
 export function forgetRandomness(): void {
   usedCount = pool.length;
   fill(new Uint8Array(AHEAD_BYTES));
+  // Deno's own code goes on with V8's numbers, for the boundaries of forms: at least not from the same place.
+  const distance = fill(new Uint32Array(1))[0] ?? 0;
+  for (let left = distance % DISTANCE_MAX_COUNT; left > 0; left -= 1) nativeRandom();
 }

@@ -4,6 +4,8 @@
  *
  * @module
  */
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { endProcess } from "./exit.ts";
 import { createForker, type Forker } from "./fork.ts";
 import { replace } from "./taking_away.ts";
@@ -38,7 +40,6 @@ interface ZygoteOptions extends HardenOptions {
 
 // Captured before they are taken away.
 const { stdin, stdout, connect } = Deno;
-const collectGarbage: (() => void) | undefined = Reflect.get(globalThis, "gc");
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -49,8 +50,7 @@ export async function waitForBirth(options: ZygoteOptions): Promise<Birth> {
   keepOnlyCapabilities();
   rehearseHardening(options);
   (await connect({ transport: "unix", path: socketPath })).close();
-  // What lies about would be in every copy.
-  collectGarbage?.();
+  collectGarbage();
   const forker = tryToCreateForker();
   const zygotePid = forker.self.pid;
   report({ kind: "ready" });
@@ -63,6 +63,13 @@ export async function waitForBirth(options: ZygoteOptions): Promise<Birth> {
   if (order.uid !== null) becomeUser(order.uid);
   replace(Deno, "pid", forker.self.pid);
   return { connection, startedCount: forker.self.startedCount, uid: order.uid, parentPid: zygotePid };
+}
+
+/** What lies about would be in every copy. V8 hands the way to do it to new contexts only, and only while it is told to. */
+function collectGarbage(): void {
+  setFlagsFromString("--expose-gc");
+  runInNewContext("gc")();
+  setFlagsFromString("--no-expose-gc");
 }
 
 function tryToCreateForker(): Forker {

@@ -33,6 +33,9 @@ platformTest(
       `const first = [Math.random(), crypto.randomUUID(), String(crypto.getRandomValues(new Uint32Array(4)))];
     const { randomBytes } = await import("node:crypto");
     first.push(randomBytes(8).toString("hex"));
+    const form = new FormData();
+    form.append("a", "b");
+    first.push(new Response(form).headers.get("content-type"));
     export default () => ({ status: 200, body: { pid: Deno.pid, first } });`;
     const names = Array.from({ length: 12 }, (_, index) => `draws-${index}`);
     await Promise.all(names.map((name) => platform.deploy(name, draw)));
@@ -40,8 +43,12 @@ platformTest(
 
     await step("random numbers", () => {
       const drawn = answers.flatMap(({ first }) => first);
-      assert.equal(new Set(drawn).size, 4 * names.length);
+      assert.equal(new Set(drawn).size, 5 * names.length);
       for (const { first } of answers) assert.ok(first[0] >= 0 && first[0] < 1);
+    });
+    await step("a collection of garbage cannot be asked for: it writes files", async () => {
+      await platform.deploy("collects", `export default () => ({ status: 200, body: typeof globalThis.gc });`);
+      assert.equal(await (await platform.call("collects")).text(), "undefined");
     });
     await step("memory: each shares one page with the process it is a copy of, and none with the others", () => {
       if (Deno.uid() !== 0) return;

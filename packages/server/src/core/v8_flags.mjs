@@ -14,8 +14,5 @@ export const V8_FLAGS = "--no-allocation-site-pretenuring";
 /** In the server: it may ask for a collection (./chunk_garbage.ts). */
 export const SERVER_V8_FLAGS = `${V8_FLAGS},--expose-gc`;
 
-/**
- * In a sandbox: no helper threads, since a copied process has none, and a collection before it is copied
- * (../../sandbox_runtime/fork.ts).
- */
-export const SANDBOX_V8_FLAGS = `${V8_FLAGS},--single-threaded,--expose-gc`;
+/** In a sandbox: no helper threads, since a copied process has none (../../sandbox_runtime/fork.ts). */
+export const SANDBOX_V8_FLAGS = `${V8_FLAGS},--single-threaded`;

@@ -53,7 +53,7 @@ export function createBlankSandboxes({ perProfileCount, now }: BlankOptions): Bl
   const shelves = new Map<string, Shelf>();
 
   function shelfOf(profile: SandboxProfile): Shelf {
-    const key = `${profile.net.toString()}/${profile.read}/${profile.write}/${profile.memoryMiB}`;
+    const key = `${JSON.stringify(profile.net)}/${profile.read}/${profile.write}/${profile.memoryMiB}`;
     let shelf = shelves.get(key);
     if (shelf === undefined) {
       forgetEmpty();

@@ -51,6 +51,8 @@ interface Awaited {
   pid: number;
   /** It came too late: it is ended when it shows. */
   isGivenUp: boolean;
+  /** The system had no room for it. */
+  isRefused: boolean;
   readonly frames: PromiseWithResolvers<Deno.UnixConn>;
   readonly output: PromiseWithResolvers<Deno.UnixConn>;
 }
@@ -61,10 +63,14 @@ interface Awaited {
  */
 export async function startZygote(
   profile: SandboxProfile,
-  { spawner, startMs, ...options }: Omit<CommandOptions, "scratchDir" | "startedCountPath" | "uid"> & {
-    readonly spawner: Spawner;
-    readonly startMs: number;
-  },
+  { spawner, startMs, onEnded: tellEnd, ...options }:
+    & Omit<CommandOptions, "scratchDir" | "startedCountPath" | "uid">
+    & {
+      readonly spawner: Spawner;
+      readonly startMs: number;
+      /** Called once, also when it could not start. */
+      onEnded(): void;
+    },
 ): Promise<Zygote> {
   const awaited = new Map<string, Awaited>();
   const living = new Map<number, PromiseWithResolvers<CopyEnd>>();
@@ -76,6 +82,7 @@ export async function startZygote(
   const listener = Deno.listen({ transport: "unix", path: socketPathIn(options.dir) });
   const close = async () => {
     isUsable = false;
+    tellEnd();
     listener.close();
     await removeTree(options.dir);
   };
@@ -139,15 +146,22 @@ export async function startZygote(
       case "ended": {
         living.get(report.pid)?.resolve(endOf(report));
         living.delete(report.pid);
-        if (!isUsable && living.size === 0) child.closeInput();
+        endIfLast();
       }
     }
   }
 
+  /** After it was retired. */
+  function endIfLast(): void {
+    if (!isUsable && living.size + awaited.size === 0) child.closeInput();
+  }
+
   function reject(token: string, reason: PlatformError): void {
     const one = awaited.get(token);
-    one?.frames.reject(reason);
-    one?.output.reject(reason);
+    if (one === undefined) return;
+    one.isRefused = true;
+    one.frames.reject(reason);
+    one.output.reject(reason);
   }
 
   function onEnded(): void {
@@ -185,6 +199,7 @@ export async function startZygote(
       const one: Awaited = {
         pid: 0,
         isGivenUp: false,
+        isRefused: false,
         frames: Promise.withResolvers(),
         output: Promise.withResolvers(),
       };
@@ -196,8 +211,11 @@ export async function startZygote(
         connections = await withDeadline(both, startMs, () => failure(`no copy came within ${startMs} ms`));
       } catch (error) {
         for (const { promise } of [one.frames, one.output]) promise.then((half) => half.close(), () => {});
-        if (one.pid === 0) one.isGivenUp = true;
-        else void end(one.pid);
+        // What was refused never comes; what is late is ended when it does.
+        if (one.pid === 0 && !one.isRefused) one.isGivenUp = true;
+        else awaited.delete(token);
+        if (one.pid !== 0) void end(one.pid);
+        endIfLast();
         throw error;
       }
       awaited.delete(token);
@@ -213,7 +231,7 @@ export async function startZygote(
     },
     retire() {
       isUsable = false;
-      if (living.size === 0) child.closeInput();
+      endIfLast();
     },
   };
 }

@@ -21,6 +21,8 @@ export interface Zygotes {
 
 /** Each has the memory of one sandbox. */
 const ZYGOTES_MAX_COUNT = 4;
+/** Those included that wait for the end of their last copy. With more, a sandbox starts from nothing. */
+const ALL_MAX_COUNT = 12;
 /** After one that could not be copied: a machine that is too busy is one reason. */
 const PAUSE_MS = 60_000;
 
@@ -33,6 +35,7 @@ interface Kept {
 export function createZygotes({ log, now }: { readonly log: Log; now(): number }): Zygotes {
   // A Map keeps the order of insertion: the profile asked for last is the last one.
   const kept = new Map<string, Kept>();
+  let livingCount = 0;
   let pausedUntilMs = Deno.build.os === "linux" ? -Infinity : Infinity;
 
   function retire(key: string): void {
@@ -53,12 +56,17 @@ export function createZygotes({ log, now }: { readonly log: Log; now(): number }
   return {
     async of(profile, ask) {
       if (now() < pausedUntilMs) return undefined;
-      const key = `${profile.net.toString()}/${profile.memoryMiB}`;
+      // As JSON: a host may be called `true`.
+      const key = `${JSON.stringify(profile.net)}/${profile.memoryMiB}`;
       const request = await ask();
-      let one = await usable(key, request);
+      // While one was looked at, another may have been started.
+      let one = await usable(key, request) ?? kept.get(key);
       if (one === undefined) {
+        if (livingCount >= ALL_MAX_COUNT) return undefined;
         const { spawner, denyNet } = request;
-        one = { spawner, denyNet, zygote: startZygote(profile, request) };
+        livingCount += 1;
+        const zygote = startZygote(profile, { ...request, onEnded: () => void (livingCount -= 1) });
+        one = { spawner, denyNet, zygote };
       }
       kept.delete(key);
       kept.set(key, one);

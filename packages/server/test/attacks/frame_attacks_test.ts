@@ -15,7 +15,7 @@ const FORGER = `
 const subarray = Uint8Array.prototype.subarray;
 let forged;
 Uint8Array.prototype.subarray = function (...args) {
-  if (forged === undefined || this.length < 262144 || args.length !== 2 || args[0] !== 0) return Reflect.apply(subarray, this, args);
+  if (forged === undefined || this.length < 8192 || args.length !== 2 || args[0] !== 0) return Reflect.apply(subarray, this, args);
   const bytes = forged;
   forged = undefined;
   return bytes;

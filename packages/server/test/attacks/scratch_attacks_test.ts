@@ -82,7 +82,7 @@ attackTest("scratch", () => [
   ),
   out("a hard link", `await Deno.link("/etc/hostname", "link"); return await Deno.readTextFile("link");`),
   out("moving something in", `await Deno.rename("/etc/hostname", "moved");`),
-  out("moving something out", `await Deno.writeTextFile("a", "x"); await Deno.rename("a", "/tmp/fluxbase-moved");`),
+  out("moving something out", `await Deno.writeTextFile("a", "x"); await Deno.rename("a", "/var/tmp/fluxbase-moved");`),
   out("copying from outside", `await Deno.copyFile("/etc/passwd", "copy");`),
   out("a temporary file elsewhere", `await Deno.makeTempFile({ dir: "/var/tmp" });`),
   out("changing folders", `Deno.chdir("/etc"); return await Deno.readTextFile("passwd");`),

@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { dirname, join } from "node:path/posix";
 import { isSourceFile, isSourceFolder } from "./source_files.ts";
 
 export const BESIDE_PREFIX = "../";
@@ -55,4 +54,23 @@ function throughMap(text: string, mapped: MappedPaths): string | undefined {
   const prefix = Object.keys(mapped).filter((name) => name.endsWith("/") && text.startsWith(name))
     .sort((a, b) => b.length - a.length)[0];
   return prefix === undefined ? undefined : join(mapped[prefix] ?? "", text.slice(prefix.length));
+}
+
+/** Of relative paths; no module of Node, since the types of the SDK come through here. */
+function join(...parts: readonly string[]): string {
+  const names: string[] = [];
+  const path = parts.filter((part) => part !== "").join("/");
+  for (const name of path.split("/")) {
+    if (name === "" || name === ".") continue;
+    if (name === ".." && names.length > 0 && names.at(-1) !== "..") names.pop();
+    else names.push(name);
+  }
+  return `${path.startsWith("/") ? "/" : ""}${names.join("/") || "."}${
+    names.length > 0 && path.endsWith("/") ? "/" : ""
+  }`;
+}
+
+function dirname(path: string): string {
+  const end = path.lastIndexOf("/");
+  return end < 0 ? "." : path.slice(0, Math.max(end, 1));
 }

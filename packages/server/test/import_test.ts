@@ -146,7 +146,7 @@ platformTest("functions of other platforms", async (platform, step) => {
       runs: "no",
       changes: ["there is no index.ts"],
     });
-    assert.match(supabase.said.notes.join("\n"), /cron\.schedule: write @fluxbase:schedule/);
+    assert.match(supabase.said.notes.join("\n"), /cron\.schedule, which is not there/);
   });
 
   await step("its functions answer, with .env, shared modules, files beside them and above them", async () => {

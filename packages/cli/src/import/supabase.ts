@@ -172,5 +172,9 @@ function noteWhatStays({ notes, files }: ImportPlan, home: string): void {
   const usesCron = readdirSync(migrations).some((name) =>
     name.endsWith(".sql") && /cron\.schedule/i.test(readFileSync(join(migrations, name), "utf8"))
   );
-  if (usesCron) notes.push("a migration uses cron.schedule: write @fluxbase:schedule in the function instead");
+  if (usesCron) {
+    notes.push(
+      "a migration uses cron.schedule, which is not there, and the server runs no schedules yet: call the function from outside",
+    );
+  }
 }

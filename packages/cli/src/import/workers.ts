@@ -83,9 +83,7 @@ export function planWorker(path: string): ImportPlan {
   const crons = cronsOf(config);
   // Anybody may call a Worker.
   annotate(plan, name, ["auth none", ...crons.slice(0, 1).map((cron) => `schedule ${cron}`)]);
-  if (crons.length > 1) {
-    changes.push(`of its crons the first is its schedule; also there: ${crons.slice(1).join(", ")}`);
-  }
+  if (crons.length > 0) changes.push(`the server runs no schedules yet: call it from outside at ${crons.join(", ")}`);
   for (const route of routesOf(config)) {
     changes.push(`it was called at ${route}: now at /functions/v1/${name}, or let a proxy lead there`);
   }

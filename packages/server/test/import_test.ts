@@ -166,6 +166,7 @@ platformTest("functions of other platforms", async (platform, step) => {
     assert.deepEqual(changes, [
       "KV is not there (CACHE): keep it in a table",
       "D1 is not there (DB): use the database of the platform (DATABASE_URL)",
+      "the server runs no schedules yet: call it from outside at */5 * * * *",
       "it was called at shop.invalid/api/*: now at /functions/v1/my-worker, or let a proxy lead there",
     ]);
     assert.deepEqual(await (await post("my-worker")).json(), ["hi", 3, "1s", "production", "dev token", `{"max":3}`]);

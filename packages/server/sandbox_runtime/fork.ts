@@ -92,8 +92,8 @@ export interface Ended {
 }
 
 export interface Forker {
-  /** Undefined in the copy itself; a copy with a negative pid could not be made. */
-  fork(): Copy | undefined;
+  /** The pid of the copy; 0 in the copy itself, and negative where none could be made. */
+  fork(): number;
   /** In a copy: what it is. */
   readonly self: Copy;
   /** In a copy: gives it descriptors of its own. `output` takes what it writes to stdout and stderr. */
@@ -121,16 +121,12 @@ export function createForker(): Forker {
       // V8 keeps its heap from copies, and maps more of it all the time.
       libc.madvise(LOWEST_ADDRESS, HIGHEST_ADDRESS - LOWEST_ADDRESS, MADV_DOFORK);
       const slot = counters.take();
-      const pid = slot === undefined ? -1 : libc.fork();
-      if (slot === undefined) return { pid, startedCount: self.startedCount };
-      const startedCount = counters.at(slot);
-      if (pid === 0) {
-        self = { pid: libc.getpid(), startedCount };
-        return undefined;
-      }
-      if (pid > 0) slots.set(pid, slot);
+      if (slot === undefined) return -1;
+      const pid = libc.fork();
+      if (pid === 0) self = { pid: libc.getpid(), startedCount: counters.at(slot) };
+      else if (pid > 0) slots.set(pid, slot);
       else counters.giveBack(slot);
-      return { pid, startedCount };
+      return pid;
     },
     connect: (path, hello) => connectTo(libc, path, hello),
     renewDescriptors: (output) => renewDescriptors(libc, known, output),

@@ -88,9 +88,9 @@ function copyOnOrder(forker: Forker): Extract<Order, { kind: "copy" }> {
       report({ kind: "ended", pid: order.pid, ...forker.end(order.pid) });
       continue;
     }
-    const copy = forker.fork();
-    if (copy === undefined) return order;
-    if (copy.pid < 0) report({ kind: "notCopied", token: order.token });
+    const pid = forker.fork();
+    if (pid === 0) return order;
+    if (pid < 0) report({ kind: "notCopied", token: order.token });
   }
   // The server has closed it.
   return endProcess(0);

@@ -18,7 +18,7 @@ import {
 import { z } from "zod";
 import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
 import { functionNotFound } from "../catalog/function_not_found.ts";
-import { ROW_EVENTS, type RowEvent } from "../storage/db_hooks.ts";
+import { type DbHookRule, ROW_EVENTS } from "../storage/db_hooks.ts";
 import { switchHookOff, switchHookOn } from "../storage/auth_hooks.ts";
 import type { Db } from "../storage/db.ts";
 import { type ApiCall, type Audit, authorOf, type Route } from "./route.ts";
@@ -44,16 +44,7 @@ export interface AccountEvents {
 export interface DbHooks {
   list(): Promise<DbHookView[]>;
   find(id: string): Promise<DbHookView | undefined>;
-  add(hook: {
-    readonly fn: LiveFunction;
-    readonly schema: string;
-    readonly table: string;
-    readonly events: readonly RowEvent[];
-    readonly columns: readonly string[] | null;
-    readonly where: string | null;
-    readonly ordered: boolean;
-    readonly createdBy: string | null;
-  }): Promise<DbHookView>;
+  add(hook: DbHookRule & { readonly fn: LiveFunction; readonly where: string | null }): Promise<DbHookView>;
   remove(id: string): Promise<boolean>;
   retry(id: string): Promise<number>;
 }

@@ -16,12 +16,12 @@ import type { Database } from "../storage/db.ts";
 import {
   DB_HOOKS_CHANNEL,
   type DbHook,
+  type DbHookRule,
   deleteDbHook,
   insertDbHook,
   listDbHooks,
   moveDbHook,
   ROW_EVENTS,
-  type RowEvent,
 } from "../storage/db_hooks.ts";
 import type { Listener } from "../storage/listener.ts";
 import {
@@ -40,15 +40,9 @@ import {
 import { SCHEMA_CHANNEL } from "../storage/schema_watch.ts";
 import { parseRowFilters } from "./row_filter.ts";
 
-export interface NewDbHook {
+export interface NewDbHook extends DbHookRule {
   readonly fn: LiveFunction;
-  readonly schema: string;
-  readonly table: string;
-  readonly events: readonly RowEvent[];
-  readonly columns: readonly string[] | null;
   readonly where: string | null;
-  readonly ordered: boolean;
-  readonly createdBy: string | null;
 }
 
 export interface DbHooks {

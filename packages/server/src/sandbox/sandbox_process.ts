@@ -15,7 +15,7 @@ import { removeTree } from "../processes/remove_tree.ts";
 import { readOutput } from "./process_output.ts";
 import { sandboxCommand, type SandboxProfile, socketPathIn } from "./sandbox_command.ts";
 import type { SandboxSpawners } from "./sandbox_spawners.ts";
-import type { Zygote } from "./zygote.ts";
+import { startFailure, type Zygote } from "./zygote.ts";
 
 export type { SandboxProfile };
 
@@ -205,10 +205,6 @@ async function makeSharedPage(path: string, uid: number | null): Promise<SharedP
       await Deno.remove(path).catch(() => {});
     },
   };
-}
-
-function startFailure(why: string): PlatformError {
-  return new PlatformError("SANDBOX_DIED", `Cannot start a sandbox: ${why}`);
 }
 
 /** Unprivileged uids, one for each living sandbox, so that neighbours cannot touch each other. */

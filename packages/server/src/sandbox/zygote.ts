@@ -140,9 +140,9 @@ export async function startZygote(
       case "ready":
         return ready.resolve();
       case "notReady":
-        return ready.reject(failure(report.why));
+        return ready.reject(startFailure(report.why));
       case "notCopied":
-        return reject(report.token, failure("the system has no room for one more process"));
+        return reject(report.token, startFailure("the system has no room for one more process"));
       case "ended": {
         living.get(report.pid)?.resolve(endOf(report));
         living.delete(report.pid);
@@ -165,7 +165,7 @@ export async function startZygote(
   }
 
   function onEnded(): void {
-    const reason = failure(`its zygote ended: ${errors.trim() || "no output"}`);
+    const reason = startFailure(`its zygote ended: ${errors.trim() || "no output"}`);
     ready.reject(reason);
     for (const token of awaited.keys()) reject(token, reason);
     for (const { resolve } of living.values()) resolve(LOST);
@@ -185,7 +185,7 @@ export async function startZygote(
   }
 
   try {
-    await withDeadline(ready.promise, startMs, () => failure(`its zygote was not ready within ${startMs} ms`));
+    await withDeadline(ready.promise, startMs, () => startFailure(`its zygote was not ready within ${startMs} ms`));
   } catch (error) {
     child.kill();
     throw error;
@@ -208,7 +208,7 @@ export async function startZygote(
       const both = Promise.all([one.frames.promise, one.output.promise]);
       let connections: [Deno.UnixConn, Deno.UnixConn];
       try {
-        connections = await withDeadline(both, startMs, () => failure(`no copy came within ${startMs} ms`));
+        connections = await withDeadline(both, startMs, () => startFailure(`no copy came within ${startMs} ms`));
       } catch (error) {
         for (const { promise } of [one.frames, one.output]) promise.then((half) => half.close(), () => {});
         // What was refused never comes; what is late is ended when it does.
@@ -262,6 +262,6 @@ function endOf({ status, startedCount }: Extract<Report, { kind: "ended" }>): Co
   };
 }
 
-function failure(why: string): PlatformError {
+export function startFailure(why: string): PlatformError {
   return new PlatformError("SANDBOX_DIED", `Cannot start a sandbox: ${why}`);
 }

@@ -30,6 +30,9 @@ export interface DbHook {
   readonly createdAt: Date;
 }
 
+/** What is asked for when one is made. */
+export type DbHookRule = Pick<DbHook, "schema" | "table" | "events" | "columns" | "ordered" | "createdBy">;
+
 const COLUMNS = sql`id, function_id as "functionId", table_schema as schema, table_name as "table",
   table_oid::int8::float8 as oid, events, columns, filter, ordered, created_by as "createdBy", created_at as "createdAt",
   exists (select from fluxbase.functions f where f.id = function_id and f.deleted_at is null) as "isLive"`;

@@ -3,13 +3,10 @@
  *
  * @module
  */
-import { DEFAULT_NAMESPACE, PlatformError, type SqlAnswer } from "@fluxbase/contract";
-import pg from "pg";
-import type { Secret } from "../core/secret.ts";
+import { PlatformError, type SqlAnswer } from "@fluxbase/contract";
+import type pg from "pg";
 import { asDatabaseError } from "../storage/db.ts";
-import { boundAnswer } from "../storage/pool.ts";
-import { connectAs, searchPathOption, withRole } from "../storage/role_session.ts";
-import type { Roles } from "../storage/roles.ts";
+import { asDefaultRole, type DefaultRoleOptions } from "./default_role.ts";
 import { errorOfStatement } from "./table_error.ts";
 
 export interface SqlConsole {
@@ -21,39 +18,22 @@ export interface SqlConsole {
   run(text: string, parameters: readonly unknown[]): Promise<SqlAnswer>;
 }
 
-const CONNECT_MS = 5_000;
+export interface SqlConsoleOptions extends DefaultRoleOptions {
+  readonly maxRowsCount: number;
+  readonly answerMaxBytes: number;
+}
 
-export function createSqlConsole(
-  { url, roles, schemas, statementMs, maxRowsCount, answerMaxBytes }: {
-    readonly url: Secret;
-    readonly roles: Roles;
-    readonly schemas: readonly string[];
-    readonly statementMs: number;
-    readonly maxRowsCount: number;
-    readonly answerMaxBytes: number;
-  },
-): SqlConsole {
+export function createSqlConsole({ maxRowsCount, answerMaxBytes, ...role }: SqlConsoleOptions): SqlConsole {
   return {
     async run(text, parameters) {
-      let client: pg.Client | undefined;
       try {
-        client = await withRole(() => roles.forNamespace(DEFAULT_NAMESPACE), roles, (role) =>
-          connectAs(role, {
-            roles,
-            url,
-            connectionTimeoutMillis: CONNECT_MS,
-            statement_timeout: statementMs,
-            application_name: "fluxbase-console",
-            options: searchPathOption(schemas),
-          }));
-        boundAnswer(client, answerMaxBytes, () => 0);
-        const answer = await client.query(parameters.length === 0 ? { text } : { text, values: [...parameters] });
-        const results: readonly pg.QueryResult[] = Array.isArray(answer) ? answer : [answer];
-        return view(results.at(-1), maxRowsCount);
+        return await asDefaultRole(role, { applicationName: "fluxbase-console", answerMaxBytes }, async (client) => {
+          const answer = await client.query(parameters.length === 0 ? { text } : { text, values: [...parameters] });
+          const results: readonly pg.QueryResult[] = Array.isArray(answer) ? answer : [answer];
+          return view(results.at(-1), maxRowsCount);
+        });
       } catch (error) {
         throw errorOfStatement(error, "admin") ?? asDatabaseError(error);
-      } finally {
-        await client?.end().catch(() => {});
       }
     },
   };

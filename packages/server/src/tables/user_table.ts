@@ -6,15 +6,12 @@
  *
  * @module
  */
-import { DEFAULT_NAMESPACE, PlatformError } from "@fluxbase/contract";
-import pg from "pg";
+import { PlatformError } from "@fluxbase/contract";
+import type pg from "pg";
 import type { Log } from "../core/log.ts";
-import type { Secret } from "../core/secret.ts";
 import { asDatabaseError, codeOf } from "../storage/db.ts";
-import { boundAnswer } from "../storage/pool.ts";
-import { connectAs, searchPathOption, withRole } from "../storage/role_session.ts";
-import type { Roles } from "../storage/roles.ts";
 import type { User } from "../storage/users.ts";
+import { asDefaultRole, type DefaultRoleOptions } from "./default_role.ts";
 import { errorOfStatement } from "./table_error.ts";
 
 export interface UserTable {
@@ -24,15 +21,10 @@ export interface UserTable {
   missing(users: readonly User[]): Promise<readonly User[]>;
 }
 
-export interface UserTableOptions {
-  readonly url: Secret;
-  readonly roles: Roles;
-  readonly schemas: readonly string[];
-  readonly statementMs: number;
+export interface UserTableOptions extends DefaultRoleOptions {
   readonly log: Log;
 }
 
-const CONNECT_MS = 5_000;
 const ANSWER_MAX_BYTES = 1024 * 1024;
 
 const PUT = `insert into auth.users as u
@@ -43,25 +35,16 @@ const PUT = `insert into auth.users as u
     raw_app_meta_data = excluded.raw_app_meta_data, raw_user_meta_data = excluded.raw_user_meta_data,
     is_anonymous = excluded.is_anonymous, updated_at = excluded.updated_at`;
 
-export function createUserTable({ url, roles, schemas, statementMs, log }: UserTableOptions): UserTable {
+export function createUserTable({ log, ...role }: UserTableOptions): UserTable {
   async function run(what: string, text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
-    let client: pg.Client | undefined;
     try {
-      client = await withRole(() => roles.forNamespace(DEFAULT_NAMESPACE), roles, (role) =>
-        connectAs(role, {
-          roles,
-          url,
-          connectionTimeoutMillis: CONNECT_MS,
-          statement_timeout: statementMs,
-          application_name: "fluxbase-users",
-          options: searchPathOption(schemas),
-        }));
-      boundAnswer(client, ANSWER_MAX_BYTES, () => 0);
-      return await client.query({ text, values: [...values] });
+      return await asDefaultRole(
+        role,
+        { applicationName: "fluxbase-users", answerMaxBytes: ANSWER_MAX_BYTES },
+        (client) => client.query({ text, values: [...values] }),
+      );
     } catch (error) {
       throw refused(what, error, log);
-    } finally {
-      await client?.end().catch(() => {});
     }
   }
 

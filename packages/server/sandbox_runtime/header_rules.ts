@@ -14,6 +14,17 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const REFUSED_IN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 const SHOWN_MAX_CHARACTERS = 80;
 
+/** About one connection, and not about what is sent over it. */
+export const CONNECTION_HEADERS: readonly string[] = [
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+];
+
 export interface HeadLimits {
   readonly headersCount: number;
   /** Names and values together. */

@@ -12,6 +12,7 @@ import { replaceListen } from "./node_listen.ts";
 import { type Call, signalOf } from "./call.ts";
 import type { HandlerContext } from "./globals.ts";
 import { asksForWebSocket, lookupIn } from "./handshake.ts";
+import { CONNECTION_HEADERS } from "./header_rules.ts";
 import { createConnections, type MemorySocket } from "./node_sockets.ts";
 import { FunctionRequest } from "./request.ts";
 import type { Servers, UserHandler } from "./servers.ts";
@@ -20,16 +21,7 @@ import { joinWebSocket, type Upgrade } from "./node_web_socket.ts";
 import type { ClientRequest, IncomingMessage, Server } from "node:http";
 
 /** Between the client and the platform, not between the platform and the function. */
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
-  "connection",
-  "expect",
-  "keep-alive",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
+const HOP_BY_HOP: ReadonlySet<string> = new Set([...CONNECTION_HEADERS, "expect"]);
 /** An answer of this size or less travels whole. */
 const WHOLE_MAX_BYTES = 65_536;
 /** Above what the platform lets through. */

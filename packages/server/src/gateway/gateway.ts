@@ -8,6 +8,7 @@
  */
 import { type CorsPolicy, PlatformError } from "@fluxbase/contract";
 import { asksForWebSocket, handshakeProblem } from "../../sandbox_runtime/handshake.ts";
+import { CONNECTION_HEADERS } from "../../sandbox_runtime/header_rules.ts";
 import type { AuditLog } from "../audit/audit_log.ts";
 import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
 import { functionNotFound } from "../catalog/function_not_found.ts";
@@ -325,14 +326,8 @@ function methodRefused(method: string): PlatformError {
 
 /** About the connection, not the answer: the server decides on them. */
 const DROPPED: ReadonlySet<string> = new Set([
-  "connection",
+  ...CONNECTION_HEADERS,
   "content-length",
-  "keep-alive",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
   "x-request-id",
   "x-execution-id",
 ]);

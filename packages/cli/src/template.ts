@@ -213,6 +213,15 @@ interface FluxbaseContext {
     readonly role: string | null;
     readonly claims: Readonly<Record<string, unknown>>;
   } | null;
+  /** Where the call belongs among others (traceparent); null where nobody traces. */
+  readonly trace: {
+    readonly traceId: string;
+    /** Of this call: the parent of what it leads to. */
+    readonly spanId: string;
+    readonly sampled: boolean;
+    readonly traceparent: string;
+    readonly tracestate: string | null;
+  } | null;
   readonly env: Readonly<Record<string, string>>;
   readonly secrets: FluxbaseSecrets;
   /** Fires when the client goes away or the time is over. */

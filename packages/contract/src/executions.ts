@@ -47,6 +47,8 @@ export interface Execution {
   readonly completed_at: string | null;
   /** The server that ran it. */
   readonly node: string | null;
+  /** Of the trace that it belongs to (traceparent); null where nobody traced it. */
+  readonly trace_id: string | null;
   /** From the start to the head of the answer. */
   readonly first_byte_ms: number | null;
   /**

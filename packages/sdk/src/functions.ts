@@ -111,6 +111,8 @@ export interface ListExecutions {
   readonly code?: string;
   readonly user_id?: string;
   readonly trigger?: string;
+  /** Of the trace that they belong to: 32 digits. */
+  readonly trace_id?: string;
   /** In the message of the error. */
   readonly text?: string;
   /** An instant such as `2026-01-31T12:00:00Z`. */

@@ -77,6 +77,8 @@ export interface LoadMessage {
   readonly secrets: Readonly<Record<string, string>>;
   /** Origins under which the server itself is known. */
   readonly ownOrigins: readonly string[];
+  /** Hosts elsewhere that are told which trace a request belongs to. */
+  readonly traceHosts: readonly string[];
   readonly logLineBytes: number;
   readonly logLinesCount: number;
   readonly head: HeadLimits;
@@ -207,7 +209,7 @@ async function onLoad(payload: Uint8Array): Promise<void> {
   secrets = createSecrets(message.secrets);
   defineGlobals(identity, secrets, trackBackground);
   if (options.hasNetwork) {
-    ownServer.install(message.ownOrigins);
+    ownServer.install(message.ownOrigins, message.traceHosts);
     installDatabase(() => ownServer.open(`http://${DATABASE_HOST}/`), {
       usesNode: /["']node:(net|tls)["']/.test(code),
     });

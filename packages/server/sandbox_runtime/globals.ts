@@ -8,6 +8,7 @@ import { type Call, completionOf, signalOf } from "./call.ts";
 import { currentCall } from "./current_call.ts";
 import type { Secrets } from "./secrets.ts";
 import { define } from "./taking_away.ts";
+import { type TraceFacts, traceOf } from "./tracing.ts";
 
 export interface FunctionIdentity {
   readonly functionName: string;
@@ -68,6 +69,10 @@ export class HandlerContext implements FunctionIdentity {
     const { user_id, user_email, user_role, user_claims = {} } = this.#call.caller;
     if (user_id === undefined) return null;
     return { id: user_id, email: user_email ?? null, role: user_role ?? null, claims: user_claims };
+  }
+  /** Where the call belongs among others; null where nobody traces. */
+  get trace(): TraceFacts | null {
+    return traceOf(this.#call);
   }
   get env(): Readonly<Record<string, string>> {
     return Deno.env.toObject();

@@ -21,6 +21,7 @@ import {
   withDepth,
 } from "./frames.ts";
 import { noticeRefusal } from "./refusals.ts";
+import { isNamed, traced, traceHeaders } from "./tracing.ts";
 
 const REDIRECTS_MAX_COUNT = 20;
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
@@ -38,6 +39,11 @@ function notHttp(): TypeError {
   return new TypeError(
     'Cannot fetch a postgres: URL, since a database does not speak HTTP: hand DATABASE_URL to a driver (import pg from "npm:pg"), or use the SDK (client.from("users").select())',
   );
+}
+
+/** What cannot be made a request fails as `fetch` fails. */
+async function fetchTraced(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
+  return await fetchOutside(traced(input, init));
 }
 
 async function fetchOutside(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
@@ -69,15 +75,21 @@ export class OwnServer {
     this.#writer = writer;
   }
 
-  /** Replaces `fetch`: what goes to one of `origins` goes to the platform, everything else its usual way. */
-  install(origins: readonly string[]): void {
+  /**
+   * Replaces `fetch`: what goes to one of `origins` goes to the platform, everything else its usual way, with the trace
+   * of its request where the host is one of `traceHosts`.
+   */
+  install(origins: readonly string[], traceHosts: readonly string[]): void {
     this.#origins = origins;
     const own = (request: Request) => this.#fetch(request, 0);
     Object.defineProperty(globalThis, "fetch", {
       value: function fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response> {
         const url = URL.parse(typeof input === "string" || input instanceof URL ? String(input) : input.url);
         if (url !== null && DATABASE_PROTOCOL.test(url.protocol)) return Promise.reject(notHttp());
-        if (url === null || !origins.includes(url.origin)) return fetchOutside(input, init);
+        if (url === null || !origins.includes(url.origin)) {
+          const isTraced = traceHosts.length > 0 && url !== null && isNamed(url.hostname, traceHosts);
+          return isTraced ? fetchTraced(input, init) : fetchOutside(input, init);
+        }
         return own(new NativeRequest(input, init));
       },
       writable: true,
@@ -169,7 +181,7 @@ export class OwnServer {
     if (!CALL_METHOD.test(method)) {
       throw new TypeError(`Cannot call ${url} with method "${method.slice(0, 20)}": use 1 to 20 letters from A to Z`);
     }
-    const head = [method, url, ...[...request.headers].flat()];
+    const head = [method, url, ...[...request.headers].flat(), ...traceHeaders(request.headers)];
     if (listBytes(head) > HEAD_MAX_BYTES) throw new TypeError(`Cannot call ${url}: its headers are too large`);
     const { promise, resolve, reject } = Promise.withResolvers<Response>();
     this.#lastId = this.#lastId % 0xffff_fffe + 1;

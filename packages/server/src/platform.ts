@@ -254,6 +254,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     log,
     limits,
     ownOrigins: () => place.origins,
+    traceHosts: config.traceHosts,
     answerOwnCall: (request, from) =>
       direct !== null && new URL(request.url).hostname === DATABASE_HOST
         ? direct.tunnel.open(request, {

@@ -55,6 +55,7 @@ const EXECUTION_FILTERS: Filters = [
   ["version", new Option("--of-version <version>", "of this version").argParser(numberOf)],
   ["user_id", new Option("--user <id>", "of this user")],
   ["request_id", new Option("--request-id <id>", "with this X-Request-ID")],
+  ["trace_id", new Option("--trace <id>", "of this trace")],
   ["cursor", new Option("--cursor <cursor>", "of the last one of the page before; --output json shows it")],
   ...TIME_FILTERS,
 ];

@@ -51,6 +51,7 @@ const executionFilter = {
   code: choiceParam(Object.keys(ERRORS) as ErrorCode[]),
   user_id: textParam,
   trigger: textParam,
+  trace_id: textParam,
   text: textParam,
   since: instantParam,
   until: instantParam,
@@ -247,7 +248,7 @@ function given<T extends object>(values: T): { [Key in keyof T]?: Exclude<T[Key]
 type ExecutionsQuery = Omit<z.output<typeof executionsQuery>, "namespace">;
 
 function executionFilterOf({ limit, offset, cursor, ...query }: ExecutionsQuery) {
-  const { request_id, status_code, code, user_id, trigger, since, until, version, status, text } = query;
+  const { request_id, status_code, code, user_id, trigger, trace_id, since, until, version, status, text } = query;
   return {
     limit,
     offset,
@@ -260,6 +261,7 @@ function executionFilterOf({ limit, offset, cursor, ...query }: ExecutionsQuery)
       errorCode: code,
       userId: user_id,
       triggerType: trigger,
+      traceId: trace_id,
       text,
       since: dateOf(since),
       until: dateOf(until),
@@ -315,6 +317,7 @@ function executionView(stored: StoredExecution): Execution {
     started_at: startedAt,
     completed_at: stored.completedAt?.toISOString() ?? null,
     node: stored.node,
+    trace_id: stored.traceId,
     first_byte_ms: roundedOrNull(stored.firstByteMs),
     cpu_ms: roundedOrNull(stored.cpuMs),
     memory_mb: roundedOrNull(stored.memoryMiB),

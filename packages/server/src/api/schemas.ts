@@ -241,6 +241,7 @@ export const executionSchema = z.object({
   completed_at: z.iso.datetime().nullable(),
   node: textOrNull,
   first_byte_ms: numberOrNull,
+  trace_id: textOrNull,
   cpu_ms: numberOrNull,
   memory_mb: numberOrNull,
   bytes_in: numberOrNull,

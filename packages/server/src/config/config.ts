@@ -78,6 +78,8 @@ export interface Config {
     /** Another issuer of tokens. */
     readonly issuer: IssuerSettings | null;
   };
+  /** Hosts elsewhere that functions tell which trace a request belongs to. */
+  readonly traceHosts: readonly string[];
   /** Of whoever may read the metrics and nothing else. */
   readonly metricsToken: Secret | null;
   readonly executions: { readonly retentionDays: number; readonly rowsPerSec: number };
@@ -223,6 +225,7 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
       setupToken: get(SETTINGS.setupToken),
       issuer,
     },
+    traceHosts: get(SETTINGS.traceHosts) ?? [],
     metricsToken: get(SETTINGS.metricsToken),
     executions: { retentionDays: get(SETTINGS.retentionDays), rowsPerSec: get(SETTINGS.rowsPerSec) },
     sandbox: { uidBase: get(SETTINGS.sandboxUidBase), require: get(SETTINGS.sandboxRequire) ?? [] },

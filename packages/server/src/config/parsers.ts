@@ -30,6 +30,16 @@ export const list: Parser<readonly string[]> = {
   parse: (text) => text.split(",").map((item) => item.trim()).filter((item) => item !== ""),
 };
 
+const HOST_NAME = /^(\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*)$/;
+
+export const hostNames: Parser<readonly string[]> = {
+  expected: "a list with commas of host names, *.name for all below one, or *",
+  parse(text) {
+    const names = list.parse(text)?.map((name) => name.toLowerCase());
+    return names?.every((name) => HOST_NAME.test(name)) ? names : undefined;
+  },
+};
+
 export function integer({ min, max }: Omit<Limit, "default">): Parser<number> {
   return {
     expected: `an integer from ${min} to ${max}`,

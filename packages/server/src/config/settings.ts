@@ -13,6 +13,7 @@ import {
   egressHoles,
   encryptionKey,
   encryptionKeys,
+  hostNames,
   httpUrl,
   integer,
   list,
@@ -446,6 +447,15 @@ export const SETTINGS = {
     about:
       "Whoever has it makes the first admin. Default: with the embedded database one that the server prints at the start, else none.",
     isSecret: true,
+  }),
+  traceHosts: setting({
+    env: "FLUXBASE_FUNCTIONS_TRACE_HOSTS",
+    yaml: "functions.trace_hosts",
+    parser: hostNames,
+    default: null,
+    example: "*.example.com,orders.internal",
+    about:
+      "Hosts that learn by traceparent and tracestate which trace the fetch of a function belongs to; *.example.com means all below it, * all. This server itself always does.",
   }),
   metricsToken: setting<Secret>({
     env: "FLUXBASE_METRICS_TOKEN",

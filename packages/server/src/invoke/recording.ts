@@ -4,6 +4,7 @@
  * @module
  */
 import { type ErrorCode, type ExecutionStatus, PlatformError } from "@fluxbase/contract";
+import { parseTraceparent, TRACE_HEADER } from "../../sandbox_runtime/trace_context.ts";
 import type { Caller } from "../auth/caller.ts";
 import type { ExecutionLog } from "../executions/execution_log.ts";
 import type { ExchangeObserver, LogLine, Outcome } from "../sandbox/exchange.ts";
@@ -36,8 +37,8 @@ export class Recording implements ExchangeObserver {
   }
 
   finished(outcome: Outcome, logs: readonly LogLine[]): void {
-    const { status, error, stack, sentMs, isCold, answeredMs, completedMs, usage } = outcome;
-    const { fn, executionId, givenRequestId, trigger, method, path } = this.#call;
+    const { status, error, stack, sentMs, coldStart, answeredMs, completedMs, usage } = outcome;
+    const { fn, executionId, givenRequestId, trigger, method, path, headers } = this.#call;
     const { caller, startedAtMs, startedMs } = this.#start;
     const isSilent = error === null && logs.length === 0;
     const hidden = isSilent ? [] : hiddenOf(this.#start);
@@ -53,7 +54,7 @@ export class Recording implements ExchangeObserver {
       statusCode: status,
       durationMs: completedMs - startedMs,
       queueMs: (sentMs ?? completedMs) - startedMs,
-      coldStart: isCold,
+      coldStart: coldStart !== null,
       method,
       path,
       userId: caller.userId,
@@ -62,6 +63,7 @@ export class Recording implements ExchangeObserver {
       errorStack: stack === null ? null : mask(stack, hidden),
       startedAtMs,
       node: this.#executions.node,
+      traceId: parseTraceparent(headers.get(TRACE_HEADER))?.traceId ?? null,
       cpuMs: usage?.cpuMs ?? null,
       memoryMiB: usage?.memoryMiB ?? null,
       bytesIn: outcome.bytesIn,
@@ -81,7 +83,7 @@ export class Recording implements ExchangeObserver {
       error: known,
       stack: null,
       sentMs: null,
-      isCold: false,
+      coldStart: null,
       answeredMs: null,
       completedMs: nowMs,
       bytesIn: 0,

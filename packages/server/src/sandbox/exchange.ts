@@ -68,6 +68,15 @@ export interface LogLine {
   readonly fields: Readonly<Record<string, unknown>> | null;
 }
 
+/** What a request waited for when its sandbox had to be made. */
+export interface ColdStart {
+  readonly beganMs: number;
+  /** There was a process; at once where a blank sandbox was kept ahead. */
+  readonly spawnedMs: number;
+  /** It had loaded the version. */
+  readonly loadedMs: number;
+}
+
 /** How an exchange ended; `error` is null when the function did its work. */
 export interface Outcome {
   readonly status: number | null;
@@ -76,8 +85,8 @@ export interface Outcome {
   readonly stack: string | null;
   /** When a sandbox got the request; null when none ever did. */
   readonly sentMs: number | null;
-  /** The sandbox had to be made for this request. */
-  readonly isCold: boolean;
+  /** Null: its sandbox was there. */
+  readonly coldStart: ColdStart | null;
   /** When the head of the answer, or of an error, was there. */
   readonly answeredMs: number | null;
   /** When the answer was complete, background work left out. */
@@ -122,7 +131,7 @@ export class Exchange {
   ordinal = 0;
   sentMs: number | null = null;
   deadlineMs = Infinity;
-  isCold = false;
+  coldStart: ColdStart | null = null;
   /** Its sandbox has sent a RESPONSE, which may have come too late. */
   hasResponse = false;
   /** How often it was taken from a sandbox that died. */
@@ -296,7 +305,7 @@ export class Exchange {
       error: this.#error,
       stack: this.#stack,
       sentMs: this.sentMs,
-      isCold: this.isCold,
+      coldStart: this.coldStart,
       answeredMs: this.#answeredMs,
       completedMs: this.#completedMs ?? this.#now(),
       bytesIn: body instanceof Uint8Array ? body.length : this.bytesIn,

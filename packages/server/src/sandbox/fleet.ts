@@ -12,7 +12,7 @@
  *
  * @module
  */
-import type { Exchange, ExchangeHolder } from "./exchange.ts";
+import type { ColdStart, Exchange, ExchangeHolder } from "./exchange.ts";
 import type { Tally } from "./function_tallies.ts";
 import type { Sandbox } from "./sandbox.ts";
 import type { SandboxVersion } from "./sandbox_pool.ts";
@@ -39,6 +39,7 @@ export interface FleetOptions {
 /** A sandbox on its way to its version. */
 export interface Start {
   readonly fleet: Fleet;
+  readonly beganMs: number;
   /** How many more requests it will have room for. */
   freeCount: number;
 }
@@ -98,10 +99,10 @@ export class Fleet implements ExchangeHolder {
   }
 
   /** Sends it as many of those who wait as it has room for. */
-  serve(sandbox: Sandbox, { isCold }: { readonly isCold: boolean }): void {
+  serve(sandbox: Sandbox, coldStart: ColdStart | null): void {
     if (this.#waiting.length === 0 || sandbox.state !== "ready" || sandbox.isStuck) return;
     for (const exchange of this.take(this.#roomIn(sandbox))) {
-      exchange.isCold = isCold;
+      exchange.coldStart = coldStart;
       sandbox.send(exchange, this.#options.now());
     }
   }
@@ -178,7 +179,7 @@ export class Fleet implements ExchangeHolder {
 
   /** For the first of those for whom none has begun, and for those who come while it has room. */
   begin(): Start {
-    const start: Start = { fleet: this, freeCount: this.#perStartCount };
+    const start: Start = { fleet: this, beganMs: this.#options.now(), freeCount: this.#perStartCount };
     this.starts.add(start);
     this.isAwaited = false;
     for (const exchange of this.#waiting) {

@@ -85,6 +85,8 @@ export interface SandboxPoolOptions {
   readonly process: SandboxProcessOptions;
   /** Origins under which the server itself is known; called when a sandbox loads a version. */
   ownOrigins(): readonly string[];
+  /** Hosts elsewhere that functions tell which trace a request belongs to. */
+  readonly traceHosts: readonly string[];
   /** Answers what functions ask of the server itself. */
   readonly answerOwnCall: (request: Request, from: CallingFunction) => Promise<Response>;
   /** A line that a function wrote outside any request. */
@@ -318,7 +320,8 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
 
   /** Makes a blank sandbox one of the fleet. */
   async function bring(sandbox: Sandbox, start: Start, reading: Promise<Content | Unread>): Promise<void> {
-    const { fleet } = start;
+    const { fleet, beganMs } = start;
+    const spawnedMs = now();
     const content = await reading;
     if (sandbox.state !== "blank") return onLost(start);
     if ("error" in content) {
@@ -328,13 +331,15 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     }
     all.set(sandbox, fleet);
     try {
-      await loadContent(sandbox, fleet, { content, limits, head: headLimits, ownOrigins: options.ownOrigins() });
+      const { traceHosts } = options;
+      const ownOrigins = options.ownOrigins();
+      await loadContent(sandbox, fleet, { content, limits, head: headLimits, ownOrigins, traceHosts });
     } catch (error) {
       return onNotLoaded(start, error, sandbox);
     }
     fleet.sandboxes.push(sandbox);
     fleet.end(start);
-    fleet.serve(sandbox, { isCold: true });
+    fleet.serve(sandbox, { beganMs, spawnedMs, loadedMs: now() });
     // A version that is not live any more still serves who waited for it.
     if (fleet.isLeaving) sandbox.drain();
     queue.add(fleet);
@@ -449,7 +454,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
 
   function onReleased(sandbox: Sandbox): void {
     if (crowd.count === 0) return;
-    all.get(sandbox)?.serve(sandbox, { isCold: false });
+    all.get(sandbox)?.serve(sandbox, null);
     // One that has become idle can make room for others.
     if (sandbox.load === 0) hasIdled = true;
   }

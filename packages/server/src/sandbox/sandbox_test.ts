@@ -49,7 +49,16 @@ const OPTIONS = {
   garbage: new ChunkGarbage(),
   now: () => performance.now(),
 };
-const MESSAGE = { ...LINES, functionName: "f", namespace: "n", version: 1, env: {}, secrets: {}, ownOrigins: [] };
+const MESSAGE = {
+  ...LINES,
+  functionName: "f",
+  namespace: "n",
+  version: 1,
+  env: {},
+  secrets: {},
+  ownOrigins: [],
+  traceHosts: [],
+};
 
 function requestOf(isUpgrade: boolean): SandboxRequest {
   return {

@@ -24,6 +24,7 @@ export interface LoadOptions {
   readonly limits: { readonly sandboxLoadMs: number; readonly logLineBytes: number; readonly logLinesCount: number };
   readonly head: HeadLimits;
   readonly ownOrigins: readonly string[];
+  readonly traceHosts: readonly string[];
 }
 
 /** Resolves to the error instead of rejecting with it: whoever needs it may come later. */
@@ -40,7 +41,7 @@ export function readContent(version: SandboxVersion, limitMs: number): Promise<C
 export async function loadContent(
   sandbox: Sandbox,
   { version, requestsMaxCount }: Fleet,
-  { content: { bundle, env }, limits, head, ownOrigins }: LoadOptions,
+  { content: { bundle, env }, limits, head, ownOrigins, traceHosts }: LoadOptions,
 ): Promise<void> {
   sandbox.requestsMaxCount = requestsMaxCount;
   const overdue = setTimeout(() => sandbox.kill(loadTooSlow(limits.sandboxLoadMs)), limits.sandboxLoadMs);
@@ -52,6 +53,7 @@ export async function loadContent(
       env: version.profile.write && sandbox.scratchDir !== null ? { TMPDIR: sandbox.scratchDir, ...env } : env,
       secrets: version.secrets(),
       ownOrigins,
+      traceHosts,
       logLineBytes: limits.logLineBytes,
       logLinesCount: limits.logLinesCount,
       head,

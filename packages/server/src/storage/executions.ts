@@ -43,6 +43,8 @@ export interface ExecutionRecord {
   readonly startedAtMs: number;
   /** The server that ran it. */
   readonly node: string;
+  /** Of the trace that it belongs to; null where nobody traced it. */
+  readonly traceId: string | null;
   /** Null where it was over before anybody looked at its sandbox. */
   readonly cpuMs: number | null;
   readonly memoryMiB: number | null;
@@ -103,16 +105,16 @@ function rowsInsert(rows: readonly object[]): RawBuilder<unknown> {
     insert into fluxbase.executions
       (id, request_id, function_id, function_name, namespace, version, trigger_type, status, status_code, duration_ms, queue_ms,
        cold_start, method, path, user_id, error_message, error_code, error_stack, started_at, completed_at,
-       node, cpu_ms, memory_mib, bytes_in, bytes_out, first_byte_ms)
+       node, cpu_ms, memory_mib, bytes_in, bytes_out, first_byte_ms, trace_id)
     select entry."id", "requestId", "functionId", "functionName", "namespace", "version", "triggerType", "status", "statusCode", "durationMs", "queueMs",
            "coldStart", "method", "path", "userId", "errorMessage", "errorCode", "errorStack",
            to_timestamp("startedAtMs" / 1000), to_timestamp(("startedAtMs" + "durationMs") / 1000),
-           "node", "cpuMs", "memoryMiB", "bytesIn", "bytesOut", "firstByteMs"
+           "node", "cpuMs", "memoryMiB", "bytesIn", "bytesOut", "firstByteMs", "traceId"
       from batch, json_to_recordset(${asJson(rows)}::json) as entry (
         "id" text, "requestId" text, "functionId" uuid, "functionName" text, "namespace" text, "version" int4, "triggerType" text,
         "status" text, "statusCode" int4, "durationMs" float8, "queueMs" float8, "coldStart" bool, "method" text,
         "path" text, "userId" text, "errorMessage" text, "errorCode" text, "errorStack" text, "startedAtMs" float8,
-        "node" text, "cpuMs" float8, "memoryMiB" float8, "bytesIn" int8, "bytesOut" int8, "firstByteMs" float8)`;
+        "node" text, "cpuMs" float8, "memoryMiB" float8, "bytesIn" int8, "bytesOut" int8, "firstByteMs" float8, "traceId" text)`;
 }
 
 interface LineRow extends LogLineRecord {
@@ -156,6 +158,7 @@ export interface ExecutionFilter {
   readonly errorCode?: ErrorCode;
   readonly userId?: string;
   readonly triggerType?: string;
+  readonly traceId?: string;
   /** In the message of its error, in any case of letters. */
   readonly text?: string;
   readonly since?: Date;
@@ -183,7 +186,7 @@ export async function listExecutions(
            method, path, user_id as "userId", error_message as "errorMessage", error_code as "errorCode", error_stack as "errorStack",
            started_at as "startedAt", ${microsecondsOf("started_at")} as "startedAtUs", completed_at as "completedAt",
            node, cpu_ms as "cpuMs", memory_mib as "memoryMiB", bytes_in::float8 as "bytesIn", bytes_out::float8 as "bytesOut",
-           first_byte_ms as "firstByteMs",
+           first_byte_ms as "firstByteMs", trace_id as "traceId",
            coalesce((select string_agg(l.message, E'\n' order by l.line_number) from fluxbase.execution_logs l
                       where l.execution_id = e.id and l.started_at = e.started_at and l.function_id = e.function_id), '') as "logText"
       from fluxbase.executions e
@@ -208,7 +211,7 @@ export async function countExecutions(db: Db, filter: ExecutionFilter): Promise<
 /** Statuses are part of the text: the planner has to see which of the indexes of failures answers them. */
 function matching(filter: ExecutionFilter): RawBuilder<unknown> {
   const { functionId, functionName, namespace, requestId, version, status, statusCode, since, until } = filter;
-  const { errorCode, userId, triggerType, text } = filter;
+  const { errorCode, userId, triggerType, traceId, text } = filter;
   const conditions: RawBuilder<unknown>[] = [sql`true`];
   if (functionId !== undefined) conditions.push(sql`function_id = ${functionId}`);
   if (functionName !== undefined) conditions.push(sql`function_name = ${functionName}`);
@@ -220,6 +223,7 @@ function matching(filter: ExecutionFilter): RawBuilder<unknown> {
   if (errorCode !== undefined) conditions.push(sql`error_code = ${errorCode}`);
   if (userId !== undefined) conditions.push(sql`user_id = ${userId}`);
   if (triggerType !== undefined) conditions.push(sql`trigger_type = ${triggerType}`);
+  if (traceId !== undefined) conditions.push(sql`trace_id = ${traceId}`);
   if (text !== undefined) conditions.push(sql`error_message ilike ${containing(text)}`);
   if (since !== undefined) conditions.push(sql`started_at >= ${since}`);
   if (until !== undefined) conditions.push(sql`started_at < ${until}`);

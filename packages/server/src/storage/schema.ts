@@ -164,6 +164,7 @@ export interface Schema {
     bytes_in: number | null;
     bytes_out: number | null;
     first_byte_ms: number | null;
+    trace_id: string | null;
   };
   "fluxbase.execution_logs": {
     execution_id: string | null;

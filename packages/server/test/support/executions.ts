@@ -32,6 +32,7 @@ export function executionRecord(fields: Partial<ExecutionRecord> & { readonly fu
     bytesIn: 0,
     bytesOut: 0,
     firstByteMs: 1,
+    traceId: null,
     logs: [],
     ...fields,
   };

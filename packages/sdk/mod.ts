@@ -41,6 +41,13 @@ export {
   type User,
   type UserChange,
 } from "./src/auth.ts";
+export {
+  type ListSecrets,
+  type NewSecret,
+  type SecretChange,
+  type SecretNamespace,
+  SecretsClient,
+} from "./src/secrets.ts";
 export { type KeyFields, KeysClient, type NewKey, SettingsClient } from "./src/settings.ts";
 export {
   type CountKind,
@@ -73,6 +80,8 @@ export type {
   MetricsSeries,
   MetricsStep,
   ReloadAnswer,
+  SecretStats,
+  SecretVersionView,
   SecretView,
   SharedModule,
   SqlAnswer,

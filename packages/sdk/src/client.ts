@@ -9,6 +9,7 @@ import { FluxbaseError } from "./errors.ts";
 import { AdminFunctionsClient, FunctionsClient, type FunctionTypes } from "./functions.ts";
 import { createHttp, type Http } from "./http.ts";
 import { type CountKind, type Query, type RowOf, rpc, Table, type TableTypes } from "./query.ts";
+import { SecretsClient } from "./secrets.ts";
 import { KeysClient, SettingsClient } from "./settings.ts";
 
 export interface ClientOptions {
@@ -50,6 +51,8 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
   /** Secrets of the user who is signed in. */
   readonly settings: SettingsClient;
   readonly keys: KeysClient;
+  /** Secrets of the server, with versions; `admin.settings` has the same ones. */
+  readonly secrets: SecretsClient;
   readonly admin: {
     readonly functions: AdminFunctionsClient<FunctionsOf<Types>>;
     /** Secrets of the server. */
@@ -97,6 +100,7 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
     this.functions = new FunctionsClient(this.#http);
     this.settings = new SettingsClient(this.#http, "user");
     this.keys = new KeysClient(this.#http, "client");
+    this.secrets = new SecretsClient(this.#http);
     this.admin = {
       functions: new AdminFunctionsClient(this.#http),
       settings: new SettingsClient(this.#http, "server"),

@@ -18,6 +18,7 @@ import { keyRoutes } from "./api/key_routes.ts";
 import { logLevelRoutes } from "./api/log_level_routes.ts";
 import { metricsRoutes } from "./api/metrics_routes.ts";
 import { prometheusRoutes, type ServerNumbers } from "./api/prometheus_routes.ts";
+import { namedSecretRoutes } from "./api/named_secret_routes.ts";
 import { secretRoutes } from "./api/secret_routes.ts";
 import { sharedModuleRoutes } from "./api/shared_module_routes.ts";
 import { syncRoutes } from "./api/sync_routes.ts";
@@ -200,7 +201,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
   });
   const localKeys = local === undefined ? null : await seedLocalKeys(local, { db, tokens });
   const keys = parts.use(await startKeyStore({ db, listener, log, clock }));
-  const secrets = await startSecretStore({ db, listener, log, keyRing });
+  const secrets = parts.use(await startSecretStore({ db, listener, log, keyRing, clock }));
   const { attempts, issuer: _issuer, clockSkewSec: _skew, ...accountRules } = config.auth;
   const endedSessions = await startEndedSessions({ db, listener, accessTokenSec: accountRules.accessTokenSec });
   const setupToken = accountRules.setupToken ?? (local === undefined ? null : new Secret(setupTokenOf(jwtSecret)));
@@ -400,6 +401,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       ...auditRoutes({ db, audit }),
       ...hookRoutes({ db, catalog, dbHooks, accountEvents }),
       ...secretRoutes({ db, secrets }),
+      ...namedSecretRoutes({ db, secrets }),
       ...tableRoutes(usersDatabase),
       ...authRoutes({ accounts, rateLimiter, attempts }),
       ...gotrueRoutes({

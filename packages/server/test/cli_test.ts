@@ -45,6 +45,7 @@ const NO_COMMAND = [
   /^GET \/api\/v1\/settings\/secret$/, // As /settings/secrets.
   /^GET \/api\/v1\/health/, // `doctor` asks for readiness, at the root.
   /^(GET|PUT|PATCH|DELETE) .*\/invoke$/, // As POST, with --method.
+  /\/secrets\/\{id\}/, // By name.
   /^GET \/metrics$/, // Prometheus reads it.
 ];
 
@@ -384,6 +385,17 @@ platformTest("the command line", async (platform, step) => {
         await good(["settings", "secrets", "list", ...whose]);
         await good(["settings", "secrets", "delete", "passing", ...whose]);
       }
+      await good(["secrets", "set", "turning"], { stdin: "first" });
+      const end = ["--expires", "3d", "--description", "turns"];
+      assert.match((await good(["secrets", "set", "turning", ...end], { stdin: "second" })).err, /version 2/);
+      assert.match((await good(["secrets", "rollback", "turning", "1"])).err, /it is version 3/);
+      assert.match((await good(["secrets", "history", "turning"])).out, /^3 [^]*\n2 [^]*\n1 /m);
+      assert.match((await good(["secrets", "get", "turning"])).out, /version +3\n[^]*description +turns/);
+      assert.match((await good(["secrets", "list", "--scope", "global"])).out, /turning +global/);
+      assert.match((await good(["secrets", "stats"])).out, /1 expire within 7 days/);
+      await good(["secrets", "set", "turning", "--scope", "namespace", "-n", "team-a"], { stdin: "of the team" });
+      await good(["secrets", "delete", "turning", "-n", "team-a"]);
+      await good(["secrets", "delete", "turning"]);
       await good(["shared", "list"]);
       await good(["shared", "set", "_shared/name.ts", "name.ts"]);
       await good(["shared", "delete", "_shared/name.ts"]);

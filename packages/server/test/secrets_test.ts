@@ -176,12 +176,18 @@ platformTest("secrets", async (platform, step) => {
         "created_at",
         "created_by",
         "description",
+        "expires_at",
         "id",
+        "is_expired",
         "key",
+        "name",
+        "namespace",
         "namespaces",
+        "scope",
         "updated_at",
         "updated_by",
         "user_id",
+        "version",
       ]);
       assert.deepEqual([body.key, body.user_id, body.created_by], [key, null, "service_role"]);
     }
@@ -367,6 +373,112 @@ platformTest("secrets", async (platform, step) => {
   });
 });
 
+platformTest("secrets by name and id, as the published SDK and command line ask for them", async (platform, step) => {
+  const { api } = platform;
+  for (const namespace of ["default", "team"]) await platform.deploy("sees", SEES, { namespace });
+  const sees = async (path: string, key: string) =>
+    (await (await platform.call(path, { method: "POST", body: JSON.stringify([key]) })).json())[0];
+  const named = (name: string, rest = "") => `/secrets/by-name/${name}${rest}`;
+
+  await step("a secret for all and one of the same name for a namespace", async () => {
+    const { status, body } = await api("POST", "/secrets", { name: "API_KEY", value: "one", description: "of all" });
+    assert.equal(status, 201);
+    const { id, name, scope, namespace, version, expires_at, is_expired, description } = body;
+    assert.deepEqual([name, scope, namespace, version, expires_at, is_expired, description], [
+      "API_KEY",
+      "global",
+      null,
+      1,
+      null,
+      false,
+      "of all",
+    ]);
+    const team = { name: "API_KEY", value: "of the team", scope: "namespace", namespace: "team" };
+    assert.equal((await api("POST", "/secrets", team)).body.namespace, "team");
+    assert.equal((await api("POST", "/secrets", team)).body.code, "ALREADY_EXISTS");
+    assert.deepEqual([await sees("sees", "API_KEY"), await sees("team/sees", "API_KEY")], ["one", "of the team"]);
+    assert.equal((await api("GET", named("API_KEY"))).body.id, id);
+    assert.equal((await api("GET", `/secrets/${id}`)).body.name, "API_KEY");
+    assert.equal((await api("GET", named("API_KEY", "?namespace=team"))).body.scope, "namespace");
+    const listed = async (query: string) =>
+      (await api("GET", `/secrets${query}`)).body.map((one: Record<string, unknown>) => one["namespace"]);
+    assert.deepEqual(await listed(""), [null, "team"]);
+    assert.deepEqual(await listed("?scope=global"), [null]);
+    assert.deepEqual(await listed("?namespace=team"), ["team"]);
+    assert.equal((await api("GET", `${SYSTEM}/API_KEY`)).body.id, id, "it is one secret, whatever the path");
+  });
+
+  await step("each value is a version, and an earlier one comes back as a new one", async () => {
+    await api("PUT", named("API_KEY"), { value: "two" });
+    await api("PUT", named("API_KEY"), { description: "no new value" });
+    await api("PUT", `${SYSTEM}/API_KEY`, { value: "three" });
+    const { body } = await api("GET", named("API_KEY", "/versions"));
+    assert.deepEqual(body.map(({ version }: { version: number }) => version), [3, 2, 1]);
+    assert.ok(body.every(({ created_by }: { created_by: string }) => created_by === "service_role"));
+    const back = await api("POST", named("API_KEY", "/rollback/1"));
+    assert.deepEqual([back.status, back.body.version, await sees("sees", "API_KEY")], [200, 4, "one"]);
+    assert.equal((await api("POST", `/secrets/${back.body.id}/rollback/2`, {})).body.version, 5);
+    assert.equal(await sees("sees", "API_KEY"), "two");
+    const gone = await api("POST", named("API_KEY", "/rollback/77"));
+    assert.deepEqual([gone.status, /not found/.test(gone.body.error)], [404, true]);
+    assert.equal((await api("POST", named("API_KEY", "/rollback/x"))).status, 400);
+    for (let index = 0; index < 20; index += 1) await api("PUT", named("API_KEY"), { value: `value ${index}` });
+    const kept = (await api("GET", named("API_KEY", "/versions"))).body;
+    assert.deepEqual([kept.length, kept[0].version, kept[19].version], [20, 25, 6]);
+    assert.equal((await api("GET", named("API_KEY", "/versions?namespace=team"))).body.length, 1);
+  });
+
+  await step("from its end on no function sees it", async () => {
+    const expires_at = new Date(Date.now() + 1_500).toISOString();
+    await api("POST", "/secrets", { name: "SHORT", value: "for a moment", expires_at });
+    assert.equal(await sees("sees", "SHORT"), "for a moment");
+    assert.deepEqual((await api("GET", "/secrets/stats")).body, { total: 3, expiring_soon: 1, expired: 0 });
+    await eventually(async () => await sees("sees", "SHORT") === null);
+    assert.deepEqual((await api("GET", "/secrets/stats")).body, { total: 3, expiring_soon: 0, expired: 1 });
+    assert.equal((await api("GET", named("SHORT"))).body.is_expired, true);
+    await api("PUT", named("SHORT"), { expires_at: null });
+    assert.equal(await sees("sees", "SHORT"), "for a moment");
+    assert.equal((await api("PUT", named("SHORT"), { expires_at: "2001-01-01T00:00:00Z" })).status, 400);
+  });
+
+  await step("who may, where, and what is refused", async () => {
+    const limited = await platform.mintKey(["secrets:*"], ["team"]);
+    assert.equal((await api("GET", "/secrets", undefined, limited)).body.length, 1);
+    assert.equal((await api("GET", named("API_KEY"), undefined, limited)).body.namespace, "team");
+    const { id } = (await api("GET", named("API_KEY"))).body;
+    for (const path of [`/secrets/${id}`, named("SHORT"), named("API_KEY", "?namespace=other")]) {
+      const answer = await api("GET", path, undefined, limited);
+      assert.deepEqual([answer.status, /not found/.test(answer.body.error)], [404, true], path);
+    }
+    assert.equal((await api("POST", `/secrets/${id}/rollback/6`, {}, limited)).status, 404);
+    assert.equal((await api("POST", "/secrets", { name: "X", value: "y", scope: "global" }, limited)).status, 403);
+    assert.equal((await api("GET", "/secrets", undefined, platform.anonKey)).status, 403);
+    const reader = await platform.mintKey(["secrets:read"]);
+    assert.equal((await api("PUT", named("API_KEY"), { value: "z" }, reader)).status, 403);
+    for (
+      const [body, says] of [
+        [{ name: "X", value: "hidden value", scope: "namespace" }, /"namespace" is missing/],
+        [{ name: "X", value: "hidden value", scope: "global", namespace: "team" }, /beside the scope/],
+        [{ name: "X", value: "hidden value", colour: "red" }, /"colour" is no field/],
+        [{ name: "a b", value: "hidden value" }, /"name" must be 1 to 128/],
+      ] as const
+    ) {
+      const answer = await api("POST", "/secrets", body);
+      assert.match(answer.body.error, says);
+      assert.ok(answer.status === 400 && !answer.body.error.includes("hidden value"));
+    }
+  });
+
+  await step("deleted with all its versions", async () => {
+    const { id } = (await api("GET", named("API_KEY"))).body;
+    assert.equal((await api("DELETE", named("API_KEY"))).status, 204);
+    assert.equal((await api("GET", `/secrets/${id}/versions`)).status, 404);
+    const { rows } = await sql`select from fluxbase.secret_versions`.execute(platform.db);
+    assert.equal(rows.length, 0);
+    assert.equal(await sees("team/sees", "API_KEY"), "of the team");
+  });
+});
+
 platformTest("a secret that changes on one server reaches the others", async (platform) => {
   await withTestPlatform(async (other) => {
     const { token } = await signUp(platform, "ada");
@@ -391,25 +503,32 @@ Deno.test("another encryption key: the old one reads, every value moves to the n
     const { token } = await signUp(before, "ada");
     await before.deploy("fn", code, { env: { K: "env" } });
     await before.api("POST", SYSTEM, { key: "k", value: "system" });
+    await before.api("PUT", `${SYSTEM}/k`, { value: "another" });
+    await before.api("PUT", `${SYSTEM}/k`, { value: "system" });
     await before.api("POST", USER, { key: "k", value: "user" }, token);
     const sealedNow = async () =>
       (await sql<{ sealed: Uint8Array }>`
         select sealed from fluxbase.secrets union all select env_sealed from fluxbase.versions where env_sealed is not null
+        union all select sealed from fluxbase.secret_versions
       `.execute(before.db)).rows.map(({ sealed }) => Uint8Array.from(sealed).toHex());
     const old = await sealedNow();
-    assert.equal(old.length, 3);
+    assert.equal(old.length, 5);
     const database = { DATABASE_URL: before.databaseUrl.reveal() };
     const both = { ...database, FLUXBASE_ENCRYPTION_KEY: second, FLUXBASE_ENCRYPTION_PREVIOUS_KEYS: first };
     await withTestPlatform(async (during) => {
       assert.deepEqual(await read(during, "fn", token), ["system", "user", "env"]);
       const told = during.logLines.find((line) => line.includes("encrypted_again"));
-      assert.match(told ?? "", /encrypted_again=7 failed=0/);
+      assert.match(told ?? "", /encrypted_again=9 failed=0/);
       const fresh = await sealedNow();
-      assert.equal(fresh.length, 3);
+      assert.equal(fresh.length, 5);
       assert.ok(fresh.every((value) => !old.includes(value)));
     }, both);
     await withTestPlatform(async (after) => {
       assert.deepEqual(await read(after, "fn", token), ["system", "user", "env"]);
+      const versions = (await after.api("GET", "/secrets/by-name/k/versions")).body;
+      assert.deepEqual(versions.map(({ version }: { version: number }) => version), [3, 2, 1]);
+      await after.api("POST", "/secrets/by-name/k/rollback/2");
+      assert.equal((await read(after, "fn", token))[0], "another");
     }, { ...database, FLUXBASE_ENCRYPTION_KEY: second });
     await withTestPlatform((again) => {
       assert.ok(again.logLines.some((line) => line.includes("encrypted_again=0")));

@@ -3,31 +3,32 @@
  *
  * @module
  */
-import { namespaceProblem, PlatformError, type SecretView } from "@fluxbase/contract";
+import { namespaceProblem, PlatformError } from "@fluxbase/contract";
 import { z } from "zod";
 import { userOf } from "../auth/caller.ts";
-import { assertMay, concealed, reaches } from "../auth/permissions.ts";
-import { type SecretScope, type SecretStore, SERVER, VALUE_MAX_CHARACTERS } from "../secrets/secret_store.ts";
+import { assertMay, concealed } from "../auth/permissions.ts";
+import { type SecretScope, type SecretStore, SERVER } from "../secrets/secret_store.ts";
 import type { Database } from "../storage/db.ts";
 import { deleteSecret, findSecret, listSecrets, type StoredSecret } from "../storage/secrets.ts";
 import { parseQuery } from "./query.ts";
 import { type Access, type ApiCall, type Audit, authorOf, type Route } from "./route.ts";
 import { secretSchema } from "./schemas.ts";
+import {
+  invalidSecret as invalid,
+  isWithin,
+  outside,
+  parseSecret as parseBody,
+  SECRET_KEY as KEY,
+  secretFields,
+  secretNotFound as notFound,
+  secretView,
+} from "./secret_fields.ts";
 
-const KEY = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
-
-const noNul = (value: string) => !value.includes("\0") && value.isWellFormed();
-const value = z.string().min(1, "must not be empty")
-  .max(VALUE_MAX_CHARACTERS, `must have at most ${VALUE_MAX_CHARACTERS} characters`)
-  .refine(noNul, "must not contain NUL or unpaired surrogates");
-const description = z.string().max(1_000, "must have at most 1,000 characters").refine(noNul, "must not contain NUL")
-  .nullable().optional();
-const key = z.string().regex(KEY, "must be 1 to 128 letters, digits, `_`, `.` or `-`, the first a letter or digit");
 const NAMESPACES_MAX_COUNT = 50;
 const namespaces = z.array(z.string().refine((name) => namespaceProblem(name) === undefined, "must be a namespace"))
   .min(1, "must not be empty; null is all of them").max(NAMESPACES_MAX_COUNT, `must be at most ${NAMESPACES_MAX_COUNT}`)
   .nullable().optional();
-const createSchema = z.strictObject({ key, value, description, namespaces });
+const createSchema = z.strictObject({ ...secretFields, namespaces });
 const updateSchema = createSchema.partial();
 const placeQuery = z.object({
   namespaces: z.string().max(4_000, "must have at most 4,000 characters").transform((text) => text.split(","))
@@ -205,20 +206,6 @@ export function secretRoutes({ db, secrets }: SecretRouteParts): Route[] {
   });
 }
 
-function secretView(stored: StoredSecret): SecretView {
-  return {
-    id: stored.id,
-    key: stored.key,
-    namespaces: stored.namespaces,
-    description: stored.description,
-    user_id: stored.userId === SERVER ? null : stored.userId,
-    created_by: stored.createdBy,
-    updated_by: stored.updatedBy,
-    created_at: stored.createdAt.toISOString(),
-    updated_at: stored.updatedAt.toISOString(),
-  };
-}
-
 /** @throws {PlatformError} when query and body name different ones */
 function askedFor({ query }: ApiCall, sent: Asked): Asked {
   const { namespaces: named } = parseQuery(placeQuery, query);
@@ -233,48 +220,8 @@ function askedFor({ query }: ApiCall, sent: Asked): Asked {
   return named;
 }
 
-function isWithin({ caller }: ApiCall, namespaces: readonly string[] | null): boolean {
-  if (namespaces === null) return caller.namespaces === null;
-  return namespaces.length > 0 && namespaces.every((namespace) => reaches(caller, namespace));
-}
-
-/** Says the same whether there is such a secret or not. */
-function outside({ caller }: ApiCall): PlatformError {
-  return new PlatformError(
-    "FORBIDDEN",
-    `Cannot keep this secret: the credential is limited to ${
-      caller.namespaces?.join(", ") || "no namespace at all"
-    }, so "namespaces" must be of these`,
-  );
-}
-
 function keyIn({ params }: ApiCall): string {
   const key = params["key"] ?? "";
   if (!KEY.test(key)) throw notFound(key);
   return key;
-}
-
-function notFound(key: string): PlatformError {
-  return new PlatformError("SECRET_NOT_FOUND", `Secret "${key.slice(0, 80).replaceAll("\0", "")}" not found`);
-}
-
-function invalid(problems: readonly string[]): PlatformError {
-  return new PlatformError("INVALID_ARGUMENT", `Cannot accept the secret: ${problems.join("; ")}`, {
-    details: { problems },
-  });
-}
-
-/** Never says what was sent. */
-function parseBody<Schema extends z.ZodObject>(schema: Schema, sent: unknown): z.output<Schema> {
-  const { data, error } = schema.safeParse(sent);
-  if (data !== undefined) return data;
-  throw invalid(
-    (error?.issues ?? []).map((issue) =>
-      issue.code === "unrecognized_keys"
-        ? `${issue.keys.map((name) => JSON.stringify(name.slice(0, 80))).join(", ")} is no field of a secret`
-        : issue.path.length === 0
-        ? 'the body must be a JSON object, such as {"key": "stripe_api_key", "value": "…"}'
-        : `"${issue.path.join(".")}" ${issue.code === "invalid_type" ? `must be a ${issue.expected}` : issue.message}`
-    ),
-  );
 }

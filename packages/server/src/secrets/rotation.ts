@@ -6,7 +6,14 @@
 import type { Log } from "../core/log.ts";
 import type { Db } from "../storage/db.ts";
 import { keepSealedPassword, listSealedPasswords } from "../storage/roles.ts";
-import { listSecretOwners, readSealedSecrets, replaceSealedSecret, saltOf } from "../storage/secrets.ts";
+import {
+  listSecretOwners,
+  readSealedSecrets,
+  readSealedVersions,
+  replaceSealedSecret,
+  replaceSealedVersion,
+  saltOf,
+} from "../storage/secrets.ts";
 import { listSealedEnvs, replaceSealedEnv } from "../storage/versions.ts";
 import type { Cipher, SealContext } from "./cipher.ts";
 import { envContext, roleContext } from "./env_store.ts";
@@ -54,6 +61,11 @@ export async function rotateEncryption(
         { sealed, context: secretContext({ owner: userId, namespaces }, key) },
         (fresh) => replaceSealedSecret(db, { userId, key, namespaces }, { before: sealed, after: fresh }),
       );
+    }
+    for (const version of await readSealedVersions(db, userId)) {
+      const { key, namespaces, sealed } = version;
+      const context = secretContext({ owner: userId, namespaces }, key);
+      await rotate(cipher, { sealed, context }, (fresh) => replaceSealedVersion(db, version, fresh));
     }
   }
   log.info("Every value that a previous key opens is encrypted under the present one", {

@@ -7,6 +7,7 @@
  * @module
  */
 import { PlatformError } from "@fluxbase/contract";
+import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { Secret } from "../core/secret.ts";
 import { asDatabaseError, type Db } from "../storage/db.ts";
@@ -16,17 +17,20 @@ import {
   insertSecret,
   listSecretOwners,
   readSealedSecrets,
+  readSealedVersion,
   saltOf,
   type StoredSecret,
   updateSecret,
 } from "../storage/secrets.ts";
 import type { Cipher, SealContext } from "./cipher.ts";
 import type { KeyRing } from "./key_ring.ts";
-import { changeBetween, type SystemSecret, valuesIn } from "./system_secrets.ts";
+import { changeBetween, nextExpiryMs, type SystemSecret, unexpired, valuesIn } from "./system_secrets.ts";
 
 export interface SecretInput {
   readonly value?: string | undefined;
   readonly description?: string | null | undefined;
+  /** From then on no function sees it. */
+  readonly expiresAt?: Date | null | undefined;
 }
 
 /** As JSON: an object of names and values. */
@@ -40,7 +44,7 @@ export interface SecretScope {
   readonly namespaces: readonly string[] | null;
 }
 
-export interface SecretStore {
+export interface SecretStore extends Disposable {
   /** Of the server, as functions of a namespace see them. */
   systemIn(namespace: string): SecretValues;
   /** The handler is told for which namespaces something has changed. */
@@ -50,7 +54,7 @@ export interface SecretStore {
   /** @throws {PlatformError} ALREADY_EXISTS, INVALID_ARGUMENT when there are too many */
   create(
     scope: SecretScope,
-    secret: { readonly key: string; readonly value: string; readonly description: string | null },
+    secret: SecretInput & { readonly key: string; readonly value: string },
     author: string | null,
   ): Promise<StoredSecret>;
   /** Undefined when there is none. */
@@ -60,6 +64,12 @@ export interface SecretStore {
     change: SecretInput,
     author: string | null,
   ): Promise<StoredSecret | undefined>;
+  /**
+   * Makes a value of before the one in use again, as a new version.
+   *
+   * @throws {PlatformError} SECRET_NOT_FOUND for a version that is not kept
+   */
+  rollBack(secret: StoredSecret, version: number, author: string | null): Promise<StoredSecret | undefined>;
   /** Reads the owner's again, after a change that this server has made. */
   refresh(owner: string): Promise<void>;
 }
@@ -69,6 +79,7 @@ export interface SecretStoreOptions {
   readonly listener: Listener;
   readonly log: Log;
   readonly keyRing: KeyRing;
+  readonly clock: Clock;
 }
 
 /** The owner of secrets of the server. */
@@ -78,15 +89,19 @@ export const VALUE_MAX_CHARACTERS = 16_384;
 const OWNER_MAX_CHARACTERS = { server: 512 * 1024, namespace: 256 * 1024, user: 64 * 1024 };
 const SECRETS_CHANNEL = "fluxbase_secrets";
 const USERS_MAX_COUNT = 10_000;
+/** The longest that a timer can wait. */
+const TIMER_MAX_MS = 2 ** 31 - 1;
 
 export async function startSecretStore(
-  { db, listener, log, keyRing }: SecretStoreOptions,
+  { db, listener, log, keyRing, clock }: SecretStoreOptions,
 ): Promise<SecretStore> {
   const handlers: ((isChanged: (namespace: string) => boolean) => void)[] = [];
   let system: readonly SystemSecret[] = [];
   const users = new Map<string, Promise<Secret | undefined> | { readonly values: Secret | undefined }>();
   /** Users who have secrets, or had some: nobody else's calls ask the database. */
   let owners = new Set<string>();
+  let expiry: ReturnType<typeof setTimeout> | undefined;
+  let isOver = false;
 
   /** Each user's values under a key of their own. */
   async function cipherOf(owner: string): Promise<Cipher> {
@@ -99,10 +114,10 @@ export async function startSecretStore(
     if (rows.length === 0) return [];
     const cipher = await cipherOf(owner);
     const secrets: SystemSecret[] = [];
-    for (const { key, namespaces, sealed } of rows) {
+    for (const { key, namespaces, sealed, expiresAt } of rows) {
       try {
         const value = await cipher.open(sealed, secretContext({ owner, namespaces }, key));
-        secrets.push({ key, namespaces, value });
+        secrets.push({ key, namespaces, value, expiresAtMs: expiresAt?.getTime() ?? null });
       } catch (error) {
         log.error("Cannot decrypt a secret: functions do not see it", { key, error });
       }
@@ -118,10 +133,19 @@ export async function startSecretStore(
   }
 
   async function readSystem(): Promise<void> {
-    const [before, after] = [system, await read(SERVER)];
+    const kept = await read(SERVER);
+    const nowMs = clock.epochMs();
+    const [before, after] = [system, unexpired(kept, nowMs)];
     system = after;
     const isChanged = changeBetween(before, after);
     for (const handler of handlers) handler(isChanged);
+    readAgainAt(nextExpiryMs(after), nowMs);
+  }
+
+  function readAgainAt(atMs: number | undefined, nowMs: number): void {
+    clearTimeout(expiry);
+    if (atMs === undefined || isOver) return;
+    expiry = setTimeout(() => void follower.refresh(SERVER).catch(() => {}), Math.min(atMs - nowMs, TIMER_MAX_MS));
   }
 
   /** Values of users are not read before somebody needs them. */
@@ -157,7 +181,7 @@ export async function startSecretStore(
       const together = others.filter((one) =>
         namespace === null ? one.namespaces === null : one.namespaces?.includes(namespace) === true
       );
-      const size = together.reduce((sum, one) => sum + sizeOf(one), sizeOf({ key, namespaces, value }));
+      const size = together.reduce((sum, one) => sum + sizeOf(one), sizeOf({ key, value }));
       if (size <= max) continue;
       const whose = owner !== SERVER ? "of a user" : namespace === null ? "for all namespaces" : `of "${namespace}"`;
       throw new PlatformError(
@@ -188,23 +212,25 @@ export async function startSecretStore(
       });
       return loading;
     },
-    async create(scope, { key, value, description }, author) {
+    async create(scope, { key, value, description = null, expiresAt = null }, author) {
       const { owner, namespaces } = scope;
       await assertFits(scope, key, value);
       const sealed = await (await cipherOf(owner)).seal(value, secretContext(scope, key));
-      const stored = await insertSecret(db, { userId: owner, key, namespaces, sealed, description, author });
+      const place = { userId: owner, key, namespaces };
+      const stored = await insertSecret(db, { ...place, sealed, description, expiresAt, author });
       if (stored === undefined) {
         throw new PlatformError("ALREADY_EXISTS", `Secret "${key}" exists already: change it with PUT`);
       }
       await store.refresh(owner);
       return stored;
     },
-    async update(scope, key, { value, description }, author) {
+    async update(scope, key, { value, description, expiresAt }, author) {
       const { owner, namespaces } = scope;
       if (value !== undefined) await assertFits(scope, key, value);
       const stored = await updateSecret(db, { userId: owner, key, namespaces }, {
         author,
         ...(description === undefined ? {} : { description }),
+        ...(expiresAt === undefined ? {} : { expiresAt }),
         ...(value === undefined
           ? {}
           : { sealed: await (await cipherOf(owner)).seal(value, secretContext(scope, key)) }),
@@ -212,10 +238,23 @@ export async function startSecretStore(
       await store.refresh(owner);
       return stored;
     },
+    async rollBack({ id, userId: owner, key, namespaces }, version, author) {
+      const sealed = await readSealedVersion(db, id, version);
+      if (sealed === undefined) {
+        throw new PlatformError("SECRET_NOT_FOUND", `Version ${version} of secret "${key}" not found: it is not kept`);
+      }
+      const scope = { owner, namespaces };
+      const value = await (await cipherOf(owner)).open(sealed, secretContext(scope, key));
+      return await store.update(scope, key, { value }, author);
+    },
     async refresh(owner) {
       if (owner !== SERVER) owners.add(owner);
       users.delete(owner);
       await follower.refresh(owner);
+    },
+    [Symbol.dispose]() {
+      isOver = true;
+      clearTimeout(expiry);
     },
   };
   return store;
@@ -227,11 +266,11 @@ export function secretContext({ owner, namespaces }: SecretScope, name: string):
   return { purpose: "system secret", owner: namespaces?.join() ?? SERVER, name };
 }
 
-function textOf(secrets: readonly SystemSecret[]): string {
+function textOf(secrets: readonly Pick<SystemSecret, "key" | "value">[]): string {
   return JSON.stringify(Object.fromEntries(secrets.map(({ key, value }) => [key, value])));
 }
 
 /** As JSON. */
-function sizeOf(secret: SystemSecret): number {
+function sizeOf(secret: Pick<SystemSecret, "key" | "value">): number {
   return textOf([secret]).length;
 }

@@ -9,6 +9,18 @@ export interface SystemSecret {
   /** Sorted; null: for all. */
   readonly namespaces: readonly string[] | null;
   readonly value: string;
+  /** Null: never. */
+  readonly expiresAtMs: number | null;
+}
+
+export function unexpired(secrets: readonly SystemSecret[], nowMs: number): SystemSecret[] {
+  return secrets.filter(({ expiresAtMs }) => expiresAtMs === null || expiresAtMs > nowMs);
+}
+
+/** When the first of them runs out. */
+export function nextExpiryMs(secrets: readonly SystemSecret[]): number | undefined {
+  const times = secrets.flatMap(({ expiresAtMs }) => expiresAtMs === null ? [] : [expiresAtMs]);
+  return times.length === 0 ? undefined : Math.min(...times);
 }
 
 /** Of several secrets with one name, the one for the fewest namespaces counts. */

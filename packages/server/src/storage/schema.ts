@@ -32,6 +32,17 @@ export interface Schema {
     updated_by: string | null;
     created_at: GeneratedInstant;
     updated_at: GeneratedInstant;
+    version: Generated<number>;
+    expires_at: OptionalInstant;
+    value_at: GeneratedInstant;
+    value_by: Generated<string | null>;
+  };
+  "fluxbase.secret_versions": {
+    secret_id: string;
+    version: number;
+    sealed: Uint8Array;
+    created_at: Instant;
+    created_by: string | null;
   };
   "fluxbase.idempotent_requests": {
     place: Uint8Array;

@@ -6,7 +6,7 @@
 import { BUNDLE_NAME } from "./bundle.ts";
 import type { SourceOf } from "./code_frame.ts";
 
-const HARNESS = /(^|\()(ext:|node:)|\/sandbox_runtime\/[a-z_]+\.[jt]s:\d+:\d+\)?$/;
+const HARNESS = /(^|\()(ext:|node:)|\/(?:sandbox_runtime|_built_in)\/[a-z_]+\.[jt]s:\d+:\d+\)?$/;
 const IN_BUNDLE = new RegExp(`${BUNDLE_NAME}:(\\d+):(\\d+)`);
 const MAP_COMMENT = "\n//# sourceMappingURL=data:application/json;base64,";
 

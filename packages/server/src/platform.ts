@@ -241,6 +241,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       bundleMaxBytes: limits.bundleBytes,
       bundlingMs: limits.bundlingMs,
       importHosts: config.importHosts,
+      importMirrors: config.importMirrors,
       networkEnv: config.networkEnv,
       npmrc: await readNpmrc(config, functionsDir),
     }),

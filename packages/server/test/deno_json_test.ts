@@ -63,10 +63,28 @@ platformTest("a function brings its own deno.json", async (platform, step) => {
       assert.match(answer.body.error, says);
     }
   });
-  await step("what is left out is a warning", async () => {
-    const denoJson = JSON.stringify({ imports: {}, scopes: { "./x/": { a: "npm:ms@2.1.3" } } });
-    const files = { "index.ts": `export default () => 1;`, "deno.json": denoJson };
-    const { body } = await platform.api("POST", "/functions", { name: "scoped", files });
-    assert.match(JSON.stringify(body.warnings), /deno\.json: .{0,2}scopes/);
+  await step("scopes: other names for files of a folder", async () => {
+    const denoJson = JSON.stringify({
+      imports: { word: "./words/one.ts" },
+      scopes: { "./lib/": { word: "./words/two.ts" }, "./lib/deep/": { word: "npm:ms@2.1.3" } },
+    });
+    const files = {
+      "index.ts": `import word from "word"; import { lib } from "./lib/a.ts"; import { deep } from "./lib/deep/b.ts";
+        export default () => [word, lib, deep];`,
+      "lib/a.ts": `import word from "word"; export const lib = word;`,
+      "lib/deep/b.ts": `import ms from "word"; export const deep = ms(1000);`,
+      "words/one.ts": `export default "one";`,
+      "words/two.ts": `export default "two";`,
+    };
+    assert.equal(await answerOf("scoped", { ...files, "deno.json": denoJson }), `["one","two","1s"]`);
+    const named = { "deno.json": `{"importMap": "map.json"}`, "map.json": denoJson };
+    assert.equal(await answerOf("scoped-map", { ...files, ...named }), `["one","two","1s"]`);
+    const wrong = { ...files, "deno.json": `{"scopes": {"./lib/": {"word": 1}}}` };
+    const { status, body } = await platform.api("POST", "/functions?strict=true", {
+      name: "wrong-scope",
+      files: wrong,
+    });
+    assert.equal(status, 422);
+    assert.match(body.error, /Cannot use deno\.json: "scopes\["\.\/lib\/"\]" must be an object of strings/);
   });
 });

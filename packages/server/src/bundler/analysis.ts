@@ -13,6 +13,8 @@ export interface ImportUse {
   readonly specifier: string;
   /** Offset in the source. */
   readonly start: number;
+  /** That are imported; undefined where it may be anything. */
+  readonly names?: readonly string[];
 }
 
 export interface Analysis {
@@ -210,13 +212,16 @@ function joined(before: readonly string[], after: readonly string[]): string[] {
 }
 
 function importsOf({ module }: ParseResult): ImportUse[] {
-  const uses: ImportUse[] = module.staticImports.map(({ moduleRequest }) => ({
+  const uses: ImportUse[] = module.staticImports.map(({ moduleRequest, entries }) => ({
     specifier: moduleRequest.value,
     start: moduleRequest.start,
+    names: entries.map(({ importName }) => importName.name ?? importName.kind),
   }));
   for (const { entries } of module.staticExports) {
-    for (const { moduleRequest } of entries) {
-      if (moduleRequest) uses.push({ specifier: moduleRequest.value, start: moduleRequest.start });
+    for (const { moduleRequest, importName } of entries) {
+      if (moduleRequest === null) continue;
+      const names = [importName.name ?? importName.kind];
+      uses.push({ specifier: moduleRequest.value, start: moduleRequest.start, names });
     }
   }
   return uses;

@@ -13,8 +13,10 @@ import { SourceTextModule } from "node:vm";
 import type { BuildProblem } from "@fluxbase/contract";
 import { transformSync } from "oxc-transform";
 import { hardenProcess } from "../../sandbox_runtime/harden.ts";
+import { decorateAccessors } from "./accessors.ts";
 import { analyse, type Annotation, importsIn, noHandlerProblem } from "./analysis.ts";
-import { followImports, type GraphSource } from "./module_graph.ts";
+import type { Redirect } from "./import_map.ts";
+import { codeOf, followImports, type GraphSource, SCRIPT } from "./module_graph.ts";
 import { problemAt } from "./problem_at.ts";
 import { shownSources } from "./shown_sources.ts";
 import { TextLineStream } from "./text_lines.ts";
@@ -44,8 +46,10 @@ export type BuildReply =
       readonly kind: "parts";
       /** What the bundle starts with: the entry, and an export of its handler. */
       readonly entryCode: string;
-      readonly files: readonly string[];
+      /** Of what it is made of, by path; the text only where it is another one than was sent. */
+      readonly files: Readonly<Record<string, string | null>>;
       readonly usesImportMap: boolean;
+      readonly redirects: readonly Redirect[];
     }
   );
 
@@ -85,8 +89,10 @@ function build(request: BuildRequest): BuildReply {
   // What is left for V8 to stumble over, such as decorators, the bundling takes away.
   if (graph.needsBundling || (!isPreBundled && (analysis.isCommonJs || syntaxErrorOf(output.code) !== null))) {
     if (isPreBundled) return failed([notOneFile(entry)]);
-    const { usesImportMap } = graph;
-    return { kind: "parts", annotations, entryCode: exported, files: [...graph.files], usesImportMap };
+    const { usesImportMap, redirects } = graph;
+    const changed = Object.fromEntries([...graph.files].map((path) => [path, changedText(request, path)]));
+    const entryCode = request.hasDecoratorSettings ? exported : decorateAccessors(entry, exported);
+    return { kind: "parts", annotations, entryCode, files: changed, usesImportMap, redirects };
   }
   const { version, mappings, names } = output.map ?? { version: 3, mappings: "", names: [] };
   const map = new TextEncoder().encode(
@@ -95,6 +101,13 @@ function build(request: BuildRequest): BuildReply {
     .toBase64();
   const sourceMap = `//# sourceMappingURL=data:application/json;base64,${map}\n`;
   return { kind: "built", annotations, code: output.code, sourceMap };
+}
+
+function changedText(source: GraphSource, path: string): string | null {
+  if (!SCRIPT.test(path) || source.hasDecoratorSettings) return null;
+  const code = codeOf(source, path);
+  const decorated = decorateAccessors(path, code);
+  return decorated === code ? null : decorated;
 }
 
 /** What a file of CommonJS asks to know whether it is the one that was started. */
@@ -123,7 +136,8 @@ function notOneFile(file: string): BuildProblem {
 const options: BuilderOptions = JSON.parse(Deno.args[0] ?? "{}");
 const NOTHING = {
   shared: {},
-  imports: {},
+  importMap: {},
+  mirrors: [],
   hosts: [],
   hasJsxSettings: false,
   hasDecoratorSettings: false,
@@ -131,6 +145,7 @@ const NOTHING = {
 };
 // Loads the native code and compiles the path before the process gives up the right to do so.
 build({ entry: "warm.ts", files: { "warm.ts": "async function handler(req: Request) {}" }, ...NOTHING });
+decorateAccessors("warm.ts", "class Warm { accessor one = 1; }");
 hardenProcess({
   uid: options.uid,
   dataBytes: options.memoryBytes,

@@ -16,6 +16,8 @@ import { startRenewedSpawner } from "../processes/renewed_spawner.ts";
 import type { RuntimeFiles } from "../processes/runtime_files.ts";
 import { sharedFilesOf, type StaticFiles, staticFilesComment, staticFilesOf } from "./static_files.ts";
 import { bundlingRights, type BundlingSettings, type DenoJson, runBundling } from "./bundling.ts";
+import { addToImportMap, type Redirect } from "./import_map.ts";
+import { type Mirror, mirrored, mirroredHosts, mirrorHosts } from "./mirrors.ts";
 
 export type { Annotation, DenoJson };
 
@@ -63,6 +65,7 @@ export interface BundlerOptions {
   readonly workDir: string;
   readonly bundleMaxBytes?: number;
   readonly importHosts?: readonly string[];
+  readonly importMirrors?: readonly Mirror[];
   readonly networkEnv?: Readonly<Record<string, string>>;
   readonly npmrc?: string | null;
   readonly bundlingMs?: number;
@@ -81,7 +84,8 @@ const LARGEST_COUNT = 4;
 const LEFTOVER_MS = 3_600_000;
 
 export async function startBundler(options: BundlerOptions): Promise<Bundler> {
-  const { uid, runtime, now, bundleMaxBytes = LIMITS.bundleBytes.default, importHosts = [] } = options;
+  const { uid, runtime, now, bundleMaxBytes = LIMITS.bundleBytes.default, importMirrors: mirrors = [] } = options;
+  const hosts = [...options.importHosts ?? [], ...mirrorHosts(mirrors)];
   const networkEnv = options.networkEnv ?? {};
   const [workDir, cacheDir] = [join(options.workDir, "builds"), join(options.workDir, "packages")];
   await prepare({ uid, workDir, cacheDir });
@@ -100,7 +104,8 @@ export async function startBundler(options: BundlerOptions): Promise<Bundler> {
     runtime,
     workDir,
     cacheDir,
-    hosts: importHosts,
+    hosts,
+    mirrors,
     networkEnv,
     npmrc: options.npmrc ?? null,
     deadlineMs: options.bundlingMs ?? LIMITS.bundlingMs.default,
@@ -111,8 +116,9 @@ export async function startBundler(options: BundlerOptions): Promise<Bundler> {
     const request = {
       ...rest,
       entry,
-      imports: denoJson.imports ?? {},
-      hosts: importHosts,
+      importMap: denoJson,
+      mirrors,
+      hosts,
       hasJsxSettings: denoJson.compilerOptions?.["jsx"] !== undefined,
       hasDecoratorSettings: DECORATOR_OPTIONS.some((name) => denoJson.compilerOptions?.[name] === true),
     };
@@ -137,12 +143,16 @@ export async function startBundler(options: BundlerOptions): Promise<Bundler> {
       const code = `${whole}\n${reply.sourceMap}`;
       return fits(whole, entry, annotations) ?? { ok: true, annotations, code, shared: [], usesDenoJson: false };
     }
+    const paths = Object.keys(reply.files);
     const files = Object.fromEntries(
-      reply.files.filter((path) => path !== entry)
-        .map((path) => [path, (path.startsWith(SHARED_PREFIX) ? source.shared[path] : source.files[path]) ?? ""]),
+      paths.filter((path) => path !== entry).map((path) => [path, reply.files[path] ?? textOf(source, path)]),
     );
+    const redirects = [...mirroredHosts(mirrors), ...reply.redirects, ...jsxRedirects(denoJson, mirrors)];
     const bundled = await bundlings.use(() =>
-      runBundling({ entry, entryCode: reply.entryCode, files, denoJson }, settings)
+      runBundling(
+        { entry, entryCode: reply.entryCode, files, denoJson: { ...denoJson, ...addToImportMap(denoJson, redirects) } },
+        settings,
+      )
     );
     if (!bundled.ok) return { ok: false, annotations, problems: bundled.problems };
     const checked = await builders.use((builder) => builder.check({ moduleCode: bundled.code }, BUILD_MS));
@@ -157,9 +167,9 @@ export async function startBundler(options: BundlerOptions): Promise<Bundler> {
       ok: true,
       annotations,
       code: `${whole}\n//# sourceMappingURL=data:application/json;base64,${map}\n`,
-      shared: [...new Set([...reply.files.filter((path) => path.startsWith(SHARED_PREFIX)), ...Object.keys(shared)])],
+      shared: [...new Set([...paths.filter((path) => path.startsWith(SHARED_PREFIX)), ...Object.keys(shared)])],
       usesDenoJson: reply.usesImportMap || request.hasDecoratorSettings ||
-        reply.files.some((path) => /\.[jt]sx$/.test(path)),
+        paths.some((path) => /\.[jt]sx$/.test(path)),
     };
   }
 
@@ -216,6 +226,21 @@ async function prepare(
   } catch {
     // Deno fetches the program from the registry then.
   }
+}
+
+function textOf({ files, shared }: BuildSource, path: string): string {
+  return (path.startsWith(SHARED_PREFIX) ? shared[path] : files[path]) ?? "";
+}
+
+/** What JSX imports where only `deno.json` says so. */
+function jsxRedirects({ compilerOptions }: DenoJson, mirrors: readonly Mirror[]): Redirect[] {
+  const source = compilerOptions?.["jsxImportSource"];
+  if (typeof source !== "string") return [];
+  return ["jsx-runtime", "jsx-dev-runtime"].flatMap((name) => {
+    const specifier = `${source}/${name}`;
+    const to = mirrored(specifier, { mirrors, names: undefined });
+    return to === specifier ? [] : [{ scope: undefined, specifier, to }];
+  });
 }
 
 /** What a bundle owes its size to. */

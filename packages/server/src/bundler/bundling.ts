@@ -14,6 +14,8 @@ import type { Spawner } from "../processes/confined_process.ts";
 import { CERTIFICATES, commonRights, joinRights } from "../processes/file_rights.ts";
 import type { RuntimeFiles } from "../processes/runtime_files.ts";
 import type { ImportUse } from "./analysis.ts";
+import type { ImportMap } from "./import_map.ts";
+import { jsrUrl, type Mirror, OWN_MODULE_SOURCES, OWN_MODULES_FOLDER } from "./mirrors.ts";
 import type { BundlingMessage, BundlingOptions, BundlingReply } from "./bundle_process.ts";
 import { nativeProblem } from "./native_packages.ts";
 import { packageName } from "./package_name.ts";
@@ -36,6 +38,7 @@ export interface BundlingSettings {
   readonly cacheDir: string;
   /** Hosts from which modules may come. */
   readonly hosts: readonly string[];
+  readonly mirrors: readonly Mirror[];
   /** Registry, proxy and certificates, as the server has them. */
   readonly networkEnv: Readonly<Record<string, string>>;
   /** The text of an .npmrc, or null. */
@@ -52,8 +55,7 @@ export interface BundlingInput {
   readonly denoJson: DenoJson;
 }
 
-export interface DenoJson {
-  readonly imports?: Readonly<Record<string, string>>;
+export interface DenoJson extends ImportMap {
   readonly compilerOptions?: Readonly<Record<string, unknown>>;
 }
 
@@ -92,7 +94,7 @@ const PACKAGE_FOLDERS = /\/npm\/([^/\s"']+\/((?:@[^/\s"']+\/)?[^/@\s"']+)\/\d[^/
 /** The folder of the package, its name, its version, and the path from there. */
 const CACHED_FILE = /^\/npm\/([^/]+\/((?:@[^/]+\/)?[^/]+)\/([^/]+))\/(.+)$/;
 /** What is neither a file of the function nor of a package. */
-const OTHER_SOURCE = /^(?!deno:own\/)\w+:|^\.\.\/|^_sdk\//;
+const OTHER_SOURCE = /^(?!deno:own\/)\w+:|^\.\.\/|^_sdk\/|^_built_in\//;
 const FOREIGN_FILE = "Cannot bundle the function: it leads to a file outside the function";
 const OUTPUT_MAX_BYTES = 256 * 1024 * 1024;
 const ERRORS_MAX_BYTES = 1024 * 1024;
@@ -134,7 +136,7 @@ function placeOf(path: string): string {
 }
 
 async function writeFolder(dir: string, input: BundlingInput, { uid, npmrc }: BundlingSettings): Promise<void> {
-  const { imports = {}, compilerOptions } = input.denoJson;
+  const { imports = {}, scopes, compilerOptions } = input.denoJson;
   const sdk = usesSdk(input) ? await readSdkSource() : undefined;
   const denoJson = {
     imports: {
@@ -143,6 +145,7 @@ async function writeFolder(dir: string, input: BundlingInput, { uid, npmrc }: Bu
       ...(sdk === undefined ? {} : { [SDK]: `./${SDK_FOLDER}/${sdk.entry}` }),
       [`${SHARED_FOLDER}/`]: `./${SHARED_FOLDER}/`,
     },
+    ...(scopes === undefined ? {} : { scopes }),
     nodeModulesDir: "none",
     unstable: ["bare-node-builtins", "raw-imports"],
     ...(compilerOptions === undefined ? {} : { compilerOptions }),
@@ -161,6 +164,9 @@ async function writeFolder(dir: string, input: BundlingInput, { uid, npmrc }: Bu
   await write(`code/${placeOf(input.entry)}`, input.entryCode);
   for (const [path, text] of Object.entries(input.files)) await write(`code/${placeOf(path)}`, text);
   for (const [path, text] of Object.entries(sdk?.files ?? {})) await write(`code/${SDK_FOLDER}/${path}`, text);
+  for (const [path, text] of Object.entries(OWN_MODULE_SOURCES)) {
+    await write(`code/${OWN_MODULES_FOLDER}/${path}`, text);
+  }
   const lockDir = join(dir, "lock");
   await Deno.mkdir(lockDir, { mode: 0o700 });
   made.add(lockDir);
@@ -179,9 +185,10 @@ function usesSdk({ entryCode, files }: BundlingInput): boolean {
 async function runProcess(
   dir: string,
   { entry }: BundlingInput,
-  { uid, spawner, runtime, cacheDir, hosts, networkEnv, deadlineMs }: BundlingSettings,
+  { uid, spawner, runtime, cacheDir, hosts, mirrors, networkEnv, deadlineMs }: BundlingSettings,
 ): Promise<BundlingReply | string> {
   const code = join(dir, "code");
+  const jsr = jsrUrl(mirrors);
   const options: BundlingOptions = {
     uid,
     parentPid: Deno.pid,
@@ -218,6 +225,7 @@ async function runProcess(
     ],
     env: {
       ...networkEnv,
+      ...(jsr === undefined ? {} : { JSR_URL: jsr }),
       HOME: join(dir, "home"),
       DENO_DIR: cacheDir,
       DENO_NO_UPDATE_CHECK: "1",
@@ -329,6 +337,10 @@ function withModuleExports(code: string): string {
   );
 }
 
+function notReached(host = "the host or the registry"): string {
+  return `${host} does not answer; try again, check the network of the server, or have an operator name a mirror (FLUXBASE_FUNCTIONS_IMPORT_MIRRORS)`;
+}
+
 /** What the tool says, and what an author can do about it. */
 const EXPLANATIONS: readonly [pattern: RegExp, explain: (groups: readonly string[]) => string][] = [
   [/react\/jsx-(?:dev-)?runtime/, () => "JSX needs a library; set jsxImportSource in compilerOptions of deno.json"],
@@ -354,8 +366,18 @@ const EXPLANATIONS: readonly [pattern: RegExp, explain: (groups: readonly string
   ],
   [/Module not found "(.+?)"/, ([url]) => `there is nothing at ${url}; check the address`],
   [
+    /Do not know how to load path: deno:https?:\/\/([^/\s]+)/,
+    ([host]) => `nothing came from there: ${notReached(host)}`,
+  ],
+  [/Do not know how to load path: deno:jsr:|Missing host in url: 'jsr:/, () => notReached("the registry of JSR")],
+  [
     /(?:error sending request|client error|tcp connect error|dns error|Connection refused|timed out)/i,
-    () => "the host or the registry does not answer; try again, and check the network of the server",
+    () => notReached(),
+  ],
+  [
+    /Parameter decorators only work/,
+    (_) =>
+      "decorators of parameters are those of TypeScript; set experimentalDecorators in compilerOptions of deno.json",
   ],
 ];
 

@@ -6,6 +6,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { evaluateBundle } from "../../sandbox_runtime/bundle.ts";
 import { startTestBundler } from "../../test/support/runtime.ts";
 import { type BuildResult, type BuildSource } from "./bundler.ts";
@@ -33,6 +34,17 @@ const SHARED = {
   "_shared/broken.ts": `export const = 1;`,
 };
 
+const JSR_MODULE = `export const lib = (text: string): string => "lib " + text;`;
+
+function unusedPort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
+
 function startHost() {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
     const { pathname, searchParams } = new URL(request.url);
@@ -44,6 +56,18 @@ function startHost() {
         });
       case "/name.js":
         return new Response(`export const name = "remote";`, { headers });
+      case "/leads-on.js":
+        return new Response(`export { name } from "https://modules.invalid/name.js";`, { headers });
+      // A package as JSR serves it.
+      case "/@ours/lib/meta.json":
+        return Response.json({ scope: "ours", name: "lib", latest: "1.2.0", versions: { "1.2.0": {} } });
+      case "/@ours/lib/1.2.0_meta.json":
+        return Response.json({
+          manifest: { "/mod.ts": { size: JSR_MODULE.length, checksum: `sha256-${sha256(JSR_MODULE)}` } },
+          exports: { ".": "./mod.ts" },
+        });
+      case "/@ours/lib/1.2.0/mod.ts":
+        return new Response(JSR_MODULE, { headers: { "content-type": "text/typescript" } });
       case "/redirect.js":
         return Response.redirect(searchParams.get("to") ?? "", 302);
       case "/reads-a-file.js":
@@ -60,12 +84,18 @@ function startHost() {
 Deno.test("imports", { sanitizeResources: false }, async (test) => {
   await using host = startHost();
   await using closed = startHost();
+  const gone = unusedPort();
   const at = `http://127.0.0.1:${host.port}`;
   const workDir = await Deno.makeTempDir();
   await Deno.chmod(workDir, 0o755);
   const bundler = await startTestBundler({
     workDir,
-    importHosts: ["esm.sh", "jsr.io", `127.0.0.1:${host.port}`],
+    importHosts: ["esm.sh", "jsr.io", `127.0.0.1:${host.port}`, `127.0.0.1:${gone}`],
+    importMirrors: [
+      { from: "https://esm.sh/", to: "npm:" },
+      { from: "https://modules.invalid/", to: `${at}/` },
+      { from: "jsr:", to: `${at}/` },
+    ],
     networkEnv: Object.fromEntries(
       Object.entries(Deno.env.toObject()).filter(([name]) => /proxy|registry|cert|^PATH$/i.test(name)),
     ),
@@ -174,6 +204,37 @@ Deno.test("imports", { sanitizeResources: false }, async (test) => {
       `import { name } from "${at}/redirect.js?to=${encodeURIComponent(`${at}/name.js`)}"; export default () => name;`,
       "remote",
     ],
+    [
+      "esm.sh, from npm's registry",
+      `import ms from "https://esm.sh/v135/ms@2.1.3?target=deno"; export default () => ms(1000);`,
+      "1s",
+    ],
+    [
+      "esm.sh, dynamic, and a module without its ending",
+      `export default async () => typeof (await import("https://esm.sh/lodash@4.17.21/debounce")).default;`,
+      "function",
+    ],
+    [
+      "a mirror of a host, also for what modules from there import",
+      `import { greet } from "https://modules.invalid/greet.js"; import { name } from "${at}/leads-on.js"; export default () => [greet(), name];`,
+      ["hello remote", "remote"],
+    ],
+    ["a mirror of JSR", `import { lib } from "jsr:@ours/lib@^1"; export default () => lib("x");`, "lib x"],
+    [
+      "declarations that are imported for nothing",
+      `import "jsr:@supabase/functions-js/edge-runtime.d.ts"; export default () => 1;`,
+      1,
+    ],
+    [
+      "serve of std",
+      `import { serve, type Handler } from "https://deno.land/std@0.168.0/http/server.ts"; export default () => serve.name;`,
+      "serve",
+    ],
+    [
+      "accessors",
+      `import { A } from "./own.ts"; class B { accessor n = 1; } export default () => [new A().c1, A.s, new B().n];`,
+      [4, 2, 1],
+    ],
     ["data:", `import x from "data:text/javascript,export default 7"; export default () => x;`, 7],
     ["required", `export default () => require("./common.cjs").common;`, "yes"],
     [
@@ -208,7 +269,8 @@ Deno.test("imports", { sanitizeResources: false }, async (test) => {
   ];
   const own = {
     "gone_not.ts": "export const helper = 1;",
-    "own.ts": `import { cors } from "_shared/cors.ts"; export const x = cors("z"); export const fs = "mine";`,
+    "own.ts": `import { cors } from "_shared/cors.ts"; export const x = cors("z"); export const fs = "mine";
+      export class A { accessor #p = 3; static accessor s = 2; accessor ["c" + 1] = this.#p + 1; }`,
   };
   for (const [name, code, expected] of accepted) {
     await test.step(name, async () => {
@@ -329,6 +391,21 @@ Deno.test("imports", { sanitizeResources: false }, async (test) => {
       /write "npm:left-pad" with a version/,
     ],
     [
+      "a name of a workspace",
+      `import x from "@v1/emails/welcome"; export default () => x;`,
+      /map "@v1\/emails\/" in "imports" of deno.json.* "npm:\/@v1\/emails@<version>\/"/,
+    ],
+    [
+      "native code behind a mirror",
+      `import x from "https://esm.sh/sharp@0.33.0"; export default () => x;`,
+      /sharp is native code/,
+    ],
+    [
+      "a blocked module behind a mirror",
+      `import x from "https://esm.sh/fs@0.0.1"; export default () => x;`,
+      /module fs is blocked/,
+    ],
+    [
       "a package that is not there",
       `import x from "npm:fluxbase-no-such-package-0@1.0.0"; export default () => x;`,
       /there is no npm package/,
@@ -342,7 +419,7 @@ Deno.test("imports", { sanitizeResources: false }, async (test) => {
     [
       "plain HTTP",
       `import x from "http://esm.sh/x.js"; export default () => x;`,
-      /modules from esm.sh are not allowed/,
+      /modules come by HTTPS only; write https/,
     ],
     [
       "an address of the machine",
@@ -355,6 +432,11 @@ Deno.test("imports", { sanitizeResources: false }, async (test) => {
         encodeURIComponent(`http://127.0.0.1:${closed.port}/name.js`)
       }"; export default () => x;`,
       /not allowed here/,
+    ],
+    [
+      "a host that does not answer",
+      `import x from "http://127.0.0.1:${gone}/x.js"; export default () => x;`,
+      /does not answer; try again/,
     ],
     ["a URL with nothing there", `import x from "${at}/gone.js"; export default () => x;`, /nothing at/],
     ["a URL with a password", `import x from "https://u:p@esm.sh/x.js"; export default () => x;`, /user or a password/],

@@ -12,6 +12,8 @@ import { BESIDE_PREFIX, type BuildProblem } from "@fluxbase/contract";
 import { transformSync } from "oxc-transform";
 import { analyse, importsIn, type ImportUse } from "./analysis.ts";
 import { blockedModuleOf } from "./blocked_modules.ts";
+import { type ImportMap, type Redirect, throughImportMap } from "./import_map.ts";
+import { type Mirror, mirrored, OWN_MODULES_FOLDER } from "./mirrors.ts";
 import { nativeProblem } from "./native_packages.ts";
 import { packageName } from "./package_name.ts";
 import { problemAt } from "./problem_at.ts";
@@ -24,7 +26,8 @@ export interface GraphSource {
   /** By path, which begins with `_shared/`. */
   readonly shared: Readonly<Record<string, string>>;
   /** Of `deno.json`: names and what they stand for. */
-  readonly imports: Readonly<Record<string, string>>;
+  readonly importMap: ImportMap;
+  readonly mirrors: readonly Mirror[];
   /** Host, or host and port, from which modules may come. */
   readonly hosts: readonly string[];
   /** Whether `deno.json` says how JSX is compiled. */
@@ -41,12 +44,14 @@ export interface Graph {
   readonly files: ReadonlySet<string>;
   /** Whether anything has to be put together: another file, a package, a URL. */
   readonly needsBundling: boolean;
-  /** Whether a name of `imports` is used. */
+  /** Whether a name of the import map is used. */
   readonly usesImportMap: boolean;
+  /** Names that lead elsewhere than they say. */
+  readonly redirects: readonly Redirect[];
 }
 
 export const SHARED_PREFIX = "_shared/";
-const SCRIPT = /\.[cm]?[jt]sx?$/;
+export const SCRIPT = /\.[cm]?[jt]sx?$/;
 const SCHEME = /^([a-z][a-z0-9+.-]*):/i;
 const PROBLEMS_MAX_COUNT = 20;
 const SDK = "@fluxbase/sdk";
@@ -80,13 +85,14 @@ export function followImports(source: GraphSource, entryLeft: readonly ImportUse
   const files = new Set([source.entry]);
   let needsBundling = source.hasDecoratorSettings && !source.isPreBundled;
   let usesImportMap = false;
+  const redirects: Redirect[] = [];
   const waiting: string[] = [source.entry];
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
     const code = codeOf(source, path);
     const analysis = analyse(path, code);
     problems.push(...analysis.problems);
     const left = path === source.entry || analysis.problems.length > 0 ? entryLeft : importsLeft(path, code);
-    const remaining = new Set(left.map(({ specifier }) => specifier));
+    const remaining = namesBySpecifier(left);
     const written = new Set(analysis.imports.map(({ specifier }) => specifier));
     const added = left.filter(({ specifier }) => !written.has(specifier));
     if (added.length > 0) needsBundling = true;
@@ -97,7 +103,7 @@ export function followImports(source: GraphSource, entryLeft: readonly ImportUse
     const required = source.isPreBundled || analysis.bindsRequire ? [] : analysis.requires;
     const blockedOnly = [...analysis.builtIns, ...(required.length > 0 ? [] : analysis.requires)];
     for (const { specifier, start } of [...analysis.imports, ...required, ...blockedOnly]) {
-      const blocked = blockedModuleOf(throughImportMap(specifier, source.imports));
+      const blocked = blockedModuleOf(throughImportMap(specifier, source.importMap, placeOf(path)).target);
       if (blocked !== undefined) problems.push(problemAt(path, code, refusal(specifier, blocked), start));
     }
     const followed = [
@@ -107,10 +113,15 @@ export function followImports(source: GraphSource, entryLeft: readonly ImportUse
       ...jsx.filter((use) => !isDefaultJsx(use)).map((use) => ({ ...use, start: placeOfJsx(use, code) })),
     ];
     for (const { specifier, start } of followed) {
-      const mapped = throughImportMap(specifier, source.imports);
+      const { target: mapped, scope } = throughImportMap(specifier, source.importMap, placeOf(path));
       usesImportMap ||= mapped !== specifier;
       if (blockedModuleOf(mapped) !== undefined) continue;
-      const target = resolve(mapped, mapped === specifier ? path : "", source);
+      const to = mirrored(mapped, { mirrors: source.mirrors, names: remaining.get(specifier) });
+      if (to !== mapped) redirects.push({ scope, specifier, to });
+      const blocked = to === mapped ? undefined : blockedModuleOf(to);
+      const target = blocked === undefined
+        ? resolve(to, mapped === specifier ? path : "", source)
+        : wrong(whyBlocked(blocked));
       if (target.kind === "wrong") problems.push(problemAt(path, code, cannotImport(specifier, target.why), start));
       else if (target.kind !== "built-in" || !specifier.startsWith("node:")) needsBundling = true;
       if (target.kind === "file" && !files.has(target.path)) {
@@ -120,7 +131,18 @@ export function followImports(source: GraphSource, entryLeft: readonly ImportUse
     }
     if (problems.length >= PROBLEMS_MAX_COUNT) break;
   }
-  return { problems: problems.slice(0, PROBLEMS_MAX_COUNT), files, needsBundling, usesImportMap };
+  return { problems: problems.slice(0, PROBLEMS_MAX_COUNT), files, needsBundling, usesImportMap, redirects };
+}
+
+/** Undefined for a module of which somebody may use anything. */
+function namesBySpecifier(uses: readonly ImportUse[]): Map<string, readonly string[] | undefined> {
+  const found = new Map<string, readonly string[] | undefined>();
+  for (const { specifier, names } of uses) {
+    const before = found.get(specifier);
+    const isOpen = names === undefined || (before === undefined && found.has(specifier));
+    found.set(specifier, isOpen ? undefined : [...before ?? [], ...names]);
+  }
+  return found;
 }
 
 /** What JSX imports where neither the file nor `deno.json` says otherwise. */
@@ -132,7 +154,7 @@ function placeOfJsx({ specifier }: ImportUse, code: string): number {
   return Math.max(0, code.indexOf(specifier.replace(JSX_RUNTIME, "")));
 }
 
-function codeOf({ files, shared }: GraphSource, path: string): string {
+export function codeOf({ files, shared }: GraphSource, path: string): string {
   return ((path.startsWith(SHARED_PREFIX) ? shared[path] : files[path]) ?? "").replace(/^\uFEFF/, "");
 }
 
@@ -147,23 +169,21 @@ function cannotImport(specifier: string, why: string): string {
 }
 
 function refusal(specifier: string, blocked: string): string {
-  return cannotImport(
-    specifier,
-    `module ${blocked} is blocked for security; use the APIs of Deno or the web platform instead`,
-  );
+  return cannotImport(specifier, whyBlocked(blocked));
 }
 
-/** Exact names first, then the longest one that ends in a slash, as import maps have it. */
-function throughImportMap(specifier: string, imports: Readonly<Record<string, string>>): string {
-  const exact = Object.hasOwn(imports, specifier) ? imports[specifier] : undefined;
-  if (exact !== undefined) return exact;
-  const prefix = Object.keys(imports).filter((name) => name.endsWith("/") && specifier.startsWith(name))
-    .sort((a, b) => b.length - a.length)[0];
-  return prefix === undefined ? specifier : `${imports[prefix]}${specifier.slice(prefix.length)}`;
+function whyBlocked(name: string): string {
+  return `module ${name} is blocked for security; use the APIs of Deno or the web platform instead`;
+}
+
+/** Where a file lies while it is bundled, from the functions folder. */
+function placeOf(path: string): string {
+  return `./${path.startsWith(SHARED_PREFIX) ? path : join("own", path)}`;
 }
 
 /** `from`: the importing file; empty for a name of the import map, whose paths start at the functions' folder. */
 function resolve(specifier: string, from: string, source: GraphSource): Target {
+  if (specifier.startsWith(`./${OWN_MODULES_FOLDER}/`)) return { kind: "package" };
   if (/^\.{1,2}(\/|$)/.test(specifier)) return resolvePath(specifier, from, source);
   if (specifier.startsWith(SHARED_PREFIX)) return sharedFile(specifier, source);
   if (specifier.startsWith("/")) return wrong("a path must begin with ./ or ../ and stay among the function's files");
@@ -177,9 +197,15 @@ function resolve(specifier: string, from: string, source: GraphSource): Target {
   if (scheme !== undefined) return wrong(`${scheme}: modules cannot be imported; use npm:, jsr:, https: or node:`);
   if (isBuiltin(specifier)) return { kind: "built-in" };
   if (specifier === SDK) return { kind: "package" };
-  return wrong(
-    `it is no path and no known name; write "npm:${specifier}" with a version, or map the name in "imports" of deno.json`,
-  );
+  return wrong(`it is no path and no known name; ${nameAdvice(specifier)}`);
+}
+
+/** What lies deeper in a name with a scope is mostly a package of the author's own workspace. */
+function nameAdvice(specifier: string): string {
+  const [, name, inside] = /^(@[^/]+\/[^/]+)(\/.+)?$/.exec(specifier) ?? [];
+  return inside === undefined
+    ? `write "npm:${specifier}" with a version, or map the name in "imports" of deno.json`
+    : `map "${name}/" in "imports" of deno.json, to a folder of the function or, for a package of npm, to "npm:/${name}@<version>/"`;
 }
 
 function resolvePath(specifier: string, from: string, source: GraphSource): Target {
@@ -231,6 +257,9 @@ function resolveUrl(specifier: string, hosts: readonly string[]): Target {
     ? hosts.includes(url.hostname) || hosts.includes(url.host)
     : url.port !== "" && hosts.includes(url.host);
   if (isAllowed) return { kind: "package" };
+  if (url.protocol === "http:" && (hosts.includes(url.hostname))) {
+    return wrong("modules come by HTTPS only; write https://");
+  }
   return wrong(
     `modules from ${url.host} are not allowed here; allowed are ${hosts.join(", ")} (FLUXBASE_FUNCTIONS_IMPORT_HOSTS)`,
   );
@@ -245,7 +274,7 @@ function resolveData(specifier: string, source: GraphSource): Target {
   const { problems, imports, requires } = analyse(name, text);
   if (problems[0] !== undefined) return wrong(`the data: module cannot be read: ${problems[0].message}`);
   for (const use of [...imports, ...requires]) {
-    const mapped = throughImportMap(use.specifier, source.imports);
+    const { target: mapped } = throughImportMap(use.specifier, source.importMap, "");
     const blocked = blockedModuleOf(mapped);
     if (blocked !== undefined) return wrong(`module ${blocked} is blocked for security`);
     const target = /^\.{0,2}\//.test(mapped) || mapped.startsWith(SHARED_PREFIX)

@@ -9,6 +9,7 @@ import type { Fence } from "../../sandbox_runtime/harden.ts";
 import type { AddressRange } from "../ratelimit/client_address.ts";
 import type { EgressHole } from "../sandbox/egress.ts";
 import type { IssuerSettings } from "../auth/issuers.ts";
+import type { Mirror } from "../bundler/mirrors.ts";
 import { OWN_ISSUERS } from "../auth/tokens.ts";
 import type { Secret } from "../core/secret.ts";
 import { StartError } from "../storage/start_error.ts";
@@ -62,6 +63,7 @@ export interface Config {
   readonly autoLoadOnBoot: boolean;
   readonly watch: boolean;
   readonly importHosts: readonly string[];
+  readonly importMirrors: readonly Mirror[];
   readonly npmrc: string | null;
   /** Registry, proxy and certificates, for builds. */
   readonly networkEnv: Readonly<Record<string, string>>;
@@ -211,6 +213,7 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     autoLoadOnBoot: get(SETTINGS.autoLoadOnBoot),
     watch: get(SETTINGS.watch),
     importHosts: get(SETTINGS.importHosts),
+    importMirrors: get(SETTINGS.importMirrors),
     npmrc: get(SETTINGS.npmrc),
     networkEnv: networkEnvironment(env),
     egressAllow: get(SETTINGS.egressAllow) ?? [],

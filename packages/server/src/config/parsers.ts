@@ -5,6 +5,7 @@
  */
 import type { Limit } from "@fluxbase/contract";
 import { Secret } from "../core/secret.ts";
+import { type Mirror, parseMirror } from "../bundler/mirrors.ts";
 import { type AddressRange, parseRange } from "../ratelimit/client_address.ts";
 import { type EgressHole, parseHole } from "../sandbox/egress.ts";
 
@@ -37,6 +38,16 @@ export const hostNames: Parser<readonly string[]> = {
   parse(text) {
     const names = list.parse(text)?.map((name) => name.toLowerCase());
     return names?.every((name) => HOST_NAME.test(name)) ? names : undefined;
+  },
+};
+
+/** `from=to`; nothing but `none` for no mirror at all. */
+export const mirrors: Parser<readonly Mirror[]> = {
+  expected: "none, or a list with commas of pairs such as https://esm.sh/=npm: or jsr:=https://jsr.example.com/",
+  parse(text) {
+    if (text.trim() === "none") return [];
+    const pairs = list.parse(text)?.map(parseMirror);
+    return pairs?.every((pair) => pair !== undefined) ? pairs : undefined;
   },
 };
 

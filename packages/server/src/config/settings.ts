@@ -19,6 +19,7 @@ import {
   list,
   listenAddress,
   listOf,
+  mirrors,
   oneOf,
   type Parser,
   postgresUrl,
@@ -569,6 +570,15 @@ export const SETTINGS = {
     example: "esm.sh,modules.internal:8443",
     about:
       "Hosts from which functions may import modules by URL, when they are built. With a port: that port, also by plain HTTP; without: 443.",
+  }),
+  importMirrors: setting({
+    env: "FLUXBASE_FUNCTIONS_IMPORT_MIRRORS",
+    yaml: "functions.import_mirrors",
+    parser: mirrors,
+    default: "https://esm.sh/=npm:,jsr:@supabase/=npm:@supabase/,jsr:@hono/hono=npm:hono",
+    example: "https://esm.sh/=npm:,jsr:=npm:@jsr/,https://deno.land/=https://modules.example.com/deno/",
+    about:
+      "Where modules come from instead of from where an import says: npm's registry for packages that esm.sh and JSR serve too, or a mirror of the operator's. Of several, the longest counts.",
   }),
   npmrc: setting({
     env: "FLUXBASE_FUNCTIONS_NPMRC",

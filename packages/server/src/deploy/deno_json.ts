@@ -16,6 +16,8 @@ export interface DenoJsonFile {
 }
 
 type Files = Readonly<Record<string, string>>;
+type Names = Readonly<Record<string, string>>;
+type Scopes = Readonly<Record<string, Names>>;
 
 /** The first that a function has is its own. */
 const NAMES = ["deno.json", "deno.jsonc"];
@@ -31,9 +33,9 @@ const OWN = "./own/";
  */
 export function parseDenoJson(name: string, text: string, files: Files = {}): DenoJsonFile {
   const value = parseObject(name, text);
-  const warnings: string[] = [];
-  const { importMap, compilerOptions = {}, scopes } = value;
-  let imports = importsOf(name, value);
+  const { importMap, compilerOptions = {} } = value;
+  let imports = namesOf(name, value["imports"]);
+  let scopes = scopesOf(name, value);
   if (importMap !== undefined) {
     const path = typeof importMap === "string" ? join(importMap) : "";
     const content = files[path];
@@ -41,15 +43,11 @@ export function parseDenoJson(name: string, text: string, files: Files = {}): De
       throw new Error(`Cannot use ${name}: "importMap" names ${JSON.stringify(importMap)}, and there is no such file`);
     }
     const map = parseObject(path, content);
-    if (hasKeys(map["scopes"])) warnings.push(`${path}: "scopes" is left out`);
-    imports = { ...importsOf(path, map), ...imports };
+    imports = { ...namesOf(path, map["imports"]), ...imports };
+    scopes = joinScopes(scopesOf(path, map), scopes);
   }
   if (!isRecord(compilerOptions)) throw new Error(`Cannot use ${name}: "compilerOptions" must be an object`);
-  if (hasKeys(scopes)) warnings.push(`${name}: "scopes" is left out`);
-  return {
-    denoJson: { ...hasKeys(imports) ? { imports } : {}, ...hasKeys(compilerOptions) ? { compilerOptions } : {} },
-    warnings,
-  };
+  return { denoJson: withoutEmpty({ imports, scopes, compilerOptions }), warnings: [] };
 }
 
 export type OwnDenoJson = DenoJsonFile & { readonly problems: readonly BuildProblem[] };
@@ -89,11 +87,7 @@ export function ownDenoJson(files: Files): OwnDenoJson {
   if (name === undefined) return packages;
   const own = readOr(name, () => {
     const { denoJson, warnings } = parseDenoJson(name, files[name] ?? "", files);
-    const imports = Object.entries(denoJson.imports ?? {}).map(([from, to]) => [from, fromFolder(to)]);
-    return {
-      denoJson: { ...denoJson, ...imports.length > 0 ? { imports: Object.fromEntries(imports) } : {} },
-      warnings,
-    };
+    return { denoJson: withPaths(denoJson, fromFolder), warnings };
   });
   return {
     denoJson: joinDenoJson(packages.denoJson, own.denoJson),
@@ -114,9 +108,9 @@ function readOr(name: string, read: () => DenoJsonFile): OwnDenoJson {
 }
 
 /** Of the names of an import map, those that lead to files beside the functions, and where: from the functions folder. */
-export function mappedPaths(imports: Readonly<Record<string, string>>): Record<string, string> {
+export function mappedPaths({ imports = {}, scopes = {} }: DenoJson): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(imports).flatMap(([name, to]) =>
+    [...Object.values(scopes), imports].flatMap(Object.entries<string>).flatMap(([name, to]) =>
       to.startsWith("./") && !to.startsWith(OWN) && !to.startsWith("./_shared/") ? [[name, to.slice(2)]] : []
     ),
   );
@@ -124,9 +118,33 @@ export function mappedPaths(imports: Readonly<Record<string, string>>): Record<s
 
 /** What a function's own says wins, name by name. */
 export function joinDenoJson(folder: DenoJson, own: DenoJson): DenoJson {
-  const imports = { ...folder.imports, ...own.imports };
-  const compilerOptions = { ...folder.compilerOptions, ...own.compilerOptions };
-  return { ...hasKeys(imports) ? { imports } : {}, ...hasKeys(compilerOptions) ? { compilerOptions } : {} };
+  return withoutEmpty({
+    imports: { ...folder.imports, ...own.imports },
+    scopes: joinScopes(folder.scopes ?? {}, own.scopes ?? {}),
+    compilerOptions: { ...folder.compilerOptions, ...own.compilerOptions },
+  });
+}
+
+/** The folder's, as it is for one function: what it says of the function's own folder is about its own files. */
+export function folderDenoJsonFor(functionName: string, denoJson: DenoJson): DenoJson {
+  const folder = `./${functionName}/`;
+  return withPaths(denoJson, (path) => path.startsWith(folder) ? `${OWN}${path.slice(folder.length)}` : path);
+}
+
+function withPaths({ imports = {}, scopes = {}, ...rest }: DenoJson, place: (path: string) => string): DenoJson {
+  const placed = (names: Names) => Object.fromEntries(Object.entries(names).map(([name, to]) => [name, place(to)]));
+  const placedScopes = Object.entries(scopes).map(([scope, names]) => [place(scope), placed(names)]);
+  return withoutEmpty({ ...rest, imports: placed(imports), scopes: Object.fromEntries(placedScopes) });
+}
+
+function joinScopes(first: Scopes, second: Scopes): Scopes {
+  const joined: Record<string, Names> = { ...first };
+  for (const [scope, names] of Object.entries(second)) joined[scope] = { ...joined[scope], ...names };
+  return joined;
+}
+
+function withoutEmpty(denoJson: DenoJson): DenoJson {
+  return Object.fromEntries(Object.entries(denoJson).filter(([, value]) => hasKeys(value)));
 }
 
 /** `./x` of a function is `./own/x` of the folder, `../_shared/x` is `./_shared/x`. */
@@ -136,11 +154,16 @@ function fromFolder(to: string): string {
   return `./${path}${to.endsWith("/") && !path.endsWith("/") ? "/" : ""}`;
 }
 
-function importsOf(name: string, { imports = {} }: Record<string, unknown>): Record<string, string> {
-  if (isRecord(imports) && Object.values(imports).every((to) => typeof to === "string")) {
-    return imports as Record<string, string>;
-  }
-  throw new Error(`Cannot use ${name}: "imports" must be an object of strings`);
+function namesOf(file: string, names: unknown = {}, field = "imports"): Names {
+  if (isRecord(names) && Object.values(names).every((to) => typeof to === "string")) return names as Names;
+  throw new Error(`Cannot use ${file}: "${field}" must be an object of strings`);
+}
+
+function scopesOf(file: string, { scopes = {} }: Record<string, unknown>): Scopes {
+  if (!isRecord(scopes)) throw new Error(`Cannot use ${file}: "scopes" must be an object`);
+  return Object.fromEntries(
+    Object.entries(scopes).map(([scope, names]) => [scope, namesOf(file, names, `scopes["${scope}"]`)]),
+  );
 }
 
 function parseObject(name: string, text: string): Record<string, unknown> {

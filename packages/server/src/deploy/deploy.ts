@@ -38,7 +38,7 @@ import {
 } from "../storage/functions.ts";
 import { findVersion, listVersions, type NewVersion, ORIGINAL, type StoredVersion } from "../storage/versions.ts";
 import { type Annotated, readAnnotations } from "./annotations.ts";
-import { joinDenoJson, ownDenoJson } from "./deno_json.ts";
+import { folderDenoJsonFor, joinDenoJson, ownDenoJson } from "./deno_json.ts";
 import { type FunctionInput, invalidFunction, type NewFunctionInput } from "./function_input.ts";
 import { addGiven, type GivenSettings } from "./given_settings.ts";
 import { mergeSettings, settingsAsGiven } from "./merge_settings.ts";
@@ -304,7 +304,7 @@ export function createDeployer(parts: DeployParts): Deployer {
     if (isSame && before.problems.length === 0) return undefined;
 
     const own = ownDenoJson(sources.files);
-    const denoJson = joinDenoJson(around.denoJson, own.denoJson);
+    const denoJson = joinDenoJson(folderDenoJsonFor(owner.name, around.denoJson), own.denoJson);
     const built = await parts.bundler.build({ ...sources, shared: around.shared, denoJson, isPreBundled });
     const annotated = readAnnotations(built.annotations);
     const { settings, problems: settingProblems } = settingsOf(annotated, given);

@@ -232,14 +232,14 @@ class Scanner {
 
   /** To the files of each function those beside its folder that it imports, and that these import. */
   async addBeside(denoJson: string | null): Promise<void> {
-    const folderImports = denoJson === null ? {} : parseDenoJson("deno.json", denoJson).denoJson.imports ?? {};
+    const folder = denoJson === null ? {} : parseDenoJson("deno.json", denoJson).denoJson;
     /** By path, who does. */
     const imported = new Map<string, string>();
     const added = this.functions.map(async (fn) => {
       const isFolder = !Object.keys(fn.files).some((file) => ENDINGS.some((ending) => file === `${fn.name}${ending}`));
       // A file has no folder of its own, and nothing beside that.
       if (!isFolder) return fn;
-      const mapped = mappedPaths({ ...folderImports, ...ownDenoJson(fn.files).denoJson.imports });
+      const mapped = mappedPaths(joinDenoJson(folder, ownDenoJson(fn.files).denoJson));
       const files: Record<string, string> = { ...fn.files };
       const tried = new Set<string>();
       for (let isMore = true; isMore;) {

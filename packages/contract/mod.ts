@@ -30,6 +30,7 @@ export {
   type ServiceReach,
 } from "./src/function_settings.ts";
 export { type SessionView, type UserView } from "./src/users.ts";
+export { type SettingView, type UserSettingView } from "./src/settings.ts";
 export { type SecretStats, type SecretVersionView, type SecretView } from "./src/secrets.ts";
 export { type AuditEntry } from "./src/audit.ts";
 export { type Key } from "./src/keys.ts";

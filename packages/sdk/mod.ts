@@ -48,7 +48,7 @@ export {
   type SecretNamespace,
   SecretsClient,
 } from "./src/secrets.ts";
-export { type KeyFields, KeysClient, type NewKey, SettingsClient } from "./src/settings.ts";
+export { type KeyFields, KeysClient, type NewKey, type SettingOptions, SettingsClient } from "./src/settings.ts";
 export {
   type CountKind,
   type OrderOptions,
@@ -83,8 +83,10 @@ export type {
   SecretStats,
   SecretVersionView,
   SecretView,
+  SettingView,
   SharedModule,
   SqlAnswer,
   SyncAnswer,
   TopFunction,
+  UserSettingView,
 } from "@fluxbase/contract";

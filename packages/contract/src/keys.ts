@@ -14,6 +14,9 @@ export interface Key {
   readonly namespaces: readonly string[] | null;
   /** Requests a minute, calls and management together; null: no limit. */
   readonly rate_limit_per_minute: number | null;
+  /** Likewise in an hour, and in a day: all of them hold. */
+  readonly rate_limit_per_hour: number | null;
+  readonly rate_limit_per_day: number | null;
   /** The user whose key it is: calls with it are that user's; null: nobody's in particular. */
   readonly user_id: string | null;
   readonly expires_at: string | null;

@@ -48,14 +48,14 @@ const RETRIES = 2;
 export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
   readonly functions: FunctionsClient<FunctionsOf<Types>>;
   readonly auth: AuthClient;
-  /** Secrets of the user who is signed in. */
+  /** Settings that are public, and settings and secrets of the user who is signed in. */
   readonly settings: SettingsClient;
   readonly keys: KeysClient;
   /** Secrets of the server, with versions; `admin.settings` has the same ones. */
   readonly secrets: SecretsClient;
   readonly admin: {
     readonly functions: AdminFunctionsClient<FunctionsOf<Types>>;
-    /** Secrets of the server. */
+    /** Settings and secrets of the server. */
     readonly settings: SettingsClient;
     readonly serviceKeys: KeysClient;
     readonly database: DatabaseClient;

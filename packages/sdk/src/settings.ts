@@ -1,9 +1,9 @@
 /**
- * Secrets and keys: set and managed here, read by functions only.
+ * Settings, secrets and keys. Secrets are set and managed here, read by functions only.
  *
  * @module
  */
-import type { Key, SecretView } from "@fluxbase/contract";
+import type { Key, SecretView, SettingView, UserSettingView } from "@fluxbase/contract";
 import { FluxbaseError } from "./errors.ts";
 import type { Http } from "./http.ts";
 
@@ -13,14 +13,64 @@ export interface SecretPlace {
   readonly namespaces?: readonly string[];
 }
 
-/** Secrets of the user who is signed in, or those of the server (`client.admin.settings`). No value ever comes back. */
+export interface SettingOptions {
+  readonly description?: string | null;
+  /** Of the server: everybody may read it. */
+  readonly is_public?: boolean;
+}
+
+/**
+ * Settings and secrets of the user who is signed in, or those of the server (`client.admin.settings`). No value of a
+ * secret ever comes back.
+ */
 export class SettingsClient {
   readonly #http: Http;
   readonly #one: string;
+  readonly #isOfUser: boolean;
 
   constructor(http: Http, scope: "user" | "server") {
     this.#http = http;
+    this.#isOfUser = scope === "user";
     this.#one = scope === "user" ? "/api/v1/settings/secret" : "/api/v1/admin/settings/custom/secret";
+  }
+
+  /** The value of a setting of the server: public ones for everybody, all for admins. */
+  // deno-lint-ignore no-explicit-any -- whoever set it knows what it is
+  async get<Value = any>(key: string): Promise<Value> {
+    const { value } = await this.#http.request<{ value: Value }>("GET", `${SETTINGS}/${encodeURIComponent(key)}`);
+    return value;
+  }
+
+  /** Values by key; those that may not be read are left out. */
+  // deno-lint-ignore no-explicit-any -- whoever set them knows what they are
+  async getMany(keys: readonly string[]): Promise<Record<string, any>> {
+    const found = await this.#http.request<SettingView[]>("POST", `${SETTINGS}/batch`, { body: { keys } });
+    return Object.fromEntries(found.map(({ key, value }) => [key, value]));
+  }
+
+  /** Makes a setting, or changes it; its value may be any JSON. */
+  async setSetting(key: string, value: unknown, options: SettingOptions = {}): Promise<SettingView | UserSettingView> {
+    const body = { value, ...options };
+    try {
+      return await this.#http.request<SettingView>("PUT", this.#settingAt(key), { body });
+    } catch (error) {
+      if (this.#isOfUser || !(error instanceof FluxbaseError) || error.status !== 404) throw error;
+      return await this.#http.request<SettingView>("POST", CUSTOM, { body: { key, ...body } });
+    }
+  }
+
+  /** With what is known of it; for a user the server's where they have none (`source` says which). */
+  // deno-lint-ignore no-explicit-any -- whoever set it knows what it is
+  async getSetting(key: string): Promise<{ readonly key: string; readonly value: any; readonly source?: string }> {
+    return await this.#http.request("GET", this.#settingAt(key));
+  }
+
+  async listSettings(): Promise<(SettingView | UserSettingView)[]> {
+    return await this.#http.request("GET", this.#isOfUser ? `${SETTINGS}/user/list` : CUSTOM);
+  }
+
+  async deleteSetting(key: string): Promise<void> {
+    await this.#http.request("DELETE", this.#settingAt(key));
   }
 
   /** Makes it, or gives it another value. */
@@ -54,7 +104,14 @@ export class SettingsClient {
   #pathOf(key: string): string {
     return `${this.#one}/${encodeURIComponent(key)}`;
   }
+
+  #settingAt(key: string): string {
+    return `${this.#isOfUser ? `${SETTINGS}/user` : CUSTOM}/${encodeURIComponent(key)}`;
+  }
 }
+
+const SETTINGS = "/api/v1/settings";
+const CUSTOM = "/api/v1/admin/settings/custom";
 
 function queryOf({ namespaces }: SecretPlace): Record<string, string> {
   return namespaces === undefined ? {} : { namespaces: namespaces.join(",") };
@@ -66,6 +123,8 @@ export interface KeyFields {
   readonly scopes?: readonly string[];
   readonly namespaces?: readonly string[] | null;
   readonly rate_limit_per_minute?: number | null;
+  readonly rate_limit_per_hour?: number | null;
+  readonly rate_limit_per_day?: number | null;
   /** An instant such as `2030-01-31T12:00:00Z`. */
   readonly expires_at?: string | null;
 }

@@ -9,6 +9,7 @@ import { absentRoutes } from "./api/absent_routes.ts";
 import { createApi } from "./api/api.ts";
 import { auditRoutes } from "./api/audit_routes.ts";
 import { authRoutes } from "./api/auth_routes.ts";
+import { customSettingRoutes } from "./api/custom_setting_routes.ts";
 import { executionRoutes } from "./api/execution_routes.ts";
 import { functionRoutes } from "./api/function_routes.ts";
 import { hookRoutes } from "./api/hook_routes.ts";
@@ -403,6 +404,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       ...hookRoutes({ db, catalog, dbHooks, accountEvents }),
       ...secretRoutes({ db, secrets }),
       ...namedSecretRoutes({ db, secrets }),
+      ...customSettingRoutes({ db }),
       ...tableRoutes(usersDatabase),
       ...authRoutes({ accounts, rateLimiter, attempts }),
       ...gotrueRoutes({

@@ -46,6 +46,7 @@ const NO_COMMAND = [
   /^GET \/api\/v1\/health/, // `doctor` asks for readiness, at the root.
   /^(GET|PUT|PATCH|DELETE) .*\/invoke$/, // As POST, with --method.
   /\/secrets\/\{id\}/, // By name.
+  / \/api\/v1\/settings\/(batch|user\/(own|system)\/|\{key\})/, // For programs.
   /^GET \/metrics$/, // Prometheus reads it.
 ];
 
@@ -367,8 +368,19 @@ platformTest("the command line", async (platform, step) => {
         const make = ["keys", "create", "temporary", "--output", "json", ...kind];
         const { id, key } = JSON.parse((await good(make)).out);
         assert.match((await good(["keys", "get", id, ...kind])).out, /name +temporary/);
-        const change = ["keys", "update", id, "--name", "renamed", "--rate-limit", "77", ...kind];
-        assert.match((await good(change)).out, /name +renamed[^]*rate_limit_per_minute +77/);
+        const change = [
+          "keys",
+          "update",
+          id,
+          "--name",
+          "renamed",
+          "--rate-limit",
+          "77",
+          "--rate-limit-per-hour",
+          "777",
+          ...kind,
+        ];
+        assert.match((await good(change)).out, /name +renamed[^]*per_minute +77\n[^]*per_hour +777\n/);
         assert.notEqual((await good(["keys", "rotate", id, "--grace", "1h", ...kind])).out.trim(), key);
         await good(["keys", "disable", id, ...kind]);
         assert.match((await good(["keys", "enable", id, ...kind])).err, /Enabled/);
@@ -377,7 +389,17 @@ platformTest("the command line", async (platform, step) => {
         await good(["keys", "revoke", id, ...kind]);
         await good(["keys", "delete", id, ...kind]);
       }
+      await good(["settings", "set", "shop.open", "true", "--public", "--description", "whether it sells"]);
+      await good(["settings", "set", "shop.name", "The Shop"]);
+      assert.match((await good(["settings", "list"])).out, /shop\.name +The Shop +false[^]*shop\.open +true +true/);
+      assert.equal((await good(["settings", "get", "shop.name"])).out, "The Shop\n");
+      await good(["settings", "delete", "shop.name"]);
       const user = ["--user", "--key", (await signIn(platform)).access_token];
+      await good(["settings", "set", "theme", '{"mode": "dark"}', ...user]);
+      assert.match((await good(["settings", "get", "theme", ...user])).out, /"dark"/);
+      assert.equal((await good(["settings", "get", "shop.open", ...user])).out, "true\n");
+      assert.match((await good(["settings", "list", ...user])).out, /theme/);
+      await good(["settings", "delete", "theme", ...user]);
       for (const whose of [[], user]) {
         await good(["settings", "secrets", "set", "passing", ...whose], { stdin: "first" });
         await good(["settings", "secrets", "set", "passing", "--description", "again", ...whose], { stdin: "second" });

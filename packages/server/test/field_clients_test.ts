@@ -131,6 +131,94 @@ platformTest("clients in the field", async (platform, step) => {
     assert.equal((await api("POST", `${base}/${made.id}/enable`, {})).status, 400);
   });
 
+  await step("how often a key may be used in a minute, an hour and a day", async () => {
+    for (const base of ["/admin/service-keys", "/client-keys"]) {
+      const scopes = base === "/client-keys" ? ["functions:read"] : ["*"];
+      const limits = { rate_limit_per_minute: 50, rate_limit_per_hour: 3, rate_limit_per_day: 100 };
+      const { body } = await api("POST", base, { name: "counted", scopes, ...limits });
+      assert.deepEqual([body.rate_limit_per_minute, body.rate_limit_per_hour, body.rate_limit_per_day], [50, 3, 100]);
+      const call = async () => await api("GET", "/functions", undefined, body.key);
+      for (const left of ["2", "1", "0"]) assert.equal((await call()).headers.get("x-ratelimit-remaining"), left);
+      const refused = await call();
+      assert.deepEqual([refused.status, refused.body.code], [429, "RATE_LIMITED"]);
+      assert.ok(Number(refused.headers.get("retry-after")) > 60);
+      assert.equal(
+        (await api("PATCH", `${base}/${body.id}`, { rate_limit_per_hour: 0 })).body.rate_limit_per_hour,
+        null,
+      );
+      assert.equal((await call()).status, 200);
+      assert.equal((await api("PATCH", `${base}/${body.id}`, { rate_limit_per_day: -1 })).status, 400);
+    }
+  });
+
+  await step("service keys at the root, where the published SDK looks for them", async () => {
+    const response = await fetch(`${platform.url}/service-keys`, {
+      headers: { authorization: `Bearer ${platform.serviceKey}`, "content-type": "application/json" },
+    });
+    const listed = await response.json();
+    assert.ok(listed.some(({ name }: { name: string }) => name === "counted"));
+    assert.equal((await fetch(`${platform.url}/service-keys`)).status, 401);
+  });
+
+  await step("settings: the server's, those that are public, and a user's own before them", async () => {
+    const custom = "/admin/settings/custom";
+    const put = (key: string, value: unknown, more = {}) =>
+      api("PUT", `${custom}/${key}`, { value: { value }, value_type: "json", ...more });
+    assert.equal((await put("features.beta", true)).status, 404, "the SDK then makes it");
+    const made = await api("POST", custom, {
+      key: "features.beta",
+      value: { enabled: true },
+      value_type: "json",
+      is_public: true,
+      is_secret: false,
+    });
+    assert.deepEqual([made.status, made.body.value, made.body.is_public], [201, { enabled: true }, true]);
+    assert.equal((await api("POST", custom, { key: "features.beta", value: 1 })).body.code, "ALREADY_EXISTS");
+    await api("POST", custom, { key: "billing.tiers", value: { free: 1_000 } });
+    const get = async (path: string, key: string | null) => {
+      const { status, body } = await api("GET", path, undefined, key);
+      return status === 200 ? body.value : status;
+    };
+    assert.deepEqual(await get("/settings/features.beta", null), { enabled: true });
+    assert.deepEqual(await get("/settings/features.beta", platform.anonKey), { enabled: true });
+    assert.equal(await get("/settings/billing.tiers", platform.anonKey), 404);
+    assert.deepEqual(await get("/settings/billing.tiers", platform.serviceKey), { free: 1_000 });
+    const keys = ["features.beta", "billing.tiers", "nothing"];
+    const batch = await api("POST", "/settings/batch", { keys }, platform.anonKey);
+    assert.deepEqual(batch.body, [{ key: "features.beta", value: { enabled: true } }]);
+
+    const { access_token } = (await api("POST", "/auth/signin", {
+      email: "ada@example.invalid",
+      password: PASSWORD,
+    })).body;
+    const own = async (method: string, path: string, body?: unknown) =>
+      (await api(method, `/settings/user/${path}`, body, access_token)).body;
+    assert.equal((await own("GET", "features.beta")).source, "system");
+    assert.equal((await own("PUT", "features.beta", { value: { enabled: false } })).value.enabled, false);
+    assert.deepEqual(await own("GET", "features.beta"), {
+      key: "features.beta",
+      value: { enabled: false },
+      source: "user",
+    });
+    assert.deepEqual((await own("GET", "system/features.beta")).value, { enabled: true });
+    assert.equal((await own("GET", "own/features.beta")).value.enabled, false);
+    assert.match((await own("GET", "billing.tiers")).error, /not found/);
+    assert.equal((await own("GET", "list")).length, 1);
+    await own("DELETE", "features.beta");
+    assert.equal((await own("GET", "features.beta")).source, "system");
+    assert.equal((await api("PUT", "/settings/user/x", { value: 1 }, platform.anonKey)).status, 401);
+    assert.equal((await api("GET", custom, undefined, access_token)).status, 403);
+
+    assert.deepEqual((await put("features.beta", 7, { is_public: false })).body.value, { value: 7 });
+    assert.equal(await get("/settings/features.beta", null), 404);
+    assert.match((await api("POST", custom, { key: "k", value: 1, is_secret: true })).body.error, /custom\/secret/);
+    assert.equal((await api("POST", custom, { key: "secret", value: 1 })).status, 400);
+    assert.equal((await api("POST", custom, { key: "k", value: "x".repeat(70_000) })).status, 400);
+    assert.equal((await api("GET", `${custom}/secrets`)).body.length, 0, "secrets are as they were");
+    assert.equal((await api("DELETE", `${custom}/features.beta`)).status, 204);
+    assert.equal((await api("GET", custom)).body.length, 1);
+  });
+
   await step("client keys in the words of other clients", async () => {
     const { status, body } = await api("POST", "/client-keys", {
       name: "site",

@@ -164,7 +164,7 @@ platformTest("limits of keys and of every caller", async (platform, step) => {
     assert.equal((await api("GET", "/functions", undefined, other.key)).status, 200);
     await api("PATCH", `/client-keys/${id}`, { rate_limit_per_minute: null });
     assert.equal((await call()).headers.get("x-ratelimit-limit"), "20");
-    for (const wrong of [0, -1, 1.5, "5", 2_000_000_000]) {
+    for (const wrong of [-1, 1.5, "5", 2_000_000_000]) {
       assert.equal(
         (await api("PATCH", `/client-keys/${id}`, { rate_limit_per_minute: wrong })).status,
         400,

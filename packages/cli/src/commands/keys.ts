@@ -20,6 +20,8 @@ interface Fields {
   readonly namespace?: readonly string[];
   readonly expiresAt?: string;
   readonly rateLimit?: string;
+  readonly rateLimitPerHour?: string;
+  readonly rateLimitPerDay?: string;
 }
 
 const FIELDS = [
@@ -29,6 +31,8 @@ const FIELDS = [
   "scopes",
   "namespaces",
   "rate_limit_per_minute",
+  "rate_limit_per_hour",
+  "rate_limit_per_day",
   "expires_at",
   "revoked_at",
   "last_used_at",
@@ -43,7 +47,9 @@ export function addKeys(program: Command): void {
       .option("--scope <scope...>", "such as functions:invoke")
       .option("--namespace <name...>", "limits it to namespaces")
       .option("--expires-at <instant>", "such as 2030-01-31T12:00:00Z")
-      .option("--rate-limit <count>", "requests in a minute");
+      .option("--rate-limit <count>", "requests in a minute; 0 is no limit")
+      .option("--rate-limit-per-hour <count>", "requests in an hour")
+      .option("--rate-limit-per-day <count>", "requests in a day");
   const of = ({ keys: client, admin }: FluxbaseClient, { service }: Kind): KeysClient =>
     service ? admin.serviceKeys : client;
 
@@ -101,7 +107,8 @@ interface Grace {
   readonly grace?: string;
 }
 
-function fieldsOf({ name, description, scope, namespace, expiresAt, rateLimit }: Fields): KeyFields {
+function fieldsOf(fields: Fields): KeyFields {
+  const { name, description, scope, namespace, expiresAt, rateLimit, rateLimitPerHour, rateLimitPerDay } = fields;
   return {
     ...(name === undefined ? {} : { name }),
     ...(description === undefined ? {} : { description }),
@@ -109,6 +116,8 @@ function fieldsOf({ name, description, scope, namespace, expiresAt, rateLimit }:
     ...(namespace === undefined ? {} : { namespaces: namespace }),
     ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
     ...(rateLimit === undefined ? {} : { rate_limit_per_minute: Number(rateLimit) }),
+    ...(rateLimitPerHour === undefined ? {} : { rate_limit_per_hour: Number(rateLimitPerHour) }),
+    ...(rateLimitPerDay === undefined ? {} : { rate_limit_per_day: Number(rateLimitPerDay) }),
   };
 }
 

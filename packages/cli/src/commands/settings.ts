@@ -1,12 +1,12 @@
 /**
- * `fluxbase settings secrets …`
+ * `fluxbase settings …` and `fluxbase settings secrets …`
  *
  * @module
  */
 import type { FluxbaseClient, SettingsClient } from "@fluxbase/sdk";
 import type { Command } from "commander";
 import { withClient } from "../action.ts";
-import { printObject, printRows, readSecret, say, warn } from "../output.ts";
+import { print, printJson, printObject, printRows, readSecret, say, warn } from "../output.ts";
 
 interface Scope {
   readonly user?: boolean;
@@ -16,8 +16,9 @@ interface Scope {
 const FIELDS = ["key", "namespaces", "description", "updated_at", "updated_by"];
 
 export function addSettings(program: Command): void {
-  const secrets = program.command("settings").description("settings of the server, and of users")
-    .command("secrets").description("secrets that functions read; values are set, never shown");
+  const settings = program.command("settings").description("settings of the server, and of users");
+  addValues(settings);
+  const secrets = settings.command("secrets").description("secrets that functions read; values are set, never shown");
   const command = (usage: string, description: string) =>
     secrets.command(usage).description(description).option("--user", "of the user who speaks, not of the server");
   const one = (usage: string, description: string) =>
@@ -47,4 +48,46 @@ export function addSettings(program: Command): void {
     await of(client, options).deleteSecret(key, placeOf(options));
     say(`Deleted secret ${key}`);
   }));
+}
+
+/** What programs keep on the server. */
+function addValues(settings: Command): void {
+  const command = (usage: string, description: string) =>
+    settings.command(usage).description(description).option("--user", "of the user who speaks, not of the server");
+  const of = ({ settings, admin }: FluxbaseClient, { user }: Scope) => user ? settings : admin.settings;
+
+  command("set <key> <value>", "set one: JSON, or else text")
+    .option("--description <text>", "what it is for").option("--public", "everybody may read it")
+    .option("--private", "only admins may read it")
+    .action(withClient<Scope & { description?: string; public?: boolean; private?: boolean }, [string, string]>(
+      async (client, { description, ...options }, key, value) => {
+        const isPublic = options.public ?? (options.private ? false : undefined);
+        await of(client, options).setSetting(key, jsonOf(value), {
+          ...(description === undefined ? {} : { description }),
+          ...(isPublic === undefined ? {} : { is_public: isPublic }),
+        });
+        say(`Set ${key}`);
+      },
+    ));
+  command("get <key>", "show the value of one").action(withClient<Scope, [string]>(async (client, options, key) => {
+    const { value } = await of(client, options).getSetting(key);
+    if (typeof value === "string" && options.output !== "json") print(value);
+    else printJson(value);
+  }));
+  command("list", "list them").action(withClient<Scope, []>(async (client, options) => {
+    const fields = ["key", "value", ...(options.user ? [] : ["is_public"]), "description", "updated_at"];
+    printRows(await of(client, options).listSettings(), fields, options);
+  }));
+  command("delete <key>", "delete one").action(withClient<Scope, [string]>(async (client, options, key) => {
+    await of(client, options).deleteSetting(key);
+    say(`Deleted ${key}`);
+  }));
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
 }

@@ -79,6 +79,9 @@ const AT_ROOT: readonly string[] = [
   "/dashboard/auth/sso/providers",
 ];
 
+/** A client in the field asks for `/service-keys`. */
+const SERVICE_KEYS = "/admin/service-keys";
+
 export function createApi(options: ApiOptions): Api {
   const cors = createCors(
     { origins: null, methods: null, headers: null, credentials: null, maxAgeSec: null },
@@ -262,6 +265,7 @@ export function createApi(options: ApiOptions): Api {
 
 function placesOf({ path, isAtRoot }: Route): string[] {
   if (isAtRoot) return [path];
+  if (path.startsWith(SERVICE_KEYS)) return [PREFIX + path, path.replace("/admin", "")];
   return AT_ROOT.includes(path) ? [PREFIX + path, path] : [PREFIX + path];
 }
 

@@ -36,6 +36,10 @@ const GRACE_MAX_HOURS = 90 * 24;
 const GRACE_DEFAULT_HOURS = 24;
 const UNIT_MS: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: HOUR_MS, d: 24 * HOUR_MS };
 
+const rateLimit = z.int("must be a whole number").min(1, "must be at least 1")
+  .max(RATE_LIMIT_MAX, `must be at most ${RATE_LIMIT_MAX}`).nullable();
+const RATE_LIMITS = ["rate_limit_per_minute", "rate_limit_per_hour", "rate_limit_per_day"] as const;
+
 const text = z.string().max(200, "must have at most 200 characters").refine(
   (value) => !value.includes("\0") && value.isWellFormed(),
   "must not contain NUL or unpaired surrogates",
@@ -46,8 +50,9 @@ const fields = {
   scopes: z.array(z.string().refine((scope) => KNOWN_SCOPES.includes(scope), `must be of ${KNOWN_SCOPES.join(", ")}`)),
   namespaces: z.array(z.string().refine((name) => namespaceProblem(name) === undefined, "must be names of namespaces"))
     .nullable(),
-  rate_limit_per_minute: z.int("must be a whole number").min(1, "must be at least 1")
-    .max(RATE_LIMIT_MAX, `must be at most ${RATE_LIMIT_MAX}`).nullable(),
+  rate_limit_per_minute: rateLimit,
+  rate_limit_per_hour: rateLimit,
+  rate_limit_per_day: rateLimit,
   expires_at: z.iso.datetime({ offset: true, error: "must be an instant such as 2027-01-31T12:00:00Z" }).nullable(),
 };
 const updateSchema = z.strictObject({ ...fields, enabled: z.boolean() }).partial();
@@ -148,6 +153,8 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
         scopes: kind === "service" ? ["*"] : input.scopes ?? [],
         namespaces: input.namespaces ?? null,
         rateLimitPerMinute: input.rate_limit_per_minute ?? null,
+        rateLimitPerHour: input.rate_limit_per_hour ?? null,
+        rateLimitPerDay: input.rate_limit_per_day ?? null,
         userId: filter.userId ?? input.user_id ?? null,
         createdBy: authorOf(call),
         expiresAt: input.expires_at ? new Date(input.expires_at) : null,
@@ -158,15 +165,13 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
     }
 
     async function update(call: ApiCall) {
-      const { name, description, scopes, namespaces, rate_limit_per_minute, expires_at, enabled } = parseBody(
-        updateSchema,
-        inOurWords(await call.body()),
-      );
+      const sent = parseBody(updateSchema, inOurWords(await call.body()));
+      const { name, description, scopes, namespaces, expires_at, enabled } = sent;
+      const { rate_limit_per_minute, rate_limit_per_hour, rate_limit_per_day } = sent;
       const before = await read(call);
       // An admin may have given a user's key more than users may give: whoever changes its rights must be able to give it.
-      const changesRights = [scopes, namespaces, rate_limit_per_minute, expires_at, enabled].some((sent) =>
-        sent !== undefined
-      );
+      const rights = ["scopes", "namespaces", ...RATE_LIMITS, "expires_at", "enabled"] as const;
+      const changesRights = rights.some((name) => sent[name] !== undefined);
       if (changesRights && !isAdmin(call.caller)) assertScopesOfUser(scopes ?? before.scopes);
       const stored = await changed(before.id, {
         ...(name === undefined ? {} : { name }),
@@ -174,6 +179,8 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
         ...(scopes === undefined || kind === "service" ? {} : { scopes }),
         ...(namespaces === undefined ? {} : { namespaces }),
         ...(rate_limit_per_minute === undefined ? {} : { rateLimitPerMinute: rate_limit_per_minute }),
+        ...(rate_limit_per_hour === undefined ? {} : { rateLimitPerHour: rate_limit_per_hour }),
+        ...(rate_limit_per_day === undefined ? {} : { rateLimitPerDay: rate_limit_per_day }),
         ...(expires_at === undefined ? {} : { expiresAt: expires_at === null ? null : new Date(expires_at) }),
         ...(enabled === undefined ? {} : { disabledAt: enabled ? null : before.disabledAt ?? new Date() }),
       });
@@ -361,7 +368,8 @@ function inOurWords(sent: unknown): unknown {
     ...(Array.isArray(scopes)
       ? { scopes: scopes.map((scope) => scope === "functions:execute" ? "functions:invoke" : scope) }
       : {}),
-    ...(rate_limit === undefined ? {} : { rate_limit_per_minute: rate_limit === 0 ? null : rate_limit }),
+    ...(rate_limit === undefined ? {} : { rate_limit_per_minute: rate_limit || null }),
+    ...Object.fromEntries(RATE_LIMITS.flatMap((name) => fields[name] === 0 ? [[name, null]] : [])),
     ...(expires_in === undefined ? {} : { expires_at: expiryIn(expires_in) }),
   };
 }
@@ -411,6 +419,8 @@ function keyView(stored: StoredKey): Key {
     scopes: stored.scopes,
     namespaces: stored.namespaces,
     rate_limit_per_minute: stored.rateLimitPerMinute,
+    rate_limit_per_hour: stored.rateLimitPerHour,
+    rate_limit_per_day: stored.rateLimitPerDay,
     user_id: stored.userId,
     expires_at: stored.expiresAt?.toISOString() ?? null,
     revoked_at: stored.revokedAt?.toISOString() ?? null,

@@ -162,6 +162,8 @@ export const keySchema = z.object({
   scopes: texts,
   namespaces: textsOrNull,
   rate_limit_per_minute: numberOrNull,
+  rate_limit_per_hour: numberOrNull,
+  rate_limit_per_day: numberOrNull,
   user_id: z.uuid().nullable(),
   expires_at: z.iso.datetime().nullable(),
   revoked_at: z.iso.datetime().nullable(),

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { PlatformError } from "@fluxbase/contract";
+import { PlatformError, type RateLimit } from "@fluxbase/contract";
 
 /** "function": the key that a function finds in its environment, when it was not granted more than its namespace. */
 export type CallerKind = "anonymous" | "anon" | "user" | "key" | "function" | "service";
@@ -19,8 +19,8 @@ export interface Caller {
   readonly scopes: readonly string[];
   /** The only ones that exist for this caller; null: all of them. */
   readonly namespaces: readonly string[] | null;
-  /** Of the key; null: no limit. */
-  readonly rateLimitPerMinute: number | null;
+  /** Of the key; empty: no limit. */
+  readonly rateLimits: readonly RateLimit[];
   /** More claims of the token, such as those that a hook has added. */
   readonly claims: Readonly<Record<string, unknown>> | null;
   /** The user's identity as sandboxes get it: JSON, or empty when there is no user. */
@@ -35,7 +35,7 @@ const NOBODY = {
   keyId: null,
   scopes: [],
   namespaces: null,
-  rateLimitPerMinute: null,
+  rateLimits: [],
   claims: null,
   factsJson: "",
 } as const;
@@ -106,6 +106,8 @@ export interface KeyFacts {
   readonly scopes: readonly string[];
   readonly namespaces: readonly string[] | null;
   readonly rateLimitPerMinute: number | null;
+  readonly rateLimitPerHour: number | null;
+  readonly rateLimitPerDay: number | null;
   readonly userId: string | null;
   readonly userEmail: string | null;
   readonly userRole: string | null;
@@ -113,7 +115,7 @@ export interface KeyFacts {
 
 /** What a key may do is a matter of its scopes, whatever the role of its user. */
 export function callerOfKey(key: KeyFacts): Caller {
-  const { id, kind, scopes, namespaces, rateLimitPerMinute, userId, userEmail, userRole } = key;
+  const { id, kind, scopes, namespaces, userId, userEmail, userRole } = key;
   return Object.freeze({
     ...NOBODY,
     kind: "key",
@@ -121,13 +123,18 @@ export function callerOfKey(key: KeyFacts): Caller {
     keyId: id,
     scopes,
     namespaces,
-    rateLimitPerMinute,
+    rateLimits: rateLimitsOf(key),
     userId,
     email: userEmail,
     factsJson: userId === null
       ? ""
       : JSON.stringify({ user_id: userId, user_email: userEmail ?? undefined, user_role: userRole ?? undefined }),
   });
+}
+
+function rateLimitsOf({ rateLimitPerMinute, rateLimitPerHour, rateLimitPerDay }: KeyFacts): RateLimit[] {
+  const limits = [[rateLimitPerMinute, "min"], [rateLimitPerHour, "hour"], [rateLimitPerDay, "day"]] as const;
+  return limits.flatMap(([limit, per]) => limit === null ? [] : [{ limit, per }]);
 }
 
 /**

@@ -15,8 +15,8 @@ export interface CountedCaller {
   readonly kind: string;
   readonly userId: string | null;
   readonly keyId: string | null;
-  /** Of the key; null: no limit. */
-  readonly rateLimitPerMinute: number | null;
+  /** Of the key; empty: no limit. */
+  readonly rateLimits: readonly RateLimit[];
 }
 
 export interface Origin {
@@ -47,18 +47,11 @@ export function createCallerLimits(
 ): CallerLimits {
   const everybody = callerPerMinute === null ? undefined : perMinute(callerPerMinute);
   const failures = perMinute(failuresPerMinute);
-  const ofKeys = new Map<number, readonly RateLimit[]>();
-
-  function limitsOf(limit: number): readonly RateLimit[] {
-    let limits = ofKeys.get(limit);
-    if (limits === undefined) ofKeys.set(limit, limits = perMinute(limit));
-    return limits;
-  }
 
   return {
     take(caller, origin) {
-      const { kind, userId, keyId, rateLimitPerMinute } = caller;
-      if (rateLimitPerMinute !== null) return rateLimiter.take("key", `${keyId}`, limitsOf(rateLimitPerMinute));
+      const { kind, userId, keyId, rateLimits } = caller;
+      if (rateLimits.length > 0) return rateLimiter.take("key", `${keyId}`, rateLimits);
       // The operator is nobody to be limited.
       if (everybody === undefined || kind === "service") return undefined;
       if (userId !== null) return rateLimiter.take("caller", `user ${userId}`, everybody);

@@ -16,6 +16,8 @@ export interface NewKey {
   readonly scopes: readonly string[];
   readonly namespaces: readonly string[] | null;
   readonly rateLimitPerMinute: number | null;
+  readonly rateLimitPerHour?: number | null;
+  readonly rateLimitPerDay?: number | null;
   /** Whose key it is; null: nobody's in particular. */
   readonly userId?: string | null;
   readonly createdBy: string | null;
@@ -30,6 +32,8 @@ export interface KeyRow {
   readonly scopes: readonly string[];
   readonly namespaces: readonly string[] | null;
   readonly rateLimitPerMinute: number | null;
+  readonly rateLimitPerHour: number | null;
+  readonly rateLimitPerDay: number | null;
   /** When it runs out, or its grace period does. */
   readonly expiresAt: Date | null;
   readonly revokedAt: Date | null;
@@ -53,6 +57,8 @@ export async function insertKey(db: Db, key: NewKey): Promise<StoredKey | undefi
     scopes: [...key.scopes],
     namespaces: key.namespaces === null ? null : [...key.namespaces],
     rate_limit_per_minute: key.rateLimitPerMinute,
+    rate_limit_per_hour: key.rateLimitPerHour ?? null,
+    rate_limit_per_day: key.rateLimitPerDay ?? null,
     user_id: key.userId ?? null,
     created_by: key.createdBy,
     expires_at: key.expiresAt,
@@ -70,6 +76,8 @@ export interface StoredKey {
   readonly scopes: readonly string[];
   readonly namespaces: readonly string[] | null;
   readonly rateLimitPerMinute: number | null;
+  readonly rateLimitPerHour: number | null;
+  readonly rateLimitPerDay: number | null;
   readonly userId: string | null;
   readonly createdAt: Date;
   readonly createdBy: string | null;
@@ -93,6 +101,8 @@ const COLUMNS = [
   "scopes",
   "namespaces",
   "rate_limit_per_minute as rateLimitPerMinute",
+  "rate_limit_per_hour as rateLimitPerHour",
+  "rate_limit_per_day as rateLimitPerDay",
   "user_id as userId",
   "created_at as createdAt",
   "created_by as createdBy",
@@ -142,6 +152,8 @@ export interface KeyChange {
   readonly scopes?: readonly string[];
   readonly namespaces?: readonly string[] | null;
   readonly rateLimitPerMinute?: number | null;
+  readonly rateLimitPerHour?: number | null;
+  readonly rateLimitPerDay?: number | null;
   readonly expiresAt?: Date | null;
   /** Once revoked, a key stays revoked. */
   readonly revokedAt?: Date;
@@ -160,7 +172,8 @@ export async function updateKey(
   { kind, id }: Pick<StoredKey, "kind" | "id">,
   change: KeyChange,
 ): Promise<StoredKey | undefined> {
-  const { name, description, scopes, namespaces, rateLimitPerMinute, expiresAt, revokedAt, rotated } = change;
+  const { name, description, scopes, namespaces, expiresAt, revokedAt, rotated } = change;
+  const { rateLimitPerMinute, rateLimitPerHour, rateLimitPerDay } = change;
   const { revokedBy, revocationReason, disabledAt, deprecatedAt, graceEndsAt } = change;
   return await db.updateTable("fluxbase.keys").set({
     ...(name === undefined ? {} : { name }),
@@ -168,6 +181,8 @@ export async function updateKey(
     ...(scopes === undefined ? {} : { scopes: [...scopes] }),
     ...(namespaces === undefined ? {} : { namespaces: namespaces === null ? null : [...namespaces] }),
     ...(rateLimitPerMinute === undefined ? {} : { rate_limit_per_minute: rateLimitPerMinute }),
+    ...(rateLimitPerHour === undefined ? {} : { rate_limit_per_hour: rateLimitPerHour }),
+    ...(rateLimitPerDay === undefined ? {} : { rate_limit_per_day: rateLimitPerDay }),
     ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
     ...(revokedAt === undefined ? {} : { revoked_at: revokedAt }),
     ...(revokedBy === undefined ? {} : { revoked_by: revokedBy }),
@@ -200,6 +215,8 @@ export async function listKeys(db: Db): Promise<KeyRow[]> {
     "k.scopes",
     "k.namespaces",
     "k.rate_limit_per_minute as rateLimitPerMinute",
+    "k.rate_limit_per_hour as rateLimitPerHour",
+    "k.rate_limit_per_day as rateLimitPerDay",
     sql<Date | null>`least(k.expires_at, k.grace_ends_at)`.as("expiresAt"),
     "k.revoked_at as revokedAt",
     "k.disabled_at as disabledAt",

@@ -44,6 +44,20 @@ export interface Schema {
     created_at: Instant;
     created_by: string | null;
   };
+  "fluxbase.custom_settings": {
+    id: Generated<string>;
+    user_id: string;
+    key: string;
+    value: JSONColumnType<object, string, string>;
+    value_type: string;
+    description: string | null;
+    is_public: boolean;
+    metadata: JSONColumnType<object, string | null, string | null> | null;
+    created_by: string | null;
+    updated_by: string | null;
+    created_at: GeneratedInstant;
+    updated_at: GeneratedInstant;
+  };
   "fluxbase.idempotent_requests": {
     place: Uint8Array;
     body_hash: Uint8Array;
@@ -213,6 +227,8 @@ export interface Schema {
     scopes: string[];
     namespaces: string[] | null;
     rate_limit_per_minute: number | null;
+    rate_limit_per_hour: number | null;
+    rate_limit_per_day: number | null;
     user_id: string | null;
     created_at: GeneratedInstant;
     created_by: string | null;

@@ -131,8 +131,9 @@ export async function listUsersAfter(db: Db, id: string | null, limit: number): 
   return await all.execute();
 }
 
-/** With sessions and keys. */
+/** With sessions, keys and settings. */
 export async function deleteUser(db: Db, id: string): Promise<boolean> {
+  await db.deleteFrom("fluxbase.custom_settings").where("user_id", "=", id).execute();
   const { numDeletedRows } = await db.deleteFrom("fluxbase.users").where("id", "=", id).executeTakeFirst();
   return numDeletedRows > 0n;
 }

@@ -6,6 +6,7 @@
  */
 import { dirname, join, relative } from "node:path";
 import { transformSync } from "oxc-transform";
+import { buildDashboard } from "../packages/dashboard/build.mjs";
 import { bundle, ROOT } from "./esbuild.ts";
 
 const PACKAGES = join(ROOT, "packages");
@@ -20,6 +21,8 @@ await bundle(join(PACKAGES, "sdk/mod.ts"), {
   format: "esm",
   platform: "neutral",
 });
+await buildDashboard();
+await copy("dashboard/dist");
 const { unstable } = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json")));
 await Deno.writeTextFile(join(DIST, "deno.json"), JSON.stringify({ nodeModulesDir: "manual", lock: false, unstable }));
 

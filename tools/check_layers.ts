@@ -14,7 +14,7 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const LINES: readonly (readonly string[])[] = [
   ["main.ts"],
   ["platform.ts"],
-  ["config", "gateway", "api", "files", "hooks", "scheduler"],
+  ["config", "gateway", "api", "dashboard", "files", "hooks", "scheduler"],
   ["invoke", "deploy"],
   ["audit", "auth", "bundler", "catalog", "executions", "ratelimit", "sandbox", "secrets", "tables", "webhooks"],
   ["processes"],

@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { buildDashboard } from "../packages/dashboard/build.mjs";
 import { denoPath, DEVELOPMENT, runDeno, startServer } from "../packages/server/launch.mjs";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -14,8 +15,8 @@ const deno = (...args) => (rest) => runDeno([...args, ...rest], { cwd: ROOT });
 
 /** What each script does with the arguments that the user adds. */
 const SCRIPTS = {
-  start: () => startServer({ cwd: ROOT }),
-  dev: () => startServer({ cwd: ROOT, env: DEVELOPMENT }),
+  start: () => start(),
+  dev: () => start(DEVELOPMENT),
   test: deno("run", "-A", "tools/test.ts"),
   ok: deno("run", "-A", "tools/test.ts"),
   attacks: deno("run", "-A", "tools/attacks.ts"),
@@ -28,6 +29,16 @@ const SCRIPTS = {
   cli: deno("run", "-A", "packages/cli/mod.ts"),
   bench: deno("run", "-A", "bench/main.ts"),
 };
+
+/** A server is of use without the dashboard. */
+async function start(env = {}) {
+  try {
+    await buildDashboard();
+  } catch (error) {
+    process.stderr.write(`Cannot build the dashboard: ${error.message}\n`);
+  }
+  return await startServer({ cwd: ROOT, env });
+}
 
 function fail(message) {
   process.stderr.write(`${message}\n`);

@@ -62,6 +62,22 @@ export class AuthClient {
     );
   }
 
+  /** Whether the server has no admin yet. */
+  async needsSetup(): Promise<boolean> {
+    const path = "/api/v1/admin/setup/status";
+    return (await this.#http().request<{ needs_setup: boolean }>("GET", path, { withoutUser: true })).needs_setup;
+  }
+
+  /** Makes the first admin, once, and signs in: with the token that the server has printed or was given. */
+  async setUp(
+    { email, password, name, setup_token }: Credentials & { readonly name?: string; readonly setup_token: string },
+  ): Promise<Session> {
+    const body = { email, password, setup_token, ...(name === undefined ? {} : { name }) };
+    return await this.#begin(
+      await this.#http().request<SessionView>("POST", "/api/v1/admin/setup", { body, withoutUser: true }),
+    );
+  }
+
   async signIn({ email, password }: Credentials): Promise<Session> {
     const body = { email, password };
     return await this.#begin(
@@ -87,13 +103,31 @@ export class AuthClient {
     }
   }
 
-  /** Many askers, one request. */
+  /** Many askers, one request, also where several pages of a browser share the session. */
   async refresh(): Promise<Session> {
     await this.#restored();
     const before = this.#session;
     if (before === null) throw notSignedIn();
-    this.#refreshing ??= this.#refresh(before).finally(() => this.#refreshing = undefined);
+    this.#refreshing ??= this.#alone(() => this.#refreshShared(before)).finally(() => this.#refreshing = undefined);
     return await this.#refreshing;
+  }
+
+  /** A refresh token is good once: what another page has got for it is taken over. */
+  async #refreshShared(before: Session): Promise<Session> {
+    const kept = parseSession(await this.#storage?.getItem(this.#storageKey) ?? null);
+    const isNewer = kept !== null && kept.refresh_token !== before.refresh_token &&
+      kept.user.id === before.user.id && kept.expires_at > before.expires_at;
+    if (!isNewer) return await this.#refresh(before);
+    this.#session = kept;
+    for (const listener of [...this.#listeners]) listener("TOKEN_REFRESHED", kept);
+    return kept;
+  }
+
+  /** Among the pages that share the storage, where the runtime can say so. */
+  async #alone<Result>(work: () => Promise<Result>): Promise<Result> {
+    const { locks } = globalThis.navigator as { locks?: Locks } | undefined ?? {};
+    if (this.#storage === null || locks === undefined) return await work();
+    return await locks.request(this.#storageKey, work);
   }
 
   async #refresh({ refresh_token }: Session): Promise<Session> {
@@ -164,12 +198,23 @@ export class AuthClient {
     return this.#restoring ??= (async () => {
       const text = await this.#storage?.getItem(this.#storageKey);
       if (!text) return;
-      try {
-        this.#session ??= JSON.parse(text);
-      } catch {
-        await this.#storage?.removeItem(this.#storageKey);
-      }
+      const kept = parseSession(text);
+      if (kept === null) await this.#storage?.removeItem(this.#storageKey);
+      this.#session ??= kept;
     })();
+  }
+}
+
+/** Of browsers, and of runtimes that have them. */
+interface Locks {
+  request<Result>(name: string, work: () => Promise<Result>): Promise<Result>;
+}
+
+function parseSession(text: string | null): Session | null {
+  try {
+    return text === null ? null : JSON.parse(text);
+  } catch {
+    return null;
   }
 }
 

@@ -47,6 +47,7 @@ import { type EventLoopLag, watchEventLoop } from "./core/event_loop_lag.ts";
 import { InvariantError } from "./core/invariant.ts";
 import type { AdjustableLog, Log } from "./core/log.ts";
 import { Secret } from "./core/secret.ts";
+import { createDashboard } from "./dashboard/dashboard.ts";
 import { createDeployer } from "./deploy/deploy.ts";
 import { createRebuilder } from "./deploy/rebuild.ts";
 import { createSharedModules } from "./deploy/shared_modules.ts";
@@ -448,8 +449,10 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
   });
 
   const managing = createBusyConnections();
+  const dashboard = createDashboard({ ...config.dashboard, place, development: config.development });
   place.handle = (request, connection) =>
     gateway.handle(request, connection) ??
+      dashboard.handle(request) ??
       managing.during(connection, () =>
         api.handle(request, { address: clientOf(clientAddresses, connection, request.headers) }));
   if (loader !== undefined && config.autoLoadOnBoot) await loadOnBoot(loader, log);

@@ -50,6 +50,8 @@ export interface Config {
   readonly encryptionKey: Secret | null;
   readonly encryptionPreviousKeys: readonly Secret[];
   readonly cors: CorsPolicy;
+  /** Of the dashboard; `host`: the only one that has it. */
+  readonly dashboard: { readonly enabled: boolean; readonly path: string; readonly host: string | null };
   readonly functionsEnabled: boolean;
   readonly readyRequiresDatabase: boolean;
   readonly trustedProxies: readonly AddressRange[];
@@ -203,6 +205,11 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     encryptionPreviousKeys: get(SETTINGS.encryptionPreviousKeys) ?? [],
     cors,
     functionsEnabled: get(SETTINGS.functionsEnabled),
+    dashboard: {
+      enabled: get(SETTINGS.dashboardEnabled),
+      path: get(SETTINGS.dashboardPath),
+      host: get(SETTINGS.dashboardHost),
+    },
     readyRequiresDatabase: get(SETTINGS.readyRequiresDatabase),
     trustedProxies: get(SETTINGS.trustedProxies) ?? [],
     rateLimitStore,

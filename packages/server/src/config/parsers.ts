@@ -117,6 +117,21 @@ export const httpUrl: Parser<string> = {
   },
 };
 
+/** Without a slash at its end. */
+export const urlPath: Parser<string> = {
+  expected: "a path of letters, digits, and . _ ~ - between slashes, such as /admin",
+  parse: (text) => /^(\/(?!\.{1,2}(\/|$))[A-Za-z0-9._~-]+)+\/?$/.test(text) ? text.replace(/\/$/, "") : undefined,
+};
+
+/** As it stands in a URL. */
+export const hostName: Parser<string> = {
+  expected: "a host name without a port, such as dashboard.example.com",
+  parse(text) {
+    const url = URL.parse(`http://${text}/`);
+    return url !== null && url.port === "" && url.hostname === text.toLowerCase() ? url.hostname : undefined;
+  },
+};
+
 export const postgresUrl: Parser<Secret> = {
   expected: "a URL that starts with postgres:// or postgresql://",
   parse(text) {

@@ -13,6 +13,7 @@ import {
   egressHoles,
   encryptionKey,
   encryptionKeys,
+  hostName,
   hostNames,
   httpUrl,
   integer,
@@ -26,6 +27,7 @@ import {
   redisUrl,
   secretText,
   secretToken,
+  urlPath,
 } from "./parsers.ts";
 import { PUBLIC_KEY_ALGORITHMS } from "../auth/issuers.ts";
 import { FENCES } from "../../sandbox_runtime/harden.ts";
@@ -305,6 +307,30 @@ export const SETTINGS = {
     default: "true",
     example: "false",
     about: "When false, every route of functions answers 503 FEATURE_DISABLED.",
+  }),
+  dashboardEnabled: setting({
+    env: "FLUXBASE_DASHBOARD_ENABLED",
+    yaml: "dashboard.enabled",
+    parser: boolean,
+    default: "true",
+    example: "false",
+    about: "Whether the server serves the dashboard.",
+  }),
+  dashboardPath: setting({
+    env: "FLUXBASE_DASHBOARD_PATH",
+    yaml: "dashboard.path",
+    parser: urlPath,
+    default: "/dashboard",
+    example: "/admin",
+    about: "Where the dashboard is. Browsers that ask for / are sent there, unless a function has that path.",
+  }),
+  dashboardHost: setting({
+    env: "FLUXBASE_DASHBOARD_HOST",
+    yaml: "dashboard.host",
+    parser: hostName,
+    default: null,
+    example: "dashboard.example.com",
+    about: "The only host name under which the dashboard is served. Default: every one.",
   }),
   egressAllow: setting({
     env: "FLUXBASE_FUNCTIONS_EGRESS_ALLOW",

@@ -1,0 +1,143 @@
+/**
+ * Serves the dashboard: files that were built before, and one page that says where the server is.
+ *
+ * Owns: which paths are the dashboard's, its caching and its Content-Security-Policy.
+ * Does not own: what it shows; it asks the API like any other client.
+ *
+ * @module
+ */
+import { fileURLToPath } from "node:url";
+import { NOSNIFF } from "../core/error_response.ts";
+import { type BuiltFile, readBuilt } from "./built_files.ts";
+
+export interface DashboardOptions {
+  readonly enabled: boolean;
+  /** Begins with a slash and does not end in one. */
+  readonly path: string;
+  /** The only host that has it; null: every one. */
+  readonly host: string | null;
+  /** The public URL of the server. */
+  readonly place: { readonly baseUrl: string };
+  /** What was built may change while the server runs. */
+  readonly development: boolean;
+}
+
+export interface Dashboard {
+  /** Undefined: the request is not for the dashboard. */
+  handle(request: Request): Promise<Response> | undefined;
+}
+
+/** In the repository and in the package, where the build leaves it. */
+const BUILT_DIR = fileURLToPath(new URL("../../../dashboard/dist", import.meta.url));
+/** Routes of the API that have always stood here. */
+const API_PREFIX = "/dashboard/auth/";
+const FOR_EVER: [string, string] = ["cache-control", "public, max-age=31536000, immutable"];
+const ASSETS = "/assets/";
+
+export function createDashboard(
+  { enabled, path, host, place, development }: DashboardOptions,
+  dir: string = BUILT_DIR,
+): Dashboard {
+  let files: Promise<ReadonlyMap<string, BuiltFile>> | undefined;
+
+  async function built(): Promise<ReadonlyMap<string, BuiltFile>> {
+    if (development) return await readBuilt(dir);
+    files ??= readBuilt(dir);
+    const known = await files;
+    // Perhaps it is built by now.
+    if (known.size === 0) files = undefined;
+    return known;
+  }
+
+  async function answer(request: Request, below: string): Promise<Response> {
+    const known = await built();
+    if (below.startsWith(ASSETS)) {
+      const file = known.get(below.slice(1));
+      return file === undefined ? plain(404, "There is no such file") : await fileResponse(request, file);
+    }
+    const page = known.get("index.html");
+    if (page === undefined) return plain(503, "The dashboard is not built: start the server with npm start");
+    return pageResponse(request, page);
+  }
+
+  function pageResponse({ method }: Request, { bytes }: BuiltFile): Response {
+    // Its nonce is for the stylesheets that the editor makes.
+    const nonce = crypto.getRandomValues(new Uint8Array(18)).toBase64();
+    const below = new URL(place.baseUrl).pathname.replace(/\/$/, "");
+    const html = new TextDecoder().decode(bytes)
+      .replace('<base href="/">', `<base href="${escaped(`${below}${path}/`)}">`)
+      .replace('name="fluxbase-server" content=""', `name="fluxbase-server" content="${escaped(below)}"`)
+      .replace('property="csp-nonce" nonce=""', `property="csp-nonce" nonce="${nonce}"`);
+    return new Response(method === "HEAD" ? null : html, {
+      headers: [
+        ["content-type", "text/html; charset=utf-8"],
+        ["cache-control", "no-store"],
+        ["content-security-policy", policyOf(nonce)],
+        ["cross-origin-opener-policy", "same-origin"],
+        ["referrer-policy", "no-referrer"],
+        NOSNIFF,
+      ],
+    });
+  }
+
+  return {
+    handle(request) {
+      if (!enabled || (request.method !== "GET" && request.method !== "HEAD")) return undefined;
+      const { pathname, hostname, search } = new URL(request.url);
+      if (host !== null && hostname !== host) return undefined;
+      if (pathname === "/") return wantsPage(request) ? Promise.resolve(redirect(`.${path}`)) : undefined;
+      if (pathname !== path && !pathname.startsWith(`${path}/`)) return undefined;
+      if (pathname.startsWith(API_PREFIX)) return undefined;
+      // Links of the page are below its path.
+      if (pathname === path && search === "") return answer(request, "");
+      return answer(request, pathname.slice(path.length));
+    },
+  };
+}
+
+/** Nothing but what this server has built, and no script or style from anywhere else, whatever a page shows. */
+function policyOf(nonce: string): string {
+  return [
+    "default-src 'none'",
+    "script-src 'self'",
+    `style-src 'self' 'nonce-${nonce}'`,
+    "img-src 'self'",
+    "connect-src 'self'",
+    "base-uri 'self'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
+  ].join("; ");
+}
+
+async function fileResponse(request: Request, { type, bytes, gzipped }: BuiltFile): Promise<Response> {
+  const mayZip = /\bgzip\b/.test(request.headers.get("accept-encoding") ?? "");
+  const body = mayZip ? await gzipped() : bytes;
+  return new Response(request.method === "HEAD" ? null : body, {
+    headers: [
+      ["content-type", type],
+      FOR_EVER,
+      ["vary", "accept-encoding"],
+      ...(mayZip ? [["content-encoding", "gzip"] as [string, string]] : []),
+      NOSNIFF,
+    ],
+  });
+}
+
+/** A browser, not a program that looks whether somebody is there. */
+function wantsPage({ headers }: Request): boolean {
+  return /\btext\/html\b/.test(headers.get("accept") ?? "");
+}
+
+function redirect(to: string): Response {
+  return new Response(null, { status: 302, headers: { location: to, "cache-control": "no-store" } });
+}
+
+function plain(status: number, text: string): Response {
+  return new Response(`${text}\n`, { status, headers: [["content-type", "text/plain; charset=utf-8"], NOSNIFF] });
+}
+
+function escaped(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll('"', "&quot;").replaceAll("<", "&lt;");
+}

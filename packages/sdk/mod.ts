@@ -20,6 +20,7 @@ export {
 export {
   AdminFunctionsClient,
   type DeployOptions,
+  type FollowLogs,
   type FunctionFields,
   FunctionsClient,
   type FunctionTypes,

@@ -134,6 +134,14 @@ export interface ListLogs {
   readonly namespace?: string;
 }
 
+export interface FollowLogs extends Omit<ListLogs, "limit" | "cursor"> {
+  /** So many lines of the past come first: 1,000 at most, and without it. */
+  readonly tail?: number;
+  readonly signal?: AbortSignal;
+  /** Told when up to so many lines are missing, because they came faster than they were read. */
+  readonly onLeftOut?: (lines: number) => void;
+}
+
 export interface NewSharedModule {
   /** With or without `_shared/`. */
   readonly module_path: string;
@@ -255,31 +263,35 @@ export class FunctionsClient<Types extends FunctionTypes = Record<never, never>>
   }
 
   /**
-   * Log lines as they are written, until the signal aborts.
+   * Log lines as they are written, whichever server runs the function, also those of calls that go on; the last ones of
+   * the past come first. Until the signal aborts.
    *
    * A server ends the stream when it stops and when the access token is over: it is asked again, from the last line on,
    * and what it refuses then is thrown.
    */
   followLogs(
     name: string,
-    { namespace, ...query }: Omit<ListLogs, "limit" | "cursor"> & { readonly signal?: AbortSignal } = {},
+    { namespace, ...query }: FollowLogs = {},
   ): AsyncGenerator<LogEntry, void, void> {
     return this.follow(`${BASE}/${placeOf(name, namespace)}/logs`, query);
   }
 
   protected async *follow(
     path: string,
-    { signal, ...query }: { readonly since?: string; readonly signal?: AbortSignal },
+    { signal, onLeftOut, ...options }: FollowLogs,
   ): AsyncGenerator<LogEntry, void, void> {
-    let { since } = query;
+    let { since, tail, ...query } = options;
     let shown = new Set<string>();
     while (!signal?.aborted) {
       try {
-        const response = await this.http.send("GET", path, { query: { ...query, since, follow: true }, signal });
+        const response = await this.http.send("GET", path, { query: { ...query, since, tail, follow: true }, signal });
         if (response.status >= 400) throw await errorOf(response);
-        for await (const data of serverSentEvents(response)) {
+        for await (const { event, data } of serverSentEvents(response)) {
+          if (event === "left_out") onLeftOut?.((JSON.parse(data) as { lines: number }).lines);
+          if (event !== "message") continue;
           const entry = JSON.parse(data) as LogEntry;
           if (shown.has(entry.id)) continue;
+          tail = undefined;
           if (since === undefined || entry.timestamp > since) [since, shown] = [entry.timestamp, new Set()];
           shown.add(entry.id);
           yield entry;
@@ -390,7 +402,7 @@ export class AdminFunctionsClient<Types extends FunctionTypes = Record<never, ne
 
   /** Those of all functions as they are written, as `followLogs` does. */
   followAllLogs(
-    query: Omit<ListLogs, "limit" | "cursor"> & { readonly function_name?: string; readonly signal?: AbortSignal } = {},
+    query: FollowLogs & { readonly function_name?: string } = {},
   ): AsyncGenerator<LogEntry, void, void> {
     return this.follow(ALL_LOGS, query);
   }
@@ -430,8 +442,10 @@ function strictness({ strict }: DeployOptions): Readonly<Record<string, boolean 
   return { strict };
 }
 
-/** The data of each event of a text/event-stream. */
-async function* serverSentEvents(response: Response): AsyncGenerator<string, void, void> {
+/** The events of a text/event-stream that have data. */
+async function* serverSentEvents(
+  response: Response,
+): AsyncGenerator<{ readonly event: string; readonly data: string }, void, void> {
   if (response.body === null) return;
   const reader = response.body.getReader();
   const decoder = new TextDecoder();
@@ -443,11 +457,11 @@ async function* serverSentEvents(response: Response): AsyncGenerator<string, voi
       text += decoder.decode(value, { stream: true });
       const events = text.split("\n\n");
       text = events.pop() ?? "";
-      for (const event of events) {
-        const data = event.split("\n").filter((line) => line.startsWith("data:")).map((line) =>
-          line.slice(5).trimStart()
-        );
-        if (data.length > 0) yield data.join("\n");
+      for (const lines of events.map((event) => event.split("\n"))) {
+        const fieldsOf = (name: string) =>
+          lines.filter((line) => line.startsWith(`${name}:`)).map((line) => line.slice(name.length + 1).trimStart());
+        const data = fieldsOf("data");
+        if (data.length > 0) yield { event: fieldsOf("event")[0] ?? "message", data: data.join("\n") };
       }
     }
   } finally {

@@ -52,6 +52,7 @@ import { createDeployer } from "./deploy/deploy.ts";
 import { createRebuilder } from "./deploy/rebuild.ts";
 import { createSharedModules } from "./deploy/shared_modules.ts";
 import { type ExecutionLog, startExecutionLog } from "./executions/execution_log.ts";
+import { createLogTail } from "./executions/log_tail.ts";
 import { shown } from "./executions/shown.ts";
 import { createFunctionsFolder } from "./files/folder.ts";
 import { createLoader, type Loader } from "./files/load.ts";
@@ -417,7 +418,15 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
         keys: signingKeys.publicSet,
       }),
       ...absentRoutes(),
-      ...executionRoutes({ db, catalog, executions, stopping: stopping.signal }),
+      ...executionRoutes({
+        db,
+        catalog,
+        executions,
+        tail: parts.use(
+          createLogTail({ db, clock, log, node: log.node, followersMaxCount: limits.logFollowersCount }),
+        ),
+        stopping: stopping.signal,
+      }),
       ...await logLevelRoutes({ db, listener, log }),
       ...prometheusRoutes({
         catalog,

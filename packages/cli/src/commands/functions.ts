@@ -313,19 +313,19 @@ async function showLogs(
 ): Promise<void> {
   const filter = filtersOf(LOG_FILTERS, options);
   const some = { ...filter, ...inNamespace(namespace) };
-  const entries = name === undefined
-    ? await admin.functions.listLogs({ limit, ...some })
-    : await functions.getLogs(placeIn(name, namespace), { limit, ...filter });
   const show = (entry: LogEntry) => showLine(entry, options, name === undefined);
-  for (const entry of entries.toReversed()) show(entry);
-  if (!follow) return;
-  // From the last line on, so that none is missed that is written meanwhile.
-  const shown = new Set(entries.map(({ id }) => id));
-  const since = entries[0]?.timestamp ?? new Date(0).toISOString();
+  if (!follow) {
+    const entries = name === undefined
+      ? await admin.functions.listLogs({ limit, ...some })
+      : await functions.getLogs(placeIn(name, namespace), { limit, ...filter });
+    for (const entry of entries.toReversed()) show(entry);
+    return;
+  }
+  const onLeftOut = (lines: number) => warn(`up to ${lines} lines left out: they came faster than they were read`);
   const following = name === undefined
-    ? admin.functions.followAllLogs({ ...some, since })
-    : functions.followLogs(placeIn(name, namespace), { ...filter, since });
-  for await (const entry of following) if (!shown.has(entry.id)) show(entry);
+    ? admin.functions.followAllLogs({ ...some, tail: limit, onLeftOut })
+    : functions.followLogs(placeIn(name, namespace), { ...filter, tail: limit, onLeftOut });
+  for await (const entry of following) show(entry);
 }
 
 function showLine(entry: LogEntry, { output }: GlobalOptions, isNamed = false): void {

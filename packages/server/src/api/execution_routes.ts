@@ -18,6 +18,7 @@ import { functionNotFound } from "../catalog/function_not_found.ts";
 import { assertAdmin } from "../auth/permissions.ts";
 import { UNBUFFERED } from "../core/event_stream.ts";
 import type { ExecutionLog } from "../executions/execution_log.ts";
+import type { LogTail } from "../executions/log_tail.ts";
 import type { Database } from "../storage/db.ts";
 import {
   COUNTED_MAX_COUNT,
@@ -27,6 +28,7 @@ import {
   listLinesOfExecution,
   listLogLines,
   type LogFilter,
+  type LogMark,
   type StoredExecution,
   type StoredLogLine,
 } from "../storage/executions.ts";
@@ -38,6 +40,8 @@ import { type ApiCall, authorOf, type Route } from "./route.ts";
 import { executionSchema, logEntrySchema } from "./schemas.ts";
 
 const PAGE_MAX_COUNT = 1_000;
+/** Lines of the past are read in pages, since each may be long. */
+const PAST_PAGE_COUNT = 250;
 const limitParam = (otherwise: number) => integerParam({ min: 1, max: PAGE_MAX_COUNT, otherwise });
 /** The database goes through everything before it: pages far away have cursors. */
 const OFFSET_MAX_COUNT = 10_000;
@@ -75,19 +79,25 @@ const logFilter = {
   execution_id: textParam,
   cursor: cursorParam(logMark),
 };
-const logsQuery = z.object({ ...logFilter, follow: choiceParam(["true", "false"]) });
-const allLogsQuery = z.object({ ...logFilter, function_name: textParam, follow: choiceParam(["true", "false"]) });
+const following = {
+  follow: choiceParam(["true", "false"]),
+  /** So many of the past come first. */
+  tail: integerParam({ min: 0, max: PAGE_MAX_COUNT, otherwise: PAGE_MAX_COUNT }),
+};
+const logsQuery = z.object({ ...logFilter, ...following });
+const allLogsQuery = z.object({ ...logFilter, function_name: textParam, ...following });
 const linesQuery = z.object({ after_line: integerParam({ min: 0, max: 1_000_000_000, otherwise: 0 }) });
 
 export interface ExecutionRouteParts {
   readonly db: Database["db"];
   readonly catalog: Catalog;
   readonly executions: ExecutionLog;
+  readonly tail: LogTail;
   /** The server ends: nobody follows any longer. */
   readonly stopping: AbortSignal;
 }
 
-export function executionRoutes({ db, catalog, executions: log, stopping }: ExecutionRouteParts): Route[] {
+export function executionRoutes({ db, catalog, executions: log, tail, stopping }: ExecutionRouteParts): Route[] {
   function functionId(call: ApiCall): string {
     const { namespace, name } = placeFor(call, "functions:read");
     const fn = catalog.find(namespace, name);
@@ -103,11 +113,11 @@ export function executionRoutes({ db, catalog, executions: log, stopping }: Exec
   }
 
   async function logsOfFunction(call: ApiCall) {
-    const { namespace: _, follow, ...query } = parseQuery(logsQuery, call.query);
+    const { namespace: _, follow, tail: count, ...query } = parseQuery(logsQuery, call.query);
     const filter = { functionId: functionId(call), ...logFilterOf(query) };
     if (follow === "true") {
       // A key that was revoked or limited meanwhile, or a function that is gone, ends it.
-      return following(call, filter, (now) => {
+      return await followed(call, { ...filter, limit: count }, (now) => {
         if (functionId(now) !== filter.functionId) throw gone();
       });
     }
@@ -116,29 +126,44 @@ export function executionRoutes({ db, catalog, executions: log, stopping }: Exec
   }
 
   async function allLogs(call: ApiCall) {
-    const { namespace, function_name, follow, ...query } = parseQuery(allLogsQuery, call.query);
+    const { namespace, function_name, follow, tail: count, ...query } = parseQuery(allLogsQuery, call.query);
     const filter = { ...given({ namespace, functionName: function_name }), ...logFilterOf(query) };
-    if (follow === "true") return following(call, filter, ({ caller }) => assertAdmin(caller));
+    if (follow === "true") {
+      return await followed(call, { ...filter, limit: count }, ({ caller }) => assertAdmin(caller));
+    }
     await log.flush();
     return { status: 200, body: (await listLogLines(db, filter)).map(logView) };
   }
 
-  function following(call: ApiCall, filter: LogFilter, assertStillMay: (now: ApiCall) => void) {
-    const { since } = filter;
-    return {
-      status: 200,
-      headers: [["content-type", "text/event-stream"], ["cache-control", "no-store"], UNBUFFERED] as const,
-      text: followLogs({
-        signal: stopping,
-        who: authorOf(call) ?? "",
-        sinceMs: since === undefined ? Date.now() : since.getTime(),
-        async lines(from) {
-          assertStillMay({ ...call, caller: await call.callerNow() });
-          await log.flush();
-          return (await listLogLines(db, { ...filter, since: from, limit: PAGE_MAX_COUNT })).map(logView);
-        },
-      }),
-    };
+  async function followed(call: ApiCall, asked: LogFilter, assertStillMay: (now: ApiCall) => void) {
+    // What is still on its way to the database is the past, too.
+    const filter = asked.limit === 0 ? { since: new Date(), ...asked } : asked;
+    async function* past() {
+      await log.flush();
+      let after: LogMark | undefined;
+      for (let left = filter.limit; left > 0; left -= PAST_PAGE_COUNT) {
+        const limit = Math.min(left, PAST_PAGE_COUNT);
+        const lines = await listLogLines(db, { ...filter, limit, after });
+        yield lines;
+        const last = lines.at(-1);
+        if (last === undefined || lines.length < limit) return;
+        after = { ...last, executionId: last.executionId ?? "" };
+      }
+    }
+    const text = await followLogs({
+      tail,
+      functionId: filter.functionId,
+      who: authorOf(call) ?? "",
+      wants: (line) => matches(filter, line),
+      view: logView,
+      past,
+      async assertStillMay() {
+        assertStillMay({ ...call, caller: await call.callerNow() });
+      },
+      signal: stopping,
+    });
+    const headers = [["content-type", "text/event-stream"], ["cache-control", "no-store"], UNBUFFERED] as const;
+    return { status: 200, headers, text };
   }
 
   async function allExecutions(call: ApiCall) {
@@ -238,6 +263,21 @@ function gone(): PlatformError {
   return new PlatformError("FUNCTION_NOT_FOUND", "Function not found: it has been deleted");
 }
 
+/** What `listLogLines` asks the database for. */
+function matches(filter: LogFilter, line: StoredLogLine): boolean {
+  const { functionId, namespace, functionName, level, since, until, text, executionId } = filter;
+  const asked = [
+    [functionId, line.functionId],
+    [namespace, line.namespace],
+    [functionName, line.functionName],
+    [level, line.level],
+    [executionId, line.executionId],
+  ];
+  return asked.every(([wanted, found]) => wanted === undefined || wanted === found) &&
+    (since === undefined || line.loggedAt >= since) && (until === undefined || line.loggedAt < until) &&
+    (text === undefined || line.message.toLowerCase().includes(text.toLowerCase()));
+}
+
 /** Leaves out what is undefined, as exact optional properties want it. */
 function given<T extends object>(values: T): { [Key in keyof T]?: Exclude<T[Key], undefined> } {
   const kept: { [Key in keyof T]?: Exclude<T[Key], undefined> } = {};
@@ -269,7 +309,7 @@ function executionFilterOf({ limit, offset, cursor, ...query }: ExecutionsQuery)
   };
 }
 
-type LogsQuery = Omit<z.output<typeof logsQuery>, "namespace" | "follow">;
+type LogsQuery = Omit<z.output<typeof logsQuery>, "namespace" | "follow" | "tail">;
 
 function logFilterOf({ limit, cursor, level, since, until, text, execution_id }: LogsQuery) {
   return {
@@ -337,7 +377,7 @@ function rounded(ms: number): number {
 
 function logView(line: StoredLogLine): LogEntry {
   return {
-    id: `${line.executionId ?? line.loggedAt.getTime()}-${line.lineNumber}`,
+    id: `${line.executionId ?? line.batchSeq ?? line.loggedAt.getTime()}-${line.lineNumber}`,
     timestamp: line.loggedAt.toISOString(),
     level: line.level,
     message: line.message,

@@ -669,6 +669,7 @@ const LIMIT_ABOUT: Readonly<Record<LimitKey, string>> = {
   logLinesCount: "Log lines of one execution; what comes after is left out.",
   logBytesPerSec:
     "Log of one function in the long run, over all its executions; 64 times as much at once. What is more is left out.",
+  logFollowersCount: "Clients that follow logs live, on all servers together.",
   eventLoopBlockedMs: "A sandbox whose event loop does not answer for this long while requests run is killed.",
   concurrencyCount: "Requests one sandbox serves at once.",
   sandboxRequestsCount: "A sandbox that has served this many requests is replaced; none is lost.",

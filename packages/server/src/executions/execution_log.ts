@@ -61,7 +61,7 @@ export interface ExecutionLog {
   refused(refusal: Refusal): void;
   /** Counts what a sandbox took. */
   used(usage: Usage): void;
-  /** For a line that a function wrote outside any request. */
+  /** For a line that a function wrote outside any request, or in one that goes on. */
   recordLine(line: FunctionLineRecord): void;
   /** Resolves when everything recorded before is written, or kept on disk because the database is away. */
   flush(): Promise<void>;
@@ -202,7 +202,7 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
 
   function getsRow(entry: ExecutionRecord): boolean {
     if (waitingCount >= WAITING_MAX_COUNT) return false;
-    if (entry.status !== "success" || entry.logs.length > 0) return true;
+    if (entry.status !== "success" || entry.logs.length > 0 || (entry.linesBefore ?? 0) > 0) return true;
     const second = Math.floor(entry.startedAtMs / 1000);
     if (second !== budgetSecond) {
       budgetSecond = second;

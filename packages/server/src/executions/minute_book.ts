@@ -99,7 +99,7 @@ export function createMinuteBook(): MinuteBook {
 
   return {
     add(record) {
-      const { functionId, version, triggerType, startedAtMs, status, statusCode, errorCode } = record;
+      const { functionId, version, triggerType, startedAtMs, status, statusCode, errorCode, linesBefore = 0 } = record;
       const entry = entryFor(functionId, version, triggerType, startedAtMs);
       entry.calls += 1;
       entry.durationMs += record.durationMs;
@@ -111,7 +111,8 @@ export function createMinuteBook(): MinuteBook {
       entry.add(BUCKET_COUNT[bucketOf(record.durationMs)] ?? "d:0", 1);
       if (record.coldStart) entry.add(COUNT.coldStarts, 1);
       if (errorCode !== null) entry.add(CODE_COUNT[errorCode], 1);
-      if (record.logs.length > 0) entry.add(COUNT.logLines, record.logs.length);
+      const lineCount = linesBefore + record.logs.length;
+      if (lineCount > 0) entry.add(COUNT.logLines, lineCount);
     },
     addRefusal({ functionId, version, triggerType, atMs, code }) {
       const entry = entryFor(functionId, version, triggerType, atMs);

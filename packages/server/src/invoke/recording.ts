@@ -36,6 +36,16 @@ export class Recording implements ExchangeObserver {
     this.#start = start;
   }
 
+  logged(lines: readonly LogLine[], beforeCount: number): void {
+    const { fn, executionId } = this.#call;
+    if (fn.settings.disableExecutionLogs) return;
+    const { startedAtMs } = this.#start;
+    masked(lines, hiddenOf(this.#start)).forEach((line, index) => {
+      const lineNumber = beforeCount + index + 1;
+      this.#executions.recordLine({ functionId: fn.id, of: { executionId, startedAtMs, lineNumber }, ...line });
+    });
+  }
+
   finished(outcome: Outcome, logs: readonly LogLine[]): void {
     const { status, error, stack, sentMs, coldStart, answeredMs, completedMs, usage } = outcome;
     const { fn, executionId, givenRequestId, trigger, method, path, headers } = this.#call;
@@ -69,7 +79,9 @@ export class Recording implements ExchangeObserver {
       bytesIn: outcome.bytesIn,
       bytesOut: outcome.bytesOut,
       firstByteMs: answeredMs === null ? null : answeredMs - startedMs,
-      logs: fn.settings.disableExecutionLogs ? [] : masked(withFailure(logs, outcome, this.#start), hidden),
+      ...fn.settings.disableExecutionLogs
+        ? { logs: [] }
+        : { logs: masked(withFailure(logs, outcome, this.#start), hidden), linesBefore: outcome.linesBefore },
     });
   }
 
@@ -89,6 +101,7 @@ export class Recording implements ExchangeObserver {
       bytesIn: 0,
       bytesOut: 0,
       usage: null,
+      linesBefore: 0,
     };
     this.finished(outcome, []);
   }

@@ -96,6 +96,8 @@ export interface Outcome {
   readonly bytesOut: number;
   /** What the sandbox took while it ran, shared with the requests beside it; null when nobody has looked. */
   readonly usage: ExchangeUsage | null;
+  /** Lines that were told while it ran. */
+  readonly linesBefore: number;
 }
 
 export interface ExchangeUsage {
@@ -106,6 +108,9 @@ export interface ExchangeUsage {
 
 /** Whoever wants to know the end. */
 export interface ExchangeObserver {
+  /** Lines of one that goes on; `beforeCount` were told before. */
+  logged(lines: readonly LogLine[], beforeCount: number): void;
+  /** `logs`: lines that were not told before. */
   finished(outcome: Outcome, logs: readonly LogLine[]): void;
 }
 
@@ -118,12 +123,14 @@ export interface ExchangeHolder {
 /** A chunk in a queue takes so much besides its bytes: many small ones would take far more than the window says. */
 const CHUNK_OVERHEAD_BYTES = 256;
 
+const TELL_LOGS_AFTER_MS = 200;
+
 export class Exchange {
   readonly request: SandboxRequest;
   readonly response: Promise<SandboxResponse>;
   readonly madeMs: number;
-  /** In the order in which they arrived. */
-  readonly logs: LogLine[] = [];
+  /** How many lines it has written. */
+  loggedCount = 0;
   holder: ExchangeHolder;
   /** Of the request in its sandbox; what is late for another one never means this one. */
   id = 0;
@@ -146,6 +153,10 @@ export class Exchange {
   #status: number | null = null;
   #error: PlatformError | null = null;
   #stack: string | null = null;
+  /** In the order in which they arrived, those that were not told yet. */
+  #logs: LogLine[] = [];
+  /** When the first of them came. */
+  #logsSinceMs = 0;
   #isAnswered = false;
   #isFinished = false;
   #outgoing: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>> | undefined;
@@ -264,6 +275,26 @@ export class Exchange {
     this.#late = undefined;
   }
 
+  log(line: LogLine): void {
+    if (this.#logs.length === 0) this.#logsSinceMs = this.#now();
+    this.#logs.push(line);
+    this.loggedCount += 1;
+  }
+
+  /** Those that were not told. */
+  forgetLogs(): void {
+    this.loggedCount -= this.#logs.length;
+    this.#logs = [];
+  }
+
+  /** Lines of one that takes its time are told while it runs. */
+  tellLogs(nowMs: number): void {
+    if (this.#logs.length === 0 || nowMs - this.#logsSinceMs < TELL_LOGS_AFTER_MS) return;
+    const lines = this.#logs;
+    this.#logs = [];
+    this.#observer.logged(lines, this.loggedCount - lines.length);
+  }
+
   /** True when the sandbox sent more than it had credit for. */
   get isOverWindow(): boolean {
     return this.#window < 0;
@@ -311,7 +342,8 @@ export class Exchange {
       bytesIn: body instanceof Uint8Array ? body.length : this.bytesIn,
       bytesOut: this.#bodyBytes,
       usage: this.usage,
-    }, this.logs);
+      linesBefore: this.loggedCount - this.#logs.length,
+    }, this.#logs);
   }
 }
 

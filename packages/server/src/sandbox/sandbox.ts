@@ -300,6 +300,7 @@ export class Sandbox implements ExchangeHolder {
     for (const exchange of this.#exchanges.values()) {
       if (!exchange.isWatched && nowMs - (exchange.sentMs ?? nowMs) >= WATCH_AFTER_MS) exchange.watchClient();
       exchange.socket?.tick();
+      exchange.tellLogs(nowMs);
       if (nowMs < exchange.deadlineMs) continue;
       if (!exchange.isTimedOut) this.#timeOut(exchange);
       else if (nowMs - exchange.deadlineMs > SETTLE_GRACE_MS) this.#giveUp(exchange);
@@ -643,12 +644,12 @@ export class Sandbox implements ExchangeHolder {
     if (payload.length > logLineBytes + LOG_BYTES_PER_LINE_OVERHEAD) throw violation("a LOG that is too large");
     const exchange = id === 0 ? undefined : this.#exchangeOf(id);
     // One more than the limit: the last says that lines are missing.
-    const count = exchange === undefined ? this.#outsideLineCount += 1 : exchange.logs.length + 1;
+    const count = exchange === undefined ? this.#outsideLineCount += 1 : exchange.loggedCount + 1;
     if (count > logLinesCount + 1) return;
     if (!this.#events.mayLog(this, payload.length)) return;
     const line = parseLogLine(payload);
     if (exchange === undefined) this.#events.logged(this, line);
-    else exchange.logs.push(line);
+    else exchange.log(line);
   }
 
   #finish(exchange: Exchange): void {

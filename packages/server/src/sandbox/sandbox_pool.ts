@@ -482,7 +482,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     if (isStopping || exchange.moveCount > MOVES_MAX_COUNT) return end(exchange, reason);
     exchange.sentMs = null;
     exchange.deadlineMs = Infinity;
-    exchange.logs.length = 0;
+    exchange.forgetLogs();
     fleet.waitAgain(exchange);
   }
 

@@ -226,6 +226,7 @@ Deno.test("a sandbox may send anything: every request ends once and properly, an
         const own: Outcome[] = [];
         outcomes.push(own);
         const observer = {
+          logged() {},
           finished(outcome: Outcome, lines: readonly unknown[]) {
             assert.ok(lines.length <= LINES_COUNT + 1);
             own.push(outcome);
@@ -335,7 +336,7 @@ async function startLoaded(
   await loading;
   const exchange = new Exchange(requestOf(false), {
     now: () => performance.now(),
-    observer: { finished() {} },
+    observer: { logged() {}, finished() {} },
     holder: sandbox,
   });
   exchange.response.catch(() => {});

@@ -53,12 +53,23 @@ export interface ExecutionRecord {
   readonly bytesOut: number;
   /** From the start to the head of the answer; null where nothing was answered. */
   readonly firstByteMs: number | null;
+  /** Those that were not written while it ran. */
   readonly logs: readonly LogLineRecord[];
+  /** So many were. */
+  readonly linesBefore?: number;
 }
 
-/** A line that a function wrote outside any request. */
+/** A line that a function wrote outside any request, or in one that goes on. */
 export interface FunctionLineRecord extends LogLineRecord {
   readonly functionId: string;
+  readonly of?: LineOfExecution;
+}
+
+export interface LineOfExecution {
+  readonly executionId: string;
+  readonly startedAtMs: number;
+  /** From 1. */
+  readonly lineNumber: number;
 }
 
 /** What is written together, once. */
@@ -78,13 +89,19 @@ export interface ExecutionBatch {
 export async function insertBatch(db: Db, { id, records, lines, minutes }: ExecutionBatch): Promise<void> {
   const rows = records.map(({ logs: _, ...record }) => record);
   const lineRows: LineRow[] = [
-    ...records.flatMap(({ id, functionId, startedAtMs, logs }) =>
-      logs.map((line, index) => ({ id, functionId, startedAtMs, lineNumber: index + 1, ...line }))
+    ...records.flatMap(({ id, functionId, startedAtMs, logs, linesBefore = 0 }) =>
+      logs.map((line, index) => ({ id, functionId, startedAtMs, lineNumber: linesBefore + index + 1, ...line }))
     ),
-    ...lines.map((line, index) => ({ id: null, startedAtMs: line.atMs, lineNumber: index + 1, ...line })),
+    ...lines.map(({ of, ...line }, index) => ({
+      id: of?.executionId ?? null,
+      startedAtMs: of?.startedAtMs ?? line.atMs,
+      lineNumber: of?.lineNumber ?? index + 1,
+      ...line,
+    })),
   ];
+  const seq = lineRows.length === 0 ? sql`null` : sql`nextval('fluxbase.log_batch_seq')`;
   await sql`
-    with batch as (insert into fluxbase.execution_batches (id) values (${id}) on conflict do nothing returning id)
+    with batch as (insert into fluxbase.execution_batches (id, seq) values (${id}, ${seq}) on conflict do nothing returning seq)
     ${
     sql.join([
       ...rows.length > 0 ? [sql`, executions as (${rowsInsert(rows)})`] : [],
@@ -126,8 +143,8 @@ interface LineRow extends LogLineRecord {
 
 function linesInsert(lines: readonly LineRow[]): RawBuilder<unknown> {
   return sql`
-    insert into fluxbase.execution_logs (execution_id, function_id, started_at, line_number, logged_at, level, message, fields)
-    select entry."id", "functionId", to_timestamp("startedAtMs" / 1000), "lineNumber", to_timestamp("atMs" / 1000), "level", "message", "fields"
+    insert into fluxbase.execution_logs (execution_id, function_id, started_at, line_number, logged_at, level, message, fields, batch_seq)
+    select entry."id", "functionId", to_timestamp("startedAtMs" / 1000), "lineNumber", to_timestamp("atMs" / 1000), "level", "message", "fields", batch.seq
       from batch, json_to_recordset(${asJson(lines)}::json) as entry (
         "id" text, "functionId" uuid, "startedAtMs" float8, "lineNumber" int4, "atMs" float8, "level" text,
         "message" text, "fields" jsonb)`;
@@ -262,6 +279,8 @@ export interface StoredLogLine {
   readonly functionName: string | null;
   readonly namespace: string | null;
   readonly lineNumber: number;
+  /** Null for what was written before batches had numbers. */
+  readonly batchSeq: string | null;
   readonly loggedAt: Date;
   readonly loggedAtUs: string;
   readonly level: LogLevel;
@@ -290,7 +309,7 @@ export interface LogMark {
 }
 
 const LOG_LINE = sql`
-  l.execution_id as "executionId", l.function_id as "functionId", f.name as "functionName", f.namespace, l.line_number as "lineNumber",
+  l.execution_id as "executionId", l.function_id as "functionId", f.name as "functionName", f.namespace, l.line_number as "lineNumber", l.batch_seq as "batchSeq",
   l.logged_at as "loggedAt", ${microsecondsOf("l.logged_at")} as "loggedAtUs", l.level, l.message, l.fields`;
 
 /** Newest first. */
@@ -330,7 +349,7 @@ export async function listLogLines(
   }
   const { rows } = await sql<StoredLogLine>`
     select ${LOG_LINE}
-      from (select execution_id, function_id, line_number, logged_at, level, message, fields from fluxbase.execution_logs where ${
+      from (select execution_id, function_id, line_number, batch_seq, logged_at, level, message, fields from fluxbase.execution_logs where ${
     sql.join(conditions, sql` and `)
   }
              order by logged_at desc, coalesce(execution_id, '') desc, line_number desc limit ${limit}) as l
@@ -357,6 +376,41 @@ export async function listLinesOfExecution(
        and l.line_number > ${afterLine}
      order by l.line_number limit ${limit}`.execute(db);
   return rows;
+}
+
+/** Batches with lines that were written lately, and that are not among those that are known. */
+export async function listNewBatches(db: Db, known: readonly string[], withinSec: number): Promise<string[]> {
+  const { rows } = await sql<{ seq: string }>`
+    select seq from fluxbase.execution_batches
+     where written_at > now() - ${withinSec} * interval '1 second' and seq is not null
+       and seq <> all (${known}::int8[])`.execute(db);
+  return rows.map(({ seq }) => seq);
+}
+
+/** The newest lines of some batches, oldest first, and how many there are beside them. */
+export async function listLinesOfBatches(
+  db: Db,
+  { batches, functionIds, limit, maxBytes }: {
+    readonly batches: readonly string[];
+    /** Undefined: of all functions. */
+    readonly functionIds: readonly string[] | undefined;
+    readonly limit: number;
+    /** Of their messages. */
+    readonly maxBytes: number;
+  },
+): Promise<{ readonly lines: readonly StoredLogLine[]; readonly moreCount: number }> {
+  const { rows } = await sql<StoredLogLine & { total: number }>`
+    select ${LOG_LINE}, total
+      from (select *, count(*) over ()::float8 as total,
+                   sum(octet_length(message)) over (order by logged_at desc, execution_id, line_number desc) as bytes
+              from fluxbase.execution_logs
+             where batch_seq = any (${batches}::int8[])
+               ${functionIds === undefined ? sql`` : sql`and function_id = any (${functionIds}::uuid[])`}
+             order by logged_at desc, execution_id, line_number desc limit ${limit}) as l
+      left join fluxbase.functions f on f.id = l.function_id
+     where l.bytes <= ${maxBytes}
+     order by l.logged_at, l.execution_id, l.line_number`.execute(db);
+  return { lines: rows, moreCount: Math.max(0, (rows[0]?.total ?? 0) - rows.length) };
 }
 
 /** Makes the partitions of today and the next days. */

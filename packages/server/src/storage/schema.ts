@@ -190,6 +190,8 @@ export interface Schema {
     bytes_out: number | null;
     first_byte_ms: number | null;
     trace_id: string | null;
+    details: JSONColumnType<Record<string, unknown>> | null;
+    parent_id: string | null;
   };
   "fluxbase.execution_logs": {
     execution_id: string | null;
@@ -200,6 +202,13 @@ export interface Schema {
     level: LogLevel;
     message: string;
     fields: JSONColumnType<Record<string, unknown>> | null;
+    batch_seq: string | null;
+  };
+  "fluxbase.log_followers": {
+    id: string;
+    who: string;
+    node: string;
+    seen_at: GeneratedInstant;
   };
   "fluxbase.execution_minutes": {
     function_id: string;

@@ -28,7 +28,28 @@ platformTest("the published client of PostgREST", async (platform, step) => {
       'method', current_setting('request.method'), 'path', current_setting('request.path'),
       'role', current_setting('request.jwt.claims')::json ->> 'role', 'user', current_user
     ) $$;
-    grant all on public.people, public.teams to service_role;
+    create function public.numbers(n int) returns table (i int, word text) language sql stable
+      as $$ select g, 'n' || g from generate_series(1, n) g $$;
+    create function public.evens(n int) returns table (even int) language sql stable
+      as 'select g * 2 from generate_series(1, n) g';
+    create function public.halves(n int, out low int, out high int) language sql stable as 'select n / 2, n - n / 2';
+    create type public.pair as (a int, b text);
+    create function public.pairs() returns setof public.pair language sql stable
+      as $$ values (1, 'one'), (2, 'two') $$;
+    create table public.calls (id int primary key generated always as identity, n int);
+    create function public.counted_call() returns setof public.calls language sql volatile
+      as 'insert into public.calls (n) values (1), (2), (3) returning *';
+    create function public.whole(json) returns json language sql stable as 'select $1';
+    create function public.shout(text) returns text language sql stable as 'select upper($1)';
+    create function public.label(public.people) returns text language sql stable
+      as $$ select $1.name || ' of ' || coalesce($1.data ->> 'city', 'nowhere') $$;
+    create function public.facts(person public.people) returns jsonb language sql stable
+      as $$ select jsonb_build_object('adult', person.age >= 21) $$;
+    create function public.mates(public.people) returns setof public.people language sql stable
+      as 'select * from public.people where team_id = $1.team_id and id <> $1.id';
+    create function public.home(public.people) returns setof public.teams rows 1 language sql stable
+      as 'select * from public.teams where id = $1.team_id';
+    grant all on public.people, public.teams, public.calls to service_role;
   `).execute(platform.appDb);
   // deno-lint-ignore no-explicit-any -- tables that nobody has described
   const client = new PostgrestClient<any, { PostgrestVersion: "14" }>(`${platform.url}/rest/v1`, {
@@ -196,6 +217,73 @@ platformTest("the published client of PostgREST", async (platform, step) => {
     assert.equal((await client.rpc("no_such")).error?.code, "PGRST202");
     const { data } = await client.rpc("asked", {});
     assert.deepEqual(data, { method: "POST", path: "/rpc/asked", role: "service_role", user: "service_role" });
+  });
+
+  await step("rows of functions are selected, filtered, ordered, counted, as those of tables", async () => {
+    const numbers = () => client.rpc("numbers", { n: 5 });
+    assert.deepEqual((await numbers().select("word").gt("i", 2).order("i", { ascending: false }).limit(2)).data, [
+      { word: "n5" },
+      { word: "n4" },
+    ]);
+    assert.deepEqual((await numbers().eq("i", 2).single()).data, { i: 2, word: "n2" });
+    assert.equal((await numbers().select("i, word").lt("i", 3).csv()).data, "i,word\n1,n1\n2,n2");
+    assert.equal((await numbers().select("nothing")).error?.code, "42703");
+    const page = await client.rpc("numbers", { n: 5 }, { count: "exact" }).gt("i", 1).order("i").range(0, 1);
+    assert.deepEqual([page.count, page.status, page.data.length], [4, 206, 2]);
+    assert.deepEqual((await client.rpc("evens", { n: 2 })).data, [{ even: 2 }, { even: 4 }]);
+    assert.deepEqual((await client.rpc("halves", { n: 5 })).data, { low: 2, high: 3 });
+    assert.deepEqual((await client.rpc("pairs").select("b").eq("a", 2)).data, [{ b: "two" }]);
+    const made = await client.rpc("counted_call", {}, { count: "exact" }).gt("n", 1);
+    assert.deepEqual([made.count, made.data.length], [2, 2]);
+    assert.equal((await client.from("calls").select()).data?.length, 3, "it was called once");
+    const mates = await client.rpc("people_of", { team: 1 }, { count: "exact" }).select("name, label, teams(name)");
+    assert.deepEqual(mates.data, [{ name: "Ada", label: "Ada of London", teams: { name: "crimson" } }]);
+  });
+
+  await step("a function with one argument that has no name takes the whole body", async () => {
+    assert.deepEqual((await client.rpc("whole", { a: [1, null] })).data, { a: [1, null] });
+    const shouted = await fetch(`${platform.url}/rest/v1/rpc/shout`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${platform.serviceKey}`, "content-type": "text/plain" },
+      body: "hello",
+    });
+    assert.equal(await shouted.json(), "HELLO");
+  });
+
+  await step("functions of a row are columns and embedded tables of it", async () => {
+    const ada = () => client.from("people").select("name, label, facts->adult").eq("name", "Ada");
+    assert.deepEqual((await ada()).data, [{ name: "Ada", label: "Ada of London", adult: true }]);
+    assert.deepEqual(await names(people().like("label", "%nowhere")), ["Cleo"]);
+    assert.deepEqual(await names(people().eq("facts->>adult", "true")), ["Ada"]);
+    assert.deepEqual(await names(client.from("people").select("name").order("label", { ascending: false })), [
+      "Cleo",
+      "Bob",
+      "Ada",
+    ]);
+    const homes = await client.from("people").select("name, home(name), mates(name)").order("id").limit(1);
+    assert.deepEqual(homes.data, [{ name: "Ada", home: { name: "crimson" }, mates: [] }]);
+    const made = await client.from("people").insert({ name: "Dora", team_id: 1 }).select(
+      "label, home(name), mates(name)",
+    );
+    assert.deepEqual(made.data, [{ label: "Dora of nowhere", home: { name: "crimson" }, mates: [{ name: "Ada" }] }]);
+    assert.deepEqual((await client.from("people").delete().eq("name", "Dora").select("label")).data, [
+      { label: "Dora of nowhere" },
+    ]);
+    const everything = (await client.from("people").select().limit(1)).data ?? [];
+    assert.ok(!("label" in everything[0]), "only where it is asked for");
+    assert.equal((await client.from("people").insert({ name: "x", label: "y" })).error?.code, "42703");
+  });
+
+  await step("rows to which nothing belongs, and those to which something does", async () => {
+    await client.from("teams").insert({ id: 3, name: "green" });
+    const teams = (select: string) => client.from("teams").select(select).order("id");
+    assert.deepEqual(await names(teams("name, people()").is("people", null)), ["green"]);
+    assert.deepEqual(await names(teams("name, people()").not("people", "is", null)), ["crimson", "blue"]);
+    assert.deepEqual(
+      await names(teams("name, people()").eq("people.name", "Ada").or("people.not.is.null,name.eq.green")),
+      ["crimson", "green"],
+    );
+    await client.from("teams").delete().eq("id", 3);
   });
 
   await step("other forms of answers", async () => {

@@ -28,7 +28,15 @@ function relationOf(name: string, relationships: Relationship[]): Relation {
     isDefaultLong: false,
     values: null,
   }]);
-  return { schema: "public", name, kind: "table", columns: new Map(columns), primaryKey: ["id"], relationships };
+  return {
+    schema: "public",
+    name,
+    kind: "table",
+    columns: new Map(columns),
+    computed: new Map(),
+    primaryKey: ["id"],
+    relationships,
+  };
 }
 
 const ofUsers: Relationship[] = [];
@@ -40,6 +48,7 @@ ofUsers.push({
   pairs: [{ from: "team_id", to: "id" }],
   through: null,
   ownColumns: ["team_id"],
+  call: null,
 });
 
 /** Everything that a statement may be made of besides names in quotes and parameters. */

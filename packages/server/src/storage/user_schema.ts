@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import type { Db } from "./db.ts";
 
 export interface ColumnRow {
@@ -42,7 +42,7 @@ export interface ForeignKeyRow {
 export interface SqlFunctionRow {
   readonly schema: string;
   readonly name: string;
-  readonly args: readonly { readonly name: string; readonly type: string }[];
+  readonly args: readonly SqlArgumentRow[];
   /** So many of the last arguments may be left out. */
   readonly defaultCount: number;
   /** It changes nothing. */
@@ -51,7 +51,19 @@ export interface SqlFunctionRow {
   readonly returns: "rows" | "scalar" | "void";
   /** The table whose rows it gives, if it is one of ours. */
   readonly returnsRelation: string | null;
+  /** Of other rows than those of a table, where they are known before the call. */
+  readonly returnsColumns: readonly ColumnRow[] | null;
+  /** It says that it gives one row. */
+  readonly returnsOne: boolean;
   readonly returnType: string;
+}
+
+export interface SqlArgumentRow {
+  /** Empty: it has none. */
+  readonly name: string;
+  readonly type: string;
+  /** The table of which it is a row. */
+  readonly relation: string | null;
 }
 
 export interface UserSchemaRows {
@@ -149,23 +161,41 @@ async function readForeignKeys(db: Db, schemas: readonly string[]): Promise<Fore
 }
 
 async function readFunctions(db: Db, schemas: readonly string[]): Promise<SqlFunctionRow[]> {
+  const relationOf = (type: RawBuilder<unknown>) =>
+    sql`(select rn.nspname || '.' || r.relname from pg_class r join pg_namespace rn on rn.oid = r.relnamespace
+      where r.oid = ${type}.typrelid and r.relkind <> 'c' and rn.nspname = any (${schemas}::text[]))`;
+  const column = (name: RawBuilder<unknown>, type: RawBuilder<unknown>) =>
+    sql`json_build_object('name', ${name}, 'type', format_type(${type}.oid, null),
+      'isJson', ${type}.typname in ('json', 'jsonb'), 'isArray', ${type}.typcategory = 'A',
+      'defaultText', null, 'isDefaultLong', false, 'values', null)`;
   const { rows } = await sql<SqlFunctionRow>`
     select n.nspname as schema, p.proname as name, p.pronargdefaults::int as "defaultCount",
-      p.provolatile <> 'v' as "isStable", p.proretset as "returnsSet",
-      case when t.typtype = 'c' or t.typname = 'record' then 'rows' when t.typname = 'void' then 'void'
-        else 'scalar' end as returns,
-      (select rn.nspname || '.' || r.relname from pg_class r join pg_namespace rn on rn.oid = r.relnamespace
-        where r.oid = t.typrelid and r.relkind <> 'c' and rn.nspname = any (${schemas}::text[])) as "returnsRelation",
-      format_type(p.prorettype, null) as "returnType",
-      coalesce((
-        select json_agg(json_build_object(
-          'name', coalesce(p.proargnames[u.place], ''), 'type', format_type(u.type, null)) order by u.place)
-        from unnest(p.proargtypes::oid[]) with ordinality u (type, place)
-      ), '[]') as args
-    from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_type t on t.oid = p.prorettype
+      p.provolatile <> 'v' as "isStable", p.proretset as "returnsSet", p.prorows = 1 as "returnsOne",
+      case when t.typtype = 'c' or t.typname = 'record' or u.outs is not null then 'rows'
+        when t.typname = 'void' then 'void' else 'scalar' end as returns,
+      ${relationOf(sql`t`)} as "returnsRelation",
+      coalesce(u.outs, (
+        select json_agg(${column(sql`a.attname`, sql`y`)} order by a.attnum)
+        from pg_attribute a join pg_type y on y.oid = a.atttypid
+        where t.typtype = 'c' and a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+      )) as "returnsColumns",
+      format_type(p.prorettype, null) as "returnType", coalesce(u.ins, '[]') as args
+    from pg_proc p join pg_namespace n on n.oid = p.pronamespace join pg_type t on t.oid = p.prorettype,
+      lateral (
+        select json_agg(json_build_object('name', coalesce(p.proargnames[x.place], ''), 'type',
+            format_type(x.type, null), 'relation', ${relationOf(sql`y`)}) order by x.place)
+            filter (where x.mode in ('i', 'b')) as ins,
+          json_agg(${column(sql`coalesce(nullif(p.proargnames[x.place], ''), 'column' || x.nth)`, sql`y`)}
+            order by x.place) filter (where x.mode in ('o', 'b', 't')) as outs
+        from (
+          select x.type, x.place, m.mode,
+            count(*) filter (where m.mode in ('o', 'b', 't')) over (order by x.place) as nth
+          from unnest(coalesce(p.proallargtypes, p.proargtypes::oid[])) with ordinality x (type, place),
+            lateral (select coalesce(p.proargmodes[x.place], 'i') as mode) m
+        ) x join pg_type y on y.oid = x.type
+      ) u
     where n.nspname = any (${schemas}::text[]) and p.prokind = 'f' and t.typname not in ('trigger', 'event_trigger')
-      and (p.proargmodes is null or not p.proargmodes && array['o', 'b', 'v']::"char"[]
-        or (p.proargmodes && array['t']::"char"[] and not p.proargmodes && array['b', 'v']::"char"[]))
+      and (p.proargmodes is null or not p.proargmodes && array['v']::"char"[])
     order by n.nspname, p.proname
   `.execute(db);
   return rows;

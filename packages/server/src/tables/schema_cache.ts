@@ -23,6 +23,8 @@ export interface Relation {
   readonly name: string;
   readonly kind: RelationRow["kind"];
   readonly columns: ReadonlyMap<string, ColumnRow>;
+  /** What functions of SQL make of a row, by their names. */
+  readonly computed: ReadonlyMap<string, SqlFunctionRow>;
   readonly primaryKey: readonly string[];
   readonly relationships: readonly Relationship[];
 }
@@ -38,6 +40,8 @@ export interface Relationship {
   readonly through: { readonly table: Relation; readonly pairs: readonly ColumnPair[] } | null;
   /** The columns of this table, for hints. */
   readonly ownColumns: readonly string[];
+  /** What gives the rows that belong to one, instead of columns. */
+  readonly call: SqlFunctionRow | null;
 }
 
 export interface ColumnPair {
@@ -120,22 +124,37 @@ function schemaOf(
 ): UserSchema {
   const byPlace = new Map<string, Relation>();
   const placeOf = (schema: string, name: string) => `${schema}\0${name}`;
+  const ofRows = Map.groupBy(
+    functions.filter(({ args }) => args.length === 1 && args[0]?.relation),
+    ({ args }) => args[0]?.relation ?? "",
+  );
   for (const row of relations) {
     let found: readonly Relationship[] | undefined;
+    const made = ofRows.get(`${row.schema}.${row.name}`) ?? [];
     byPlace.set(placeOf(row.schema, row.name), {
       schema: row.schema,
       name: row.name,
       kind: row.kind,
       columns: new Map(row.columns.map((column) => [column.name, column])),
+      computed: new Map(made.filter(isValue).map((fn) => [fn.name, fn])),
       primaryKey: row.primaryKey,
       get relationships() {
-        return found ??= relationshipsOf(row);
+        return found ??= [...made.flatMap(computedOf), ...relationshipsOf(row)];
       },
     });
   }
   const find = (schema: string, name: string) => byPlace.get(placeOf(schema, name));
   const rowOf = new Map(relations.map((row) => [placeOf(row.schema, row.name), row]));
   const functionsByPlace = Map.groupBy(functions, ({ schema, name }) => placeOf(schema, name));
+
+  /** A function of a row that gives rows of a table. */
+  function computedOf(fn: SqlFunctionRow): Relationship[] {
+    const [schema = "", name = ""] = fn.returnsRelation?.split(".") ?? [];
+    const to = find(schema, name);
+    if (to === undefined) return [];
+    const isMany = fn.returnsSet && !fn.returnsOne;
+    return [{ name: fn.name, to, isMany, pairs: [], through: null, ownColumns: [], call: fn }];
+  }
 
   function relationshipsOf({ schema, name }: RelationRow): Relationship[] {
     const isThis = (otherSchema: string, otherName: string) => otherSchema === schema && otherName === name;
@@ -150,6 +169,7 @@ function schemaOf(
         pairs: pairsOf(key.columns, key.otherColumns),
         through: null,
         ownColumns: key.columns,
+        call: null,
       }];
     });
     const inverse = incoming.flatMap((key): Relationship[] => {
@@ -161,6 +181,7 @@ function schemaOf(
         pairs: pairsOf(key.otherColumns, key.columns),
         through: null,
         ownColumns: key.otherColumns,
+        call: null,
       }];
     });
     return [...direct, ...inverse, ...incoming.flatMap(throughOf)];
@@ -183,6 +204,7 @@ function schemaOf(
         pairs: pairsOf(second.columns, second.otherColumns),
         through: { table, pairs: pairsOf(first.otherColumns, first.columns) },
         ownColumns: first.otherColumns,
+        call: null,
       }];
     });
   }
@@ -199,6 +221,18 @@ function schemaOf(
     functions: (schema, name) => functionsByPlace.get(placeOf(schema, name)) ?? [],
     allFunctions: () => functions,
   };
+}
+
+/** Rather than rows. */
+function isValue({ returns, returnsSet }: SqlFunctionRow): boolean {
+  return returns === "scalar" && !returnsSet;
+}
+
+/** The rows of a function that gives those of no table. */
+export function relationOfResult({ schema, name, returnsColumns }: SqlFunctionRow): Relation | undefined {
+  if (returnsColumns === null) return undefined;
+  const columns = new Map(returnsColumns.map((column) => [column.name, column]));
+  return { schema, name, kind: "view", columns, computed: new Map(), primaryKey: [], relationships: [] };
 }
 
 function pairsOf(from: readonly string[], to: readonly string[]): ColumnPair[] {

@@ -79,6 +79,7 @@ const IS: Readonly<Record<string, string>> = {
   false: "is false",
   unknown: "is unknown",
 };
+const JSON_TYPES: readonly string[] = ["json", "jsonb"];
 const CASTS: ReadonlySet<string> = new Set(
   ("text varchar char bpchar int int2 int4 int8 integer bigint smallint numeric decimal float4 float8 real bool boolean date " +
     "timestamp timestamptz time timetz interval uuid json jsonb bytea inet cidr money").split(" "),
@@ -100,11 +101,14 @@ interface Scope {
   readonly path: string;
   readonly query: TableQuery;
   readonly aliases: Aliases;
+  /** A row as functions of SQL take it. */
+  readonly row: Sql;
 }
 
 function scopeOf(relation: Relation, query: TableQuery): Scope {
   const aliases = new Aliases();
-  const scope = { relation, alias: aliases.next(), path: "", query, aliases };
+  const alias = aliases.next();
+  const scope = { relation, alias, path: "", query, aliases, row: sql`${sql.id(alias)}` };
   assertPathsExist(query);
   return scope;
 }
@@ -218,14 +222,16 @@ export function callStatement(
   fn: SqlFunctionRow,
   relation: Relation | undefined,
   query: TableQuery,
-  { args, payload, ...options }: Page & {
-    readonly format: BodyFormat;
-    readonly args: Readonly<Record<string, unknown>>;
+  { args, payload, countsAll, ...options }: ReadOptions & {
+    /** Null: the payload is the one argument, which has no name. */
+    readonly args: Readonly<Record<string, unknown>> | null;
     readonly payload: string;
   },
 ): Sql {
-  const used = fn.args.filter(({ name }) => Object.hasOwn(args, name));
-  const call = used.length === 0
+  const used = args === null ? [] : fn.args.filter(({ name }) => Object.hasOwn(args, name));
+  const call = args === null
+    ? sql`${sql.id(fn.schema, fn.name)}(${payload}::${sql.raw(fn.args[0]?.type ?? "text")})`
+    : used.length === 0
     ? sql`${sql.id(fn.schema, fn.name)}()`
     // Types come from the catalog of Postgres, which writes them so that they can be read back.
     : sql`${sql.id(fn.schema, fn.name)}(${
@@ -251,29 +257,44 @@ export function callStatement(
     const rows = sql`select _result.* from ${source}${call} as _result`;
     return asJson(rows, fn.returnsSet, options);
   }
-  const scope = scopeOf(relation, query);
-  const clauses = clausesOf(scope);
-  const rows = sql`select ${selection(scope, query.items)} from ${source}${call} as ${sql.id(scope.alias)}${
-    whereSql(conditionsOf(scope))
-  }${groupingSql(scope, query.items)}${orderSql(scope, clauses.order)}`;
-  return asJson(rows, fn.returnsSet, options);
+  const given = scopeOf(relation, query);
+  const alias = sql.id(given.alias);
+  // Called once, however often its rows are counted.
+  const scope = countsAll && fn.returnsRelation !== null ? typedAgain(given) : given;
+  const from = countsAll ? sql`_called as ${alias}` : sql`${source}${call} as ${alias}`;
+  const found = sql`select ${selection(scope, query.items)} from ${from}${whereSql(conditionsOf(scope))}${
+    groupingSql(scope, query.items)
+  }`;
+  const rows = sql`${found}${orderSql(scope, clausesOf(scope).order)}`;
+  if (!countsAll) return asJson(rows, fn.returnsSet, options);
+  return sql`with _called as materialized (select ${alias}.* from ${source}${call} as ${alias})
+    ${asJson(rows, fn.returnsSet, options, sql`(select pg_catalog.count(*) from (${found}) _found)`)}`;
 }
 
 function asJson(
   rows: Sql,
   isSet: boolean,
   { limit, offset, format }: Page & { readonly format: BodyFormat },
+  total: Sql = sql`null::bigint`,
 ): Sql {
-  const body = isSet ? bodySql(format) : sql`coalesce((pg_catalog.json_agg(${rowSql(format)}) -> 0)::text, 'null')`;
-  return sql`select ${body} as body, pg_catalog.count(*) as page, null::bigint as total
+  const body = isSet || format === "csv"
+    ? bodySql(format)
+    : sql`coalesce((pg_catalog.json_agg(${rowSql(format)}) -> 0)::text, 'null')`;
+  return sql`select ${body} as body, pg_catalog.count(*) as page, ${total} as total
     from (${rows} limit ${limit} offset ${offset}) _row`;
 }
 
 /** For a change of no rows. */
 const NOTHING: Sql = sql`select '[]' as body, 0 as page, null::bigint as total`;
 
+/** Of rows that come from elsewhere than the table itself, and have lost its type. */
+function typedAgain(scope: Scope): Scope {
+  return { ...scope, row: sql`(row(${sql.id(scope.alias)}.*)::${placeOf(scope.relation)})` };
+}
+
 /** A change, and what of the changed rows is given back. */
-function writing(scope: Scope, change: Sql, { returnsRows, format }: WriteOptions): Sql {
+function writing(target: Scope, change: Sql, { returnsRows, format }: WriteOptions): Sql {
+  const scope = typedAgain(target);
   const alias = sql.id(scope.alias);
   if (!returnsRows) {
     return sql`with _changed as (${change} returning 1)
@@ -455,7 +476,8 @@ function embeddedScope({ query, aliases, path }: Scope, embed: Embed, relation: 
     name === null ? [] : [path === "" ? name : `${path}.${name}`]
   );
   const found = places.find((place) => query.clauses.has(place)) ?? places[0] ?? "";
-  return { relation, alias: aliases.next(), path: found, query, aliases };
+  const alias = aliases.next();
+  return { relation, alias, path: found, query, aliases, row: sql`${sql.id(alias)}` };
 }
 
 function embedSql(scope: Scope, embed: Embed): Sql {
@@ -473,8 +495,9 @@ function embedSql(scope: Scope, embed: Embed): Sql {
 }
 
 /** The rows of a related table that belong to a row of this one, with the conditions on them. */
-function joined({ alias }: Scope, { to, pairs, through }: Relationship, inner: Scope): Sql {
-  const target = sql`${placeOf(to)} as ${sql.id(inner.alias)}`;
+function joined({ alias, row }: Scope, { to, pairs, through, call }: Relationship, inner: Scope): Sql {
+  const rows = call === null ? placeOf(to) : sql`${placeOf(call)}(${row})`;
+  const target = sql`${rows} as ${sql.id(inner.alias)}`;
   if (through === null) {
     return sql`${target}${whereSql([...equalIds(alias, inner.alias, pairs), ...conditionsOf(inner)])}`;
   }
@@ -492,9 +515,11 @@ function equalIds(from: string, to: string, pairs: readonly ColumnPair[]): Sql[]
 }
 
 function relationshipTo(relation: Relation, { name, hint }: Embed): Relationship {
+  const computed = relation.relationships.find((one) => one.call !== null && one.name === name);
+  if (computed !== undefined && hint === null) return computed;
   const named = relation.relationships.filter((one) =>
-    one.to.name === name || one.name === name ||
-    (one.ownColumns.length === 1 && one.ownColumns[0] === name && !one.isMany)
+    one.call !== null ? false : one.to.name === name || one.name === name ||
+      (one.ownColumns.length === 1 && one.ownColumns[0] === name && !one.isMany)
   );
   const fitting = hint === null ? named : named.filter((one) => isHintedBy(one, hint));
   // Of two ways over the same table in between, or a table that refers to itself, the caller has to say which.
@@ -612,11 +637,23 @@ function conditionSql(scope: Scope, condition: Condition): Sql {
     const joinedParts = sql`(${sql.join(parts, condition.kind === "and" ? sql` and ` : sql` or `)})`;
     return condition.isNegated ? sql`not ${joinedParts}` : joinedParts;
   }
-  const compared = comparisonSql(scope, condition);
+  const compared = embeddedIsNull(scope, condition) ?? comparisonSql(scope, condition);
   return condition.isNegated ? sql`not (${compared})` : compared;
 }
 
 type Comparison = Extract<Condition, { kind: "compare" }>;
+
+/** `teams=is.null`: no row of the embedded table belongs to it. */
+function embeddedIsNull(scope: Scope, { field: { column, path }, operator, value }: Comparison): Sql | undefined {
+  if (operator !== "is" || path.length > 0 || scope.relation.columns.has(column)) return undefined;
+  const embed = itemsOf(scope).find((item): item is Embed =>
+    item.kind === "embed" && (item.alias ?? item.name) === column
+  );
+  if (embed === undefined || (value !== "null" && value !== "not_null")) return undefined;
+  const relationship = relationshipTo(scope.relation, embed);
+  const rows = joined(scope, relationship, embeddedScope(scope, embed, relationship.to));
+  return value === "null" ? sql`not exists (select from ${rows})` : sql`exists (select from ${rows})`;
+}
 
 function comparisonSql(scope: Scope, { field, operator, value, values, config, quantifier }: Comparison): Sql {
   const left = fieldSql(scope, field);
@@ -662,9 +699,10 @@ function arrayOf(values: readonly string[]): string {
   return `{${values.map((value) => `"${value.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`).join(",")}}`;
 }
 
-function fieldSql({ relation, alias }: Scope, { column, path }: Field): Sql {
-  const { isJson } = columnOf(relation, column);
-  let value: Sql = sql`${sql.id(alias, column)}`;
+function fieldSql({ relation, alias, row }: Scope, { column, path }: Field): Sql {
+  const computed = relation.columns.has(column) ? undefined : relation.computed.get(column);
+  let value: Sql = computed === undefined ? sql`${sql.id(alias, column)}` : sql`${placeOf(computed)}(${row})`;
+  const isJson = computed === undefined ? columnOf(relation, column).isJson : JSON_TYPES.includes(computed.returnType);
   if (path.length > 0 && !isJson) value = sql`pg_catalog.to_jsonb(${value})`;
   for (const { isText, key } of path) {
     const arrow = sql.raw(isText ? "->>" : "->");
@@ -683,6 +721,6 @@ function unknownColumn(table: string, name: string): TableError {
   return new TableError(`column ${table}.${name.slice(0, 80)} does not exist`, { status: 400, code: "42703" });
 }
 
-function placeOf({ schema, name }: Pick<Relation, "schema" | "name">): Sql {
+function placeOf({ schema, name }: { readonly schema: string; readonly name: string }): Sql {
   return sql`${sql.id(schema, name)}`;
 }

@@ -10,7 +10,7 @@ import { sql } from "kysely";
 import type { SqlFunctionRow } from "../storage/user_schema.ts";
 import { type CountKind, parseTableQuery, type TableQuery } from "./grammar.ts";
 import type { TextRow } from "./batch.ts";
-import type { Relation, SchemaCache, UserSchema } from "./schema_cache.ts";
+import { type Relation, relationOfResult, type SchemaCache, type UserSchema } from "./schema_cache.ts";
 import type { SessionRequest, TableCaller, TableSessions } from "./sessions.ts";
 import {
   type BodyFormat,
@@ -192,8 +192,13 @@ export function createTables({ cache, sessions, schemas, maxRowsCount }: TablesP
       const isGet = method === "GET" || method === "HEAD";
       const candidates = await overloadsOf(cache, schema, name);
       const known = new Set(candidates.flatMap(({ args }) => args.map((arg) => arg.name)));
-      const args = isGet ? argumentsIn(params, known) : objectIn(request.body === "" ? "{}" : request.body);
-      const fn = fitting(candidates, args, name);
+      const whole = isGet ? undefined : takingWhole(candidates, request);
+      const args = isGet
+        ? argumentsIn(params, known)
+        : whole === undefined
+        ? objectIn(request.body === "" ? "{}" : request.body)
+        : null;
+      const fn = whole ?? fitting(candidates, args ?? {}, name);
       if (isGet && !fn.isStable) {
         throw new TableError(`Function "${name}" may change something: call it with POST`, {
           status: 405,
@@ -205,12 +210,13 @@ export function createTables({ cache, sessions, schemas, maxRowsCount }: TablesP
       const page = pageOf(request, query, maxRowsCount);
       const [relationSchema = "", relationName = ""] = fn.returnsRelation?.split(".") ?? [];
       const relation = fn.returnsRelation === null
-        ? undefined
+        ? relationOfResult(fn)
         : (await cache.current()).relation(relationSchema, relationName);
       const payload = isGet || request.body === "" ? JSON.stringify(args) : request.body;
       const format = formatOf(request);
-      if (format === "csv") throw notSupported("An answer of a function as CSV");
-      const statement = callStatement(fn, relation, query, { ...page, args, payload, format });
+      if (format === "csv" && relation === undefined) throw notSupported("An answer that is no row as CSV");
+      const countsAll = preferences.count !== null && relation !== undefined;
+      const statement = callStatement(fn, relation, query, { ...page, args, payload, format, countsAll });
       const [row = []] = await sessions.run(
         sessionOf(request, `/rpc/${name}`, isGet),
         [statement],
@@ -219,11 +225,12 @@ export function createTables({ cache, sessions, schemas, maxRowsCount }: TablesP
       const found = foundIn(row);
       if (fn.returns === "void") return { status: 204, headers: [], text: null };
       if (wantsObject(request) && fn.returnsSet) return single(found);
-      const total = preferences.count === null ? null : found.page;
+      const total = preferences.count === null ? null : found.total ?? found.page;
+      const isPart = total !== null && found.page < total && found.page > 0;
       return {
-        status: 200,
-        headers: [["content-range", rangeOf(page.offset, found.page, total)], jsonType()],
-        text: method === "HEAD" ? null : found.body,
+        status: isPart ? 206 : 200,
+        headers: [["content-range", rangeOf(page.offset, found.page, total)], typeOf(format)],
+        text: method === "HEAD" ? null : relation === undefined ? found.body : bodyOf(found, format, relation, query),
       };
     },
   };
@@ -470,6 +477,27 @@ async function overloadsOf(cache: SchemaCache, schema: string, name: string): Pr
 /** Each argument once, as text. */
 function argumentsIn(params: URLSearchParams, known: ReadonlySet<string>): Readonly<Record<string, unknown>> {
   return Object.fromEntries([...params].filter(([name]) => known.has(name)));
+}
+
+const WHOLE_TYPES: Readonly<Record<string, RegExp>> = {
+  json: /^(application\/json|$)/,
+  jsonb: /^(application\/json|$)/,
+  text: /^text\/plain/,
+};
+
+/** The one with a single argument without a name, which is the whole body. */
+function takingWhole(
+  candidates: readonly SqlFunctionRow[],
+  { headers, body }: TableRequest,
+): SqlFunctionRow | undefined {
+  const sent = headers.get("content-type")?.toLowerCase() ?? "";
+  const found = candidates.filter(({ args: [one, ...others] }) =>
+    one?.name === "" && others.length === 0 && WHOLE_TYPES[one.type]?.test(sent) === true
+  );
+  const [fn] = found;
+  if (fn === undefined || found.length > 1) return undefined;
+  if (fn.args[0]?.type !== "text") parsed(body);
+  return fn;
 }
 
 /** The one that has all arguments, and lacks none that it needs. */

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { transformSync } from "oxc-transform";
 import { buildDashboard } from "../packages/dashboard/build.mjs";
 import { bundle, ROOT } from "./esbuild.ts";
@@ -13,6 +13,10 @@ const PACKAGES = join(ROOT, "packages");
 const DIST = join(PACKAGES, "server/dist");
 /** Folders and files that the package has; of the SDK it holds what functions import. */
 const PARTS = ["contract/mod.ts", "contract/src", "server/src", "server/sandbox_runtime", "server/migrations"];
+/** A copy: the package itself would bring a whole database along, which it was made for. */
+const PG_DUMP = "@electric-sql/pglite-tools/pg_dump";
+const PG_DUMP_FROM = join(ROOT, "node_modules/@electric-sql/pglite-tools");
+const PG_DUMP_TO = join(DIST, "pg_dump");
 
 await Deno.remove(DIST, { recursive: true }).catch(() => {});
 for (const part of PARTS) await copy(part);
@@ -23,6 +27,14 @@ await bundle(join(PACKAGES, "sdk/mod.ts"), {
 });
 await buildDashboard();
 await copy("dashboard/dist");
+await bundle(join(PG_DUMP_FROM, "dist/pg_dump.js"), {
+  outfile: join(PG_DUMP_TO, "pg_dump.js"),
+  format: "esm",
+  platform: "node",
+});
+for (const name of ["dist/pg_dump.wasm", "LICENSE"]) {
+  await Deno.copyFile(join(PG_DUMP_FROM, name), join(PG_DUMP_TO, basename(name)));
+}
 const { unstable } = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json")));
 await Deno.writeTextFile(join(DIST, "deno.json"), JSON.stringify({ nodeModulesDir: "manual", lock: false, unstable }));
 
@@ -42,8 +54,9 @@ async function copy(path: string): Promise<void> {
     typescript: { onlyRemoveTypeImports: true, rewriteImportExtensions: "rewrite" },
   });
   if (errors.length > 0) throw new Error(`${path}: ${errors.map(({ message }) => message).join("; ")}`);
-  const contract = relative(dirname(to), join(DIST, "contract/mod.js"));
-  const text = code.replaceAll('"@fluxbase/contract"', JSON.stringify(contract))
+  const own = (path: string) => JSON.stringify(relative(dirname(to), join(DIST, path)));
+  const text = code.replaceAll('"@fluxbase/contract"', own("contract/mod.js"))
+    .replaceAll(JSON.stringify(PG_DUMP), own("pg_dump/pg_dump.js"))
     // Main modules of other processes.
     .replaceAll(/(new URL\("\.[^"]+)\.ts(", import\.meta\.url\))/g, "$1.js$2");
   await Deno.writeTextFile(to.replace(/\.ts$/, ".js"), text);

@@ -12,11 +12,23 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
 /** Top line first; names are below `packages/server/src/`, the last line is beside it. */
 const LINES: readonly (readonly string[])[] = [
-  ["main.ts"],
+  ["main.ts", "maintenance.ts"],
   ["platform.ts"],
   ["config", "gateway", "api", "dashboard", "files", "hooks", "scheduler"],
   ["invoke", "deploy"],
-  ["audit", "auth", "bundler", "catalog", "executions", "ratelimit", "sandbox", "secrets", "tables", "webhooks"],
+  [
+    "audit",
+    "auth",
+    "backup",
+    "bundler",
+    "catalog",
+    "executions",
+    "ratelimit",
+    "sandbox",
+    "secrets",
+    "tables",
+    "webhooks",
+  ],
   ["processes"],
   ["storage"],
   ["core"],

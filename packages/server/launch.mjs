@@ -26,9 +26,9 @@ const STABLE_MS = 10_000;
 const EARLY_ENDS_MAX_COUNT = 3;
 
 /** In the repository the source, in a package what was built of it. */
-const [SOURCE, MAIN, CONFIG] = existsSync(join(HERE, "src"))
-  ? [join(HERE, "src"), "main.ts", join(HERE, "../../deno.json")]
-  : [join(HERE, "dist/server/src"), "main.js", join(HERE, "dist/deno.json")];
+const [SOURCE, EXTENSION, CONFIG] = existsSync(join(HERE, "src"))
+  ? [join(HERE, "src"), "ts", join(HERE, "../../deno.json")]
+  : [join(HERE, "dist/server/src"), "js", join(HERE, "dist/deno.json")];
 const { SERVER_V8_FLAGS } = await import(pathToFileURL(join(SOURCE, "core/v8_flags.mjs")).href);
 
 /** Undefined while it is not installed. @throws where there is none for this system */
@@ -53,15 +53,8 @@ export async function runDeno(args, options = {}) {
 
 /** Data and functions are kept below `cwd`; `env` holds settings that the user's own win over. */
 export async function startServer(options) {
-  const args = [
-    "run",
-    "-A",
-    `--config=${CONFIG}`,
-    `--v8-flags=${SERVER_V8_FLAGS}`,
-    join(SOURCE, MAIN),
-    // The server ends when its standard input does, which is when this process is gone, whatever ended it.
-    "--launched",
-  ];
+  // The server ends when its standard input does, which is when this process is gone, whatever ended it.
+  const args = [...programArgs("main"), "--launched"];
   for (let early = 0;;) {
     const startedMs = performance.now();
     const end = await runOnce(args, { ...options, stdin: "pipe" });
@@ -73,6 +66,21 @@ export async function startServer(options) {
     }
     say(`The server ended by itself (${end.signal ?? `exit code ${end.code}`}): starting it again`);
   }
+}
+
+/** Backup, restore, move: `args` are the command and what it takes. Resolves with the exit code. */
+export async function runMaintenance(args, options) {
+  return await runDeno([...programArgs("maintenance"), ...args], options);
+}
+
+function programArgs(name) {
+  return [
+    "run",
+    "-A",
+    `--config=${CONFIG}`,
+    `--v8-flags=${SERVER_V8_FLAGS}`,
+    join(SOURCE, `${name}.${EXTENSION}`),
+  ];
 }
 
 /** A signal that nobody sent through us, or a crash of the runtime: what the server itself decides has another code. */

@@ -4,7 +4,7 @@
  * @module
  */
 import { join } from "node:path";
-import { type Config, type Environment, readConfig } from "./config/config.ts";
+import { type Config, type Environment, readConfig, readYaml } from "./config/config.ts";
 import { surviveUncaught } from "./core/last_resort.ts";
 import { createLog, type Log } from "./core/log.ts";
 import { type Platform, startPlatform } from "./platform.ts";
@@ -93,15 +93,6 @@ async function launcherIsGone(): Promise<Reason> {
   const buffer = new Uint8Array(64);
   while (await Deno.stdin.read(buffer).catch(() => null) !== null);
   return "launcher gone";
-}
-
-async function readYaml(path: string): Promise<string | undefined> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw new StartError(`Cannot read ${path}: ${error instanceof Error ? error.message : error}`);
-  }
 }
 
 const KEYS_FILE = "keys.env";

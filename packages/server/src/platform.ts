@@ -80,18 +80,18 @@ import { makeRunDir } from "./sandbox/run_dir.ts";
 import { startSandboxSpawners } from "./sandbox/sandbox_spawners.ts";
 import { type SandboxPool, startSandboxPool } from "./sandbox/sandbox_pool.ts";
 import { createUidRange } from "./sandbox/sandbox_process.ts";
-import { createEnvStore, roleContext } from "./secrets/env_store.ts";
-import { createKeyRing, type KeyRing } from "./secrets/key_ring.ts";
+import { createEnvStore } from "./secrets/env_store.ts";
+import { createKeyRing } from "./secrets/key_ring.ts";
+import { rolePassword } from "./secrets/role_passwords.ts";
 import { rotateEncryption } from "./secrets/rotation.ts";
 import { startSecretStore } from "./secrets/secret_store.ts";
-import { connectDatabase, type Database, type Db, DIRECT_URL_ADVICE, pingDatabase } from "./storage/db.ts";
+import { connectDatabase, type Database, DIRECT_URL_ADVICE, pingDatabase } from "./storage/db.ts";
 import { startEmbeddedPostgres } from "./storage/embedded/embedded_postgres.ts";
 import { chooseHome } from "./storage/embedded/run_as.ts";
 import { hasCapabilities, mayBecome, readStanding } from "./storage/embedded/user_ids.ts";
 import { insertKey } from "./storage/keys.ts";
 import { type Listener, startListener } from "./storage/listener.ts";
 import { migrate } from "./storage/migrate.ts";
-import { findSealedPassword, keepSealedPassword } from "./storage/roles.ts";
 import { RELEASE } from "./storage/release.ts";
 import { startPurging } from "./storage/purge.ts";
 import { StartError } from "./storage/start_error.ts";
@@ -547,15 +547,6 @@ function numbersOf(
     fluxbase_event_loop_lag_seconds: of("The longest that the event loop made a timer wait", lag.takeMs() / 1_000),
     fluxbase_server_memory_bytes: of("Memory of the server's process", Deno.memoryUsage().rss),
   };
-}
-
-/** Made once, kept encrypted, the same on every server. */
-async function rolePassword(trx: Db, name: string, { server }: KeyRing): Promise<string> {
-  const sealed = await findSealedPassword(trx, name);
-  if (sealed !== undefined) return await server.open(sealed, roleContext(name));
-  const password = crypto.getRandomValues(new Uint8Array(32)).toHex();
-  await keepSealedPassword(trx, name, await server.seal(password, roleContext(name)));
-  return password;
 }
 
 /** Absolute; null where functions are not kept as files. */

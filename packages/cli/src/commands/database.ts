@@ -12,6 +12,7 @@ import { join } from "node:path";
 import type { FluxbaseClient } from "@fluxbase/sdk";
 import type { Command } from "commander";
 import { withClient, withOptions } from "../action.ts";
+import { runMaintenance } from "../launcher.ts";
 import { printRows, progress, readSecret, say } from "../output.ts";
 import { type GlobalOptions, pathOf, UsageError } from "../place.ts";
 
@@ -41,6 +42,20 @@ export function addDatabase(program: Command): void {
       if (answer.columns.length > 0 || options.output === "json") printRows(answer.rows, answer.columns, options);
       say(`${answer.command} ${answer.row_count}`);
     }));
+
+  db.command("move").description("copy everything that the server of this folder keeps to another Postgres")
+    .requiredOption("--to <url>", "postgres://…, for the platform")
+    .option("--users-to <url>", "for users' tables; else a database beside it, which is made")
+    .option("--replace", "drop what is there")
+    .action(
+      withOptions<{ to: string; usersTo?: string; replace?: boolean }, []>(({ to, usersTo, replace }) =>
+        runMaintenance([
+          ...["move", "--to", to],
+          ...(usersTo === undefined ? [] : ["--users-to", usersTo]),
+          ...(replace ? ["--replace"] : []),
+        ])
+      ),
+    );
 
   db.command("migrate").description("run the migrations that have not run yet, in the order of their names")
     .option("--folder <path>", "where they are", "migrations").option("--dry-run", "say which would run")

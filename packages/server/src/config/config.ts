@@ -103,7 +103,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  */
 export function readConfig(env: Environment, yamlText: string | undefined): Config {
   const problems: string[] = [];
-  const fromFile = readYaml(yamlText, problems);
+  const fromFile = flattenYaml(yamlText, problems);
 
   function get<T>(setting: DefaultedSetting<T>): T;
   function get<T>(setting: Setting<T>): T | null;
@@ -255,8 +255,18 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
   return Object.freeze(config);
 }
 
+/** Undefined: there is none. */
+export async function readYaml(path: string): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw new StartError(`Cannot read ${path}: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
 /** Flattens the file to texts by their dotted path. */
-function readYaml(text: string | undefined, problems: string[]): Map<string, string> {
+function flattenYaml(text: string | undefined, problems: string[]): Map<string, string> {
   const values = new Map<string, string>();
   if (text === undefined) return values;
   const known = new Set(ALL_SETTINGS.map(({ yaml }) => yaml));

@@ -45,10 +45,15 @@ function bytesOf(key: Secret): Uint8Array<ArrayBuffer> {
   throw new RangeError(`Cannot encrypt with a key of ${raw.length} bytes: it must have 32`);
 }
 
+/** What stands at the beginning of everything that is sealed under the key. */
+export async function keyIdOf(key: Secret): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytesOf(key))).slice(0, KEY_ID_BYTES);
+}
+
 async function importAes(key: Secret): Promise<AesKey> {
   const raw = bytesOf(key);
   return {
-    id: new Uint8Array(await crypto.subtle.digest("SHA-256", raw)).slice(0, KEY_ID_BYTES),
+    id: await keyIdOf(key),
     aes: await crypto.subtle.importKey("raw", raw, "AES-GCM", false, ["encrypt", "decrypt"]),
   };
 }

@@ -4,11 +4,13 @@
  * @module
  */
 import { Secret } from "../core/secret.ts";
-import { type Cipher, createCipher } from "./cipher.ts";
+import { type Cipher, createCipher, keyIdOf } from "./cipher.ts";
 
 export interface KeyRing {
   readonly server: Cipher;
   readonly hasPrevious: boolean;
+  /** Of all keys, the present one first: what a value says it was encrypted under. */
+  readonly ids: readonly string[];
   /** A user's values are encrypted under a key of their own. */
   ofUser(userId: string, salt: Uint8Array): Promise<Cipher>;
 }
@@ -19,6 +21,7 @@ export async function createKeyRing(present: Secret, previous: readonly Secret[]
   return {
     server: await createCipher(present, others),
     hasPrevious: others.length > 0,
+    ids: (await Promise.all([present, ...others].map(keyIdOf))).map((id) => id.toHex()),
     async ofUser(userId, salt) {
       const [own, ...older] = await Promise.all(
         [present, ...others].map((key) => userKey(key, userId, new Uint8Array(salt))),

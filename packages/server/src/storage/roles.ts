@@ -110,7 +110,7 @@ export async function setUpRoles(options: RolesOptions): Promise<Roles | undefin
     );
   }
   const loginOf = (role: TableRole) => `fluxbase_${role}_${place.id}`;
-  const prefix = `fluxbase_ns_${place.id}_`;
+  const prefix = namespacePrefix(place.id);
   const settings = place.isSuperuser ? [`temp_file_limit=${limits.sessionTempFileMiB}MB`] : [];
   const known = new Map<string, Promise<LoginRole>>();
   const broken = new Set<string>();
@@ -217,7 +217,7 @@ export async function setUpRoles(options: RolesOptions): Promise<Roles | undefin
     const served = schemas.filter((schema) => !schema.startsWith(SCHEMA_PREFIX));
     return namespace === DEFAULT
       ? { role: `${prefix}${DEFAULT}`, schemas: served.length > 0 ? served : ["public"] }
-      : { role: bounded(prefix, namespace), schemas: [bounded(SCHEMA_PREFIX, namespace)] };
+      : { role: namespaceRoleName(place.id, namespace), schemas: [bounded(SCHEMA_PREFIX, namespace)] };
   }
 
   function once(name: string, make: () => Promise<LoginRole>): Promise<LoginRole> {
@@ -344,6 +344,15 @@ async function takeOver(trx: Db, role: string): Promise<void> {
 }
 
 /** Two namespaces never have one name: no namespace has a tilde in it. */
+function namespacePrefix(databaseId: string): string {
+  return `fluxbase_ns_${databaseId}_`;
+}
+
+/** In the database with that number. */
+export function namespaceRoleName(databaseId: string, namespace: string): string {
+  return bounded(namespacePrefix(databaseId), namespace);
+}
+
 function bounded(prefix: string, namespace: string): string {
   const name = prefix + namespace;
   if (name.length <= NAME_MAX_BYTES) return name;

@@ -100,6 +100,24 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   return { url: new Secret(urlOf(password, port, DATABASE)), port, dir, logFile, ...supervisor };
 }
 
+/** The one that another process has started on this data directory, if one runs. */
+export async function findRunningPostgres(dataDir: string): Promise<Secret | undefined> {
+  const port = await rememberedPort(join(dataDir, "postgres-port"));
+  const password = await Deno.readTextFile(join(dataDir, "postgres-password")).catch(() => "");
+  if (port === undefined || password === "") return undefined;
+  const url = new Secret(urlOf(new Secret(password), port, DATABASE));
+  const client = new pg.Client({ connectionString: url.reveal(), connectionTimeoutMillis: 2_000 });
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    return url;
+  } catch {
+    return undefined;
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
 /** Starts Postgres again when it ends by itself: killed, out of memory, or crashed. */
 function supervise(
   first: Running,

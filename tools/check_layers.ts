@@ -14,7 +14,8 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const LINES: readonly (readonly string[])[] = [
   ["main.ts", "maintenance.ts"],
   ["platform.ts"],
-  ["config", "gateway", "api", "dashboard", "files", "hooks", "scheduler"],
+  ["config", "gateway", "api", "dashboard", "files", "hooks", "schedules"],
+  ["tasks"],
   ["invoke", "deploy"],
   [
     "audit",

@@ -23,12 +23,22 @@ export {
   type AuthHook,
   type CorsPolicy,
   type CorsSettings,
+  DEFAULT_RETRIES,
   DEFAULT_SETTINGS,
+  DEFAULT_TASK_CONCURRENCY,
   type FunctionSettings,
   type Permissions,
   type RateLimit,
   type ServiceReach,
 } from "./src/function_settings.ts";
+export {
+  type QueuedTask,
+  type Task,
+  TASK_STATES,
+  type TaskBody,
+  type TaskDetails,
+  type TaskState,
+} from "./src/tasks.ts";
 export { type SessionView, type UserView } from "./src/users.ts";
 export { type SettingView, type UserSettingView } from "./src/settings.ts";
 export { type SecretStats, type SecretVersionView, type SecretView } from "./src/secrets.ts";
@@ -42,6 +52,7 @@ export {
   type LogEntry,
   type LogLevel,
   type LogLevelView,
+  TRIGGER_TYPES,
   type TriggerType,
 } from "./src/executions.ts";
 export {

@@ -21,6 +21,7 @@ export {
   AdminFunctionsClient,
   type DeployOptions,
   type FollowLogs,
+  type EnqueueOptions,
   type FunctionFields,
   FunctionsClient,
   type FunctionTypes,

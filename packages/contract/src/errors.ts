@@ -22,18 +22,23 @@ export const ERRORS = {
   USER_NOT_FOUND: { status: 404, retryable: false },
   SECRET_NOT_FOUND: { status: 404, retryable: false },
   KEY_NOT_FOUND: { status: 404, retryable: false },
+  TASK_NOT_FOUND: { status: 404, retryable: false },
   METHOD_NOT_ALLOWED: { status: 405, retryable: false },
   REQUEST_TIMEOUT: { status: 408, retryable: true },
   ALREADY_EXISTS: { status: 409, retryable: false },
   /** The same delivery of a webhook is being handled. */
   ALREADY_RUNNING: { status: 409, retryable: true },
   IDEMPOTENCY_IN_PROGRESS: { status: 409, retryable: true },
+  /** What is asked for is not possible in the state that the task is in. */
+  TASK_STATE: { status: 409, retryable: false },
   MODULE_IN_USE: { status: 409, retryable: false },
   VERSION_NOT_BUILT: { status: 409, retryable: false },
   BODY_TOO_LARGE: { status: 413, retryable: false },
   IDEMPOTENCY_MISMATCH: { status: 422, retryable: false },
   BUNDLE_REJECTED: { status: 422, retryable: false },
   RATE_LIMITED: { status: 429, retryable: true },
+  /** More tasks of the function wait than it may have. */
+  QUEUE_FULL: { status: 429, retryable: true },
   CLIENT_CLOSED_REQUEST: { status: 499, retryable: true },
   INTERNAL: { status: 500, retryable: false },
   /** Something in the users' database, such as a trigger on auth.users, refused the user. */

@@ -6,7 +6,9 @@
 import type { ErrorCode } from "./errors.ts";
 
 export type ExecutionStatus = "running" | "success" | "error" | "timeout" | "killed";
-export type TriggerType = "http" | "cron" | "hook" | "test";
+/** `task`: an asynchronous call; `cron`: a schedule. */
+export const TRIGGER_TYPES = ["http", "task", "cron", "hook", "test"] as const;
+export type TriggerType = (typeof TRIGGER_TYPES)[number];
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
 export const EXECUTION_STATUSES: readonly ExecutionStatus[] = ["running", "success", "error", "timeout", "killed"];
@@ -23,6 +25,9 @@ export interface Execution {
   readonly namespace: string;
   readonly version: number;
   readonly trigger_type: TriggerType;
+  /** The task that it was an attempt of, and which one; null for calls that were answered at once. */
+  readonly task_id: string | null;
+  readonly task_attempt: number | null;
   /** `success` means that the handler answered below 500. */
   readonly status: ExecutionStatus;
   readonly status_code: number | null;

@@ -37,7 +37,16 @@ export interface FunctionSettings {
   readonly verify?: string;
   /** Events of the authentication that the server asks the function about, or tells it of. Only admins may set it. */
   readonly hooks?: readonly (AuthHook | AccountEvent)[];
+  /** Every call is answered 202 and becomes a task. */
+  readonly respondAsync?: true;
+  /** Attempts of a task after the first; 3 without. */
+  readonly retries?: number;
+  /** Tasks that run at once, over all servers; 10 without. */
+  readonly taskConcurrency?: number;
 }
+
+export const DEFAULT_RETRIES = 3;
+export const DEFAULT_TASK_CONCURRENCY = 10;
 
 /** `before_…` may refuse; `custom_access_token` adds claims. */
 export const AUTH_HOOKS = ["before_user_created", "before_sign_in", "custom_access_token"] as const;

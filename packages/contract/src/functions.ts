@@ -56,6 +56,12 @@ export interface FunctionSettingsFields {
   readonly verify: string | null;
   /** Events of the authentication that the server asks it about, or tells it of. */
   readonly hooks: readonly (AuthHook | AccountEvent)[];
+  /** Every call is answered 202 and becomes a task. */
+  readonly respond_async: boolean;
+  /** Attempts of a task after the first. */
+  readonly retries: number;
+  /** Tasks that run at once, over all servers. */
+  readonly task_concurrency: number;
 }
 
 export interface FunctionSummary extends FunctionSettingsFields {

@@ -71,6 +71,10 @@ export const LIMITS = {
   /** Requests that wait for a free sandbox, over all functions. */
   waitingRequestsCount: { min: 0, default: 2_000, max: 100_000 },
   waitForSandboxMs: { min: 0, default: 10_000, max: 60_000 },
+  /** Tasks that one server runs at once. */
+  tasksCount: { min: 1, default: 100, max: 10_000 },
+  /** Tasks of one function that may wait; more are refused. Counted every few seconds. */
+  waitingTasksCount: { min: 1, default: 100_000, max: 100_000_000 },
   /** Of one answer with rows of tables. */
   tableRowsCount: { min: 1, default: 100_000, max: 10_000_000 },
   /** What the database answers to one request for tables, errors and notices included. */

@@ -11,6 +11,7 @@ import { createHttp, type Http } from "./http.ts";
 import { type CountKind, type Query, type RowOf, rpc, Table, type TableTypes } from "./query.ts";
 import { SecretsClient } from "./secrets.ts";
 import { KeysClient, SettingsClient } from "./settings.ts";
+import { TasksClient } from "./tasks.ts";
 
 export interface ClientOptions {
   /** Sent with every request. */
@@ -48,6 +49,8 @@ const RETRIES = 2;
 export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
   readonly functions: FunctionsClient<FunctionsOf<Types>>;
   readonly auth: AuthClient;
+  /** Calls that are answered later, and what schedules and hooks have made. */
+  readonly tasks: TasksClient;
   /** Settings that are public, and settings and secrets of the user who is signed in. */
   readonly settings: SettingsClient;
   readonly keys: KeysClient;
@@ -98,6 +101,7 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
       },
     });
     this.functions = new FunctionsClient(this.#http);
+    this.tasks = new TasksClient(this.#http);
     this.settings = new SettingsClient(this.#http, "user");
     this.keys = new KeysClient(this.#http, "client");
     this.secrets = new SecretsClient(this.#http);

@@ -15,6 +15,7 @@ import type {
   Metrics,
   MetricsBy,
   MetricsStep,
+  QueuedTask,
   ReloadAnswer,
   SharedModule,
   SyncAnswer,
@@ -68,6 +69,12 @@ export interface FunctionFields {
   readonly disable_execution_logs?: boolean | null;
   /** How requests are signed, such as `stripe STRIPE_WEBHOOK_SECRET`: others get 401. */
   readonly verify?: string | null;
+  /** Every call is answered 202 and becomes a task. */
+  readonly respond_async?: boolean | null;
+  /** Attempts of a task after the first, 0 to 100. */
+  readonly retries?: number | null;
+  /** Tasks that run at once, over all servers, 1 to 1,000. */
+  readonly task_concurrency?: number | null;
   /** Events of the authentication that the server asks it about; only for admins. */
   readonly hooks?: string | readonly string[] | null;
   readonly [field: string]: unknown;
@@ -93,6 +100,23 @@ export interface InvokeOptions {
   /** What follows the function's own path, such as `/users/1`. */
   readonly path?: string;
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
+}
+
+/** When and how often a queued call is run. */
+export interface EnqueueOptions {
+  /** Such as `90s` or `2h`, or seconds. */
+  readonly delay?: string | number;
+  /** Instead of a delay: an instant. */
+  readonly runAt?: Date | string;
+  /** Attempts after the first; as the function has them without. */
+  readonly retries?: number;
+  /** The same key is the same task, for a day. */
+  readonly dedupeKey?: string;
+  readonly namespace?: string;
+  readonly method?: string;
+  readonly path?: string;
+  readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
+  readonly headers?: HeadersInit;
 }
 
 export interface ListExecutions {
@@ -198,6 +222,30 @@ export class FunctionsClient<Types extends FunctionTypes = Record<never, never>>
     const response = await this.#call(name, chosen);
     if (response.status >= 400) throw await errorOf(response);
     return await decode(response) as OutputOf<Types, Name>;
+  }
+
+  /**
+   * Stores a call, which is then run until it is answered or its attempts are used up.
+   *
+   * @example
+   * const { task_id } = await client.functions.enqueue("send-mail", { to: "a@example.com" }, { delay: "10m" });
+   * const { state, answer } = await client.tasks.get(task_id);
+   */
+  async enqueue<Name extends (keyof Types & string) | (string & Record<never, never>)>(
+    name: Name,
+    payload?: InputOf<Types, Name>,
+    { delay, runAt, retries, dedupeKey, headers, ...options }: EnqueueOptions = {},
+  ): Promise<QueuedTask> {
+    const all = new Headers(headers);
+    all.set("prefer", "respond-async");
+    const when = runAt instanceof Date ? runAt.toISOString() : runAt ?? delay;
+    if (when !== undefined) all.set("x-fluxbase-delay", String(when));
+    if (retries !== undefined) all.set("x-fluxbase-retries", String(retries));
+    // A call that is sent again after a broken connection is still one task.
+    all.set("idempotency-key", dedupeKey ?? crypto.randomUUID());
+    const response = await this.#call(name, { ...options, body: payload, headers: all });
+    if (response.status >= 400) throw await errorOf(response);
+    return await response.json();
   }
 
   /** Calls a function and gives its answer as it is, for streams and statuses of one's own. */

@@ -16,6 +16,12 @@ export interface CallerFacts {
   readonly user_claims?: Readonly<Record<string, unknown>>;
 }
 
+/** What made the platform call the function. */
+export interface TriggerFacts {
+  readonly type: string;
+  readonly [fact: string]: unknown;
+}
+
 export interface Call {
   readonly id: number;
   readonly executionId: string;
@@ -26,6 +32,7 @@ export interface Call {
   readonly depth: number;
   /** Of the user who calls. */
   readonly userSecrets: Readonly<Record<string, string>> | undefined;
+  readonly trigger: TriggerFacts;
   /** Name, value, name, value, … as they came, names in lower case. */
   readonly headerPairs: readonly string[];
   /** The whole body, or a stream of it, or null when there is none. */
@@ -45,23 +52,25 @@ export interface Call {
   onUnhandled: ((reason: unknown) => void) | undefined;
 }
 
-type CallerMessage = CallerFacts & { readonly user_secrets?: Readonly<Record<string, string>> };
+type CallerMessage = CallerFacts & {
+  readonly user_secrets?: Readonly<Record<string, string>>;
+  readonly trigger?: TriggerFacts;
+};
 
-const NOBODY: { readonly facts: CallerFacts; readonly userSecrets: undefined } = Object.freeze({
-  facts: Object.freeze({}),
-  userSecrets: undefined,
-});
+const HTTP: TriggerFacts = Object.freeze({ type: "http" });
+const NOBODY: { readonly facts: CallerFacts; readonly userSecrets: undefined; readonly trigger: TriggerFacts } = Object
+  .freeze({ facts: Object.freeze({}), userSecrets: undefined, trigger: HTTP });
 
 /** Identity is shown in many places, secrets in one. */
-function callerOf({ user_secrets: userSecrets, ...facts }: CallerMessage) {
-  return { facts, userSecrets };
+function callerOf({ user_secrets: userSecrets, trigger = HTTP, ...facts }: CallerMessage) {
+  return { facts, userSecrets, trigger };
 }
 
 /** Reads the head of a REQUEST frame: execution id, method, URL, caller as JSON, then names and values of headers. */
 export function parseCall(id: number, head: Uint8Array, { body, depth }: Pick<Call, "body" | "depth">): Call {
   const texts = readList(head);
   const [executionId = "", method = "", url = "", caller = ""] = texts;
-  const { facts, userSecrets } = caller === "" ? NOBODY : callerOf(JSON.parse(caller));
+  const { facts, userSecrets, trigger } = caller === "" ? NOBODY : callerOf(JSON.parse(caller));
   return {
     id,
     executionId,
@@ -70,6 +79,7 @@ export function parseCall(id: number, head: Uint8Array, { body, depth }: Pick<Ca
     caller: facts,
     depth,
     userSecrets,
+    trigger,
     headerPairs: texts.slice(4),
     body,
     abort: undefined,

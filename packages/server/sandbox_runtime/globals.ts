@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Call, completionOf, signalOf } from "./call.ts";
+import { type Call, completionOf, signalOf, type TriggerFacts } from "./call.ts";
 import { currentCall } from "./current_call.ts";
 import type { Secrets } from "./secrets.ts";
 import { define } from "./taking_away.ts";
@@ -73,6 +73,10 @@ export class HandlerContext implements FunctionIdentity {
   /** Where the call belongs among others; null where nobody traces. */
   get trace(): TraceFacts | null {
     return traceOf(this.#call);
+  }
+  /** What called the function: `http`, or the task, schedule or hook. */
+  get trigger(): TriggerFacts {
+    return this.#call.trigger;
   }
   get env(): Readonly<Record<string, string>> {
     return Deno.env.toObject();

@@ -24,6 +24,7 @@ import { secretRoutes } from "./api/secret_routes.ts";
 import { sharedModuleRoutes } from "./api/shared_module_routes.ts";
 import { syncRoutes } from "./api/sync_routes.ts";
 import { tableRoutes } from "./api/table_routes.ts";
+import { taskRoutes } from "./api/task_routes.ts";
 import { type Readiness, systemRoutes } from "./api/system_routes.ts";
 import { startAuditLog } from "./audit/audit_log.ts";
 import { createAccounts, setupTokenOf } from "./auth/accounts.ts";
@@ -64,6 +65,7 @@ import { startAccountEvents } from "./hooks/account_events.ts";
 import { createAuthHooks } from "./hooks/auth_hooks.ts";
 import { type DbHooks, startDbHooks } from "./hooks/db_hooks.ts";
 import { startRowEvents } from "./hooks/row_events.ts";
+import type { TaskRequest } from "./invoke/async_call.ts";
 import type { InvokeParts } from "./invoke/invoke.ts";
 import { maskedLine } from "./invoke/recording.ts";
 import { createVersionSource, type VersionSource } from "./invoke/version_source.ts";
@@ -95,6 +97,7 @@ import { migrate } from "./storage/migrate.ts";
 import { RELEASE } from "./storage/release.ts";
 import { startPurging } from "./storage/purge.ts";
 import { StartError } from "./storage/start_error.ts";
+import { startTasks, type Tasks } from "./tasks/tasks.ts";
 import { createWebhooks } from "./webhooks/webhooks.ts";
 import { findUsersDatabase, startUsersDatabase, type UsersDatabase } from "./tables/users_database.ts";
 
@@ -312,7 +315,14 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
   });
   const stopping = new AbortController();
   const clientAddresses = createClientAddresses(config.trustedProxies);
+  // Calls that are answered later go to tasks, and tasks are calls.
+  const queue = { tasks: undefined as Tasks | undefined };
   const gatewayParts = {
+    place,
+    tasks: {
+      enqueue: (task: TaskRequest) => queue.tasks?.enqueue(task) ?? notYet(),
+      announce: () => queue.tasks?.announce(),
+    },
     audit,
     clock,
     log,
@@ -328,6 +338,19 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     clientAddresses,
     requestBodyMaxBytes: limits.requestBodyBytes,
   };
+  const tasks = queue.tasks = parts.use(
+    await startTasks({
+      db,
+      listener,
+      catalog,
+      clock,
+      log,
+      place,
+      invokeParts: gatewayParts,
+      limits,
+      stopping: stopping.signal,
+    }),
+  );
   const gateway = parts.use(createGateway(
     gatewayParts,
     { place, cors: config.cors, functionsEnabled: config.functionsEnabled, development: config.development },
@@ -369,7 +392,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
   const sharedModules = createSharedModules({ db });
   const deployer = createDeployer({ db, catalog, bundler, envStore, sharedModules, limits });
   const rebuilder = parts.use(createRebuilder({ deployer, sharedModules, log }));
-  parts.use(startPurging({ db, log, auditLogDays: config.auditLogDays }));
+  parts.use(startPurging({ db, log, auditLogDays: config.auditLogDays, tasks: config.tasks }));
   const folder = functionsDir === null ? undefined : createFunctionsFolder({ dir: functionsDir, db, deployer, log });
   const loader = functionsDir === null || folder === undefined
     ? undefined
@@ -403,6 +426,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       }),
       ...keyRoutes({ db, keys }),
       ...auditRoutes({ db, audit }),
+      ...taskRoutes({ db, catalog, announce: tasks.announce }),
       ...hookRoutes({ db, catalog, dbHooks, accountEvents }),
       ...secretRoutes({ db, secrets }),
       ...namedSecretRoutes({ db, secrets }),

@@ -340,6 +340,8 @@ function executionView(stored: StoredExecution): Execution {
     namespace: stored.namespace,
     version: stored.version,
     trigger_type: stored.triggerType,
+    task_id: stored.taskId,
+    task_attempt: stored.taskAttempt,
     status: stored.status,
     status_code: stored.statusCode,
     duration_ms: roundedOrNull(stored.durationMs),

@@ -3,14 +3,16 @@
  *
  * @module
  */
-import type {
-  FunctionDetails,
-  FunctionSettings,
-  FunctionSettingsFields,
-  FunctionSummary,
-  FunctionVersion,
-  FunctionVersionDetails,
-  SharedModule,
+import {
+  DEFAULT_RETRIES,
+  DEFAULT_TASK_CONCURRENCY,
+  type FunctionDetails,
+  type FunctionSettings,
+  type FunctionSettingsFields,
+  type FunctionSummary,
+  type FunctionVersion,
+  type FunctionVersionDetails,
+  type SharedModule,
 } from "@fluxbase/contract";
 import { describeProblems } from "../deploy/deploy.ts";
 import { originsOf } from "../deploy/given_settings.ts";
@@ -145,5 +147,8 @@ function settingsView(settings: FunctionSettings): FunctionSettingsFields {
     disable_execution_logs: settings.disableExecutionLogs,
     verify: settings.verify ?? null,
     hooks: settings.hooks ?? [],
+    respond_async: settings.respondAsync ?? false,
+    retries: settings.retries ?? DEFAULT_RETRIES,
+    task_concurrency: settings.taskConcurrency ?? DEFAULT_TASK_CONCURRENCY,
   };
 }

@@ -28,7 +28,11 @@ import {
   type SharedModule,
   type SyncAnswer,
   type SyncFailure,
+  type Task,
+  TASK_STATES,
+  type TaskDetails,
   type TopFunction,
+  TRIGGER_TYPES,
   type UserView,
 } from "@fluxbase/contract";
 import { z } from "zod";
@@ -72,6 +76,9 @@ const settingsFields = {
   disable_execution_logs: z.boolean(),
   verify: textOrNull,
   hooks: z.array(z.enum([...AUTH_HOOKS, ...ACCOUNT_EVENTS])),
+  respond_async: z.boolean(),
+  retries: z.int(),
+  task_concurrency: z.int(),
 };
 
 const summaryFields = {
@@ -216,6 +223,41 @@ export const reloadAnswerSchema = z.object({
 
 const errorCode = z.enum(Object.keys(ERRORS) as [keyof typeof ERRORS]);
 
+export const taskSchema = z.object({
+  id: z.uuid(),
+  cursor: z.string(),
+  function_id: z.uuid(),
+  function_name: z.string(),
+  namespace: z.string(),
+  state: z.enum(TASK_STATES),
+  trigger_type: z.enum(TRIGGER_TYPES),
+  source_id: textOrNull,
+  method: z.string(),
+  url: z.string(),
+  run_at: z.iso.datetime(),
+  attempts: z.int(),
+  retries: z.int(),
+  execution_id: textOrNull,
+  status_code: numberOrNull,
+  error: textOrNull,
+  error_code: errorCode.nullable(),
+  created_at: z.iso.datetime(),
+  created_by: textOrNull,
+  finished_at: z.iso.datetime().nullable(),
+}) satisfies z.ZodType<Task>;
+
+const taskBody = z.object({
+  content: z.string(),
+  encoding: z.enum(["utf-8", "base64"]),
+  content_type: textOrNull,
+  is_cut: z.boolean(),
+}).nullable();
+
+export const taskDetailsSchema = taskSchema.extend({
+  answer: taskBody,
+  payload: z.object({ headers: z.record(z.string(), z.string()), body: taskBody }),
+}) satisfies z.ZodType<TaskDetails>;
+
 export const executionSchema = z.object({
   id: z.string(),
   cursor: z.string(),
@@ -224,7 +266,7 @@ export const executionSchema = z.object({
   function_name: z.string(),
   namespace: z.string(),
   version: z.int(),
-  trigger_type: z.enum(["http", "cron", "hook", "test"]),
+  trigger_type: z.enum(TRIGGER_TYPES),
   status: z.enum(EXECUTION_STATUSES),
   status_code: numberOrNull,
   duration_ms: numberOrNull,
@@ -242,6 +284,8 @@ export const executionSchema = z.object({
   started_at: z.iso.datetime(),
   completed_at: z.iso.datetime().nullable(),
   node: textOrNull,
+  task_id: textOrNull,
+  task_attempt: numberOrNull,
   first_byte_ms: numberOrNull,
   trace_id: textOrNull,
   cpu_ms: numberOrNull,

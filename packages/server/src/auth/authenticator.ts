@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { KEY_HEADERS } from "./credential_headers.ts";
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { Clock } from "../core/clock.ts";
 import type { HeaderLookup } from "../core/header_list.ts";
@@ -35,7 +36,6 @@ export interface AuthenticatorParts {
 }
 
 /** Strongest first. */
-const KEY_HEADERS = ["x-service-key", "x-client-key", "clientkey", "apikey"] as const;
 const CREDENTIAL_MAX_CHARACTERS = 8 * 1024;
 const CACHE_MAX_COUNT = 10_000;
 

@@ -82,6 +82,13 @@ export const PLATFORM: Caller = Object.freeze({
   factsJson: JSON.stringify({ user_role: "service_role" }),
 });
 
+/** Whose facts were kept for later, without the token that proved them. */
+export function heldCaller(
+  { facts, ...who }: Pick<Caller, "kind" | "role" | "userId" | "keyId"> & { readonly facts: object },
+): Caller {
+  return Object.freeze({ ...NOBODY, ...who, factsJson: JSON.stringify(facts) });
+}
+
 export interface FunctionFacts {
   readonly namespace: string;
   readonly name: string;

@@ -72,6 +72,7 @@ export interface Config {
   readonly egressAllow: readonly EgressHole[];
   readonly prewarm: "never" | "active" | "always";
   readonly auditLogDays: number;
+  readonly tasks: { readonly doneDays: number; readonly deadDays: number };
   readonly auth: {
     readonly clockSkewSec: number;
     readonly accessTokenSec: number;
@@ -226,6 +227,7 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     egressAllow: get(SETTINGS.egressAllow) ?? [],
     prewarm: get(SETTINGS.prewarm),
     auditLogDays: get(SETTINGS.auditLogDays),
+    tasks: { doneDays: get(SETTINGS.tasksDoneDays), deadDays: get(SETTINGS.tasksDeadDays) },
     auth: {
       clockSkewSec: get(SETTINGS.clockSkewSec),
       accessTokenSec: get(SETTINGS.accessTokenSec),

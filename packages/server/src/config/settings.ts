@@ -366,6 +366,22 @@ export const SETTINGS = {
     example: "365",
     about: "Days for which entries of the audit log are kept.",
   }),
+  tasksDoneDays: setting({
+    env: "FLUXBASE_TASKS_DONE_DAYS",
+    yaml: "tasks.done_days",
+    parser: integer({ min: 1, max: 3_650 }),
+    default: "7",
+    example: "30",
+    about: "Days for which tasks that are done or cancelled are kept.",
+  }),
+  tasksDeadDays: setting({
+    env: "FLUXBASE_TASKS_DEAD_DAYS",
+    yaml: "tasks.dead_days",
+    parser: integer({ min: 1, max: 3_650 }),
+    default: "30",
+    example: "90",
+    about: "Days for which dead tasks are kept.",
+  }),
   rowsPerSec: setting({
     env: "FLUXBASE_EXECUTIONS_ROWS_PER_SEC",
     yaml: "executions.rows_per_sec",
@@ -711,6 +727,8 @@ const LIMIT_ABOUT: Readonly<Record<LimitKey, string>> = {
   connectionsPerAddressCount:
     "Connections of one client address; of more, the newest without a request under way are ended. Trusted proxies have no such limit.",
   connectionsCount: "Connections together; of more, the quietest without a request under way are ended.",
+  tasksCount: "Tasks that one server runs at once.",
+  waitingTasksCount: "Tasks of one function that may wait; more are refused. Counted every few seconds.",
   drainMs: "How long a stopping server waits for running requests.",
 };
 

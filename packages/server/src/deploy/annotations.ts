@@ -113,6 +113,12 @@ const KNOWN: Readonly<Record<string, Known>> = {
     expected: `one of ${[...AUTH_HOOKS, ...ACCOUNT_EVENTS].join(", ")}, or several with commas`,
     read: (text) => text === "" ? undefined : { hooks: text },
   },
+  "respond-async": flag("respond_async"),
+  "retries": { expected: "a number, such as 3", read: units(/^(\d+)()$/, { "": 1 }, (value) => ({ retries: value })) },
+  "task-concurrency": {
+    expected: "a number, such as 10",
+    read: units(/^(\d+)()$/, { "": 1 }, (value) => ({ task_concurrency: value })),
+  },
   "description": { expected: "a text", read: (text) => text === "" ? undefined : { description: text } },
   "namespace": { expected: "a name", read: (text) => text === "" ? undefined : { namespace: text } },
   "route": {

@@ -36,6 +36,7 @@ import {
   type StoredFunction,
   updateFunction,
 } from "../storage/functions.ts";
+import { cancelTasksOf } from "../storage/tasks.ts";
 import { findVersion, listVersions, type NewVersion, ORIGINAL, type StoredVersion } from "../storage/versions.ts";
 import { type Annotated, readAnnotations } from "./annotations.ts";
 import { folderDenoJsonFor, joinDenoJson, ownDenoJson } from "./deno_json.ts";
@@ -436,7 +437,12 @@ export function createDeployer(parts: DeployParts): Deployer {
       for (const settings of [version.settings, catalog.findById(id)?.settings]) {
         assertMayRemove(name, settings, granter);
       }
-      if (!await deleteFunction(db, id)) throw functionNotFound(namespace, name);
+      const isDeleted = await db.transaction().execute(async (trx) => {
+        if (!await deleteFunction(trx, id)) return false;
+        await cancelTasksOf(trx, id);
+        return true;
+      });
+      if (!isDeleted) throw functionNotFound(namespace, name);
       await catalog.refresh(id);
     },
     async restore(namespace, name, granter) {

@@ -35,6 +35,9 @@ export const SETTING_NAMES = [
   "routes",
   "disable_execution_logs",
   "verify",
+  "respond_async",
+  "retries",
+  "task_concurrency",
   "hooks",
 ] as const satisfies readonly (keyof FunctionInput)[];
 

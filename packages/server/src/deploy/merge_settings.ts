@@ -7,6 +7,8 @@ import { isToken } from "../../sandbox_runtime/header_rules.ts";
 import {
   ACCOUNT_EVENTS,
   AUTH_HOOKS,
+  DEFAULT_RETRIES,
+  DEFAULT_TASK_CONCURRENCY,
   type FunctionSettings,
   LIMITS,
   parsePublicRoute,
@@ -77,6 +79,12 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
   if (typeof input.cors_max_age === "number") {
     whole("cors_max_age", input.cors_max_age);
     within("cors_max_age", input.cors_max_age, { min: 0, max: CORS_MAX_AGE_SEC, unit: "seconds" });
+  }
+  for (const [name, bounds] of Object.entries(TASK_BOUNDS)) {
+    const value = input[name as keyof typeof TASK_BOUNDS];
+    if (value === undefined) continue;
+    whole(name as keyof FunctionInput, value);
+    within(name as keyof FunctionInput, value, bounds);
   }
   const perUnit = { ...fieldsOfText(input.rate_limit, problems), ...limitFields(input) };
   for (const [name, value] of Object.entries(perUnit)) {
@@ -167,8 +175,28 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
     cronSchedule: base.cronSchedule,
     ...unusual(input, base),
     ...(verify === undefined ? {} : { verify }),
+    ...tasksOf(input, base),
     ...hooksOf(hooks?.filter((hook) => hook !== undefined) ?? base.hooks),
     ...(routes === undefined || routes.length === 0 ? {} : { routes }),
+  };
+}
+
+const TASK_BOUNDS = {
+  retries: { min: 0, max: 100, unit: "retries" },
+  task_concurrency: { min: 1, max: 1_000, unit: "tasks" },
+};
+
+/** What is there only where it is not as usual. */
+function tasksOf(
+  input: Pick<WithoutNulls, "respond_async" | "retries" | "task_concurrency">,
+  base: FunctionSettings,
+): Pick<FunctionSettings, "respondAsync" | "retries" | "taskConcurrency"> {
+  const retries = input.retries ?? base.retries ?? DEFAULT_RETRIES;
+  const taskConcurrency = input.task_concurrency ?? base.taskConcurrency ?? DEFAULT_TASK_CONCURRENCY;
+  return {
+    ...(input.respond_async ?? base.respondAsync ? { respondAsync: true } : {}),
+    ...(retries === DEFAULT_RETRIES ? {} : { retries }),
+    ...(taskConcurrency === DEFAULT_TASK_CONCURRENCY ? {} : { taskConcurrency }),
   };
 }
 
@@ -322,6 +350,9 @@ export function settingsAsGiven(settings: FunctionSettings): FunctionInput {
     disable_execution_logs: settings.disableExecutionLogs,
     verify: settings.verify ?? null,
     hooks: settings.hooks === undefined ? null : [...settings.hooks],
+    respond_async: settings.respondAsync ?? null,
+    retries: settings.retries ?? null,
+    task_concurrency: settings.taskConcurrency ?? null,
     ...Object.fromEntries(
       (Object.keys(UNITS) as LimitField[]).map((name) => [
         name,

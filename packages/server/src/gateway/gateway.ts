@@ -21,6 +21,7 @@ import type { Log } from "../core/log.ts";
 import { assertHead } from "../core/request_head.ts";
 import { givenRequestId } from "../core/request_id.ts";
 import { type ClientAddresses, clientOf, type Connection, tellAddress } from "../ratelimit/client_address.ts";
+import { type AsyncWish, readAsyncWish } from "../invoke/async_call.ts";
 import { type Invocation, type InvocationBody, invoke, type InvokeParts } from "../invoke/invoke.ts";
 import { bodyTooLarge, type SandboxResponse } from "../sandbox/exchange.ts";
 import { type Cors, createCors, type HeaderPair } from "../core/cors.ts";
@@ -218,6 +219,7 @@ interface Target {
 /** A class for the same reason as Recording: no closures for each request. */
 class HttpInvocation implements Invocation {
   readonly trigger = "http";
+  readonly task = null;
   readonly executionId: string;
   readonly givenRequestId: string | null;
   readonly fn: LiveFunction;
@@ -267,6 +269,10 @@ class HttpInvocation implements Invocation {
 
   signal(): AbortSignal {
     return this.#request.signal;
+  }
+
+  asyncWish(): AsyncWish {
+    return readAsyncWish(this.#request.headers, Date.now());
   }
 
   peer(): string {

@@ -7,11 +7,18 @@ import type { TriggerType } from "@fluxbase/contract";
 import type { LiveFunction } from "../catalog/catalog.ts";
 import { HeaderList } from "../core/header_list.ts";
 import { inFrames } from "./in_frames.ts";
-import type { Invocation } from "./invoke.ts";
+import type { Invocation, TaskFacts } from "./invoke.ts";
 
 export interface InternalCall {
   readonly fn: LiveFunction;
   readonly trigger: TriggerType;
+  /** A new one without. */
+  readonly executionId?: string;
+  readonly task?: TaskFacts;
+  /** POST without. */
+  readonly method?: string;
+  /** What of the path follows the function's own. */
+  readonly path?: string;
   /** Public, as functions see it. */
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -21,15 +28,18 @@ export interface InternalCall {
   readonly signal: AbortSignal;
 }
 
-export function internalCall({ fn, trigger, url, headers, body, timeoutMs, signal }: InternalCall): Invocation {
+export function internalCall(
+  { fn, trigger, url, headers, body, timeoutMs, signal, ...given }: InternalCall,
+): Invocation {
   return {
-    executionId: crypto.randomUUID(),
-    givenRequestId: null,
+    executionId: given.executionId ?? crypto.randomUUID(),
+    givenRequestId: headers["x-request-id"] ?? null,
+    task: given.task ?? null,
     fn,
     trigger,
-    method: "POST",
+    method: given.method ?? "POST",
     url,
-    path: "/",
+    path: given.path ?? "/",
     headers: new HeaderList(new Headers({ ...headers, "content-length": String(body.length) }), true),
     bodyBytes: body.length,
     isUpgrade: false,
@@ -40,6 +50,7 @@ export function internalCall({ fn, trigger, url, headers, body, timeoutMs, signa
     address: () => "the server",
     peer: () => "",
     signal: () => signal,
+    asyncWish: () => ({ runAt: null, retries: undefined, key: null }),
     readBody: () => inFrames(body),
     readWhole: () => Promise.resolve(body),
   };

@@ -24,6 +24,8 @@ import { type CallerLimits, tighter } from "../ratelimit/caller_limits.ts";
 import type { RateLimiter } from "../ratelimit/rate_limiter.ts";
 import type { SandboxPool } from "../sandbox/sandbox_pool.ts";
 import type { Delivery, Webhooks } from "../webhooks/webhooks.ts";
+import { asDatabaseError } from "../storage/db.ts";
+import { type AsyncWish, prefersAsync, respondLater, type TaskQueue } from "./async_call.ts";
 import { inFrames } from "./in_frames.ts";
 import { hiddenOf, Recording } from "./recording.ts";
 import type { VersionSource } from "./version_source.ts";
@@ -47,6 +49,8 @@ export interface Invocation extends Client {
   readonly isUpgrade: boolean;
   /** How many functions called one another before it. */
   readonly depth: number;
+  /** It is an attempt of a task. */
+  readonly task: TaskFacts | null;
   /** Of the client, as rate limits count it. */
   address(): string;
   /** The other end of its connection. */
@@ -57,10 +61,17 @@ export interface Invocation extends Client {
   readonly timeoutMs?: number;
   /** Set by what counts it; tells the caller how often it may still call. */
   standing: Standing | undefined;
+  /** How it is to be answered later. @throws {PlatformError} INVALID_ARGUMENT */
+  asyncWish(): AsyncWish;
   /** Called once, after every check: the body, whole when it is small. */
   readBody(): InvocationBody | Promise<InvocationBody>;
   /** Instead: all of the body, for whoever verifies it. */
   readWhole(maxBytes: number): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+export interface TaskFacts {
+  readonly id: string;
+  readonly attempt: number;
 }
 
 export type InvocationBody = Uint8Array | ReadableStream<Uint8Array> | null;
@@ -75,6 +86,8 @@ export interface InvokeParts {
   readonly rateLimiter: RateLimiter;
   readonly callerLimits: CallerLimits;
   readonly webhooks: Webhooks;
+  readonly tasks: TaskQueue;
+  readonly place: { readonly baseUrl: string };
   readonly requestBodyMaxBytes: number;
 }
 
@@ -110,7 +123,26 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
 
   const delivery = settings.verify === undefined ? undefined : await received(call, parts, settings.verify);
   if (delivery?.isRepeated) return HANDLED_BEFORE;
+  const isAsync = (settings.respondAsync === true && call.method !== "OPTIONS") || prefersAsync(call.headers);
+  if (isAsync) return await later(call, caller, parts, delivery);
   return await runFor(call, caller, parts, delivery);
+}
+
+/** Once it is stored, a delivery counts as handled: the task is what is tried again. */
+async function later(
+  call: Invocation,
+  caller: Caller,
+  parts: InvokeParts,
+  delivery: Delivery | undefined,
+): Promise<SandboxResponse> {
+  try {
+    const response = await respondLater(call, caller, parts, delivery);
+    await delivery?.settle(response.status);
+    return response;
+  } catch (error) {
+    await delivery?.settle(null);
+    throw asDatabaseError(error);
+  }
 }
 
 /**

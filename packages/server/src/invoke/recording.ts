@@ -48,7 +48,7 @@ export class Recording implements ExchangeObserver {
 
   finished(outcome: Outcome, logs: readonly LogLine[]): void {
     const { status, error, stack, sentMs, coldStart, answeredMs, completedMs, usage } = outcome;
-    const { fn, executionId, givenRequestId, trigger, method, path, headers } = this.#call;
+    const { fn, executionId, givenRequestId, trigger, method, path, headers, task } = this.#call;
     const { caller, startedAtMs, startedMs } = this.#start;
     const isSilent = error === null && logs.length === 0;
     const hidden = isSilent ? [] : hiddenOf(this.#start);
@@ -60,6 +60,8 @@ export class Recording implements ExchangeObserver {
       namespace: fn.namespace,
       version: fn.liveVersion ?? fn.latestVersion,
       triggerType: trigger,
+      taskId: task?.id ?? null,
+      taskAttempt: task?.attempt ?? null,
       status: statusOf(status, error),
       statusCode: status,
       durationMs: completedMs - startedMs,

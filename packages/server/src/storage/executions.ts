@@ -29,6 +29,9 @@ export interface ExecutionRecord {
   readonly namespace: string;
   readonly version: number;
   readonly triggerType: TriggerType;
+  /** The task that it was an attempt of. */
+  readonly taskId: string | null;
+  readonly taskAttempt: number | null;
   readonly status: ExecutionStatus;
   readonly statusCode: number | null;
   readonly durationMs: number;
@@ -122,16 +125,17 @@ function rowsInsert(rows: readonly object[]): RawBuilder<unknown> {
     insert into fluxbase.executions
       (id, request_id, function_id, function_name, namespace, version, trigger_type, status, status_code, duration_ms, queue_ms,
        cold_start, method, path, user_id, error_message, error_code, error_stack, started_at, completed_at,
-       node, cpu_ms, memory_mib, bytes_in, bytes_out, first_byte_ms, trace_id)
+       node, cpu_ms, memory_mib, bytes_in, bytes_out, first_byte_ms, trace_id, task_id, task_attempt)
     select entry."id", "requestId", "functionId", "functionName", "namespace", "version", "triggerType", "status", "statusCode", "durationMs", "queueMs",
            "coldStart", "method", "path", "userId", "errorMessage", "errorCode", "errorStack",
            to_timestamp("startedAtMs" / 1000), to_timestamp(("startedAtMs" + "durationMs") / 1000),
-           "node", "cpuMs", "memoryMiB", "bytesIn", "bytesOut", "firstByteMs", "traceId"
+           "node", "cpuMs", "memoryMiB", "bytesIn", "bytesOut", "firstByteMs", "traceId", "taskId", "taskAttempt"
       from batch, json_to_recordset(${asJson(rows)}::json) as entry (
         "id" text, "requestId" text, "functionId" uuid, "functionName" text, "namespace" text, "version" int4, "triggerType" text,
         "status" text, "statusCode" int4, "durationMs" float8, "queueMs" float8, "coldStart" bool, "method" text,
         "path" text, "userId" text, "errorMessage" text, "errorCode" text, "errorStack" text, "startedAtMs" float8,
-        "node" text, "cpuMs" float8, "memoryMiB" float8, "bytesIn" int8, "bytesOut" int8, "firstByteMs" float8, "traceId" text)`;
+        "node" text, "cpuMs" float8, "memoryMiB" float8, "bytesIn" int8, "bytesOut" int8, "firstByteMs" float8,
+        "traceId" text, "taskId" uuid, "taskAttempt" int4)`;
 }
 
 interface LineRow extends LogLineRecord {
@@ -203,7 +207,7 @@ export async function listExecutions(
            method, path, user_id as "userId", error_message as "errorMessage", error_code as "errorCode", error_stack as "errorStack",
            started_at as "startedAt", ${microsecondsOf("started_at")} as "startedAtUs", completed_at as "completedAt",
            node, cpu_ms as "cpuMs", memory_mib as "memoryMiB", bytes_in::float8 as "bytesIn", bytes_out::float8 as "bytesOut",
-           first_byte_ms as "firstByteMs", trace_id as "traceId",
+           first_byte_ms as "firstByteMs", trace_id as "traceId", task_id as "taskId", task_attempt as "taskAttempt",
            coalesce((select string_agg(l.message, E'\n' order by l.line_number) from fluxbase.execution_logs l
                       where l.execution_id = e.id and l.started_at = e.started_at and l.function_id = e.function_id), '') as "logText"
       from fluxbase.executions e

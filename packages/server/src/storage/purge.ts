@@ -8,6 +8,7 @@ import { dropOldAuditEntries } from "./audit_log.ts";
 import type { Database } from "./db.ts";
 import { purgeFunctions } from "./functions.ts";
 import { dropOldRequests } from "./idempotent_requests.ts";
+import { dropOldTasks } from "./tasks.ts";
 import { dropOldSessions } from "./users.ts";
 import { dropOldDeliveries } from "./webhook_deliveries.ts";
 
@@ -19,9 +20,10 @@ export interface PurgeOptions {
   readonly db: Database["db"];
   readonly log: Log;
   readonly auditLogDays: number;
+  readonly tasks: { readonly doneDays: number; readonly deadDays: number };
 }
 
-export function startPurging({ db, log, auditLogDays }: PurgeOptions): AsyncDisposable {
+export function startPurging({ db, log, auditLogDays, tasks }: PurgeOptions): AsyncDisposable {
   let purging: Promise<void> = Promise.resolve();
 
   async function purge(): Promise<void> {
@@ -31,6 +33,7 @@ export function startPurging({ db, log, auditLogDays }: PurgeOptions): AsyncDisp
       const sessionsCount = await dropOldSessions(db);
       await dropOldDeliveries(db);
       await dropOldRequests(db);
+      await dropOldTasks(db, tasks);
       if (functionsCount + auditEntriesCount + sessionsCount > 0) {
         log.info("What was kept for long enough is gone", { functionsCount, auditEntriesCount, sessionsCount });
       }

@@ -10,6 +10,7 @@ import type {
   FunctionSettings,
   FunctionSource,
   LogLevel,
+  TaskState,
   TriggerType,
 } from "@fluxbase/contract";
 import type { ColumnType, Generated, JSONColumnType } from "kysely";
@@ -17,6 +18,16 @@ import type { ColumnType, Generated, JSONColumnType } from "kysely";
 type Instant = ColumnType<Date, Date | string, Date | string>;
 type GeneratedInstant = ColumnType<Date, Date | string | undefined, Date | string>;
 type OptionalInstant = ColumnType<Date | null, Date | string | null | undefined, Date | string | null>;
+
+/** Who made a task: what its function is told, and who may ask about it. */
+export interface TaskCaller {
+  readonly kind: string;
+  readonly role: string | null;
+  readonly userId: string | null;
+  readonly keyId: string | null;
+  /** As sandboxes get them. */
+  readonly facts: Readonly<Record<string, unknown>>;
+}
 
 export type UserRole = "authenticated" | "admin";
 
@@ -192,6 +203,37 @@ export interface Schema {
     trace_id: string | null;
     details: JSONColumnType<Record<string, unknown>> | null;
     parent_id: string | null;
+    task_id: string | null;
+    task_attempt: number | null;
+  };
+  "fluxbase.tasks": {
+    id: string;
+    function_id: string;
+    state: Generated<TaskState>;
+    trigger_type: TriggerType;
+    source_id: string | null;
+    caller: JSONColumnType<TaskCaller>;
+    method: string;
+    url: string;
+    path: string;
+    headers: JSONColumnType<Record<string, string>>;
+    body: Uint8Array | null;
+    dedupe_key: string | null;
+    run_at: GeneratedInstant;
+    retries: number;
+    attempts: Generated<number>;
+    lease_node: string | null;
+    lease_until: OptionalInstant;
+    execution_id: string | null;
+    status_code: number | null;
+    answer_type: string | null;
+    answer: Uint8Array | null;
+    answer_is_cut: Generated<boolean>;
+    error: string | null;
+    error_code: ErrorCode | null;
+    created_at: GeneratedInstant;
+    created_by: string | null;
+    finished_at: OptionalInstant;
   };
   "fluxbase.execution_logs": {
     execution_id: string | null;

@@ -14,6 +14,8 @@ export function executionRecord(fields: Partial<ExecutionRecord> & { readonly fu
     namespace: "default",
     version: 1,
     triggerType: "http",
+    taskId: null,
+    taskAttempt: null,
     status: "success",
     statusCode: 200,
     durationMs: 1.5,

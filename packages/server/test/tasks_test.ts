@@ -95,7 +95,9 @@ platformTest("asynchronous calls", async (platform, step) => {
     assert.equal(first.task_id, second.task_id);
     const other = await queue("echo", { headers: { ...headers, authorization: `Bearer ${platform.serviceKey}` } });
     assert.notEqual(other.task_id, first.task_id);
-    await sql`update fluxbase.tasks set created_at = now() - interval '25 hours' where id = ${first.task_id}`.execute(db);
+    await sql`update fluxbase.tasks set created_at = now() - interval '25 hours' where id = ${first.task_id}`.execute(
+      db,
+    );
     assert.notEqual((await queue("echo", { headers })).task_id, first.task_id, "a key is remembered for a day");
   });
 

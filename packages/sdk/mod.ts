@@ -20,8 +20,8 @@ export {
 export {
   AdminFunctionsClient,
   type DeployOptions,
-  type FollowLogs,
   type EnqueueOptions,
+  type FollowLogs,
   type FunctionFields,
   FunctionsClient,
   type FunctionTypes,

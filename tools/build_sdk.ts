@@ -3,55 +3,16 @@
  *
  * @module
  */
-import { dirname, join, relative } from "node:path";
-import { isolatedDeclarationSync } from "oxc-transform";
+import { join } from "node:path";
 import { bundle, ROOT } from "./esbuild.ts";
+import { declareSdk } from "./sdk_declarations.ts";
 
 const SDK = join(ROOT, "packages/sdk");
 const DIST = join(SDK, "dist");
-const CONTRACT = join(ROOT, "packages/contract");
 
 await Deno.remove(DIST, { recursive: true }).catch(() => {});
 await Deno.mkdir(DIST, { recursive: true });
 for (const [format, name] of [["esm", "index.js"], ["cjs", "index.cjs"]] as const) {
   await bundle(join(SDK, "mod.ts"), { outfile: join(DIST, name), format, platform: "neutral" });
 }
-await declare({ from: SDK, to: DIST, modules: await modulesOf(SDK), place: "" });
-// Types of the wire are part of it; nothing of the contract is left in the code.
-const wire = ["audit", "executions", "function_settings", "functions", "keys", "secrets", "sql", "users"];
-await declare({
-  from: CONTRACT,
-  to: join(DIST, "contract"),
-  modules: wire.map((name) => `src/${name}.ts`),
-  place: "contract/",
-});
-await Deno.writeTextFile(
-  join(DIST, "contract/mod.d.ts"),
-  wire.map((name) => `export * from "./src/${name}.js";\n`).join(""),
-);
-// A code is a text to whoever reads it.
-await Deno.writeTextFile(join(DIST, "contract/src/errors.d.ts"), "export type ErrorCode = string;\n");
-
-/** One declaration for each module. */
-async function declare(
-  { from, to, modules, place }: { from: string; to: string; modules: readonly string[]; place: string },
-): Promise<void> {
-  for (const path of modules) {
-    const { code, errors } = isolatedDeclarationSync(path, await Deno.readTextFile(join(from, path)), {});
-    if (errors.length > 0) throw new Error(`${path}: ${errors.map(({ message }) => message).join("; ")}`);
-    const contract = relative(dirname(place + path), "contract/mod.js");
-    const text = code.replaceAll(/(from\s+")(\.[^"]+)\.ts"/g, '$1$2.js"')
-      .replaceAll('"@fluxbase/contract"', JSON.stringify(contract.startsWith(".") ? contract : `./${contract}`));
-    const target = join(to, path.replace(/\.ts$/, ".d.ts"));
-    await Deno.mkdir(dirname(target), { recursive: true });
-    await Deno.writeTextFile(target, text);
-  }
-}
-
-async function modulesOf(dir: string): Promise<string[]> {
-  const paths = ["mod.ts"];
-  for await (const { name } of Deno.readDir(join(dir, "src"))) {
-    if (name.endsWith(".ts") && !name.endsWith("_test.ts")) paths.push(`src/${name}`);
-  }
-  return paths;
-}
+await declareSdk(DIST);

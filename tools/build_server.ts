@@ -8,6 +8,7 @@ import { basename, dirname, join, relative } from "node:path";
 import { transformSync } from "oxc-transform";
 import { buildDashboard } from "../packages/dashboard/build.mjs";
 import { bundle, ROOT } from "./esbuild.ts";
+import { declareSdk } from "./sdk_declarations.ts";
 
 const PACKAGES = join(ROOT, "packages");
 const DIST = join(PACKAGES, "server/dist");
@@ -35,6 +36,8 @@ await bundle(join(PG_DUMP_FROM, "dist/pg_dump.js"), {
 for (const name of ["dist/pg_dump.wasm", "LICENSE"]) {
   await Deno.copyFile(join(PG_DUMP_FROM, name), join(PG_DUMP_TO, basename(name)));
 }
+// For editors of functions.
+await declareSdk(join(DIST, "sdk/dist"));
 const { unstable } = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json")));
 await Deno.writeTextFile(join(DIST, "deno.json"), JSON.stringify({ nodeModulesDir: "manual", lock: false, unstable }));
 

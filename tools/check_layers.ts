@@ -16,7 +16,7 @@ const LINES: readonly (readonly string[])[] = [
   ["platform.ts"],
   ["config", "gateway", "api", "dashboard", "files", "hooks", "schedules"],
   ["tasks"],
-  ["invoke", "deploy"],
+  ["invoke", "deploy", "language"],
   [
     "audit",
     "auth",

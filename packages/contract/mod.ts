@@ -95,6 +95,18 @@ export {
   shapeOf,
 } from "./src/source_files.ts";
 export { type SqlAnswer } from "./src/sql.ts";
+export { DECLARATIONS } from "./src/declarations.ts";
+export {
+  type LanguageAnswer,
+  type LanguageAsk,
+  type LanguageCompletion,
+  type LanguageHover,
+  type LanguagePlace,
+  type LanguageProblem,
+  type LanguageReply,
+  type LanguageRequest,
+  type LanguageSignatures,
+} from "./src/language.ts";
 export {
   isReservedSegment,
   parsePublicRoute,

@@ -38,6 +38,10 @@ export const LIMITS = {
   sourceBytes: { min: 1 * KiB, default: 5 * MiB, max: 50 * MiB },
   /** A body sent to the control plane: sources of one function plus their JSON escapes. */
   controlBodyBytes: { min: 64 * KiB, default: 8 * MiB, max: 256 * MiB },
+  /** Editors that have a language service at once; 0 switches it off. */
+  languageSessionsCount: { min: 0, default: 4, max: 100 },
+  /** A language service that nobody types for ends after this. */
+  languageIdleMs: { min: 100, default: 300_000, max: 3_600_000 },
   logLineBytes: { min: 256, default: 64 * KiB, max: 1 * MiB },
   logLinesCount: { min: 0, default: 1_000, max: 100_000 },
   /** Of one function, over all its executions; a burst of a minute's worth is let through. */

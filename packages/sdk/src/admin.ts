@@ -9,6 +9,8 @@ import type {
   AuthHook,
   AuthHookView,
   DbHookView,
+  LanguageReply,
+  LanguageRequest,
   LogLevel,
   LogLevelView,
   Metrics,
@@ -190,6 +192,39 @@ export class MetricsClient {
     query: Pick<MetricsQuery, "namespace" | "from" | "to"> & { readonly limit?: number } = {},
   ): Promise<{ readonly from: string; readonly to: string; readonly functions: readonly TopFunction[] }> {
     return await this.#http.request("GET", "/api/v1/admin/metrics/top", { query: { ...query } });
+  }
+}
+
+export interface LanguageConnection {
+  send(request: LanguageRequest): void;
+  close(): void;
+}
+
+/** The language service of editors: problems, completions and types of source that is being edited. */
+export class LanguageClient {
+  readonly #http: Http;
+
+  constructor(http: Http) {
+    this.#http = http;
+  }
+
+  /** @param on `close` comes once, after the last reply */
+  async connect(
+    { namespace, on }: {
+      readonly namespace?: string;
+      readonly on: { reply(reply: LanguageReply): void; close(): void };
+    },
+  ): Promise<LanguageConnection> {
+    const socket = await this.#http.socket("/api/v1/admin/language", {
+      protocol: "fluxbase.language",
+      query: { namespace },
+    });
+    socket.addEventListener("message", ({ data }) => on.reply(JSON.parse(String(data))));
+    socket.addEventListener("close", () => on.close(), { once: true });
+    return {
+      send: (request) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify(request)),
+      close: () => socket.close(),
+    };
   }
 }
 

@@ -3,7 +3,15 @@
  *
  * @module
  */
-import { AuditLogClient, DatabaseClient, HooksClient, LimitsClient, LogLevelClient, MetricsClient } from "./admin.ts";
+import {
+  AuditLogClient,
+  DatabaseClient,
+  HooksClient,
+  LanguageClient,
+  LimitsClient,
+  LogLevelClient,
+  MetricsClient,
+} from "./admin.ts";
 import { AuthClient, type SessionStorage } from "./auth.ts";
 import { FluxbaseError } from "./errors.ts";
 import { AdminFunctionsClient, FunctionsClient, type FunctionTypes } from "./functions.ts";
@@ -64,6 +72,7 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
     readonly database: DatabaseClient;
     readonly auditLog: AuditLogClient;
     readonly hooks: HooksClient;
+    readonly language: LanguageClient;
     readonly limits: LimitsClient;
     readonly metrics: MetricsClient;
     readonly logLevel: LogLevelClient;
@@ -112,6 +121,7 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
       database: new DatabaseClient(this.#http),
       auditLog: new AuditLogClient(this.#http),
       hooks: new HooksClient(this.#http),
+      language: new LanguageClient(this.#http),
       limits: new LimitsClient(this.#http),
       metrics: new MetricsClient(this.#http),
       logLevel: new LogLevelClient(this.#http),

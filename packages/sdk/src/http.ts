@@ -17,10 +17,17 @@ export interface RequestOptions {
   readonly withoutUser?: boolean;
 }
 
+export interface SocketOptions {
+  readonly protocol: string;
+  readonly query?: RequestOptions["query"];
+}
+
 export interface Http {
   readonly url: string;
   /** Any answer, whatever its status; throws only when there is none. */
   send(method: string, path: string, options?: RequestOptions): Promise<Response>;
+  /** A connection that has the client's credential; throws when there is none. */
+  socket(path: string, options: SocketOptions): Promise<WebSocket>;
   /** The decoded answer; throws FluxbaseError from 400 on. */
   request<Result>(method: string, path: string, options?: RequestOptions): Promise<Result>;
 }
@@ -99,9 +106,36 @@ export function createHttp(options: HttpOptions): Http {
     }
   }
 
+  async function socket(path: string, { protocol, query }: SocketOptions): Promise<WebSocket> {
+    if (typeof WebSocket === "undefined") {
+      throw new FluxbaseError("This runtime has no WebSocket: use Node 22 or later", {
+        status: 0,
+        code: "UNSUPPORTED",
+      });
+    }
+    const { authorization } = await options.credentials({ withoutUser: false });
+    // Browsers give a WebSocket no headers.
+    const bearer = authorization === undefined ? [] : [authorization.replace("Bearer ", "fluxbase.bearer.")];
+    const opened = new WebSocket(url.replace(/^http/, "ws") + path + queryOf(query), [protocol, ...bearer]);
+    return await new Promise((resolve, reject) => {
+      opened.addEventListener("open", () => resolve(opened), { once: true });
+      opened.addEventListener("error", () =>
+        reject(
+          new FluxbaseError(
+            "The server did not open the connection: it may be away, or the credential does not suffice",
+            {
+              status: 0,
+              code: "NETWORK_ERROR",
+            },
+          ),
+        ), { once: true });
+    });
+  }
+
   return {
     url,
     send,
+    socket,
     async request<Result>(method: string, path: string, request: RequestOptions = {}): Promise<Result> {
       const response = await send(method, path, request);
       if (response.status >= 400) throw await errorOf(response);

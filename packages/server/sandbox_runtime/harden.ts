@@ -20,6 +20,8 @@ export interface HardenOptions {
   readonly hasNetwork: boolean;
   /** Stands without the kernel filter, for a process that runs no user code and has to start a program. */
   readonly mayStartPrograms?: true;
+  /** For a process that becomes another program (`becomeProgram`): the kernel filter holds that, too. */
+  readonly mayBecomeProgram?: true;
   /** The sandbox dies with it: the server, or the zygote that it is a copy of, which dies with the server. */
   readonly parentPid: number;
 }
@@ -162,7 +164,11 @@ export function hardenProcess(options: HardenOptions): Fence[] {
 
   if (options.mayStartPrograms) return fences;
   const architecture: Architecture = Deno.build.arch;
-  const filter = seccompProgram(architecture, { pid: call.getpid(), hasNetwork: options.hasNetwork });
+  const filter = seccompProgram(architecture, {
+    pid: call.getpid(),
+    hasNetwork: options.hasNetwork,
+    mayBecomeProgram: options.mayBecomeProgram === true,
+  });
   const program = new BigUint64Array(2);
   new Uint16Array(program.buffer)[0] = filter.length / 8;
   program[1] = BigInt(Deno.UnsafePointer.value(Deno.UnsafePointer.of(filter)));

@@ -16,6 +16,8 @@ interface SyscallTable {
   readonly auditArch: number;
   /** The number of seccomp(2) itself. */
   readonly seccomp: number;
+  /** Among those that are refused. */
+  readonly execve: number;
   readonly refused: readonly number[];
   /** Answered ENOSYS so that glibc falls back to clone, whose flags a filter can see. */
   readonly clone3: number;
@@ -38,6 +40,7 @@ export const SYSCALLS: Readonly<Record<Architecture, SyscallTable>> = {
   x86_64: {
     auditArch: 0xc000003e,
     seccomp: 317,
+    execve: 59,
     refused: [
       59, // execve
       322, // execveat
@@ -120,6 +123,7 @@ export const SYSCALLS: Readonly<Record<Architecture, SyscallTable>> = {
   aarch64: {
     auditArch: 0xc00000b7,
     seccomp: 277,
+    execve: 221,
     refused: [
       221, // execve
       281, // execveat
@@ -231,12 +235,14 @@ export interface SeccompOptions {
   readonly pid: number;
   /** Whether it may make IPv4 sockets; others it may not in any case. */
   readonly hasNetwork: boolean;
+  /** It may become another program, which the filter then holds, and still start none beside itself. */
+  readonly mayBecomeProgram?: boolean;
 }
 
 /** The program as an array of `struct sock_filter`. */
 export function seccompProgram(
   architecture: Architecture,
-  { pid, hasNetwork }: SeccompOptions,
+  { pid, hasNetwork, mayBecomeProgram = false }: SeccompOptions,
 ): Uint8Array<ArrayBuffer> {
   const table = SYSCALLS[architecture];
   const families = hasNetwork ? [AF_INET] : [];
@@ -253,6 +259,7 @@ export function seccompProgram(
     refuse(ENOSYS);
   }
   for (const call of table.refused) {
+    if (mayBecomeProgram && call === table.execve) continue;
     program.push([JUMP_EQUAL, 0, 1, call]);
     refuse(EPERM);
   }

@@ -15,6 +15,7 @@ import { functionRoutes } from "./api/function_routes.ts";
 import { hookRoutes } from "./api/hook_routes.ts";
 import { gotrueRoutes } from "./api/gotrue_routes.ts";
 import { createIdempotency } from "./api/idempotency.ts";
+import { languageRoutes } from "./api/language_routes.ts";
 import { keyRoutes } from "./api/key_routes.ts";
 import { logLevelRoutes } from "./api/log_level_routes.ts";
 import { metricsRoutes } from "./api/metrics_routes.ts";
@@ -68,6 +69,7 @@ import { startRowEvents } from "./hooks/row_events.ts";
 import type { TaskRequest } from "./invoke/async_call.ts";
 import type { InvokeParts } from "./invoke/invoke.ts";
 import { maskedLine } from "./invoke/recording.ts";
+import { startLanguageService } from "./language/language_service.ts";
 import { createVersionSource, type VersionSource } from "./invoke/version_source.ts";
 import { DATABASE_HOST } from "../sandbox_runtime/database.ts";
 import { type Fence, FENCES } from "../sandbox_runtime/harden.ts";
@@ -237,13 +239,14 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
   const buildsUid = uids?.first ?? null;
   const runDir = parts.use(await makeRunDir());
   const runtime = await provideRuntimeFiles(runDir.runtime, { uid: buildsUid });
+  // What builds never has the server's rights: it has to reach the source by its own.
+  const workDir = join(await chooseHome(dataDir, { uid: buildsUid, gid: buildsUid }), "builds");
   const bundler = parts.use(
     await startBundler({
       now: clock.nowMs,
       uid: buildsUid,
       runtime,
-      // What builds never has the server's rights: it has to reach the source by its own.
-      workDir: join(await chooseHome(dataDir, { uid: buildsUid, gid: buildsUid }), "builds"),
+      workDir,
       bundleMaxBytes: limits.bundleBytes,
       bundlingMs: limits.bundlingMs,
       importHosts: config.importHosts,
@@ -251,6 +254,9 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       networkEnv: config.networkEnv,
       npmrc: await readNpmrc(config, functionsDir),
     }),
+  );
+  const language = parts.use(
+    await startLanguageService({ uid: buildsUid, runtime, workDir, log, limits, now: clock.nowMs }),
   );
   const spawners = parts.use(await startSandboxSpawners(runtime, { pagesDir: runDir.pages, log, now: clock.nowMs }));
   const egress = parts.use(await startEgress(config.egressAllow, log));
@@ -424,6 +430,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
           ...(isLeaving ? { isReady: false } : {}),
         }),
       }),
+      ...languageRoutes({ language, bundler, sharedModules }),
       ...keyRoutes({ db, keys }),
       ...auditRoutes({ db, audit }),
       ...taskRoutes({ db, catalog, announce: tasks.announce }),
@@ -487,7 +494,10 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     gateway.handle(request, connection) ??
       dashboard.handle(request) ??
       managing.during(connection, () =>
-        api.handle(request, { address: clientOf(clientAddresses, connection, request.headers) }));
+        api.handle(request, {
+          address: clientOf(clientAddresses, connection, request.headers),
+          hold: () => managing.hold(connection),
+        }));
   if (loader !== undefined && config.autoLoadOnBoot) await loadOnBoot(loader, log);
   // What a server left behind that ended in the middle of it.
   await rebuilder.start();

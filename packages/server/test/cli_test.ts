@@ -47,6 +47,7 @@ const NO_COMMAND = [
   /^(GET|PUT|PATCH|DELETE) .*\/invoke$/, // As POST, with --method.
   /\/secrets\/\{id\}/, // By name.
   / \/api\/v1\/settings\/(batch|user\/(own|system)\/|\{key\})/, // For programs.
+  /^GET \/api\/v1\/admin\/language$/, // Editors do.
   /^GET \/metrics$/, // Prometheus reads it.
 ];
 

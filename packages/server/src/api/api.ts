@@ -43,13 +43,20 @@ export interface ApiOptions {
   readonly functionsEnabled: boolean;
 }
 
+export interface ApiOrigin {
+  readonly address: string;
+  /** Keeps the connection from being ended for being quiet. */
+  hold(): Disposable;
+}
+
 export interface Api {
   /** The address is that of the client. */
-  handle(request: Request, from: { readonly address: string }): Promise<Response>;
+  handle(request: Request, from: ApiOrigin): Promise<Response>;
 }
 
 type Facts = RequestFacts & {
   readonly request: Request;
+  readonly hold: ApiOrigin["hold"];
   /** Set by what counts it. */
   standing?: Standing | undefined;
 };
@@ -133,7 +140,7 @@ export function createApi(options: ApiOptions): Api {
     let parsed: Promise<unknown> | undefined;
     const call: ApiCall = {
       caller,
-      callerNow: async () => await options.authenticator.authenticate(request.headers),
+      callerNow: async () => await options.authenticator.authenticate(facts.headers),
       requestId,
       origin: originOf(facts),
       params,
@@ -155,7 +162,7 @@ export function createApi(options: ApiOptions): Api {
     const { facts } = about;
     const authenticate = async () => {
       try {
-        return await options.authenticator.authenticate(facts.request.headers);
+        return await options.authenticator.authenticate(facts.headers);
       } catch (error) {
         // Clients send what they have, also when they sign in or refresh because it is over.
         if (route.access === "public" && isOver(error)) return ANONYMOUS;
@@ -212,7 +219,8 @@ export function createApi(options: ApiOptions): Api {
     const { request, requestId } = facts;
     const common = [...cors.headers(request.headers.get("origin")), ["x-request-id", requestId]] as [string, string][];
     try {
-      const { status, body, text, headers = [] } = await work();
+      const { status, body, text, socket, headers = [] } = await work();
+      if (socket !== undefined) return upgrade(facts, socket);
       if (facts.standing !== undefined) common.push(...rateLimitHeaders(facts.standing));
       common.push(NOSNIFF);
       for (const [name, value] of headers) {
@@ -245,9 +253,9 @@ export function createApi(options: ApiOptions): Api {
   }
 
   return {
-    async handle(request, { address }) {
+    async handle(request, { address, hold }) {
       const requestId = requestIdOf(request.headers);
-      const facts = { request, requestId, address, headers: request.headers };
+      const facts = { request, requestId, address, hold, headers: credentialsOf(request) };
       try {
         assertHead(request.headers);
         if (!URL.canParse(request.url)) refuseUrl();
@@ -261,6 +269,35 @@ export function createApi(options: ApiOptions): Api {
       return await app.fetch(request, facts);
     },
   };
+}
+
+/** A client that does not answer pings for this long is gone. */
+const SOCKET_IDLE_SEC = 60;
+
+function upgrade({ request, hold }: Facts, { protocol, attach }: NonNullable<ApiAnswer["socket"]>): Response {
+  const held = hold();
+  try {
+    const { socket, response } = Deno.upgradeWebSocket(request, { protocol, idleTimeout: SOCKET_IDLE_SEC });
+    socket.addEventListener("close", () => held[Symbol.dispose]());
+    attach(socket);
+    return response;
+  } catch (error) {
+    held[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** Browsers give a WebSocket no headers: the credential is one of the protocols that it offers. */
+const BEARER_PROTOCOL = "fluxbase.bearer.";
+
+function credentialsOf({ headers }: Request): Headers {
+  const offered = headers.get("sec-websocket-protocol");
+  if (offered === null || headers.has("authorization")) return headers;
+  const protocol = offered.split(",").map((one) => one.trim()).find((one) => one.startsWith(BEARER_PROTOCOL));
+  if (protocol === undefined) return headers;
+  const withCredential = new Headers(headers);
+  withCredential.set("authorization", `Bearer ${protocol.slice(BEARER_PROTOCOL.length)}`);
+  return withCredential;
 }
 
 function placesOf({ path, isAtRoot }: Route): string[] {

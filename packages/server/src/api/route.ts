@@ -76,5 +76,7 @@ export interface ApiAnswer {
   readonly body?: unknown;
   /** Instead of a body: what is JSON already, with a type among the headers. */
   readonly text?: string | ReadableStream<Uint8Array>;
+  /** Instead of all others: the connection becomes a WebSocket of this protocol. */
+  readonly socket?: { readonly protocol: string; attach(socket: WebSocket): void };
   readonly headers?: readonly (readonly [string, string])[];
 }

@@ -83,11 +83,16 @@ const DECORATOR_OPTIONS = ["experimentalDecorators", "emitDecoratorMetadata"];
 const LARGEST_COUNT = 4;
 const LEFTOVER_MS = 3_600_000;
 
+/** What builds have fetched. */
+export function packagesDir(workDir: string): string {
+  return join(workDir, "packages");
+}
+
 export async function startBundler(options: BundlerOptions): Promise<Bundler> {
   const { uid, runtime, now, bundleMaxBytes = LIMITS.bundleBytes.default, importMirrors: mirrors = [] } = options;
   const hosts = [...options.importHosts ?? [], ...mirrorHosts(mirrors)];
   const networkEnv = options.networkEnv ?? {};
-  const [workDir, cacheDir] = [join(options.workDir, "builds"), join(options.workDir, "packages")];
+  const [workDir, cacheDir] = [join(options.workDir, "builds"), packagesDir(options.workDir)];
   await prepare({ uid, workDir, cacheDir });
   const spawners = await Promise.all([
     startRenewedSpawner(() => commonRights(runtime.paths, runtime.deno), { now }),

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { dirname, join, posix, relative, resolve } from "node:path";
+import { join, posix, relative, resolve } from "node:path";
 import { BESIDE_PREFIX, type BuildProblem } from "@fluxbase/contract";
 import type { FileRights } from "../../sandbox_runtime/landlock.ts";
 import { delay } from "../core/clock.ts";
@@ -14,6 +14,7 @@ import type { Spawner } from "../processes/confined_process.ts";
 import { CERTIFICATES, commonRights, joinRights } from "../processes/file_rights.ts";
 import type { RuntimeFiles } from "../processes/runtime_files.ts";
 import type { ImportUse } from "./analysis.ts";
+import { createFolder } from "./folder.ts";
 import type { ImportMap } from "./import_map.ts";
 import { jsrUrl, type Mirror, OWN_MODULE_SOURCES, OWN_MODULES_FOLDER } from "./mirrors.ts";
 import type { BundlingMessage, BundlingOptions, BundlingReply } from "./bundle_process.ts";
@@ -79,11 +80,11 @@ interface SourceMap {
   readonly mappings: string;
 }
 
-const SHARED_FOLDER = "_shared";
-const SDK_FOLDER = "_sdk";
-const SDK = "@fluxbase/sdk";
+export const SHARED_FOLDER = "_shared";
+export const SDK_FOLDER = "_sdk";
+export const SDK = "@fluxbase/sdk";
 /** Own files of a function: beside the shared ones, and with a link to them, so that both ways to them work. */
-const OWN_FOLDER = "own";
+export const OWN_FOLDER = "own";
 const MEMORY_BYTES = 2 * 1024 * 1024 * 1024;
 const CERTIFICATE_FILES = ["DENO_CERT", "SSL_CERT_FILE", "SSL_CERT_DIR", "NODE_EXTRA_CA_CERTS"];
 const PROBLEMS_MAX_COUNT = 5;
@@ -131,7 +132,7 @@ export async function runBundling(input: BundlingInput, settings: BundlingSettin
 }
 
 /** From the folder of the build, which stands for the functions folder. */
-function placeOf(path: string): string {
+export function placeOf(path: string): string {
   return path.startsWith(`${SHARED_FOLDER}/`) ? path : posix.join(OWN_FOLDER, path);
 }
 
@@ -150,30 +151,19 @@ async function writeFolder(dir: string, input: BundlingInput, { uid, npmrc }: Bu
     unstable: ["bare-node-builtins", "raw-imports"],
     ...(compilerOptions === undefined ? {} : { compilerOptions }),
   };
-  const made = new Set<string>();
-  const write = async (path: string, text: string) => {
-    const full = join(dir, path);
-    for (let parent = dirname(full); !made.has(parent) && parent.length >= dir.length; parent = dirname(parent)) {
-      await Deno.mkdir(parent, { recursive: true, mode: 0o700 });
-      made.add(parent);
-    }
-    await Deno.writeFile(full, path.endsWith(".wasm") ? Uint8Array.fromBase64(text) : new TextEncoder().encode(text));
-    if (uid !== null) await Deno.chown(full, uid, uid);
-  };
-  await write("code/deno.json", JSON.stringify(denoJson));
-  await write(`code/${placeOf(input.entry)}`, input.entryCode);
-  for (const [path, text] of Object.entries(input.files)) await write(`code/${placeOf(path)}`, text);
-  for (const [path, text] of Object.entries(sdk?.files ?? {})) await write(`code/${SDK_FOLDER}/${path}`, text);
+  const folder = createFolder(dir, uid);
+  await folder.write("code/deno.json", JSON.stringify(denoJson));
+  await folder.write(`code/${placeOf(input.entry)}`, input.entryCode);
+  for (const [path, text] of Object.entries(input.files)) await folder.write(`code/${placeOf(path)}`, text);
+  for (const [path, text] of Object.entries(sdk?.files ?? {})) await folder.write(`code/${SDK_FOLDER}/${path}`, text);
   for (const [path, text] of Object.entries(OWN_MODULE_SOURCES)) {
-    await write(`code/${OWN_MODULES_FOLDER}/${path}`, text);
+    await folder.write(`code/${OWN_MODULES_FOLDER}/${path}`, text);
   }
-  const lockDir = join(dir, "lock");
-  await Deno.mkdir(lockDir, { mode: 0o700 });
-  made.add(lockDir);
+  await folder.make("lock");
   await Deno.symlink(`../${SHARED_FOLDER}`, join(dir, `code/${OWN_FOLDER}/${SHARED_FOLDER}`));
   // Its tokens must not lie where an import can reach.
-  await write("home/.npmrc", npmrc ?? "");
-  if (uid !== null) { for (const folder of made) await Deno.chown(folder, uid, uid); }
+  await folder.write("home/.npmrc", npmrc ?? "");
+  await folder.handOver();
 }
 
 /** Whether its name stands anywhere in the sources: then it lies ready, and what does not import it is not bundled. */
@@ -488,7 +478,7 @@ function quotedIn(source: string): ImportUse[] {
 }
 
 /** The other way round than `placeOf`. */
-function ownPath(placed: string): string {
+export function ownPath(placed: string): string {
   const file = placed.replace(/^deno:/, "");
   return file.startsWith(`${SHARED_FOLDER}/`) || file.startsWith(`${SDK_FOLDER}/`) || /^\w+:/.test(file)
     ? file

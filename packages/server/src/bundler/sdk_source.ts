@@ -1,5 +1,5 @@
 /**
- * The SDK as functions import it: its modules without types, read once.
+ * The SDK as functions import it: its modules without types, read once. And its types, for who edits functions.
  *
  * @module
  */
@@ -20,6 +20,51 @@ let reading: Promise<SdkSource> | undefined;
 
 export function readSdkSource(): Promise<SdkSource> {
   return reading ??= read();
+}
+
+/** The name of the package that has the shapes of the wire, where the types come from the source. */
+const CONTRACT = "@fluxbase/contract";
+const CONTRACT_DIR = fileURLToPath(new URL("../../../contract/", import.meta.url));
+const PACKED_DIR = fileURLToPath(new URL("../../../sdk/dist/", import.meta.url));
+
+export interface SdkTypes extends SdkSource {
+  /** Names that its modules import, and where they are. */
+  readonly imports: Readonly<Record<string, string>>;
+}
+
+let readingTypes: Promise<SdkTypes> | undefined;
+
+export function readSdkTypes(): Promise<SdkTypes> {
+  return readingTypes ??= readTypes();
+}
+
+async function readTypes(): Promise<SdkTypes> {
+  const mod = await textOf(join(SOURCE_DIR, "mod.ts"));
+  if (mod === undefined) {
+    return { entry: "mod.d.ts", files: await filesBelow(PACKED_DIR, (name) => name.endsWith(".d.ts")), imports: {} };
+  }
+  const isSource = (name: string) => name.endsWith(".ts") && !name.endsWith("_test.ts");
+  const contract = await filesBelow(CONTRACT_DIR, isSource);
+  return {
+    entry: "mod.ts",
+    files: {
+      ...await filesBelow(SOURCE_DIR, isSource),
+      ...Object.fromEntries(Object.entries(contract).map(([path, text]) => [`contract/${path}`, text])),
+    },
+    imports: { [CONTRACT]: "contract/mod.ts" },
+  };
+}
+
+async function filesBelow(dir: string, isWanted: (name: string) => boolean): Promise<Record<string, string>> {
+  const files: Record<string, string> = {};
+  for await (const { name, isDirectory } of Deno.readDir(dir)) {
+    if (isDirectory && name !== "node_modules") {
+      for (const [path, text] of Object.entries(await filesBelow(join(dir, name), isWanted))) {
+        files[`${name}/${path}`] = text;
+      }
+    } else if (!isDirectory && isWanted(name)) files[name] = await Deno.readTextFile(join(dir, name));
+  }
+  return files;
 }
 
 async function read(): Promise<SdkSource> {

@@ -681,6 +681,9 @@ const LIMIT_ABOUT: Readonly<Record<LimitKey, string>> = {
   sourceFileBytes: "One source file.",
   sourceBytes: "All source files of one function.",
   controlBodyBytes: "Body of one request to the management API.",
+  languageSessionsCount:
+    "Editors of the dashboard that have a language service of their own at once, each some 300 MB; 0 switches it off.",
+  languageIdleMs: "A language service that nobody types for ends after this; the next key starts another one.",
   logLineBytes: "One line of a function's log; what is longer is cut.",
   logLinesCount: "Log lines of one execution; what comes after is left out.",
   logBytesPerSec:

@@ -60,6 +60,8 @@ export interface SharedModules {
     files: Readonly<Record<string, string>>,
     changed?: ReadonlyMap<string, string | null>,
   ): Promise<Around>;
+  /** For whatever a function may come to import. */
+  everything(namespace: string): Promise<Around>;
   list(namespaces?: readonly string[]): Promise<StoredModule[]>;
   /** As it was in an earlier version, if one is named. */
   read(namespace: string, path: string, version?: number): Promise<StoredModule>;
@@ -116,6 +118,7 @@ export function createSharedModules({ db }: { readonly db: Database["db"] }): Sh
       if (!Object.entries(files).some(mayImport)) return NOTHING;
       return changed === undefined ? await aroundOf(namespace) : await aroundAfter(namespace, changed);
     },
+    everything: aroundOf,
     async list(namespaces) {
       const found = await listModules(db, namespaces);
       return found.filter(({ modulePath }) => modulePath !== DENO_JSON);

@@ -140,12 +140,20 @@ export function watchOwnConnections(options: ConnectionWatchOptions): Disposable
 /** Connections whose request is about the server itself. Those of functions are known to the sandboxes. */
 export interface BusyConnections {
   during(connection: Connection, answer: () => Promise<Response>): Promise<Response>;
+  /** Of one that becomes a WebSocket: Deno says no more when it is over. */
+  hold(connection: Connection): Disposable;
   peers(): Iterable<BusyPeer>;
 }
 
 export function createBusyConnections(): BusyConnections {
   const busy = new Map<Connection, BusyPeer>();
+  const held = new Set<BusyPeer>();
   return {
+    hold(connection) {
+      const one = { peer: peerOf(connection) ?? "", isEndless: true };
+      held.add(one);
+      return { [Symbol.dispose]: () => void held.delete(one) };
+    },
     async during(connection, answer) {
       if (connection.completed === undefined) return await answer();
       const peer = peerOf(connection) ?? "";
@@ -157,7 +165,10 @@ export function createBusyConnections(): BusyConnections {
       if (isEndless && busy.has(connection)) busy.set(connection, { peer, isEndless });
       return response;
     },
-    peers: () => busy.values(),
+    *peers() {
+      yield* busy.values();
+      yield* held;
+    },
   };
 }
 

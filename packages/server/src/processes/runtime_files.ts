@@ -16,6 +16,7 @@ const MODULES = {
   sandbox: "../../sandbox_runtime/bootstrap",
   builder: "../bundler/build_process",
   bundling: "../bundler/bundle_process",
+  language: "../language/language_process",
 } as const;
 /** With native code: they cannot be part of one file. */
 const PACKAGES = ["oxc-parser", "oxc-transform"];
@@ -25,6 +26,7 @@ export interface RuntimeFiles {
   readonly sandbox: string;
   readonly builder: string;
   readonly bundling: string;
+  readonly language: string;
   /** All of them, and what they import. */
   readonly paths: readonly string[];
 }

@@ -13,7 +13,7 @@ const START = { startMs: 1_000, scratchBytes: 0, now: () => performance.now(), o
 
 Deno.test("a start that fails gives its uid back", async () => {
   const runDir = await Deno.makeTempFile();
-  const files = { deno: Deno.execPath(), sandbox: "", builder: "", bundling: "", paths: [] };
+  const files = { deno: Deno.execPath(), sandbox: "", builder: "", bundling: "", language: "", paths: [] };
   await using spawners = await startSandboxSpawners(files, {
     pagesDir: runDir,
     log: silentLog,

@@ -164,6 +164,10 @@ export class Query<Data> implements PromiseLike<Result<Data>> {
   range(from: number, to: number): Query<Data> {
     return this.offset(from).limit(to - from + 1);
   }
+  /** Texts up to so many characters, to look over long ones. */
+  truncate(length: number): Query<Data> {
+    return this.#set("truncate", String(length));
+  }
   /** Exactly one row, as an object; anything else is an error. */
   single(): Query<Data extends readonly (infer Row)[] ? Row : Data> {
     return this.#with({ shape: "one" });

@@ -271,6 +271,38 @@ platformTest("clients in the field", async (platform, step) => {
     assert.ok(!kept.includes(first.body.key), "the key in an answer is not kept in plain text");
   });
 
+  await step("functions of SQL with their arguments as params, and texts in part", async () => {
+    await sql.raw(`
+      create table public.posts (id int primary key, title varchar(99), body text, data jsonb);
+      insert into public.posts values (1, 'a long title', 'a long body', '{"text": "not cut"}');
+      grant all on public.posts to service_role;
+      create function public.greet(name text) returns text language sql stable as $$ select 'Hello ' || name $$;
+      create function public.all_posts() returns setof public.posts language sql stable as 'select * from public.posts';
+    `).execute(platform.appDb);
+    await eventually(async () => (await api("POST", "/rpc/default/greet", { params: { name: "Ada" } })).status === 200);
+    const { body } = await api("POST", "/rpc/default/greet", { params: { name: "Ada" } });
+    assert.deepEqual([body.status, body.result, body.rows_returned], ["completed", "Hello Ada", 1]);
+    assert.equal((await api("POST", "/rpc/public/all_posts", {})).body.result[0].title, "a long title");
+    const missing = await api("POST", "/rpc/default/no_such", { params: { a: 1 } });
+    assert.deepEqual([missing.status, /not found/.test(missing.body.error)], [404, true]);
+    assert.equal((await api("POST", "/rpc/elsewhere/greet", {})).status, 406);
+    assert.equal((await api("POST", "/rpc/default/greet", { async: true })).status, 501);
+    assert.equal((await api("POST", "/rpc/default/greet", { params: [] })).status, 400);
+    const [post] = (await api("GET", "/tables/posts?truncate=6")).body;
+    assert.deepEqual(post, { id: 1, title: "a long", body: "a long", data: { text: "not cut" } });
+    const [chosen] = (await api("GET", "/tables/posts?select=body,id&truncate=1")).body;
+    assert.deepEqual(chosen, { body: "a", id: 1 });
+  });
+
+  await step("what is not there says so, and what nobody knows is not found", async () => {
+    for (const path of ["/storage/buckets", "/jobs/submit", "/admin/system/settings", "/tenants", "/auth/otp/signin"]) {
+      const { status, body } = await api("POST", path, {});
+      assert.deepEqual([path, status, body.code], [path, 501, "NOT_AVAILABLE"]);
+      assert.match(body.error, /not available|not over HTTP/);
+    }
+    assert.deepEqual((await api("GET", "/storages")).body.error, "Not Found");
+  });
+
   await step("which ways of signing in there are", async () => {
     const { body } = await api("GET", "/auth/config", undefined, null);
     assert.deepEqual(

@@ -108,10 +108,15 @@ platformTest("the published client of Supabase", async (platform, step) => {
     const { auth } = clientOf(platform);
     assert.deepEqual(await code(auth.signInWithPassword({ email, password: "wrong" })), [400, "invalid_credentials"]);
     assert.deepEqual(await code(auth.signUp({ email, password: "another password" })), [422, "user_already_exists"]);
-    assert.deepEqual(await code(auth.signUp({ email: "x@example.invalid", password: "short" })), [
-      400,
-      "validation_failed",
+    const weak = await auth.signUp({ email: "x@example.invalid", password: "short" });
+    assert.deepEqual([weak.error?.name, weak.error?.status, Reflect.get(weak.error ?? {}, "reasons")], [
+      "AuthWeakPasswordError",
+      422,
+      ["length"],
     ]);
+    const byPhone = { phone: "+491234567", password: "a long password" };
+    assert.deepEqual(await code(auth.signUp(byPhone)), [422, "phone_provider_disabled"]);
+    assert.deepEqual(await code(auth.signInWithPassword(byPhone)), [422, "phone_provider_disabled"]);
     assert.deepEqual(await code(auth.refreshSession({ refresh_token: "none" })), [400, "refresh_token_not_found"]);
     assert.deepEqual(await code(auth.getUser("a.b.c")), [401, "bad_jwt"]);
     assert.deepEqual(await code(clientOf(platform).auth.admin.listUsers()), [403, "not_admin"]);
@@ -194,6 +199,12 @@ platformTest("the published client of Supabase", async (platform, step) => {
 
   await step("what is not there says so", async () => {
     const { auth, storage } = clientOf(platform);
+    const banned = await admin.auth.admin.updateUserById(crypto.randomUUID(), { ban_duration: "24h" });
+    assert.deepEqual([banned.error?.status, /Banning/.test(banned.error?.message ?? "")], [501, true]);
+    const plain = { email: "plain@example.invalid", password: PASSWORD, role: "authenticated", ban_duration: "none" };
+    const { data: made, error } = await admin.auth.admin.createUser(plain);
+    assert.equal(error, null, "what asks for nothing is no error");
+    await admin.auth.admin.deleteUser(made.user?.id ?? "");
     const otp = await auth.signInWithOtp({ email });
     assert.deepEqual([otp.error?.status, /not available/.test(otp.error?.message ?? "")], [501, true]);
     assert.equal((await auth.resetPasswordForEmail(email)).error?.status, 501);

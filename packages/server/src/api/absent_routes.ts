@@ -1,6 +1,6 @@
 /**
- * What clients of Supabase may ask for and this server does not have: 501 with a sentence, rather than a 404 that looks
- * like a mistake in the address.
+ * What clients of Supabase and of the system itself may ask for and this server does not have: 501 with a sentence,
+ * rather than a 404 that looks like a mistake in the address.
  *
  * @module
  */
@@ -35,6 +35,44 @@ const ELSEWHERE: readonly (readonly [paths: readonly string[], sentence: string]
   [["/realtime/v1/{path*}"], "Realtime is not available on this server: poll, or let functions answer with streams"],
   [["/graphql/v1"], "GraphQL is not available on this server: read tables over /rest/v1"],
 ];
+
+const SET_BY_OPERATOR = "Settings of the server are set by its environment (docs/settings.md), not over HTTP";
+
+/** Below `/api/v1`, where nothing else is found. */
+const ABSENT_BELOW_API: readonly (readonly [starts: readonly string[], sentence: string])[] = [
+  [["storage"], "Storage is not available on this server"],
+  [["realtime"], "Realtime is not available on this server: poll, or let functions answer with streams"],
+  [["graphql"], "GraphQL is not available on this server: read tables over /api/v1/tables"],
+  [["ai", "admin/ai", "vector", "knowledge-bases", "mcp"], "AI and vector search are not available on this server"],
+  [["jobs", "admin/jobs"], "Jobs are not available on this server: call functions, or let a schedule call them"],
+  [["branches", "admin/branches"], "Branches of the database are not available on this server"],
+  [["tenants", "admin/tenants"], "Tenants are not available on this server: use namespaces, and policies on rows"],
+  [["webhooks", "admin/webhooks"], "Webhooks of rows are not available by this path: use /api/v1/admin/hooks/database"],
+  [
+    ["admin/migrations", "admin/ddl", "admin/schemas", "admin/tables", "admin/extensions"],
+    "Changing the schema is not available by this path: send SQL to /api/v1/admin/database/query, or use `fluxbase db`",
+  ],
+  [["admin/system/settings", "admin/app/settings"], SET_BY_OPERATOR],
+  [
+    ["admin/email", "invitations", "admin/invitations", "auth/magiclink", "auth/otp", "auth/password", "auth/verify"],
+    `Messages are not available on this server: it sends none; ${PASSWORDS}`,
+  ],
+  [["auth/2fa", "auth/mfa"], "A second factor (MFA) is not available on this server"],
+  [
+    ["auth/oauth", "auth/sso", "auth/saml", "admin/oauth"],
+    `OAuth and SSO are not available on this server: ${PASSWORDS}`,
+  ],
+  [["rpc/executions"], "Calls of SQL functions are answered at once on this server: there is nothing to ask for later"],
+];
+
+/** What is missing at a path where nothing was found; undefined: it is no path that anybody knows. */
+export function absentAt(pathname: string): PlatformError | undefined {
+  const [, below = ""] = /^\/api\/v1\/(.*?)\/*$/.exec(pathname) ?? [];
+  const found = ABSENT_BELOW_API.find(([starts]) =>
+    starts.some((start) => below === start || below.startsWith(`${start}/`))
+  );
+  return found === undefined ? undefined : new PlatformError("NOT_AVAILABLE", found[1]);
+}
 
 export function absentRoutes(): Route[] {
   return [

@@ -23,6 +23,7 @@ import { assertHead } from "../core/request_head.ts";
 import { requestIdOf } from "../core/request_id.ts";
 import type { CallerLimits, Origin } from "../ratelimit/caller_limits.ts";
 import { asDatabaseError } from "../storage/db.ts";
+import { absentAt } from "./absent_routes.ts";
 import { type Idempotency, IDEMPOTENCY_HEADER } from "./idempotency.ts";
 import { type BodyLimits, readJsonBody, readTextBody } from "./json_body.ts";
 import { openApiDocument } from "./openapi.ts";
@@ -108,7 +109,10 @@ export function createApi(options: ApiOptions): Api {
     const allowed = routes.filter((route) => placesOf(route).includes(path)).map(({ method }) => method);
     app.all(toHono(path), (context) => answer(context.env, () => refuseMethod(context.req.raw, allowed)));
   }
-  app.notFound((context) => notFound(context.env));
+  app.notFound((context) => {
+    const absent = absentAt(new URL(context.req.raw.url).pathname);
+    return absent === undefined ? notFound(context.env) : answer(context.env, () => Promise.reject(absent));
+  });
 
   function documentRoute(): Route {
     return {

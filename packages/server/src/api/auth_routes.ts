@@ -13,7 +13,7 @@ import type { User } from "../storage/users.ts";
 import type { ApiCall, Route } from "./route.ts";
 import { sessionSchema, userSchema } from "./schemas.ts";
 
-const PASSWORD_MIN_CHARACTERS = 8;
+export const PASSWORD_MIN_CHARACTERS = 8;
 const METADATA_MAX_CHARACTERS = 16 * 1024;
 
 export const email = z.email("must be an e-mail address").max(254, "must have at most 254 characters");

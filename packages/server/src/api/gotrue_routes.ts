@@ -12,7 +12,7 @@ import type { PublicKeySet } from "../auth/signing_keys.ts";
 import { userOf } from "../auth/caller.ts";
 import type { RateLimiter } from "../ratelimit/rate_limiter.ts";
 import type { User } from "../storage/users.ts";
-import { email, metadata, newPassword, parseBody, password } from "./auth_routes.ts";
+import { email, metadata, newPassword, parseBody, password, PASSWORD_MIN_CHARACTERS } from "./auth_routes.ts";
 import type { ApiAnswer, ApiCall, ErrorFacts, Route } from "./route.ts";
 
 export interface GotrueRouteParts {
@@ -68,6 +68,7 @@ const ERROR_CODES: Readonly<Partial<Record<ErrorCode, string>>> = {
   RATE_LIMITED: "over_request_rate_limit",
   HOOK_REFUSED: "hook_payload_refused",
   REQUEST_TIMEOUT: "request_timeout",
+  NOT_AVAILABLE: "not_available",
 };
 
 /** `{"code": 400, "error_code": "bad_json", "msg": "…"}`, with ours beside it. */
@@ -90,6 +91,46 @@ function refusing(refusals: Refusals, handle: (call: ApiCall) => Promise<ApiAnsw
       const [status, error_code, msg] = found;
       return { status, body: { code: status, error_code, msg, error: msg, request_id: call.requestId } };
     }
+  };
+}
+
+/** Fields of GoTrue that mean nothing here when they say this. */
+const MEANINGLESS: Readonly<Record<string, readonly unknown[]>> = {
+  phone: ["", null],
+  phone_confirm: [true, false],
+  role: ["", "authenticated"],
+  ban_duration: ["none", ""],
+};
+
+/**
+ * What is sent with e-mail or password beside them: refused in GoTrue's words where it asks for what is not there, such as
+ * a phone number, and left out where it asks for nothing.
+ */
+function lookingAtFields(handle: (call: ApiCall) => Promise<ApiAnswer>, { isNew = true } = {}) {
+  return async (call: ApiCall): Promise<ApiAnswer> => {
+    const sent = await call.body();
+    if (typeof sent !== "object" || sent === null || Array.isArray(sent)) return await handle(call);
+    const { phone, password, ban_duration } = sent as Readonly<Record<string, unknown>>;
+    const refuse = (status: number, error_code: string, msg: string, more = {}): ApiAnswer => ({
+      status,
+      body: { code: status, error_code, msg, error: msg, request_id: call.requestId, ...more },
+    });
+    if (phone) return refuse(422, "phone_provider_disabled", "Phone numbers are not available on this server");
+    if (typeof ban_duration === "string" && !MEANINGLESS["ban_duration"]?.includes(ban_duration)) {
+      return refuse(
+        501,
+        "not_available",
+        "Banning users is not available on this server: delete the user, or its sessions",
+      );
+    }
+    if (isNew && typeof password === "string" && password.length < PASSWORD_MIN_CHARACTERS && password !== "") {
+      const rule = `Password should be at least ${PASSWORD_MIN_CHARACTERS} characters`;
+      return refuse(422, "weak_password", rule, { weak_password: { reasons: ["length"], message: rule } });
+    }
+    const kept = Object.fromEntries(
+      Object.entries(sent).filter(([name, value]) => MEANINGLESS[name]?.includes(value) !== true),
+    );
+    return await handle({ ...call, body: () => Promise.resolve(kept) });
   };
 }
 
@@ -145,7 +186,7 @@ export function gotrueRoutes(
   });
 
   const GRANTS: Readonly<Record<string, (call: ApiCall) => Promise<ApiAnswer>>> = {
-    password: signIn,
+    password: lookingAtFields(signIn, { isNew: false }),
     refresh_token: refresh,
   };
 
@@ -215,7 +256,7 @@ export function gotrueRoutes(
       summary: "Makes an account and signs in; without e-mail and password an anonymous one",
       access: "public",
       body: signUpSchema,
-      handle: refusing(NO_SIGN_UP, signUp),
+      handle: lookingAtFields(refusing(NO_SIGN_UP, signUp)),
     },
     {
       ...at,
@@ -240,7 +281,7 @@ export function gotrueRoutes(
       summary: "Changes e-mail, password or metadata of the user who asks",
       access: "credential",
       body: changeSchema,
-      handle: refusing(TAKEN, change),
+      handle: lookingAtFields(refusing(TAKEN, change)),
     },
     {
       ...at,
@@ -267,7 +308,7 @@ export function gotrueRoutes(
       access: "admin",
       audit: target,
       body: adminCreateSchema,
-      handle: refusing(TAKEN, async (call) => {
+      handle: lookingAtFields(refusing(TAKEN, async (call) => {
         const { email_confirm, user_metadata, app_metadata, ...sent } = parseBody(adminCreateSchema, await call.body());
         const user = await accounts.create({
           ...sent,
@@ -276,7 +317,7 @@ export function gotrueRoutes(
           appMetadata: app_metadata,
         });
         return { status: 200, body: userView(user) };
-      }),
+      })),
     },
     {
       ...at,
@@ -294,7 +335,7 @@ export function gotrueRoutes(
       access: "admin",
       audit: target,
       body: adminChangeSchema,
-      handle: refusing(TAKEN, adminChange),
+      handle: lookingAtFields(refusing(TAKEN, adminChange)),
     },
     {
       ...at,

@@ -27,6 +27,12 @@ const sqlResultSchema = z.object({
   rows: z.array(z.record(z.string(), z.unknown())),
 }) satisfies z.ZodType<SqlAnswer>;
 
+const PROCEDURE_SHAPE = 'send {"params": { … }}';
+const procedureSchema = z.object({
+  params: z.record(z.string(), z.unknown(), PROCEDURE_SHAPE).nullish(),
+  async: z.boolean(PROCEDURE_SHAPE).nullish(),
+}, PROCEDURE_SHAPE);
+
 const READS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
 const ALL: readonly Verb[] = ["GET", "POST", "PATCH", "DELETE"];
 const WORDS: Readonly<Record<Verb, string>> = {
@@ -64,6 +70,7 @@ export function tableRoutes(found: { readonly tables: Tables; readonly console: 
     ...(["GET", "POST"] as const).map((method) =>
       route(method, "/rpc/{function}", "Calls a function of SQL", (call) => rpc(call, profileOf(call)))
     ),
+    route("POST", "/rpc/{namespace}/{function}", "Calls a function of SQL, with its arguments as `params`", procedure),
     ...ALL.map((method) =>
       route(method, "/tables/{table}", WORDS[method], (call) => rows(call, { schema: profileOf(call) }))
     ),
@@ -145,6 +152,37 @@ export function tableRoutes(found: { readonly tables: Tables; readonly console: 
   async function keyOf(schema: string, table: string): Promise<string> {
     const key = (await present().tables.schema()).relation(schema, table)?.primaryKey ?? [];
     return key.length === 1 ? key[0] ?? "id" : "id";
+  }
+
+  /** As other clients of the system call functions of SQL: `{"params": {…}}`, in a namespace that is a schema. */
+  async function procedure(call: ApiCall): Promise<ApiAnswer> {
+    const { data, error } = procedureSchema.safeParse(await call.body());
+    if (data === undefined) throw invalidQuery(error.issues[0]?.message ?? "it is no object");
+    if (data.async) {
+      throw new PlatformError(
+        "NOT_AVAILABLE",
+        "Functions of SQL are answered at once on this server: leave out `async`",
+      );
+    }
+    const { namespace = "" } = call.params;
+    const body = JSON.stringify(data.params ?? {});
+    const startMs = Date.now();
+    const answered = await rpc(
+      { ...call, text: () => Promise.resolve(body) },
+      namespace === DEFAULT_NAMESPACE ? profileOf(call) : namespace,
+    );
+    if (answered.status >= 300) return answered;
+    const result = typeof answered.text === "string" ? JSON.parse(answered.text) : null;
+    return {
+      status: 200,
+      body: {
+        execution_id: call.requestId,
+        status: "completed",
+        result,
+        rows_returned: Array.isArray(result) ? result.length : result === null ? 0 : 1,
+        duration_ms: Date.now() - startMs,
+      },
+    };
   }
 
   async function rpc(call: ApiCall, schema: string): Promise<ApiAnswer> {
@@ -256,7 +294,7 @@ async function answering(
 /** What the body of a query may have, and what it adds to the parameters. */
 const QUERY_FIELDS: Readonly<Record<string, (params: URLSearchParams, value: unknown) => void>> = {
   ...Object.fromEntries(
-    ["select", "limit", "offset", "count", "or", "and"].map((name) => [
+    ["select", "limit", "offset", "count", "or", "and", "truncate"].map((name) => [
       name,
       (params: URLSearchParams, value: unknown) =>
         params.append(name, Array.isArray(value) ? value.join(",") : String(value)),

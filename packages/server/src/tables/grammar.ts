@@ -124,6 +124,8 @@ export interface TableQuery {
   readonly count: CountKind | null;
   /** Columns that say which rows are put together; null: those that stand beside an aggregate. */
   readonly groupBy: readonly string[] | null;
+  /** Texts are shown up to so many characters; null: whole. */
+  readonly truncate: number | null;
 }
 
 export type CountKind = "exact" | "planned" | "estimated";
@@ -187,6 +189,7 @@ export function parseTableQuery(params: URLSearchParams, others: ReadonlySet<str
   let onConflict: readonly string[] | null = null;
   let count: CountKind | null = null;
   let groupBy: readonly string[] | null = null;
+  let truncate: number | null = null;
   if ([...params].length > ITEMS_MAX_COUNT) throw badQuery("The query has too many parts");
   for (const [name, value] of params) {
     // No text of Postgres can hold it, and where names stand it would end the statement.
@@ -198,10 +201,11 @@ export function parseTableQuery(params: URLSearchParams, others: ReadonlySet<str
     else if (name === "columns") columns = parseNames(value, name);
     else if (name === "on_conflict") onConflict = parseNames(value, name);
     else if (name === "group_by") groupBy = parseNames(value, name);
+    else if (name === "truncate" && /^\d+$/.test(value)) truncate = parseNumber(value, name);
     else if (name === "count" && COUNTS.has(value)) count = value as CountKind;
     else addClause(name, value, clausesOf);
   }
-  return { items, clauses, columns, onConflict, count, groupBy };
+  return { items, clauses, columns, onConflict, count, groupBy, truncate };
 }
 
 function addClause(name: string, value: string, clausesOf: (path: string) => Clauses): void {

@@ -79,6 +79,8 @@ const IS: Readonly<Record<string, string>> = {
   false: "is false",
   unknown: "is unknown",
 };
+const TEXT_TYPE = /^(text|character varying|character|extensions\.citext|citext)(\(\d+\))?$/;
+const INT_MAX = 2 ** 31 - 1;
 const JSON_TYPES: readonly string[] = ["json", "jsonb"];
 const CASTS: ReadonlySet<string> = new Set(
   ("text varchar char bpchar int int2 int4 int8 integer bigint smallint numeric decimal float4 float8 real bool boolean date " +
@@ -411,7 +413,11 @@ function groupingSql(scope: Scope, items: readonly SelectItem[]): Sql {
 }
 
 function columnsOf(scope: Scope, item: SelectItem): Column[] {
-  if (item.kind === "all") return [{ name: null, value: sql`${sql.id(scope.alias)}.*` }];
+  if (item.kind === "all") {
+    return scope.query.truncate === null
+      ? [{ name: null, value: sql`${sql.id(scope.alias)}.*` }]
+      : fieldsOf(scope.relation).flatMap((field) => columnsOf(scope, field));
+  }
   if (item.kind === "embed") {
     if (item.items.length === 0) return [];
     return item.isSpread ? spreadColumns(scope, item) : [{ name: nameOf(item), value: embedSql(scope, item) }];
@@ -421,7 +427,18 @@ function columnsOf(scope: Scope, item: SelectItem): Column[] {
     const value = sql`pg_catalog.${sql.raw(item.aggregate)}(${of})`;
     return [{ name: nameOf(item), value: castTo(value, item.cast) }];
   }
-  return [{ name: nameOf(item), value: castTo(fieldSql(scope, item.field), item.cast) }];
+  return [{ name: nameOf(item), value: castTo(shortened(scope, item.field), item.cast) }];
+}
+
+/** A text that may be shown in part. */
+function shortened(scope: Scope, field: Field): Sql {
+  const value = fieldSql(scope, field);
+  const { truncate } = scope.query;
+  const isText = TEXT_TYPE.test(scope.relation.columns.get(field.column)?.type ?? "") && field.path.length === 0;
+  // Types of the numbers above what an int holds are longer than any text.
+  return truncate === null || !isText
+    ? value
+    : sql`pg_catalog.left(${value}::text, ${Math.min(truncate, INT_MAX)}::int)`;
 }
 
 function castTo(value: Sql, type: string | null): Sql {

@@ -26,7 +26,7 @@ export interface FunctionSettings {
   readonly responseBodyBytes: number;
   // The following are there only where they differ from what is usual, so that versions from before stay equal.
   /** The path that a function sees has no name of the function in it. */
-  readonly basePath?: "strip";
+  readonly basePath?: "strip" | "full";
   /** Credentials are the function's business: what is not one of this server reaches it, from an anonymous caller. */
   readonly auth?: "none";
   /** The function answers OPTIONS itself, and its answers get no CORS headers. */

@@ -47,7 +47,7 @@ export interface FunctionSettingsFields {
   readonly rate_limit_per_day: number | null;
   readonly cron_schedule: string | null;
   readonly isolation: "shared" | "request";
-  readonly base_path: "keep" | "strip";
+  readonly base_path: "keep" | "strip" | "full";
   readonly auth: "platform" | "none";
   readonly cors: "on" | "off";
   readonly routes: readonly string[];

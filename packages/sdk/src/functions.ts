@@ -59,7 +59,7 @@ export interface FunctionFields {
   readonly rate_limit?: string | null;
   readonly isolation?: "shared" | "request" | null;
   /** "strip": the path that the function sees begins behind its name. */
-  readonly base_path?: "keep" | "strip" | null;
+  readonly base_path?: "keep" | "strip" | "full" | null;
   /** "none": who may call is the function's business, and so is every `Authorization`. */
   readonly auth?: "platform" | "none" | null;
   /** "off": the function answers OPTIONS itself. */

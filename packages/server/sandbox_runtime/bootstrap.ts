@@ -12,6 +12,7 @@
 import { type BodyInbox, BodyOutbox, cancelQuietly, type ChunkReader, createBodyInbox } from "./body.ts";
 import { abortCall, type Call, parseCall } from "./call.ts";
 import { captureConsole, type CapturedLine } from "./console.ts";
+import { namesCall, showCallInEnvironment } from "./call_env.ts";
 import { currentCall, runAs } from "./current_call.ts";
 import {
   ABORT_REASON,
@@ -46,6 +47,7 @@ import { hideUser } from "./machine.ts";
 import { DATABASE_HOST, installDatabase } from "./database.ts";
 import { captureNodeServers } from "./node_servers.ts";
 import { OwnServer } from "./own_server.ts";
+import { LambdaEvent } from "./lambda_event.ts";
 import { DefaultRequest, FunctionRequest, GuideRequest } from "./request.ts";
 import { forgetRandomness, replaceRandom } from "./randomness.ts";
 import { type Answer, toAnswer } from "./result.ts";
@@ -220,6 +222,7 @@ async function onLoad(payload: Uint8Array): Promise<void> {
     const { changed } = mapTmp(scratchDir, { usesNode: /["'](?:node:)?fs\b/.test(code) });
     for (const [specifier, names] of Object.entries(changed)) followObject(specifier, names);
   }
+  if (namesCall(code)) showCallInEnvironment();
   showUserStacks(sourceMap);
 
   const upgradeWebSocket = createUpgrade({
@@ -311,11 +314,13 @@ function failCall(call: Call, error: unknown): void {
   if (call.backgroundCount === 0) forget(call);
 }
 
+const FACES = { guide: GuideRequest, both: DefaultRequest, lambda: LambdaEvent };
+
 function runHandler(call: Call): unknown {
   if (handler === undefined) throw new Error("Cannot run a request before a bundle is loaded");
   const context = new HandlerContext(call, identity, { secrets, track: trackBackground });
   if (handler.face === "web") return handler.handle(new FunctionRequest(call), context);
-  const Face = handler.face === "guide" ? GuideRequest : DefaultRequest;
+  const Face = FACES[handler.face];
   if (call.body === null || call.body instanceof Uint8Array) return handler.handle(new Face(call), context);
   // Their body can be read as text at once, so all of it must be here first.
   const { handle } = handler;

@@ -64,6 +64,14 @@ export class HandlerContext implements FunctionIdentity {
     this.secrets = secrets;
   }
 
+  /** As Lambda calls them. */
+  get awsRequestId(): string {
+    return this.executionId;
+  }
+  get functionVersion(): string {
+    return String(this.version);
+  }
+
   /** Null for a caller without a user. */
   get user(): UserFacts | null {
     const { user_id, user_email, user_role, user_claims = {} } = this.#call.caller;

@@ -10,13 +10,15 @@ import { createWorkerEnv } from "./worker_env.ts";
 
 export type { UserHandler };
 
+import { CLIENT_EXPORT, withClients } from "./given_clients.ts";
+import { asksForLambdaEvent, withCallback } from "./lambda_event.ts";
 import { asksForText } from "./textual_body.ts";
 
 /**
  * `guide`: `req.body` is a string. `web`: `req.body` is a stream, as in `Deno.serve`. `both`: it is a stream that reads as
- * text (./textual_body.ts).
+ * text (./textual_body.ts). `lambda`: it is an event (./lambda_event.ts).
  */
-export type HandlerFace = "guide" | "web" | "both";
+export type HandlerFace = "guide" | "web" | "both" | "lambda";
 
 export interface FoundHandler {
   readonly face: HandlerFace;
@@ -79,12 +81,19 @@ interface ExportedHandler extends FoundHandler {
 
 function exportedHandler(exports: Exports, servers: Servers): ExportedHandler | undefined {
   const main = exports["default"];
-  const ofDefault = defaultHandler(main, servers);
+  const ofDefault = takingClients(defaultHandler(main, servers), exports);
   if (ofDefault !== undefined) return ofDefault;
   if (servers.hasStarted) return undefined;
   // The default export of a CommonJS module is all that it exports.
-  return namedHandler(exports) ??
+  return takingClients(namedHandler(exports), exports) ??
     (isObject(main) ? defaultHandler(get(main, "default"), servers) ?? namedHandler(main as Exports) : undefined);
+}
+
+/** Where the bundle brings what makes clients, the handler wants them. */
+function takingClients(found: ExportedHandler | undefined, exports: Exports): ExportedHandler | undefined {
+  const createClient = exports[CLIENT_EXPORT];
+  if (found === undefined || found.face === "web" || !isHandler(createClient)) return found;
+  return { ...found, handle: withClients(found.handle as never, createClient as never) };
 }
 
 function defaultHandler(main: unknown, servers: Servers): ExportedHandler | undefined {
@@ -115,7 +124,10 @@ function worker(owner: object, fetch: UserHandler): ExportedHandler {
 function namedHandler(exports: Exports): ExportedHandler | undefined {
   for (const name of ["$fluxbaseHandler", "handler", "main"]) {
     const handle = exports[name];
-    if (isHandler(handle)) return { name: `the export ${name}`, face: "guide", handle };
+    if (!isHandler(handle)) continue;
+    const found = { name: `the export ${name}`, face: "guide", handle } as const;
+    if (!asksForLambdaEvent(handle)) return found;
+    return { ...found, face: "lambda", handle: handle.length === 3 ? withCallback(handle) : handle };
   }
   return methodsHandler(exports);
 }

@@ -62,6 +62,14 @@ export class FunctionRequest {
   set cf(value: unknown) {
     Object.defineProperty(this, "cf", { value, writable: true, enumerable: true, configurable: true });
   }
+  /** In one piece; frameworks put their own there. */
+  get user(): { readonly id: string; readonly email: string | null; readonly role: string | null } | undefined {
+    const { user_id: id, user_email: email = null, user_role: role = null } = this.#call.caller;
+    return id === undefined ? undefined : { id, email, role };
+  }
+  set user(value: unknown) {
+    Object.defineProperty(this, "user", { value, writable: true, enumerable: true, configurable: true });
+  }
   get user_id(): string | undefined {
     return this.#call.caller.user_id;
   }

@@ -93,6 +93,18 @@ const OTHERS: Readonly<Record<string, Source>> = {
     `self.addEventListener("fetch", { handleEvent(event) { event.respondWith((async () => new Response("ok " + await event.request.text()))()); } });`,
   "module.exports": { "index.js": `module.exports = async (req) => ({ status: 200, body: "ok " + req.body });` },
   "exports.handler": { "index.js": `exports.handler = async (req) => ({ statusCode: 200, body: "ok " + req.body });` },
+  "a callback of Lambda": {
+    "index.js":
+      `exports.handler = (event, context, callback) => { setTimeout(() => callback(null, { statusCode: 200, body: "ok " + event.body }), 1); };`,
+  },
+  "middleware of Lambda changes the event":
+    `const wrapped = (inner) => async (event) => { event.body = "ok " + event.body; return await inner({ ...event }); };
+     export const handler = wrapped((event) => ({ statusCode: 200, body: event.body }));`,
+  "four parts":
+    `async function handler(req, fluxbase, fluxbaseService, utils) { return { status: 200, body: "ok " + req.body }; }`,
+  "a router that is told the whole path": `const router = { basePath(path) { this.base = path; return this; } };
+     const app = router.basePath("/functions/v1/a-router-that-is-told-the-whole-path");
+     Deno.serve(async (req) => new Response(new URL(req.url).pathname === app.base ? "ok " + await req.text() : req.url));`,
   "exports by method in CommonJS": {
     "index.js":
       `const { answer } = require("./lib/answer.js"); exports.POST = async (req) => answer(await req.text());`,
@@ -173,6 +185,77 @@ platformTest(
         "true",
         "true",
       ]);
+    });
+
+    await step("an event of Lambda: what was asked, and bytes as base64", async () => {
+      await deploy(
+        platform,
+        "lambda-event",
+        `export const handler = async (event, context) => ({ statusCode: 201, body: JSON.stringify({ ...event, asked: event.headers["X-Api-Key"], id: context.awsRequestId }) });`,
+      );
+      const call = async (init: RequestInit) => {
+        const headers = { authorization: `Bearer ${platform.anonKey}`, ...init.headers };
+        const url = `${platform.url}/api/v1/functions/lambda-event/invoke/a/b?x=1&x=2`;
+        const response = await fetch(url, { ...init, headers });
+        assert.equal(response.status, 201);
+        return await response.json();
+      };
+      const event = await call({ method: "PUT", body: "text", headers: { "x-api-key": "k", cookie: "a=1; b=2" } });
+      assert.deepEqual(
+        [event.httpMethod, event.requestContext.http.method, event.rawQueryString, event.queryStringParameters],
+        ["PUT", "PUT", "x=1&x=2", { x: "2" }],
+      );
+      assert.deepEqual(
+        [event.rawPath, event.path, event.body, event.isBase64Encoded, event.asked, event.headers["x-api-key"]],
+        ["/a/b", "/a/b", "text", false, "k", "k"],
+      );
+      assert.deepEqual([event.cookies, event.multiValueQueryStringParameters], [["a=1", "b=2"], { x: ["1", "2"] }]);
+      assert.equal(event.id, event.requestContext.requestId);
+      const bytes = await call({ method: "POST", body: new Uint8Array([255, 0, 254]) });
+      assert.deepEqual([bytes.body, bytes.isBase64Encoded], ["/wD+", true]);
+      assert.equal((await call({ method: "GET" })).body, null);
+    });
+
+    await step("clients as the caller and as the function, and what belongs to one request", async () => {
+      await deploy(
+        platform,
+        "four",
+        `import { createClient } from "@nimbleflux/fluxbase-sdk";
+        async function handler(req, fluxbase, fluxbaseService, utils) {
+          await new Promise((resolve) => setTimeout(resolve, 20));
+          const { data } = await fluxbaseService.from("nothing_of_that_name").select("*");
+          const me = await fluxbase.auth.getUser().then((user) => user.email, () => null);
+          return { status: 200, body: JSON.stringify({ data, me, payload: utils.getPayload(), user: req.user ?? null, own: typeof createClient,
+            sameId: Deno.env.get("FLUXBASE_EXECUTION_ID") === utils.executionId, id: utils.executionId,
+            token: Deno.env.get("FLUXBASE_USER_TOKEN") ?? null, service: Deno.env.get("FLUXBASE_SERVICE_TOKEN") === Deno.env.get("FLUXBASE_SERVICE_ROLE_KEY") }) };
+        }`,
+      );
+      const { body: account } = await platform.api("POST", "/auth/signup", {
+        email: "four@example.com",
+        password: "a long password",
+      });
+      const tokens = [account.access_token, platform.anonKey];
+      const [user, anonymous] = await Promise.all(tokens.map(async (token) => {
+        const headers = { authorization: `Bearer ${token}` };
+        const response = await fetch(`${platform.url}/functions/v1/four`, { method: "POST", body: `{"a":1}`, headers });
+        return await response.json();
+      }));
+      assert.deepEqual([user.me, user.user.email, user.token], [
+        "four@example.com",
+        "four@example.com",
+        account.access_token,
+      ]);
+      assert.deepEqual([anonymous.me, anonymous.user, anonymous.token], [null, null, null]);
+      for (const one of [user, anonymous]) {
+        assert.deepEqual([one.data, one.payload, one.own, one.sameId, one.service], [
+          null,
+          { a: 1 },
+          "function",
+          true,
+          true,
+        ]);
+      }
+      assert.notEqual(user.id, anonymous.id);
     });
 
     await step("info of Deno.serve: the caller's address, and when the answer has left", async () => {

@@ -46,6 +46,11 @@ platformTest("a function sees its own path", async (platform, step) => {
     const { body } = await platform.api("GET", "/functions/rooted");
     assert.equal(body.settings_origins.base_path, "annotation");
   });
+  await step("full: the public path, whichever way it was called", async () => {
+    await platform.deploy("whole", `/** @fluxbase:base-path full */ ${ROUTER}`);
+    assert.equal((await seen("/functions/v1/whole")).pathname, "/functions/v1/whole");
+    assert.equal((await seen("/api/v1/functions/whole/invoke")).pathname, "/functions/v1/whole");
+  });
   await step("it can be taken back", async () => {
     assert.equal((await platform.api("PUT", "/functions/by-api", { base_path: null })).body.base_path, "keep");
     assert.deepEqual(await seen("/functions/v1/by-api/a"), { all: true, pathname: "/by-api/a" });

@@ -69,7 +69,7 @@ const settingsFields = {
   rate_limit_per_day: numberOrNull,
   cron_schedule: textOrNull,
   isolation: z.enum(["shared", "request"]),
-  base_path: z.enum(["keep", "strip"]),
+  base_path: z.enum(["keep", "strip", "full"]),
   auth: z.enum(["platform", "none"]),
   cors: z.enum(["on", "off"]),
   routes: z.array(z.string()),

@@ -6,7 +6,7 @@
  * @module
  */
 import type { BuildProblem } from "@fluxbase/contract";
-import { type Comment, type ParseResult, parseSync, type Program } from "oxc-parser";
+import { type Comment, type ParseResult, parseSync, type Program, Visitor } from "oxc-parser";
 import { problemAt } from "./problem_at.ts";
 
 export interface ImportUse {
@@ -29,6 +29,8 @@ export interface Analysis {
   readonly annotations: readonly Annotation[];
   /** Top-level binding that must be exported for the runtime, if the source does not make its handler reachable itself. */
   readonly handlerBinding: "handler" | "main" | undefined;
+  /** Whether the handler wants clients of the SDK handed to it: `handler(req, fluxbase, fluxbaseService, utils)`. */
+  readonly takesClients: boolean;
   /** False: whatever happens when it is loaded, nothing will answer. */
   readonly hasHandler: boolean;
   /** It exports by `module.exports`, and has none of what makes a file a module. */
@@ -64,6 +66,7 @@ export function analyse(file: string, code: string): Analysis {
       problems,
       annotations,
       handlerBinding: undefined,
+      takesClients: false,
       hasHandler: false,
       isCommonJs: false,
     };
@@ -74,7 +77,10 @@ export function analyse(file: string, code: string): Analysis {
   const handlerBinding = isCommonJs ? undefined : HANDLER_NAMES.find((name) => bindings.has(name));
   const hasHandler = handlerBinding !== undefined || isCommonJs || exportsHandler(parsed) || mayStartServer(parsed);
   const annotations = annotationsOf(file, code, parsed.comments);
-  return { ...asked(parsed, code), problems: [], annotations, handlerBinding, hasHandler, isCommonJs };
+  const full = annotations.some(({ name }) => name === BASE_PATH) ? undefined : fullPathUse(code, parsed);
+  if (full !== undefined) annotations.push({ name: BASE_PATH, value: "full", place: problemAt(file, code, "", full) });
+  const takesClients = !isCommonJs && handlersTakeClients(parsed.program, handlerBinding);
+  return { ...asked(parsed, code), problems: [], annotations, handlerBinding, takesClients, hasHandler, isCommonJs };
 }
 
 const HANDLER_NAMES = ["handler", "main"] as const;
@@ -295,4 +301,53 @@ function callsOutsideFunctions(node: unknown): boolean {
   return Object.values(node).some((child) =>
     typeof child === "object" && child !== null && callsOutsideFunctions(child)
   );
+}
+
+const BASE_PATH = "base-path";
+const FULL_PATH = "/functions/v1/";
+/** Of routers: what takes a path before all others, and what takes one with what answers there. */
+const BASE_METHODS = /^(?:basePath|use|route|mount)$/;
+const ROUTE_METHODS = /^(?:get|post|put|patch|delete|all)$/;
+const BASE_OPTIONS = /^(?:base|prefix|basePath)$/;
+
+/** Where a router is told the whole public path: only with that will it find its routes. */
+function fullPathUse(code: string, { program }: ParseResult): number | undefined {
+  if (!code.includes(FULL_PATH)) return undefined;
+  let place: number | undefined;
+  new Visitor({
+    CallExpression({ callee, arguments: [first, second], start }) {
+      if (callee.type !== "MemberExpression" || callee.property.type !== "Identifier" || !isFullPath(first)) return;
+      const { name } = callee.property;
+      const isRoute = ROUTE_METHODS.test(name) && second?.type.includes("Function");
+      if (BASE_METHODS.test(name) || isRoute) place ??= start;
+    },
+    Property({ key, value, start }) {
+      if (key.type === "Identifier" && BASE_OPTIONS.test(key.name) && isFullPath(value)) place ??= start;
+    },
+  }).visit(program);
+  return place;
+}
+
+function isFullPath(node: unknown): boolean {
+  return isNode(node) && typeof node["value"] === "string" && node["value"].startsWith(FULL_PATH);
+}
+
+function handlersTakeClients({ body }: Program, handlerBinding: string | undefined): boolean {
+  return body.some((statement) => {
+    if (statement.type === "ExportDefaultDeclaration") return takesClients(statement.declaration);
+    const declared = statement.type === "ExportNamedDeclaration" ? statement.declaration : statement;
+    if (declared?.type === "FunctionDeclaration") return declared.id?.name === handlerBinding && takesClients(declared);
+    return declared?.type === "VariableDeclaration" &&
+      declared.declarations.some(({ id, init }) =>
+        id.type === "Identifier" && id.name === handlerBinding && takesClients(init)
+      );
+  });
+}
+
+/** By what nobody else's handlers have: a second parameter of that name, or four. */
+function takesClients(node: unknown): boolean {
+  if (!isNode(node) || !Array.isArray(node["params"])) return false;
+  const second: unknown = node["params"][1];
+  const name = isNode(second) ? second["name"] : undefined;
+  return node["params"].length === 4 || (typeof name === "string" && /^_?fluxbase/i.test(name));
 }

@@ -12,11 +12,13 @@
 import { SourceTextModule } from "node:vm";
 import type { BuildProblem } from "@fluxbase/contract";
 import { transformSync } from "oxc-transform";
+import { CLIENT_EXPORT } from "../../sandbox_runtime/given_clients.ts";
 import { hardenProcess } from "../../sandbox_runtime/harden.ts";
 import { decorateAccessors } from "./accessors.ts";
 import { analyse, type Annotation, importsIn, noHandlerProblem } from "./analysis.ts";
 import type { Redirect } from "./import_map.ts";
 import { codeOf, followImports, type GraphSource, SCRIPT } from "./module_graph.ts";
+import { SDK_NAMES } from "./package_name.ts";
 import { problemAt } from "./problem_at.ts";
 import { shownSources } from "./shown_sources.ts";
 import { TextLineStream } from "./text_lines.ts";
@@ -74,10 +76,12 @@ function build(request: BuildRequest): BuildReply {
   if (!analysis.hasHandler) return failed([noHandlerProblem(entry)]);
 
   // Before the transformation, which drops imports that nothing uses.
-  const { handlerBinding } = analysis;
-  const exported = handlerBinding === undefined
-    ? source
-    : `${source}\nexport { ${handlerBinding} as ${HANDLER_EXPORT} };\n`;
+  const { handlerBinding, takesClients } = analysis;
+  const exported = [
+    source,
+    ...handlerBinding === undefined ? [] : [`export { ${handlerBinding} as ${HANDLER_EXPORT} };`],
+    ...takesClients && !isPreBundled ? [`export { createClient as ${CLIENT_EXPORT} } from "${SDK_NAMES[0]}";`] : [],
+  ].join("\n");
   const output = transformSync(entry, exported, { sourceType: "module", sourcemap: true, target: "esnext" });
   const errors = output.errors.filter(({ severity }) => severity === "Error");
   if (errors.length > 0) {

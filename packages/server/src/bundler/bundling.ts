@@ -24,6 +24,7 @@ import { problemAt } from "./problem_at.ts";
 import { placeModules } from "./module_places.ts";
 import { packageFiles } from "./package_files.ts";
 import type { StaticFiles } from "./static_files.ts";
+import { SDK_NAMES } from "./package_name.ts";
 import { readSdkSource } from "./sdk_source.ts";
 import { shownSources } from "./shown_sources.ts";
 
@@ -82,7 +83,6 @@ interface SourceMap {
 
 export const SHARED_FOLDER = "_shared";
 export const SDK_FOLDER = "_sdk";
-export const SDK = "@fluxbase/sdk";
 /** Own files of a function: beside the shared ones, and with a link to them, so that both ways to them work. */
 export const OWN_FOLDER = "own";
 const MEMORY_BYTES = 2 * 1024 * 1024 * 1024;
@@ -143,7 +143,7 @@ async function writeFolder(dir: string, input: BundlingInput, { uid, npmrc }: Bu
     imports: {
       ...imports,
       // Whatever editors are told: here it is the server's own, which fits it.
-      ...(sdk === undefined ? {} : { [SDK]: `./${SDK_FOLDER}/${sdk.entry}` }),
+      ...(sdk === undefined ? {} : Object.fromEntries(SDK_NAMES.map((name) => [name, `./${SDK_FOLDER}/${sdk.entry}`]))),
       [`${SHARED_FOLDER}/`]: `./${SHARED_FOLDER}/`,
     },
     ...(scopes === undefined ? {} : { scopes }),
@@ -168,7 +168,7 @@ async function writeFolder(dir: string, input: BundlingInput, { uid, npmrc }: Bu
 
 /** Whether its name stands anywhere in the sources: then it lies ready, and what does not import it is not bundled. */
 function usesSdk({ entryCode, files }: BundlingInput): boolean {
-  return [entryCode, ...Object.values(files)].some((text) => text.includes(SDK));
+  return [entryCode, ...Object.values(files)].some((text) => SDK_NAMES.some((name) => text.includes(name)));
 }
 
 /** A text is a sentence about why there is no reply. */

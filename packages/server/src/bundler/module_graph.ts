@@ -15,7 +15,7 @@ import { blockedModuleOf } from "./blocked_modules.ts";
 import { type ImportMap, type Redirect, throughImportMap } from "./import_map.ts";
 import { type Mirror, mirrored, OWN_MODULES_FOLDER } from "./mirrors.ts";
 import { nativeProblem } from "./native_packages.ts";
-import { packageName } from "./package_name.ts";
+import { packageName, SDK_NAMES } from "./package_name.ts";
 import { problemAt } from "./problem_at.ts";
 
 export interface GraphSource {
@@ -54,7 +54,6 @@ export const SHARED_PREFIX = "_shared/";
 export const SCRIPT = /\.[cm]?[jt]sx?$/;
 const SCHEME = /^([a-z][a-z0-9+.-]*):/i;
 const PROBLEMS_MAX_COUNT = 20;
-const SDK = "@fluxbase/sdk";
 const JSX_DEFAULT = "react/jsx-runtime";
 const JSX_RUNTIME = /\/jsx-(?:dev-)?runtime$/;
 const NO_JSX_LIBRARY =
@@ -196,7 +195,7 @@ function resolve(specifier: string, from: string, source: GraphSource): Target {
   if (scheme === "https" || scheme === "http") return resolveUrl(specifier, source.hosts);
   if (scheme !== undefined) return wrong(`${scheme}: modules cannot be imported; use npm:, jsr:, https: or node:`);
   if (isBuiltin(specifier)) return { kind: "built-in" };
-  if (specifier === SDK) return { kind: "package" };
+  if (SDK_NAMES.includes(specifier)) return { kind: "package" };
   return wrong(`it is no path and no known name; ${nameAdvice(specifier)}`);
 }
 

@@ -86,8 +86,8 @@ const KNOWN: Readonly<Record<string, Known>> = {
     read: (text) => text === "shared" || text === "request" ? { isolation: text } : undefined,
   },
   "base-path": {
-    expected: "keep or strip",
-    read: (text) => text === "keep" || text === "strip" ? { base_path: text } : undefined,
+    expected: "keep, strip or full",
+    read: (text) => text === "keep" || text === "strip" || text === "full" ? { base_path: text } : undefined,
   },
   "auth": {
     expected: "none or platform",

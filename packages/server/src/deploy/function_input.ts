@@ -69,7 +69,7 @@ const FIELDS = {
   rate_limit_per_day: z.number().nullable(),
   cron_schedule: text.nullable(),
   isolation: z.enum(["shared", "request"]).nullable(),
-  base_path: z.enum(["keep", "strip"]).nullable(),
+  base_path: z.enum(["keep", "strip", "full"]).nullable(),
   auth: z.enum(["platform", "none"]).nullable(),
   cors: z.enum(["on", "off"]).nullable(),
   routes: textOrList,

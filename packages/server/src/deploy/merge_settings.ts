@@ -224,8 +224,9 @@ function unusual(
   input: Pick<WithoutNulls, "base_path" | "auth" | "cors">,
   base: FunctionSettings,
 ): Pick<FunctionSettings, "basePath" | "auth" | "ownCors"> {
+  const basePath = input.base_path ?? base.basePath ?? "keep";
   return {
-    ...((input.base_path ?? base.basePath) === "strip" ? { basePath: "strip" } : {}),
+    ...(basePath === "keep" ? {} : { basePath }),
     ...((input.auth ?? base.auth) === "none" ? { auth: "none" } : {}),
     ...((input.cors ?? (base.ownCors ? "off" : "on")) === "off" ? { ownCors: true } : {}),
   };

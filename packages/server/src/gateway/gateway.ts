@@ -110,7 +110,7 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
         executionId,
         givenRequestId: givenId,
         url: originOf(options.place.baseUrl) +
-          seenTarget(route, { name: fn.name, target, isStripped: basePath === "strip" }),
+          seenTarget(route, { name: fn.name, target, basePath }),
         path: route.path === "/" ? "" : route.path,
         slowBodies,
         wholeBodies,

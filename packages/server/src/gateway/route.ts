@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { DEFAULT_NAMESPACE } from "@fluxbase/contract";
+import { DEFAULT_NAMESPACE, type FunctionSettings } from "@fluxbase/contract";
 
 export interface FunctionRoute {
   readonly namespace: string;
@@ -23,18 +23,26 @@ export type RouteKind = "invoke" | "supabase" | "public";
 const API_PREFIX = "/api/v1/functions/";
 const SUPABASE_PREFIX = "/functions/v1/";
 
+interface SeenAs {
+  readonly name: string;
+  readonly target: string;
+  readonly basePath: FunctionSettings["basePath"];
+}
+
 /**
  * Path and query that the function sees: `/<name>/further` on the path of Supabase's clients, as there, else what follows
- * its own path. It never begins with two slashes, which a URL takes for a host.
+ * its own path; `full`: `/functions/v1/<name>/further` always. It never begins with two slashes, which a URL takes for a
+ * host.
  */
 export function seenTarget(
   { by, path }: FunctionRoute,
-  { name, target, isStripped }: { readonly name: string; readonly target: string; readonly isStripped: boolean },
+  { name, target, basePath }: SeenAs,
 ): string {
   const queryStart = target.indexOf("?");
   const query = queryStart < 0 ? "" : target.slice(queryStart);
   if (by === "public") return target;
-  if (by === "supabase" && !isStripped) return `/${name}${path}${query}`;
+  if (basePath === "full") return `${SUPABASE_PREFIX}${name}${path}${query}`;
+  if (by === "supabase" && basePath === undefined) return `/${name}${path}${query}`;
   return `${path.startsWith("//") ? path.replace(/^\/+/, "/") : path || "/"}${query}`;
 }
 

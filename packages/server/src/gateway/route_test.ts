@@ -39,8 +39,11 @@ Deno.test("what the function sees of a path", () => {
   for (const [target, ...expected] of cases) {
     const route = functionRoute(target);
     assert.ok(route !== undefined, target);
-    const seen = [false, true].map((isStripped) => seenTarget(route, { name: "a", target, isStripped }));
+    const seen = [undefined, "strip" as const].map((basePath) => seenTarget(route, { name: "a", target, basePath }));
     assert.deepEqual(seen, expected, target);
+    const [path, query = ""] = target.split("?");
+    const full = `/functions/v1/a${(path ?? "").replace(/^.*?\/(?:%61|a(?:\/invoke)?)(?=\/|$)/, "")}`;
+    assert.equal(seenTarget(route, { name: "a", target, basePath: "full" }), query === "" ? full : `${full}?${query}`);
   }
 });
 

@@ -108,6 +108,7 @@ export function createVersionSource(parts: VersionSourceParts): VersionSource {
           FLUXBASE_URL: place.baseUrl,
           FLUXBASE_ANON_KEY: anonKey,
           FLUXBASE_SERVICE_ROLE_KEY: serviceRoleKey,
+          FLUXBASE_SERVICE_TOKEN: serviceRoleKey,
           ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl, SUPABASE_DB_URL: databaseUrl }),
           SUPABASE_URL: place.baseUrl,
           SUPABASE_ANON_KEY: anonKey,

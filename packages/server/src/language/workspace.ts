@@ -8,7 +8,8 @@
 import { join } from "node:path";
 import { DECLARATIONS } from "@fluxbase/contract";
 import type { DenoJson } from "../bundler/bundler.ts";
-import { OWN_FOLDER, SDK, SDK_FOLDER, SHARED_FOLDER } from "../bundler/bundling.ts";
+import { OWN_FOLDER, SDK_FOLDER, SHARED_FOLDER } from "../bundler/bundling.ts";
+import { SDK_NAMES } from "../bundler/package_name.ts";
 import { createFolder } from "../bundler/folder.ts";
 import { readSdkTypes } from "../bundler/sdk_source.ts";
 
@@ -29,7 +30,7 @@ export async function writeWorkspace(dir: string, around: Around, uid: number | 
   const denoJson = {
     imports: {
       ...imports,
-      [SDK]: `./${SDK_FOLDER}/${sdk.entry}`,
+      ...Object.fromEntries(SDK_NAMES.map((name) => [name, `./${SDK_FOLDER}/${sdk.entry}`])),
       [`${SHARED_FOLDER}/`]: `./${SHARED_FOLDER}/`,
     },
     // What the SDK imports by name is nobody else's.

@@ -47,11 +47,15 @@ export { type Key } from "./src/keys.ts";
 export {
   type Execution,
   EXECUTION_STATUSES,
+  type ExecutionDetails,
+  type ExecutionFailure,
+  type ExecutionPhase,
   type ExecutionStatus,
   LOG_LEVELS,
   type LogEntry,
   type LogLevel,
   type LogLevelView,
+  type RelatedExecution,
   TRIGGER_TYPES,
   type TriggerType,
 } from "./src/executions.ts";

@@ -67,6 +67,70 @@ export interface Execution {
   readonly bytes_out: number | null;
 }
 
+/** Everything that is known of one execution. */
+export interface ExecutionDetails extends Execution {
+  /** Null where it was recorded before this was. */
+  readonly caller: {
+    /** `anonymous`, `anon`, `user`, `key`, `function` or `service`. */
+    readonly kind: string;
+    readonly role: string | null;
+    readonly key_id: string | null;
+    readonly user_id: string | null;
+  } | null;
+  /** That held for it. */
+  readonly limits: { readonly timeout_ms: number; readonly memory_mb: number } | null;
+  /** Null when no sandbox ever got it. */
+  readonly sandbox: {
+    /** It was made for this call. */
+    readonly cold: boolean;
+    readonly age_ms: number;
+    /** Of the calls that it has served, from 1. */
+    readonly request_number: number;
+  } | null;
+  /** In their order, without gaps; phases that did not happen are left out. */
+  readonly timeline: readonly ExecutionPhase[];
+  readonly failure: ExecutionFailure | null;
+  /** The execution that called the platform and so made this one. */
+  readonly parent: RelatedExecution | null;
+  /** Those that it made by calling the platform, in their order; 100 at most. */
+  readonly calls: readonly RelatedExecution[];
+  /** In their order; 1,000 at most. */
+  readonly log_entries: readonly LogEntry[];
+}
+
+/** Milliseconds from the start of the execution. */
+export interface ExecutionPhase {
+  /**
+   * `queue`: waiting; `start`: a sandbox was started; `load`: it loaded the version; `handler`: until the head of the
+   * answer; `answer`: until its end.
+   */
+  readonly phase: "queue" | "start" | "load" | "handler" | "answer";
+  readonly from_ms: number;
+  readonly to_ms: number;
+}
+
+export interface ExecutionFailure {
+  readonly code: ErrorCode | null;
+  readonly message: string;
+  /** In the lines of the source; of the error itself. */
+  readonly stack: string | null;
+  /** The lines of the source around the place. */
+  readonly code_frame: string | null;
+  /** What caused it, and the errors that an AggregateError holds, in the order in which they belong to each other. */
+  readonly related: readonly { readonly kind: "cause" | "member"; readonly stack: string }[];
+}
+
+export interface RelatedExecution {
+  readonly id: string;
+  readonly function_name: string;
+  readonly namespace: string;
+  readonly version: number;
+  readonly status: ExecutionStatus;
+  readonly status_code: number | null;
+  readonly duration_ms: number | null;
+  readonly started_at: string;
+}
+
 export interface LogEntry {
   readonly id: string;
   /** To be sent as `cursor` for those that come after it in a list. */

@@ -5,6 +5,7 @@
  */
 import type {
   Execution,
+  ExecutionDetails,
   ExecutionStatus,
   FunctionDetails,
   FunctionSummary,
@@ -301,6 +302,16 @@ export class FunctionsClient<Types extends FunctionTypes = Record<never, never>>
     return await this.http.request("GET", `${BASE}/${placeOf(name, namespace)}/executions`, { query });
   }
 
+  /** Everything that is known of one execution of a function, by its id or the `X-Request-ID` that it answered with. */
+  async getExecution(
+    name: string,
+    id: string,
+    options: { readonly namespace?: string } = {},
+  ): Promise<ExecutionDetails> {
+    const path = `${BASE}/${placeOf(name, options.namespace)}/executions/${encodeURIComponent(id)}`;
+    return await this.http.request("GET", path);
+  }
+
   /** How many calls there were, how they ended and what they took, by steps of time; of the last hour without `from`. */
   async getMetrics(name: string, { namespace, ...query }: MetricsQuery = {}): Promise<Metrics> {
     return await this.http.request("GET", `${BASE}/${placeOf(name, namespace)}/metrics`, { query: { ...query } });
@@ -441,6 +452,11 @@ export class AdminFunctionsClient<Types extends FunctionTypes = Record<never, ne
     query: ListExecutions & { readonly function_name?: string } = {},
   ): Promise<{ readonly executions: readonly Execution[]; readonly count: number; readonly has_more: boolean }> {
     return await this.http.request("GET", "/api/v1/admin/functions/executions", { query: { ...query } });
+  }
+
+  /** Everything that is known of one execution of any function. */
+  async getExecutionDetails(id: string): Promise<ExecutionDetails> {
+    return await this.http.request("GET", `/api/v1/admin/functions/executions/${encodeURIComponent(id)}`);
   }
 
   /** Of all functions. */

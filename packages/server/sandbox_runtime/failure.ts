@@ -16,7 +16,8 @@ export interface Failure {
 const MESSAGE_MAX_CHARACTERS = 8_192;
 const STACK_MAX_CHARACTERS = 16_384;
 /** Of causes, and of errors that one AggregateError holds. */
-const RELATED_MAX_COUNT = 10;
+const RELATED_MAX_COUNT = 50;
+const KEYS_MAX_COUNT = 10;
 /** What V8 says when the kernel refuses memory outside the heap. */
 const OUT_OF_MEMORY = /^(Array buffer allocation failed|WebAssembly\.(Memory|Instance).*could not allocate memory)/;
 const UNSHOWN = "The function threw a value that cannot be shown";
@@ -75,7 +76,7 @@ function shape(value: object): string {
   try {
     return stringify(value) ?? Object.keys(value).join(", ");
   } catch {
-    return `{ ${Object.keys(value).slice(0, RELATED_MAX_COUNT).join(", ")} }`;
+    return `{ ${Object.keys(value).slice(0, KEYS_MAX_COUNT).join(", ")} }`;
   }
 }
 
@@ -83,8 +84,13 @@ function shape(value: object): string {
 function stackWithCauses(error: Error): string {
   const parts: string[] = [];
   const seen = new Set<unknown>();
+  let leftOutCount = 0;
   const add = (one: unknown, prefix: string) => {
-    if (seen.has(one) || seen.size >= RELATED_MAX_COUNT) return;
+    if (seen.has(one)) return;
+    if (seen.size >= RELATED_MAX_COUNT) {
+      leftOutCount += 1;
+      return;
+    }
     seen.add(one);
     if (!isError(one)) {
       parts.push(`${prefix}${describeValue(one)}`);
@@ -99,6 +105,7 @@ function stackWithCauses(error: Error): string {
     if (cause !== undefined) add(cause, "Caused by: ");
   };
   add(error, "");
+  if (leftOutCount > 0) parts.push(`… and ${leftOutCount} more errors`);
   return parts.join("\n");
 }
 

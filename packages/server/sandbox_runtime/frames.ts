@@ -14,7 +14,7 @@
  * @module
  */
 /** Said in READY and compared by the platform: both sides come from one tree, so a difference is an error. */
-export const PROTOCOL_VERSION = 4;
+export const PROTOCOL_VERSION = 5;
 
 export const FRAME = {
   // platform → sandbox

@@ -202,7 +202,10 @@ export class OwnServer {
   #begin(id: number, head: readonly string[], flags: number): void {
     const writer = this.#writer();
     writer.begin(FRAME.REQUEST | OF_CALL, id);
-    writer.u8(withDepth(flags, currentCall()?.depth ?? 0));
+    const call = currentCall();
+    writer.u8(withDepth(flags, call?.depth ?? 0));
+    // The request on whose behalf it is made; 0 for code outside any.
+    writer.u32(call?.id ?? 0);
     writer.sizedList(head);
     writer.end();
   }

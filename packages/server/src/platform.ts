@@ -10,6 +10,7 @@ import { createApi } from "./api/api.ts";
 import { auditRoutes } from "./api/audit_routes.ts";
 import { authRoutes } from "./api/auth_routes.ts";
 import { customSettingRoutes } from "./api/custom_setting_routes.ts";
+import { executionDetailRoutes } from "./api/execution_detail_routes.ts";
 import { executionRoutes } from "./api/execution_routes.ts";
 import { functionRoutes } from "./api/function_routes.ts";
 import { hookRoutes } from "./api/hook_routes.ts";
@@ -458,6 +459,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
         ),
         stopping: stopping.signal,
       }),
+      ...executionDetailRoutes({ db, executions }),
       ...await logLevelRoutes({ db, listener, log }),
       ...prometheusRoutes({
         catalog,

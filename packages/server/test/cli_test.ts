@@ -330,6 +330,14 @@ platformTest("the command line", async (platform, step) => {
       assert.match((await good(["functions", "stats", "--last", "2h", "--step", "5m"])).out, /^all +\d+/m);
       assert.match((await good(["top", "--sort", "time"])).out, /^FUNCTION +CALLS[^]*^default\/hello +\d+/m);
       await good(["functions", "executions", "--logs", calls[0].id]);
+      assert.match(
+        (await good(["executions", "show", calls[0].id])).out,
+        /answer +200, success[^]*TIMELINE[^]*handler/,
+      );
+      const shown = JSON.parse(
+        (await good(["executions", "show", calls[0].id, "--of", "hello", "--output", "json"])).out,
+      );
+      assert.equal(shown.id, calls[0].id);
       const found = JSON.parse(
         (await good(["functions", "executions", "hello", "--request-id", calls[0].id, "--output", "json"])).out,
       );

@@ -3,15 +3,7 @@
  *
  * @module
  */
-import {
-  type ErrorCode,
-  ERRORS,
-  type Execution,
-  EXECUTION_STATUSES,
-  LOG_LEVELS,
-  type LogEntry,
-  PlatformError,
-} from "@fluxbase/contract";
+import { type ErrorCode, ERRORS, EXECUTION_STATUSES, LOG_LEVELS, PlatformError } from "@fluxbase/contract";
 import { z } from "zod";
 import type { Catalog } from "../catalog/catalog.ts";
 import { functionNotFound } from "../catalog/function_not_found.ts";
@@ -29,14 +21,14 @@ import {
   listLogLines,
   type LogFilter,
   type LogMark,
-  type StoredExecution,
   type StoredLogLine,
 } from "../storage/executions.ts";
-import { cursorOf, cursorParam, executionMark, logMark } from "./cursor.ts";
+import { cursorParam, executionMark, logMark } from "./cursor.ts";
 import { followLogs } from "./followed_logs.ts";
 import { placeFor } from "./function_routes.ts";
 import { choiceParam, instantParam, integerParam, parseQuery, textParam } from "./query.ts";
 import { type ApiCall, authorOf, type Route } from "./route.ts";
+import { executionView, logView } from "./execution_view.ts";
 import { executionSchema, logEntrySchema } from "./schemas.ts";
 
 const PAGE_MAX_COUNT = 1_000;
@@ -327,68 +319,4 @@ function logFilterOf({ limit, cursor, level, since, until, text, execution_id }:
 
 function dateOf(instant: string | undefined): Date | undefined {
   return instant === undefined ? undefined : new Date(instant);
-}
-
-function executionView(stored: StoredExecution): Execution {
-  const startedAt = stored.startedAt.toISOString();
-  return {
-    id: stored.id,
-    cursor: cursorOf(stored.startedAtUs, stored.id),
-    request_id: stored.requestId ?? stored.id,
-    function_id: stored.functionId,
-    function_name: stored.functionName,
-    namespace: stored.namespace,
-    version: stored.version,
-    trigger_type: stored.triggerType,
-    task_id: stored.taskId,
-    task_attempt: stored.taskAttempt,
-    status: stored.status,
-    status_code: stored.statusCode,
-    duration_ms: roundedOrNull(stored.durationMs),
-    queue_ms: rounded(stored.queueMs),
-    cold_start: stored.coldStart,
-    method: stored.method,
-    path: stored.path,
-    user_id: stored.userId,
-    error_message: stored.errorMessage,
-    error: stored.errorMessage,
-    error_code: stored.errorCode,
-    error_stack: stored.errorStack,
-    logs: stored.logText,
-    executed_at: startedAt,
-    started_at: startedAt,
-    completed_at: stored.completedAt?.toISOString() ?? null,
-    node: stored.node,
-    trace_id: stored.traceId,
-    first_byte_ms: roundedOrNull(stored.firstByteMs),
-    cpu_ms: roundedOrNull(stored.cpuMs),
-    memory_mb: roundedOrNull(stored.memoryMiB),
-    bytes_in: stored.bytesIn,
-    bytes_out: stored.bytesOut,
-  };
-}
-
-function roundedOrNull(value: number | null): number | null {
-  return value === null ? null : rounded(value);
-}
-
-/** To the microsecond. */
-function rounded(ms: number): number {
-  return Math.round(ms * 1_000) / 1_000;
-}
-
-function logView(line: StoredLogLine): LogEntry {
-  return {
-    id: `${line.executionId ?? line.batchSeq ?? line.loggedAt.getTime()}-${line.lineNumber}`,
-    timestamp: line.loggedAt.toISOString(),
-    level: line.level,
-    message: line.message,
-    cursor: cursorOf(line.loggedAtUs, line.executionId ?? "", line.lineNumber),
-    function_id: line.functionId,
-    function_name: line.functionName,
-    namespace: line.namespace,
-    execution_id: line.executionId,
-    line_number: line.lineNumber,
-    fields: line.fields,
-  };
 }

@@ -13,6 +13,7 @@ import {
   ERRORS,
   type Execution,
   EXECUTION_STATUSES,
+  type ExecutionDetails,
   type FunctionDetails,
   type FunctionSummary,
   type FunctionVersion,
@@ -22,6 +23,7 @@ import {
   type LogEntry,
   type Metrics,
   METRICS_STEPS,
+  type RelatedExecution,
   type ReloadAnswer,
   type SecretView,
   type SessionView,
@@ -294,6 +296,17 @@ export const executionSchema = z.object({
   bytes_out: numberOrNull,
 }) satisfies z.ZodType<Execution>;
 
+const relatedExecutionSchema = executionSchema.pick({
+  id: true,
+  function_name: true,
+  namespace: true,
+  version: true,
+  status: true,
+  status_code: true,
+  duration_ms: true,
+  started_at: true,
+}) satisfies z.ZodType<RelatedExecution>;
+
 const countsFields = {
   calls: z.int(),
   statuses: z.partialRecord(z.enum(EXECUTION_STATUSES), z.int()),
@@ -343,6 +356,29 @@ export const logEntrySchema = z.object({
   line_number: z.int(),
   fields: z.record(z.string(), z.unknown()).nullable(),
 }) satisfies z.ZodType<LogEntry>;
+
+export const executionDetailsSchema = executionSchema.extend({
+  caller: z.object({ kind: z.string(), role: textOrNull, key_id: textOrNull, user_id: textOrNull }).nullable(),
+  limits: z.object({ timeout_ms: z.number(), memory_mb: z.number() }).nullable(),
+  sandbox: z.object({ cold: z.boolean(), age_ms: z.number(), request_number: z.int() }).nullable(),
+  timeline: z.array(
+    z.object({
+      phase: z.enum(["queue", "start", "load", "handler", "answer"]),
+      from_ms: z.number(),
+      to_ms: z.number(),
+    }),
+  ),
+  failure: z.object({
+    code: errorCode.nullable(),
+    message: z.string(),
+    stack: textOrNull,
+    code_frame: textOrNull,
+    related: z.array(z.object({ kind: z.enum(["cause", "member"]), stack: z.string() })),
+  }).nullable(),
+  parent: relatedExecutionSchema.nullable(),
+  calls: z.array(relatedExecutionSchema),
+  log_entries: z.array(logEntrySchema),
+}) satisfies z.ZodType<ExecutionDetails>;
 
 export const userSchema = z.object({
   id: z.string(),

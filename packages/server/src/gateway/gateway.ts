@@ -267,6 +267,10 @@ class HttpInvocation implements Invocation {
     return this.#connection.depth ?? 0;
   }
 
+  get parentId(): string | undefined {
+    return this.#connection.executionId;
+  }
+
   signal(): AbortSignal {
     return this.#request.signal;
   }

@@ -51,6 +51,8 @@ export interface Invocation extends Client {
   readonly depth: number;
   /** It is an attempt of a task. */
   readonly task: TaskFacts | null;
+  /** The execution that made it, if one did. */
+  readonly parentId?: string | undefined;
   /** Of the client, as rate limits count it. */
   address(): string;
   /** The other end of its connection. */

@@ -11,6 +11,7 @@ import type { ExchangeObserver, LogLine, Outcome } from "../sandbox/exchange.ts"
 import type { SandboxVersion } from "../sandbox/sandbox_pool.ts";
 import { hiddenValues, mask } from "../secrets/masking.ts";
 import type { SecretValues } from "../secrets/secret_store.ts";
+import type { ExecutionFacts } from "../storage/executions.ts";
 import type { Invocation } from "./invoke.ts";
 
 export interface RecordingStart {
@@ -81,10 +82,30 @@ export class Recording implements ExchangeObserver {
       bytesIn: outcome.bytesIn,
       bytesOut: outcome.bytesOut,
       firstByteMs: answeredMs === null ? null : answeredMs - startedMs,
+      parentId: this.#call.parentId ?? null,
+      details: this.#details(outcome),
       ...fn.settings.disableExecutionLogs
         ? { logs: [] }
         : { logs: masked(withFailure(logs, outcome, this.#start), hidden), linesBefore: outcome.linesBefore },
     });
+  }
+
+  #details({ coldStart, sandboxAgeMs, ordinal }: Outcome): ExecutionFacts {
+    const { caller: { kind, role, keyId }, startedMs, version } = this.#start;
+    const { timeoutMs, fn } = this.#call;
+    return {
+      caller: { kind, role, keyId },
+      timeoutMs: timeoutMs ?? fn.settings.timeoutMs,
+      memoryMiB: version.profile.memoryMiB,
+      ...sandboxAgeMs === null ? {} : { sandbox: { ageMs: Math.round(sandboxAgeMs), ordinal } },
+      ...coldStart === null ? {} : {
+        cold: {
+          beganMs: coldStart.beganMs - startedMs,
+          spawnedMs: coldStart.spawnedMs - startedMs,
+          loadedMs: coldStart.loadedMs - startedMs,
+        },
+      },
+    };
   }
 
   /** For an invocation that never reached a sandbox. */
@@ -98,6 +119,8 @@ export class Recording implements ExchangeObserver {
       stack: null,
       sentMs: null,
       coldStart: null,
+      sandboxAgeMs: null,
+      ordinal: 0,
       answeredMs: null,
       completedMs: nowMs,
       bytesIn: 0,

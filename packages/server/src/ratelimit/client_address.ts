@@ -16,6 +16,8 @@ export interface Connection {
   readonly functionId?: string;
   /** Of such a request: how many functions called one another before it. */
   readonly depth?: number;
+  /** Of such a request: the execution on whose behalf it is made. */
+  readonly executionId?: string | undefined;
   /** Settles when the answer has left; of requests from outside. */
   readonly completed?: Promise<void>;
 }
@@ -23,7 +25,9 @@ export interface Connection {
 const THIS_MACHINE: Deno.NetAddr = { transport: "tcp", hostname: "127.0.0.1", port: 0 };
 
 /** A request that a function makes comes over no connection. */
-export function ownConnection(from: { readonly functionId: string; readonly depth: number }): Connection {
+export function ownConnection(
+  from: Pick<Connection, "executionId"> & { functionId: string; depth: number },
+): Connection {
   return { remoteAddr: THIS_MACHINE, ...from };
 }
 

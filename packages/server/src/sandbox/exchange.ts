@@ -87,6 +87,10 @@ export interface Outcome {
   readonly sentMs: number | null;
   /** Null: its sandbox was there. */
   readonly coldStart: ColdStart | null;
+  /** How old its sandbox was; null when no sandbox ever got it. */
+  readonly sandboxAgeMs: number | null;
+  /** The how manieth request of its sandbox it was, from 1. */
+  readonly ordinal: number;
   /** When the head of the answer, or of an error, was there. */
   readonly answeredMs: number | null;
   /** When the answer was complete, background work left out. */
@@ -139,6 +143,8 @@ export class Exchange {
   sentMs: number | null = null;
   deadlineMs = Infinity;
   coldStart: ColdStart | null = null;
+  /** Of its sandbox, when it got the request. */
+  sandboxAgeMs: number | null = null;
   /** Its sandbox has sent a RESPONSE, which may have come too late. */
   hasResponse = false;
   /** How often it was taken from a sandbox that died. */
@@ -337,6 +343,8 @@ export class Exchange {
       stack: this.#stack,
       sentMs: this.sentMs,
       coldStart: this.coldStart,
+      sandboxAgeMs: this.sandboxAgeMs,
+      ordinal: this.ordinal,
       answeredMs: this.#answeredMs,
       completedMs: this.#completedMs ?? this.#now(),
       bytesIn: body instanceof Uint8Array ? body.length : this.bytesIn,

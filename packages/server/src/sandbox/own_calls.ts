@@ -22,8 +22,15 @@ import {
 } from "../../sandbox_runtime/frames.ts";
 import { parseCredit, violation } from "./sandbox_frames.ts";
 
-/** The server, as a function of this process; `depth` says how many functions called one another before. */
-export type AnswerCall = (request: Request, depth: number) => Promise<Response>;
+/** The server, as a function of this process. */
+export type AnswerCall = (request: Request, from: CallOrigin) => Promise<Response>;
+
+export interface CallOrigin {
+  /** How many functions called one another before. */
+  readonly depth: number;
+  /** The request of the sandbox that makes it, as the sandbox says; 0: none. */
+  readonly requestId: number;
+}
 
 interface OwnCall {
   readonly abort: AbortController;
@@ -51,6 +58,8 @@ const NOT_OF_FUNCTIONS = [
   "cf-connecting-ip",
 ];
 const BODILESS: ReadonlySet<string> = new Set(["GET", "HEAD"]);
+/** Behind flags, the id of the request that makes it, and the length of the head. */
+const HEAD_START = 9;
 
 export class OwnCalls {
   readonly #writer: FrameWriter;
@@ -65,10 +74,11 @@ export class OwnCalls {
 
   onRequest(id: number, payload: Uint8Array): void {
     if (id === 0 || this.#calls.has(id)) throw violation("a call with an id that is in use");
-    if (payload.length < 5) throw violation("a short call");
+    if (payload.length < HEAD_START) throw violation("a short call");
     const flags = payload[0] ?? 0;
-    const headBytes = new DataView(payload.buffer, payload.byteOffset).getUint32(1, true);
-    const bodyStart = 5 + headBytes;
+    const view = new DataView(payload.buffer, payload.byteOffset);
+    const headBytes = view.getUint32(5, true);
+    const bodyStart = HEAD_START + headBytes;
     if (headBytes > HEAD_MAX_BYTES || bodyStart !== payload.length) throw violation("a call with a bad head");
     if (this.#calls.size >= CALLS_MAX_COUNT) return this.#refuse(id);
     const inbox = flags & FLAG.streamedBody
@@ -81,9 +91,9 @@ export class OwnCalls {
       })
       : undefined;
     const call: OwnCall = { abort: new AbortController(), inbox, outbox: undefined, heldBytes: 0 };
-    const request = parseRequest(payload.subarray(5), inbox?.stream ?? null, call.abort.signal);
+    const request = parseRequest(payload.subarray(HEAD_START), inbox?.stream ?? null, call.abort.signal);
     this.#calls.set(id, call);
-    void this.#run(id, call, { request, depth: depthOf(flags) + 1 });
+    void this.#run(id, call, request, { depth: depthOf(flags) + 1, requestId: view.getUint32(1, true) });
   }
 
   onBody(id: number, payload: Uint8Array): void {
@@ -128,9 +138,9 @@ export class OwnCalls {
     this.#calls.clear();
   }
 
-  async #run(id: number, call: OwnCall, { request, depth }: { request: Request; depth: number }): Promise<void> {
+  async #run(id: number, call: OwnCall, request: Request, from: CallOrigin): Promise<void> {
     try {
-      await this.#send(id, call, await this.#answer(request, depth));
+      await this.#send(id, call, await this.#answer(request, from));
     } catch {
       // The answer broke off: its body failed, or the call was given up.
       if (this.#calls.has(id)) this.#abort(id, ABORT_REASON.responseFailed);

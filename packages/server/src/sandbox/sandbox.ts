@@ -226,6 +226,10 @@ export class Sandbox implements ExchangeHolder {
       usage.memoryMiB = Math.max(usage.memoryMiB, memoryMiB);
     }
   }
+  /** The execution that a request of this sandbox is; undefined for one that is over or was never sent. */
+  executionOf(requestId: number): string | undefined {
+    return this.#exchanges.get(requestId)?.request.executionId;
+  }
   /** Resolves when the process is gone. */
   get gone(): Promise<void> {
     return this.#gone.promise;
@@ -254,6 +258,7 @@ export class Sandbox implements ExchangeHolder {
     exchange.id = id;
     exchange.ordinal = this.servedCount;
     exchange.sentMs = sentMs;
+    exchange.sandboxAgeMs = sentMs - this.startedMs;
     exchange.deadlineMs = sentMs + request.timeoutMs;
     if (this.#exchanges.size === 1) this.#lastPongMs = sentMs;
 

@@ -100,6 +100,8 @@ export interface CallingFunction {
   readonly functionId: string;
   /** How many functions called one another, itself included. */
   readonly depth: number;
+  /** On whose behalf it asks, as far as it said so truly. */
+  readonly executionId?: string | undefined;
 }
 
 export interface PoolStats {
@@ -425,9 +427,10 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     try {
       started = await Sandbox.start(process, events, {
         limits: { ...limits, head: headLimits, memoryMiB: profile.memoryMiB },
-        answerCall: profile.net === false ? null : (request, depth) => {
+        answerCall: profile.net === false ? null : (request, { depth, requestId }) => {
           const functionId = started === undefined ? undefined : functionIdOf(started);
-          return options.answerOwnCall(request, { functionId: functionId ?? "", depth });
+          const executionId = started?.executionOf(requestId);
+          return options.answerOwnCall(request, { functionId: functionId ?? "", depth, executionId });
         },
         garbage,
         now,

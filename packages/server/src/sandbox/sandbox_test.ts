@@ -95,7 +95,7 @@ function listOf(texts: readonly string[]): Uint8Array {
 
 function callOf(texts: readonly string[], flags: number = FLAG.streamedBody): Uint8Array {
   const head = listOf(texts);
-  return Uint8Array.from([flags, ...new Uint8Array(Uint32Array.of(head.length).buffer), ...head]);
+  return Uint8Array.from([flags, ...new Uint8Array(Uint32Array.of(1, head.length).buffer), ...head]);
 }
 
 function responseOf({ flags, status, sizeBytes, head, body }: {

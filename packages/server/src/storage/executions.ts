@@ -56,10 +56,24 @@ export interface ExecutionRecord {
   readonly bytesOut: number;
   /** From the start to the head of the answer; null where nothing was answered. */
   readonly firstByteMs: number | null;
+  /** The execution that made it. */
+  readonly parentId?: string | null;
+  readonly details?: ExecutionFacts | null;
   /** Those that were not written while it ran. */
   readonly logs: readonly LogLineRecord[];
   /** So many were. */
   readonly linesBefore?: number;
+}
+
+/** More of an execution, for who looks at it; milliseconds count from its start. */
+export interface ExecutionFacts {
+  readonly caller: { readonly kind: string; readonly role: string | null; readonly keyId: string | null };
+  readonly timeoutMs: number;
+  readonly memoryMiB: number;
+  /** Absent when none ever got it. */
+  readonly sandbox?: { readonly ageMs: number; readonly ordinal: number };
+  /** Absent when its sandbox was there. */
+  readonly cold?: { readonly beganMs: number; readonly spawnedMs: number; readonly loadedMs: number };
 }
 
 /** A line that a function wrote outside any request, or in one that goes on. */
@@ -125,17 +139,18 @@ function rowsInsert(rows: readonly object[]): RawBuilder<unknown> {
     insert into fluxbase.executions
       (id, request_id, function_id, function_name, namespace, version, trigger_type, status, status_code, duration_ms, queue_ms,
        cold_start, method, path, user_id, error_message, error_code, error_stack, started_at, completed_at,
-       node, cpu_ms, memory_mib, bytes_in, bytes_out, first_byte_ms, trace_id, task_id, task_attempt)
+       node, cpu_ms, memory_mib, bytes_in, bytes_out, first_byte_ms, trace_id, task_id, task_attempt, parent_id, details)
     select entry."id", "requestId", "functionId", "functionName", "namespace", "version", "triggerType", "status", "statusCode", "durationMs", "queueMs",
            "coldStart", "method", "path", "userId", "errorMessage", "errorCode", "errorStack",
            to_timestamp("startedAtMs" / 1000), to_timestamp(("startedAtMs" + "durationMs") / 1000),
-           "node", "cpuMs", "memoryMiB", "bytesIn", "bytesOut", "firstByteMs", "traceId", "taskId", "taskAttempt"
+           "node", "cpuMs", "memoryMiB", "bytesIn", "bytesOut", "firstByteMs", "traceId", "taskId", "taskAttempt",
+           "parentId", "details"
       from batch, json_to_recordset(${asJson(rows)}::json) as entry (
         "id" text, "requestId" text, "functionId" uuid, "functionName" text, "namespace" text, "version" int4, "triggerType" text,
         "status" text, "statusCode" int4, "durationMs" float8, "queueMs" float8, "coldStart" bool, "method" text,
         "path" text, "userId" text, "errorMessage" text, "errorCode" text, "errorStack" text, "startedAtMs" float8,
         "node" text, "cpuMs" float8, "memoryMiB" float8, "bytesIn" int8, "bytesOut" int8, "firstByteMs" float8,
-        "traceId" text, "taskId" uuid, "taskAttempt" int4)`;
+        "traceId" text, "taskId" uuid, "taskAttempt" int4, "parentId" text, "details" jsonb)`;
 }
 
 interface LineRow extends LogLineRecord {
@@ -168,6 +183,9 @@ export interface StoredExecution
 }
 
 export interface ExecutionFilter {
+  readonly id?: string;
+  /** Made by this execution. */
+  readonly parentId?: string;
   readonly functionId?: string;
   readonly functionName?: string;
   readonly namespace?: string;
@@ -208,6 +226,7 @@ export async function listExecutions(
            started_at as "startedAt", ${microsecondsOf("started_at")} as "startedAtUs", completed_at as "completedAt",
            node, cpu_ms as "cpuMs", memory_mib as "memoryMiB", bytes_in::float8 as "bytesIn", bytes_out::float8 as "bytesOut",
            first_byte_ms as "firstByteMs", trace_id as "traceId", task_id as "taskId", task_attempt as "taskAttempt",
+           parent_id as "parentId", details,
            coalesce((select string_agg(l.message, E'\n' order by l.line_number) from fluxbase.execution_logs l
                       where l.execution_id = e.id and l.started_at = e.started_at and l.function_id = e.function_id), '') as "logText"
       from fluxbase.executions e
@@ -232,8 +251,10 @@ export async function countExecutions(db: Db, filter: ExecutionFilter): Promise<
 /** Statuses are part of the text: the planner has to see which of the indexes of failures answers them. */
 function matching(filter: ExecutionFilter): RawBuilder<unknown> {
   const { functionId, functionName, namespace, requestId, version, status, statusCode, since, until } = filter;
-  const { errorCode, userId, triggerType, traceId, text } = filter;
+  const { id, parentId, errorCode, userId, triggerType, traceId, text } = filter;
   const conditions: RawBuilder<unknown>[] = [sql`true`];
+  if (id !== undefined) conditions.push(sql`id = ${id}`);
+  if (parentId !== undefined) conditions.push(sql`parent_id = ${parentId}`);
   if (functionId !== undefined) conditions.push(sql`function_id = ${functionId}`);
   if (functionName !== undefined) conditions.push(sql`function_name = ${functionName}`);
   if (namespace !== undefined) conditions.push(sql`namespace = ${namespace}`);

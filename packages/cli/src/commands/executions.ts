@@ -1,0 +1,101 @@
+/**
+ * `fluxbase executions …`: one call of a function, in full.
+ *
+ * @module
+ */
+import type { ExecutionDetails } from "@fluxbase/sdk";
+import type { Command } from "commander";
+import { type InNamespace, inNamespace, withClient } from "../action.ts";
+import { print, printable, printJson, printRows } from "../output.ts";
+import type { GlobalOptions } from "../place.ts";
+
+interface OfFunction extends InNamespace {
+  readonly of?: string;
+}
+
+export function addExecutions(program: Command): void {
+  const executions = program.command("executions").description("one call of a function, in full");
+
+  executions.command("show <id>").description("its phases, sandbox, caller, failure, log lines and own calls")
+    .option("--of <function>", "whose it is, for keys that are no admin's").option(
+      "-n, --namespace <name>",
+      "its namespace",
+    )
+    .action(withClient<OfFunction, [string]>(async (client, { of, namespace, ...options }, id) => {
+      const details = of === undefined
+        ? await client.admin.functions.getExecutionDetails(id)
+        : await client.functions.getExecution(of, id, inNamespace(namespace));
+      show(details, options);
+    }));
+}
+
+function show(details: ExecutionDetails, options: GlobalOptions): void {
+  if (options.output === "json") return printJson(details);
+  const { failure, parent, calls, log_entries } = details;
+  for (const [name, value] of factsOf(details)) print(`${name.padEnd(10)}  ${printable(value)}`);
+  section("TIMELINE");
+  const phases = details.timeline.map(({ phase, from_ms, to_ms }) => ({ phase, from_ms, to_ms, ms: to_ms - from_ms }));
+  printRows(
+    phases.map((row) => ({ ...row, ms: Number(row.ms.toFixed(3)) })),
+    ["phase", "from_ms", "to_ms", "ms"],
+    options,
+  );
+  if (failure !== null) {
+    section("FAILURE");
+    print(printable(`${failure.code ?? ""} ${failure.stack ?? failure.message}`.trim()));
+    for (const { kind, stack } of failure.related) {
+      print(printable(`${kind === "cause" ? "Caused by" : "Member"}: ${stack}`));
+    }
+    if (failure.code_frame !== null) print(`\n${printable(failure.code_frame)}`);
+  }
+  const related = [
+    ...parent === null ? [] : [{ as: "called by", ...parent }],
+    ...calls.map((call) => ({ as: "called", ...call })),
+  ];
+  if (related.length > 0) {
+    section("CALLS");
+    printRows(related, ["as", "namespace", "function_name", "status", "status_code", "duration_ms", "id"], options);
+  }
+  if (log_entries.length > 0) section("LOG");
+  for (const { timestamp, level, message } of log_entries) {
+    print(`${timestamp} ${level.padEnd(5)} ${printable(message)}`);
+  }
+}
+
+function section(title: string): void {
+  print(`\n${title}`);
+}
+
+/** What a person asks first, one line each. */
+function factsOf(details: ExecutionDetails): (readonly [string, string])[] {
+  const { caller, limits, sandbox, status_code, error_code } = details;
+  const who = caller === null
+    ? details.user_id ?? "-"
+    : [caller.kind, caller.role, caller.key_id, caller.user_id].filter((text) => text !== null).join(" ");
+  const ofLimit = (used: number | null, limit: number | undefined, unit: string) =>
+    `${used === null ? "-" : Math.round(used)} ${unit}${limit === undefined ? "" : ` of ${limit}`}`;
+  return [
+    ["execution", details.id],
+    ["request", `${details.method} ${details.path || "/"} (${details.request_id})`],
+    [
+      "function",
+      `${details.namespace}/${details.function_name} version ${details.version}, by ${details.trigger_type}`,
+    ],
+    ["answer", `${status_code ?? "none"}, ${details.status}${error_code === null ? "" : ` (${error_code})`}`],
+    ["time", `${details.started_at}, ${ofLimit(details.duration_ms, limits?.timeout_ms, "ms")}`],
+    ["processor", ofLimit(details.cpu_ms, undefined, "ms")],
+    ["memory", ofLimit(details.memory_mb, limits?.memory_mb, "MB")],
+    ["bytes", `${details.bytes_in ?? "-"} in, ${details.bytes_out ?? "-"} out`],
+    ["caller", who],
+    ["node", details.node ?? "-"],
+    [
+      "sandbox",
+      sandbox === null
+        ? "none"
+        : `${sandbox.cold ? "cold" : "warm"}, ${
+          Math.round(sandbox.age_ms)
+        } ms old, its request ${sandbox.request_number}`,
+    ],
+    ["trace", details.trace_id ?? "-"],
+  ];
+}

@@ -16,6 +16,7 @@ import { observability } from "./observability.ts";
 import { recycling } from "./recycling.ts";
 import { streaming } from "./streaming.ts";
 import { tables } from "./tables.ts";
+import { tasks } from "./tasks.ts";
 import { print, type Row, type Suite, tableOf } from "./suite.ts";
 import { warm } from "./warm.ts";
 import { hasWrk } from "./wrk.ts";
@@ -32,6 +33,7 @@ const SUITES: readonly Suite[] = [
   deploying,
   tables,
   recycling,
+  tasks,
   observability,
 ];
 const RESULTS = fileURLToPath(new URL("./results.md", import.meta.url));

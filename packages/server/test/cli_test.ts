@@ -349,6 +349,14 @@ platformTest("the command line", async (platform, step) => {
       await good(["logs", "--text", "nobody says this", "--level", "error"]);
       await fluxbase(["functions", "reload", "--dry-run"]);
       assert.match((await good(["limits"])).out, /wallMs +30000/);
+      const task = (await good(["functions", "invoke", "hello", "--delay", "1h", "--retries", "1"])).out.trim();
+      assert.match((await good(["tasks", "list", "hello", "--state", "waiting"])).out, new RegExp(task));
+      assert.match((await good(["tasks", "get", task])).out, /retries +1/);
+      await good(["tasks", "cancel", task]);
+      await good(["tasks", "retry", task]);
+      assert.match((await good(["tasks", "retry", "--dead-of", "hello"])).err, /Retrying 0 dead tasks/);
+      await good(["tasks", "cancel", task]).catch(() => {});
+      await good(["tasks", "delete", task]);
       await good(["db", "query", "create table public.orders (id int, status text)"]);
       const hook = await good([
         "hooks",

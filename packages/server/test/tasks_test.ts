@@ -196,7 +196,7 @@ platformTest("asynchronous calls", async (platform, step) => {
     await Promise.all(Array.from({ length: 40 }, () => queue("flooded")));
     const done = await ended((await queue("echo")).task_id);
     assert.equal(done.state, "done");
-    const left = await api("GET", "/functions/flooded/tasks?state=waiting");
+    const left = await api("GET", "/tasks?function=flooded&state=waiting");
     assert.ok(left.body.length > 0, "the other function's tasks still wait");
   });
 

@@ -163,6 +163,9 @@ export function addFunctions(program: Command, version: string): void {
     .option("-d, --data <text>", "body; - reads stdin").option("-X, --method <method>", "method; POST without")
     .option("--path <path>", "what follows the function's own path")
     .option("-H, --header <header...>", "such as 'x-name: value'")
+    .option("--async", "queue the call and print the id of its task")
+    .option("--delay <time>", "of a queued call: such as 90s, 2h or 2026-01-31T12:00:00Z")
+    .option("--retries <count>", "of a queued call: attempts after the first", numberOf)
     .action(withClient<InNamespace & Call, [string]>(invoke));
 
   withFilters(command("logs <name>", "show log lines").option("-f, --follow", "go on with new lines"), LOG_FILTERS)
@@ -245,6 +248,9 @@ interface Call {
   readonly method?: string;
   readonly path?: string;
   readonly header?: readonly string[];
+  readonly async?: boolean;
+  readonly delay?: string;
+  readonly retries?: number;
 }
 
 type Given = Readonly<Record<string, unknown>>;
@@ -287,15 +293,23 @@ async function deploy(
 
 async function invoke(
   { functions }: FluxbaseClient,
-  { namespace, data, method, path, header = [] }: GlobalOptions & InNamespace & Call,
+  { namespace, data, method, path, header = [], async: isAsync, delay, retries }: GlobalOptions & InNamespace & Call,
   name: string,
 ): Promise<void> {
   const body = data === "-" ? await readSecret("") : data;
-  const response = await functions.fetch(placeIn(name, namespace), {
+  const request = {
     headers: header.map(headerOf),
-    ...(body === undefined ? {} : { body }),
     ...(method === undefined ? {} : { method }),
     ...(path === undefined ? {} : { path }),
+  };
+  if (isAsync || delay !== undefined || retries !== undefined) {
+    const when = { ...(delay === undefined ? {} : { delay }), ...(retries === undefined ? {} : { retries }) };
+    const { task_id } = await functions.enqueue(placeIn(name, namespace), body, { ...request, ...when });
+    return print(task_id);
+  }
+  const response = await functions.fetch(placeIn(name, namespace), {
+    ...request,
+    ...(body === undefined ? {} : { body }),
   });
   // As it comes: an answer may be a stream.
   for await (const chunk of response.body ?? []) process.stdout.write(chunk);

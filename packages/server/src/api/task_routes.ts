@@ -6,6 +6,7 @@
  * @module
  */
 import {
+  DEFAULT_NAMESPACE,
   PlatformError,
   type Task,
   TASK_STATES,
@@ -43,15 +44,15 @@ export interface TaskRouteParts {
 
 const PAGE_MAX_COUNT = 1_000;
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-const filter = {
+const listQuery = z.object({
+  namespace: textParam,
+  function: textParam,
   state: choiceParam(TASK_STATES),
   trigger: textParam,
   source_id: textParam,
   cursor: cursorParam(taskMark),
   limit: integerParam({ min: 1, max: PAGE_MAX_COUNT, otherwise: 50 }),
-};
-const listQuery = z.object({ namespace: textParam, function: textParam, ...filter });
-const functionListQuery = z.object({ namespace: textParam, ...filter });
+});
 
 export function taskRoutes({ db, catalog, announce }: TaskRouteParts): Route[] {
   /** What the caller may not know of does not exist. */
@@ -71,29 +72,12 @@ export function taskRoutes({ db, catalog, announce }: TaskRouteParts): Route[] {
   const findToChange = (call: ApiCall) => find(call, () => false, "functions:write");
 
   async function list(call: ApiCall) {
+    const { caller } = call;
     const { namespace, function: name, trigger, source_id, cursor, limit, state } = parseQuery(listQuery, call.query);
-    if (namespace !== undefined && !reaches(call.caller, namespace)) {
-      assertMay(call.caller, "functions:read", namespace);
-    }
-    const found = name === undefined ? undefined : catalog.find(namespace ?? "default", name);
-    if (name !== undefined && found === undefined) throw functionNotFound(namespace ?? "default", name);
-    return await page(call.caller, { namespace, functionId: found?.id, state, trigger, source_id, cursor, limit });
-  }
-
-  async function listOfFunction(call: ApiCall) {
-    const { namespace: _, ...query } = parseQuery(functionListQuery, call.query);
-    return await page(call.caller, { ...query, namespace: undefined, functionId: functionId(call, "functions:read") });
-  }
-
-  async function page(
-    { namespaces }: Caller,
-    { namespace, functionId, state, trigger, source_id, cursor, limit }:
-      & Omit<z.output<typeof listQuery>, "function">
-      & { readonly functionId: string | undefined },
-  ) {
+    if (namespace !== undefined && !reaches(caller, namespace)) assertMay(caller, "functions:read", namespace);
     const tasks = await listTasks(db, {
-      namespaces: namespace === undefined ? namespaces : [namespace],
-      functionId,
+      namespaces: namespace === undefined ? caller.namespaces : [namespace],
+      functionId: name === undefined ? undefined : idOf(namespace ?? DEFAULT_NAMESPACE, name),
       state,
       triggerType: trigger,
       sourceId: source_id,
@@ -103,8 +87,7 @@ export function taskRoutes({ db, catalog, announce }: TaskRouteParts): Route[] {
     return { status: 200, body: tasks.map(taskView) };
   }
 
-  function functionId(call: ApiCall, scope: "functions:read" | "functions:write"): string {
-    const { namespace, name } = placeFor(call, scope);
+  function idOf(namespace: string, name: string): string {
     const fn = catalog.find(namespace, name);
     if (fn === undefined) throw functionNotFound(namespace, name);
     return fn.id;
@@ -126,7 +109,8 @@ export function taskRoutes({ db, catalog, announce }: TaskRouteParts): Route[] {
   }
 
   async function retryDead(call: ApiCall) {
-    const retried = await retryTasks(db, { functionId: functionId(call, "functions:write"), states: ["dead"] });
+    const { namespace, name } = placeFor(call, "functions:write");
+    const retried = await retryTasks(db, { functionId: idOf(namespace, name), states: ["dead"] });
     announce();
     return { status: 200, body: { retried } };
   }
@@ -202,26 +186,17 @@ export function taskRoutes({ db, catalog, announce }: TaskRouteParts): Route[] {
       answer: one,
       handle: retry,
     },
-    ...["/functions/{name}/tasks", "/functions/{namespace}/{name}/tasks"].flatMap((path): Route[] => [
-      {
-        method: "GET",
-        path,
-        summary: "Lists tasks of a function, newest first",
-        access: "functions:read",
-        query: functionListQuery,
-        answer: { status: 200, schema: z.array(taskSchema) },
-        handle: listOfFunction,
-      },
+    ...["/functions/{name}", "/functions/{namespace}/{name}"].map((path): Route => (
       {
         method: "POST",
-        path: `${path}/retry`,
+        path: `${path}/tasks/retry`,
         summary: "Runs all dead tasks of a function again",
         access: "functions:write",
         audit: ofFunction,
         answer: retried,
         handle: retryDead,
-      },
-    ]),
+      }
+    )),
   ];
 }
 

@@ -9,15 +9,15 @@
  *
  * @module
  */
-import { PlatformError } from "@fluxbase/contract";
+import { DEFAULT_RETRIES } from "@fluxbase/contract";
 import { PLATFORM } from "../auth/caller.ts";
 import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
 import type { Log } from "../core/log.ts";
 import { internalCall } from "../invoke/internal_call.ts";
 import { type InvokeParts, runFor } from "../invoke/invoke.ts";
-import type { SandboxResponse } from "../sandbox/exchange.ts";
 import type { Database } from "../storage/db.ts";
 import type { Listener } from "../storage/listener.ts";
+import { type Failure, failureOfAnswer, failureOfError, pauseSec } from "../tasks/retry_rules.ts";
 import { claimEvents, failEvent, finishEvent, nextDueMs, OUTBOX_CHANNEL, type OutboxEvent } from "../storage/outbox.ts";
 
 export interface RowEventParts {
@@ -49,13 +49,7 @@ export interface RowEvents {
 const AT_ONCE_COUNT = 10;
 /** After the function's time, for whoever writes down what became of it. */
 const GRACE_SEC = 30;
-const RETRIES_COUNT = 3;
-const FIRST_PAUSE_SEC = 5;
-const PAUSE_FACTOR = 4;
-const PAUSE_MAX_SEC = 3_600;
 const ERROR_MAX_CHARACTERS = 500;
-/** Answers in the four hundreds that a later attempt may mend. */
-const LATER: ReadonlySet<number> = new Set([408, 425, 429]);
 const LOOK_MIN_MS = 100;
 const LOOK_MAX_MS = 30_000;
 
@@ -120,7 +114,7 @@ export async function startRowEvents(parts: RowEventParts): Promise<RowEvents> {
       return;
     }
     const { error, isFinal, inSec } = outcome;
-    const isLast = isFinal || event.attempt > RETRIES_COUNT;
+    const isLast = isFinal || event.attempt > (fn.settings.retries ?? DEFAULT_RETRIES);
     await failEvent(users.db, event, {
       error: error.slice(0, ERROR_MAX_CHARACTERS).replaceAll("\0", "").toWellFormed(),
       inSec: isLast ? null : inSec ?? pauseSec(event.attempt),
@@ -144,12 +138,11 @@ export async function startRowEvents(parts: RowEventParts): Promise<RowEvents> {
       });
       const response = await runFor(call, PLATFORM, parts.invokeParts);
       if (response.body instanceof ReadableStream) await response.body.cancel().catch(() => {});
-      return failureIn(response);
+      return failureOfAnswer(response.status, response.headers, parts.invokeParts.clock.epochMs());
     } catch (error) {
-      const { status, message } = error instanceof PlatformError ? error : { status: 500, message: String(error) };
+      const failure = failureOfError(error);
       // What the server's own end broke off is no fault of the event.
-      if (ending.signal.aborted) return { error: message, isFinal: false, inSec: 0 };
-      return { error: message, isFinal: status < 500 && status !== 499 && !LATER.has(status), inSec: undefined };
+      return ending.signal.aborted ? { ...failure, isFinal: false, inSec: 0 } : failure;
     }
   }
 
@@ -184,29 +177,6 @@ export async function startRowEvents(parts: RowEventParts): Promise<RowEvents> {
       await Promise.all(attempts);
     },
   };
-}
-
-interface Failure {
-  readonly error: string;
-  /** No other attempt would end otherwise. */
-  readonly isFinal: boolean;
-  readonly inSec: number | undefined;
-}
-
-function failureIn({ status, headers }: SandboxResponse): Failure | undefined {
-  if (status < 400) return undefined;
-  const at = headers?.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === "retry-after") ?? -1;
-  const asked = at < 0 ? NaN : Number(headers?.[at + 1]);
-  return {
-    error: `the function answered ${status}`,
-    isFinal: status < 500 && !LATER.has(status),
-    inSec: asked >= 0 ? Math.min(asked, PAUSE_MAX_SEC) : undefined,
-  };
-}
-
-/** Not all at the same moment again. */
-function pauseSec(attempt: number): number {
-  return Math.min(PAUSE_MAX_SEC, FIRST_PAUSE_SEC * PAUSE_FACTOR ** (attempt - 1)) * (0.8 + 0.4 * Math.random());
 }
 
 /** As Supabase's database webhooks have it. */

@@ -106,9 +106,19 @@ const OTHERS: Readonly<Record<string, Source>> = {
      const app = router.basePath("/functions/v1/a-router-that-is-told-the-whole-path");
      Deno.serve(async (req) => new Response(new URL(req.url).pathname === app.base ? "ok " + await req.text() : req.url));`,
   "exports by method in CommonJS": {
-    "index.js":
-      `const { answer } = require("./lib/answer.js"); exports.POST = async (req) => answer(await req.text());`,
+    "index.js": `const { answer } = require("./lib/answer"); exports.POST = async (req) => answer(await req.text());`,
     "lib/answer.js": `module.exports.answer = (text) => new Response("ok " + text);`,
+  },
+  "Node's names of files beside a package.json": {
+    "index.ts":
+      `import { answer } from "./lib"; import { Word } from "./word.js"; export const POST = answer; export type { Word };`,
+    "lib/index.ts":
+      `import { word } from "../word"; export const answer = async (req: Request) => new Response(word + await req.text());`,
+    "word.ts": `export type Word = string; export const word: Word = "ok ";`,
+    "package.json": `{ "name": "mine", "type": "module" }`,
+  },
+  "an entry of CommonJS by its ending": {
+    "index.cjs": `module.exports = async (req) => ({ status: 200, body: "ok " + req.body });`,
   },
   "what TypeScript makes of a default export": {
     "index.js": `"use strict"; Object.defineProperty(exports, "__esModule", { value: true });

@@ -4,7 +4,35 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { createClient } from "@fluxbase/sdk";
+import { createClient as createSupabase } from "@supabase/supabase-js";
 import { platformTest } from "./support/platform.ts";
+
+/** Both blocks of the guide's last chapter, character for character but for the line that makes a result. */
+const RESULT = "const result = { hello: data.name };";
+const OF_SUPABASE = `
+// Supabase
+import { serve } from "https://deno.land/std@0.168.0/http/server.ts";
+serve(async (req) => {
+const data = await req.json();
+${RESULT}
+return new Response(JSON.stringify(result), {
+headers: { "Content-Type": "application/json" },
+});
+});
+`;
+const EQUIVALENT = `
+// Fluxbase equivalent
+async function handler(req) {
+const data = JSON.parse(req.body || "{}");
+${RESULT}
+return {
+status: 200,
+headers: { "Content-Type": "application/json" },
+body: JSON.stringify(result),
+};
+}
+`;
 
 /** The handler of the guide's first example, character for character. */
 const HELLO = `
@@ -105,5 +133,22 @@ message: error.message,
     const response = await platform.call("careful", { method: "POST", body: "{}" });
     assert.equal(response.status, 500);
     assert.deepEqual(await response.json(), { error: "Processing failed", message: "processData is not defined" });
+  });
+
+  await step("migrating from Supabase, and back: both forms answer the same, to every client", async () => {
+    const supabase = createSupabase(platform.url, platform.anonKey, { auth: { persistSession: false } });
+    const fluxbase = createClient(platform.url, platform.anonKey);
+    for (const [index, code] of [OF_SUPABASE, EQUIVALENT, OF_SUPABASE].entries()) {
+      const { body } = index === 0
+        ? await platform.deploy("migrated", code)
+        : await platform.api("PUT", "/functions/migrated", { code });
+      assert.deepEqual([body.bundle_error, body.live_version], [null, index + 1]);
+      const response = await platform.call("migrated", { method: "POST", body: `{"name": "Ada"}` });
+      assert.deepEqual([response.status, response.headers.get("content-type")], [200, "application/json"]);
+      assert.deepEqual(await response.json(), { hello: "Ada" });
+      const { data, error } = await supabase.functions.invoke("migrated", { body: { name: "Bo" } });
+      assert.deepEqual([data, error], [{ hello: "Bo" }, null]);
+      assert.deepEqual(await fluxbase.functions.invoke("migrated", { name: "Cy" }), { hello: "Cy" });
+    }
   });
 });

@@ -14,6 +14,7 @@ import { analyse, importsIn, type ImportUse } from "./analysis.ts";
 import { blockedModuleOf } from "./blocked_modules.ts";
 import { type ImportMap, type Redirect, throughImportMap } from "./import_map.ts";
 import { type Mirror, mirrored, OWN_MODULES_FOLDER } from "./mirrors.ts";
+import { loosePath } from "./loose_paths.ts";
 import { nativeProblem } from "./native_packages.ts";
 import { packageName, SDK_NAMES } from "./package_name.ts";
 import { problemAt } from "./problem_at.ts";
@@ -74,7 +75,8 @@ const DATA_TEXTS = /^(application\/json|text\/plain|)$/;
 const NO_DATA_TYPE = "a data: module must be of type text/javascript, application/typescript or application/json";
 
 type Target =
-  | { readonly kind: "file"; readonly path: string }
+  /** `named`: how it was asked for, where that is not its path. */
+  | { readonly kind: "file"; readonly path: string; readonly named?: string }
   | { readonly kind: "package" }
   | { readonly kind: "built-in" }
   | { readonly kind: "wrong"; readonly why: string };
@@ -85,6 +87,7 @@ export function followImports(source: GraphSource, entryLeft: readonly ImportUse
   let needsBundling = source.hasDecoratorSettings && !source.isPreBundled;
   let usesImportMap = false;
   const redirects: Redirect[] = [];
+  const hasPackageJson = Object.hasOwn(source.files, "package.json");
   const waiting: string[] = [source.entry];
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
     const code = codeOf(source, path);
@@ -111,18 +114,21 @@ export function followImports(source: GraphSource, entryLeft: readonly ImportUse
       ...required,
       ...jsx.filter((use) => !isDefaultJsx(use)).map((use) => ({ ...use, start: placeOfJsx(use, code) })),
     ];
-    for (const { specifier, start } of followed) {
+    for (const use of followed) {
+      const { specifier, start } = use;
       const { target: mapped, scope } = throughImportMap(specifier, source.importMap, placeOf(path));
       usesImportMap ||= mapped !== specifier;
       if (blockedModuleOf(mapped) !== undefined) continue;
       const to = mirrored(mapped, { mirrors: source.mirrors, names: remaining.get(specifier) });
       if (to !== mapped) redirects.push({ scope, specifier, to });
       const blocked = to === mapped ? undefined : blockedModuleOf(to);
-      const target = blocked === undefined
-        ? resolve(to, mapped === specifier ? path : "", source)
-        : wrong(whyBlocked(blocked));
+      const importer = { path: mapped === specifier ? path : "", isLoose: hasPackageJson || required.includes(use) };
+      const target = blocked === undefined ? resolve(to, importer, source) : wrong(whyBlocked(blocked));
       if (target.kind === "wrong") problems.push(problemAt(path, code, cannotImport(specifier, target.why), start));
       else if (target.kind !== "built-in" || !specifier.startsWith("node:")) needsBundling = true;
+      if (target.kind === "file" && target.named !== undefined) {
+        redirects.push({ scope: undefined, specifier: placeOf(target.named), to: placeOf(target.path) });
+      }
       if (target.kind === "file" && !files.has(target.path)) {
         files.add(target.path);
         if (SCRIPT.test(target.path)) waiting.push(target.path);
@@ -180,8 +186,14 @@ function placeOf(path: string): string {
   return `./${path.startsWith(SHARED_PREFIX) ? path : join("own", path)}`;
 }
 
-/** `from`: the importing file; empty for a name of the import map, whose paths start at the functions' folder. */
-function resolve(specifier: string, from: string, source: GraphSource): Target {
+interface Importer {
+  /** Empty for a name of the import map, whose paths start at the functions' folder. */
+  readonly path: string;
+  /** Whether files may be named as Node does (./loose_paths.ts). */
+  readonly isLoose: boolean;
+}
+
+function resolve(specifier: string, from: Importer, source: GraphSource): Target {
   if (specifier.startsWith(`./${OWN_MODULES_FOLDER}/`)) return { kind: "package" };
   if (/^\.{1,2}(\/|$)/.test(specifier)) return resolvePath(specifier, from, source);
   if (specifier.startsWith(SHARED_PREFIX)) return sharedFile(specifier, source);
@@ -207,16 +219,18 @@ function nameAdvice(specifier: string): string {
     : `map "${name}/" in "imports" of deno.json, to a folder of the function or, for a package of npm, to "npm:/${name}@<version>/"`;
 }
 
-function resolvePath(specifier: string, from: string, source: GraphSource): Target {
+function resolvePath(specifier: string, from: Importer, source: GraphSource): Target {
   // Shared modules lie beside the folder of a function: `../_shared/x.ts` and `./_shared/x.ts` both mean them.
-  const isShared = from.startsWith(SHARED_PREFIX);
-  const path = join(dirname(isShared || from === "" ? from : `own/${from}`), specifier);
+  const isShared = from.path.startsWith(SHARED_PREFIX);
+  const path = join(dirname(isShared || from.path === "" ? from.path : `own/${from.path}`), specifier);
   if (path.startsWith(SHARED_PREFIX)) return sharedFile(path, source);
   const own = path.startsWith("own/") ? path.slice("own/".length) : undefined;
   if (own?.startsWith(SHARED_PREFIX)) return sharedFile(own, source);
-  if (own !== undefined && Object.hasOwn(source.files, own)) return { kind: "file", path: own };
   const beside = `${BESIDE_PREFIX}${path}`;
-  if (!isShared && Object.hasOwn(source.files, beside)) return { kind: "file", path: beside };
+  const named = own ?? beside;
+  if (!isShared && Object.hasOwn(source.files, named)) return { kind: "file", path: named };
+  const loose = from.isLoose && !isShared ? loosePath(named, source.files) : undefined;
+  if (loose !== undefined) return { kind: "file", path: loose, named };
   if (own === undefined || isShared) {
     return wrong(
       isShared || path.startsWith("../")
@@ -278,7 +292,7 @@ function resolveData(specifier: string, source: GraphSource): Target {
     if (blocked !== undefined) return wrong(`module ${blocked} is blocked for security`);
     const target = /^\.{0,2}\//.test(mapped) || mapped.startsWith(SHARED_PREFIX)
       ? wrong("a data: module has no files beside it")
-      : resolve(mapped, "", source);
+      : resolve(mapped, { path: "", isLoose: false }, source);
     if (target.kind === "wrong") return wrong(`in the data: module, ${JSON.stringify(use.specifier)}: ${target.why}`);
   }
   return { kind: "package" };

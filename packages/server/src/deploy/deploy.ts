@@ -512,7 +512,7 @@ function nothingToRestore(namespace: string, name: string): PlatformError {
   );
 }
 
-const ENTRIES = ["index.ts", "index.js", "index.tsx", "index.jsx", "index.mts", "index.mjs"];
+const ENTRIES = ["index.ts", "index.js", "index.tsx", "index.jsx", "index.mts", "index.mjs", "index.cjs"];
 
 /** What was sent, on top of the sources of the version before. */
 function sourcesOf(input: FunctionInput, before: Sources | undefined, name: string): Sources {

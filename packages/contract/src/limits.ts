@@ -79,6 +79,8 @@ export const LIMITS = {
   tasksCount: { min: 1, default: 100, max: 10_000 },
   /** Tasks of one function that may wait; more are refused. Counted every few seconds. */
   waitingTasksCount: { min: 1, default: 100_000, max: 100_000_000 },
+  /** Their bodies together, as they are stored. */
+  waitingTasksMiB: { min: 1, default: 1_024, max: 1_048_576 },
   /** Of one answer with rows of tables. */
   tableRowsCount: { min: 1, default: 100_000, max: 10_000_000 },
   /** What the database answers to one request for tables, errors and notices included. */

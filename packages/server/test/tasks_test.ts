@@ -278,6 +278,21 @@ platformTest("asynchronous calls", async (platform, step) => {
   });
 });
 
+platformTest("a function may not have more tasks waiting than the server allows", async ({ api, call, deploy }) => {
+  await deploy("filled", `export default () => "x"`);
+  const queue = async () => {
+    const response = await call("filled", { headers: { ...ASYNC, "x-fluxbase-delay": "1h" } });
+    return { status: response.status, body: await response.json() };
+  };
+  for (let count = 0; count < 3; count += 1) assert.equal((await queue()).status, 202);
+  await eventually(async () => (await queue()).status === 429);
+  const { body } = await queue();
+  assert.deepEqual([body.code, body.retry_after], ["QUEUE_FULL", 10]);
+  assert.equal((await call("filled")).status, 200, "calls that wait for their answer go on");
+  for (const { id } of (await api("GET", "/tasks?function=filled")).body) await api("POST", `/tasks/${id}/cancel`);
+  await eventually(async () => (await queue()).status === 202);
+}, { FLUXBASE_LIMITS_WAITING_TASKS_COUNT: "3" });
+
 Deno.test("a server that ends gives its tasks to the others at once, and one that dies when its lease is over", async () => {
   await withTestPlatform(async (platform) => {
     await platform.deploy("late", `export default () => "done"`);

@@ -731,6 +731,7 @@ const LIMIT_ABOUT: Readonly<Record<LimitKey, string>> = {
     "Connections of one client address; of more, the newest without a request under way are ended. Trusted proxies have no such limit.",
   connectionsCount: "Connections together; of more, the quietest without a request under way are ended.",
   tasksCount: "Tasks that one server runs at once.",
+  waitingTasksMiB: "Bodies of the tasks of one function that wait, as they are stored; more are refused.",
   waitingTasksCount: "Tasks of one function that may wait; more are refused. Counted every few seconds.",
   drainMs: "How long a stopping server waits for running requests.",
 };

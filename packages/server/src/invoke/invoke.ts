@@ -125,7 +125,8 @@ export async function invoke(call: Invocation, parts: InvokeParts): Promise<Sand
 
   const delivery = settings.verify === undefined ? undefined : await received(call, parts, settings.verify);
   if (delivery?.isRepeated) return HANDLED_BEFORE;
-  const isAsync = (settings.respondAsync === true && call.method !== "OPTIONS") || prefersAsync(call.headers);
+  // A preflight wants its answer now, whoever asks.
+  const isAsync = call.method !== "OPTIONS" && (settings.respondAsync === true || prefersAsync(call.headers));
   if (isAsync) return await later(call, caller, parts, delivery);
   return await runFor(call, caller, parts, delivery);
 }

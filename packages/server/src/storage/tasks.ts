@@ -288,11 +288,17 @@ export async function cancelTasksOf(db: Db, functionId: string): Promise<number>
   return Number(numAffectedRows);
 }
 
-/** Functions that have more tasks waiting than so many. */
-export async function listFullQueues(db: Db, maxCount: number): Promise<string[]> {
+/** Of these functions, those that have so many tasks waiting, or tasks with so many bytes. */
+export async function listFullQueues(
+  db: Db,
+  functionIds: readonly string[],
+  { maxCount, maxBytes }: { readonly maxCount: number; readonly maxBytes: number },
+): Promise<string[]> {
   const { rows } = await sql<{ functionId: string }>`
-    select function_id as "functionId" from fluxbase.tasks where state = 'waiting'
-     group by function_id having count(*) >= ${maxCount}`.execute(db);
+    select function_id as "functionId" from fluxbase.tasks
+     where state = 'waiting' and function_id = any(${functionIds}::uuid[])
+     group by function_id
+    having count(*) >= ${maxCount} or sum(coalesce(pg_column_size(body), 0)) >= ${maxBytes}`.execute(db);
   return rows.map(({ functionId }) => functionId);
 }
 

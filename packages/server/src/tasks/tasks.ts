@@ -32,7 +32,11 @@ export interface TaskParts {
   readonly log: AdjustableLog;
   readonly place: { readonly baseUrl: string };
   readonly invokeParts: InvokeParts;
-  readonly limits: { readonly tasksCount: number; readonly waitingTasksCount: number };
+  readonly limits: {
+    readonly tasksCount: number;
+    readonly waitingTasksCount: number;
+    readonly waitingTasksMiB: number;
+  };
   readonly stopping: AbortSignal;
 }
 
@@ -48,6 +52,7 @@ export interface Tasks extends TaskQueue {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
+const MIB = 1024 * 1024;
 const QUEUES_LOOK_MS = 5_000;
 const FULL_RETRY_SEC = 10;
 
@@ -55,6 +60,8 @@ export async function startTasks(parts: TaskParts): Promise<Tasks> {
   const { db, listener, catalog, clock, log, place, invokeParts, limits, stopping } = parts;
   const node = `${log.node} ${crypto.randomUUID()}`;
   let full: ReadonlySet<string> = new Set();
+  /** Functions that got a task since the last look at their queues. */
+  let fed = new Set<string>();
 
   const runner = startTaskRunner({
     clock,
@@ -80,8 +87,16 @@ export async function startTasks(parts: TaskParts): Promise<Tasks> {
   });
 
   async function lookAtQueues(): Promise<void> {
+    const ids = [...new Set([...full, ...fed])];
+    if (ids.length === 0) return;
+    fed = new Set();
     try {
-      full = new Set(await listFullQueues(db, limits.waitingTasksCount));
+      full = new Set(
+        await listFullQueues(db, ids, {
+          maxCount: limits.waitingTasksCount,
+          maxBytes: limits.waitingTasksMiB * MIB,
+        }),
+      );
     } catch {
       // What was known before holds.
     }
@@ -91,7 +106,8 @@ export async function startTasks(parts: TaskParts): Promise<Tasks> {
   return {
     async enqueue(task, within = db) {
       const { fn, caller } = task;
-      if (full.has(fn.id)) throw queueFull(fn, limits.waitingTasksCount);
+      if (full.has(fn.id)) throw queueFull(fn, limits);
+      fed.add(fn.id);
       return await insertTask(within, {
         id: crypto.randomUUID(),
         functionId: fn.id,
@@ -125,10 +141,10 @@ export async function startTasks(parts: TaskParts): Promise<Tasks> {
   };
 }
 
-function queueFull({ name }: LiveFunction, limit: number): PlatformError {
+function queueFull({ name }: LiveFunction, { waitingTasksCount, waitingTasksMiB }: TaskParts["limits"]): PlatformError {
   return new PlatformError(
     "QUEUE_FULL",
-    `Cannot queue a call of "${name}": ${limit} of its tasks are waiting already; try again when some are done`,
-    { details: { limit, retry_after: FULL_RETRY_SEC } },
+    `Cannot queue a call of "${name}": its tasks that wait are ${waitingTasksCount} or have ${waitingTasksMiB} MiB, and it may have no more; try again when some are done`,
+    { details: { limit: waitingTasksCount, retry_after: FULL_RETRY_SEC } },
   );
 }

@@ -28,6 +28,7 @@ const LINES: readonly (readonly string[])[] = [
     "sandbox",
     "secrets",
     "tables",
+    "telemetry",
     "webhooks",
   ],
   ["processes"],

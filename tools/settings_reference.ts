@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { ALL_SETTINGS, type Setting } from "../packages/server/src/config/settings.ts";
+import type { Setting } from "../packages/server/src/config/setting.ts";
+import { ALL_SETTINGS } from "../packages/server/src/config/settings.ts";
 
 const PAGE = new URL("../docs/settings.md", import.meta.url);
 const INTRODUCTION = `# Settings
@@ -11,7 +12,7 @@ const INTRODUCTION = `# Settings
 The server reads its settings from the environment and from a file \`fluxbase.yaml\` in the folder where it is started;
 the environment wins. Everything is checked at start, and every problem is reported at once.
 
-This page is generated from \`packages/server/src/config/settings.ts\` by \`npm run docs\`.
+This page is generated from \`packages/server/src/config/\` by \`npm run docs\`.
 
 | Environment | In fluxbase.yaml | Default | It must be | What it is for |
 |---|---|---|---|---|

@@ -20,7 +20,7 @@ import { languageRoutes } from "./api/language_routes.ts";
 import { keyRoutes } from "./api/key_routes.ts";
 import { logLevelRoutes } from "./api/log_level_routes.ts";
 import { metricsRoutes } from "./api/metrics_routes.ts";
-import { prometheusRoutes, type ServerNumbers } from "./api/prometheus_routes.ts";
+import { metricsFor, prometheusRoutes } from "./api/prometheus_routes.ts";
 import { namedSecretRoutes } from "./api/named_secret_routes.ts";
 import { secretRoutes } from "./api/secret_routes.ts";
 import { sharedModuleRoutes } from "./api/shared_module_routes.ts";
@@ -30,6 +30,7 @@ import { taskRoutes } from "./api/task_routes.ts";
 import { type Readiness, systemRoutes } from "./api/system_routes.ts";
 import { startAuditLog } from "./audit/audit_log.ts";
 import { createAccounts, setupTokenOf } from "./auth/accounts.ts";
+import { PLATFORM } from "./auth/caller.ts";
 import { createAuthenticator } from "./auth/authenticator.ts";
 import { watchFunctionKeys } from "./auth/function_keys.ts";
 import { startEndedSessions } from "./auth/ended_sessions.ts";
@@ -101,6 +102,8 @@ import { RELEASE } from "./storage/release.ts";
 import { startPurging } from "./storage/purge.ts";
 import { StartError } from "./storage/start_error.ts";
 import { startTasks, type Tasks } from "./tasks/tasks.ts";
+import { type MetricFamily, single } from "./telemetry/metric_family.ts";
+import { startTelemetry } from "./telemetry/telemetry.ts";
 import { createWebhooks } from "./webhooks/webhooks.ts";
 import { findUsersDatabase, startUsersDatabase, type UsersDatabase } from "./tables/users_database.ts";
 
@@ -234,6 +237,16 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
   const executions = config.development
     ? shown(executionLog, log, (id) => pathOfFunction(catalog.findById(id)))
     : executionLog;
+  // Most parts that have numbers are still to be made.
+  const numbers = { read: (): readonly MetricFamily[] => [] };
+  const metricParts = { catalog, executions, version: RELEASE.version, server: () => numbers.read() };
+  const telemetry = await startTelemetry(config.telemetry, {
+    log,
+    node: log.node,
+    version: RELEASE.version,
+    metrics: () => metricsFor(PLATFORM, metricParts),
+  });
+  if (telemetry !== null) parts.use(telemetry);
 
   const uids = chooseUids(config);
   const functionsDir = await findFunctionsDir(config);
@@ -277,8 +290,12 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
           namespace: catalog.findById(from.functionId)?.namespace,
         })
         : place.handle(request, ownConnection(from)),
-    onLine: (version, line) =>
-      executions.recordLine({ functionId: version.functionId, ...line, ...maskedLine(line, version.hidden()) }),
+    onLine: (to, given) => {
+      const { functionId, functionName, namespace, version } = to;
+      const line = { functionId, ...given, ...maskedLine(given, to.hidden()) };
+      executions.recordLine(line);
+      telemetry?.line({ ...line, functionName, namespace, version });
+    },
     onUsage: ({ functionId, version }, usage) =>
       executions.used({ functionId, version, atMs: clock.epochMs(), ...usage }),
     process: {
@@ -320,6 +337,8 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     callerPerMinute: config.callerRateLimit,
     failuresPerMinute: config.failuresRateLimit,
   });
+  const lag = parts.use(watchEventLoop(clock.nowMs));
+  numbers.read = () => numbersOf({ sandboxes, executions, database, lag });
   const stopping = new AbortController();
   const clientAddresses = createClientAddresses(config.trustedProxies);
   // Calls that are answered later go to tasks, and tasks are calls.
@@ -341,6 +360,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     executions,
     rateLimiter,
     callerLimits,
+    telemetry,
     webhooks: createWebhooks({ db, clock, log, bodyMaxBytes: limits.webhookBodyBytes }),
     clientAddresses,
     requestBodyMaxBytes: limits.requestBodyBytes,
@@ -395,7 +415,6 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
   const dbHooks = usersDatabase === undefined
     ? undefined
     : await startHooksOfTables(usersDatabase, { db, listener, catalog, log, place, gatewayParts, stopping, parts });
-  const lag = parts.use(watchEventLoop(clock.nowMs));
   const sharedModules = createSharedModules({ db });
   const deployer = createDeployer({ db, catalog, bundler, envStore, sharedModules, limits });
   const rebuilder = parts.use(createRebuilder({ deployer, sharedModules, log }));
@@ -461,12 +480,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       }),
       ...executionDetailRoutes({ db, executions }),
       ...await logLevelRoutes({ db, listener, log }),
-      ...prometheusRoutes({
-        catalog,
-        executions,
-        version: RELEASE.version,
-        server: () => numbersOf({ sandboxes, executions, database, lag }),
-      }),
+      ...prometheusRoutes(metricParts),
       ...metricsRoutes({ db, catalog, executions }),
       ...sharedModuleRoutes({
         sharedModules,
@@ -561,28 +575,31 @@ function numbersOf(
     database: Database;
     lag: EventLoopLag;
   },
-): ServerNumbers {
+): MetricFamily[] {
   const pool = sandboxes.stats();
   const { total, idle, waiting } = database.connections();
   const written = executions.stats();
-  const of = (help: string, value: number) => ({ help, value });
-  return {
-    fluxbase_sandboxes: of("Sandboxes there are", pool.sandboxCount),
-    fluxbase_sandboxes_busy: of("Sandboxes that run a request", pool.busyCount),
-    fluxbase_sandboxes_blank: of("Sandboxes that are kept ahead", pool.blankCount),
-    fluxbase_sandboxes_memory_bytes: of("Memory of all sandboxes", pool.memoryMiB * MIB),
-    fluxbase_sandbox_starts_total: of("Sandboxes that were started", pool.startedCount),
-    fluxbase_sandbox_evictions_total: of("Sandboxes that gave way to others", pool.evictedCount),
-    fluxbase_requests_waiting: of("Requests that wait for a sandbox", pool.waitingCount),
-    fluxbase_executions_recorded_total: of("Executions that were recorded", written.recordedCount),
-    fluxbase_executions_folded_total: of("Executions that were only counted", written.foldedCount),
-    fluxbase_executions_waiting: of("Executions that wait to be written", written.waitingCount),
-    fluxbase_database_connections: of("Connections to the platform's database", total),
-    fluxbase_database_connections_idle: of("Connections that nobody uses", idle),
-    fluxbase_database_statements_waiting: of("Statements that wait for a connection", waiting),
-    fluxbase_event_loop_lag_seconds: of("The longest that the event loop made a timer wait", lag.takeMs() / 1_000),
-    fluxbase_server_memory_bytes: of("Memory of the server's process", Deno.memoryUsage().rss),
-  };
+  return [
+    single("fluxbase_sandboxes", "Sandboxes there are", pool.sandboxCount),
+    single("fluxbase_sandboxes_busy", "Sandboxes that run a request", pool.busyCount),
+    single("fluxbase_sandboxes_blank", "Sandboxes that are kept ahead", pool.blankCount),
+    single("fluxbase_sandboxes_memory_bytes", "Memory of all sandboxes", pool.memoryMiB * MIB),
+    single("fluxbase_sandbox_starts_total", "Sandboxes that were started", pool.startedCount),
+    single("fluxbase_sandbox_evictions_total", "Sandboxes that gave way to others", pool.evictedCount),
+    single("fluxbase_requests_waiting", "Requests that wait for a sandbox", pool.waitingCount),
+    single("fluxbase_executions_recorded_total", "Executions that were recorded", written.recordedCount),
+    single("fluxbase_executions_folded_total", "Executions that were only counted", written.foldedCount),
+    single("fluxbase_executions_waiting", "Executions that wait to be written", written.waitingCount),
+    single("fluxbase_database_connections", "Connections to the platform's database", total),
+    single("fluxbase_database_connections_idle", "Connections that nobody uses", idle),
+    single("fluxbase_database_statements_waiting", "Statements that wait for a connection", waiting),
+    single(
+      "fluxbase_event_loop_lag_seconds",
+      "The longest that the event loop made a timer wait",
+      lag.takeMs() / 1_000,
+    ),
+    single("fluxbase_server_memory_bytes", "Memory of the server's process", Deno.memoryUsage().rss),
+  ];
 }
 
 /** Absolute; null where functions are not kept as files. */

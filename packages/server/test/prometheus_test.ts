@@ -42,7 +42,7 @@ platformTest("metrics for Prometheus", async (platform, step) => {
         `fluxbase_refused_total{namespace="default",function="fine"} 1`,
         `fluxbase_response_bytes_total{namespace="default",function="fine"} ${7 * `"12345"`.length}`,
         `fluxbase_call_duration_seconds_count{namespace="default",function="fine"} 7`,
-        `fluxbase_call_duration_seconds_bucket{namespace="default",function="fine",le="+Inf"} 7`,
+        `fluxbase_call_duration_seconds_bucket{le="+Inf",namespace="default",function="fine"} 7`,
         "# TYPE fluxbase_calls_total counter",
         "# TYPE fluxbase_call_duration_seconds histogram",
         "# TYPE fluxbase_sandboxes gauge",

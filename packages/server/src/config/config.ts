@@ -12,18 +12,14 @@ import type { IssuerSettings } from "../auth/issuers.ts";
 import type { Mirror } from "../bundler/mirrors.ts";
 import { OWN_ISSUERS } from "../auth/tokens.ts";
 import type { Secret } from "../core/secret.ts";
+import type { TelemetryConfig } from "../telemetry/telemetry_config.ts";
 import { StartError } from "../storage/start_error.ts";
 import { databaseOf, inTermsOfDriver } from "./database_url.ts";
 import { functionEnvironment, networkEnvironment } from "./function_environment.ts";
 import type { ListenAddress } from "./parsers.ts";
-import {
-  ALL_SETTINGS,
-  type DefaultedSetting,
-  LIMIT_SETTINGS,
-  type Limits,
-  type Setting,
-  SETTINGS,
-} from "./settings.ts";
+import { readTelemetry } from "./otel_settings.ts";
+import type { DefaultedSetting, Setting } from "./setting.ts";
+import { ALL_SETTINGS, LIMIT_SETTINGS, type Limits, SETTINGS } from "./settings.ts";
 
 export interface Config {
   readonly listen: ListenAddress;
@@ -83,6 +79,8 @@ export interface Config {
     /** Another issuer of tokens. */
     readonly issuer: IssuerSettings | null;
   };
+  /** Null: nothing is sent to OpenTelemetry. */
+  readonly telemetry: TelemetryConfig | null;
   /** Hosts elsewhere that functions tell which trace a request belongs to. */
   readonly traceHosts: readonly string[];
   /** Of whoever may read the metrics and nothing else. */
@@ -237,6 +235,7 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
       setupToken: get(SETTINGS.setupToken),
       issuer,
     },
+    telemetry: readTelemetry(get),
     traceHosts: get(SETTINGS.traceHosts) ?? [],
     metricsToken: get(SETTINGS.metricsToken),
     executions: { retentionDays: get(SETTINGS.retentionDays), rowsPerSec: get(SETTINGS.rowsPerSec) },

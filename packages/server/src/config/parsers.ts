@@ -51,6 +51,44 @@ export const mirrors: Parser<readonly Mirror[]> = {
   },
 };
 
+/** As OpenTelemetry has them. */
+export const keyValues: Parser<Readonly<Record<string, string>>> = {
+  expected: "a list with commas of name=value, values percent-encoded",
+  parse(text) {
+    const pairs = list.parse(text)?.map((pair) => /^([^=\s]+)\s*=(.*)$/.exec(pair));
+    try {
+      return pairs?.every((pair) => pair !== null)
+        ? Object.fromEntries(pairs.map(([, name = "", value = ""]) => [name, decodeURIComponent(value.trim())]))
+        : undefined;
+    } catch {
+      return undefined;
+    }
+  },
+};
+
+/** As one JSON object: values may be credentials. */
+export const httpHeaders: Parser<Secret> = {
+  expected: `${keyValues.expected}, that HTTP allows`,
+  parse(text) {
+    const pairs = keyValues.parse(text);
+    try {
+      return pairs === undefined
+        ? undefined
+        : new Secret(JSON.stringify(Object.fromEntries(new Headers({ ...pairs }))));
+    } catch {
+      return undefined;
+    }
+  },
+};
+
+export const ratio: Parser<number> = {
+  expected: "a number from 0 to 1",
+  parse(text) {
+    const value = text.trim() === "" ? NaN : Number(text);
+    return value >= 0 && value <= 1 ? value : undefined;
+  },
+};
+
 export function integer({ min, max }: Omit<Limit, "default">): Parser<number> {
   return {
     expected: `an integer from ${min} to ${max}`,

@@ -22,7 +22,6 @@ import {
   listOf,
   mirrors,
   oneOf,
-  type Parser,
   postgresUrl,
   redisUrl,
   secretText,
@@ -32,32 +31,8 @@ import {
 import { PUBLIC_KEY_ALGORITHMS } from "../auth/issuers.ts";
 import { FENCES } from "../../sandbox_runtime/harden.ts";
 import type { Secret } from "../core/secret.ts";
-
-export interface Setting<T> {
-  readonly env: string;
-  /** Path in fluxbase.yaml, with dots. */
-  readonly yaml: string;
-  readonly parser: Parser<T>;
-  /** As it would be written; null: unset. */
-  readonly default: string | null;
-  readonly example: string;
-  readonly about: string;
-  /** Its value is never shown. */
-  readonly isSecret: boolean;
-}
-
-type Declaration<T> = Omit<Setting<T>, "isSecret"> & { readonly isSecret?: true };
-
-/** A setting that always has a value. */
-export interface DefaultedSetting<T> extends Setting<T> {
-  readonly default: string;
-}
-
-function setting<T>(declaration: Declaration<T> & { readonly default: string }): DefaultedSetting<T>;
-function setting<T>(declaration: Declaration<T>): Setting<T>;
-function setting<T>(declaration: Declaration<T>): Setting<T> {
-  return { isSecret: false, ...declaration };
-}
+import { OTEL_SETTINGS } from "./otel_settings.ts";
+import { type DefaultedSetting, type Setting, setting } from "./setting.ts";
 
 const ANY_PORT = { min: 1, max: 65_535 };
 
@@ -761,5 +736,6 @@ function limitSetting(key: LimitKey): DefaultedSetting<number> {
 
 export const ALL_SETTINGS: readonly Setting<unknown>[] = [
   ...Object.values(SETTINGS),
+  ...Object.values(OTEL_SETTINGS),
   ...Object.values(LIMIT_SETTINGS),
 ];

@@ -49,6 +49,11 @@ export class HeaderList implements HeaderLookup {
     pairs.push(name, value);
   }
 
+  delete(name: string): void {
+    const pairs = this.#pairs;
+    for (let index = 0; index < pairs.length; index += 2) if (pairs[index] === name) return void pairs.splice(index, 2);
+  }
+
   get(name: string): string | null {
     const pairs = this.#pairs;
     for (let index = 0; index < pairs.length; index += 2) if (pairs[index] === name) return pairs[index + 1] ?? null;

@@ -72,6 +72,8 @@ export interface ExecutionLog {
 /** So much of what was answered can be lost when this process is killed, besides what the disk takes to be written. */
 const KEEP_MS = 25;
 const FLUSH_MS = 100;
+/** Where there is nothing but counts: whoever asks for them has them written first. */
+const COUNTS_FLUSH_MS = 1_000;
 const AGAIN_MS = 1_000;
 /** Rows in one statement: making its parameter holds up the event loop for half a millisecond. */
 const BATCH_COUNT = 250;
@@ -115,6 +117,8 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
   let keepTimer: ReturnType<typeof setTimeout> | undefined;
   let usageTimer: ReturnType<typeof setTimeout> | undefined;
   let flushTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Of the flush that is due; none: Infinity. */
+  let flushWithinMs = Infinity;
   let drainTimer: ReturnType<typeof setTimeout> | undefined;
   let maintenanceTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -145,10 +149,11 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
       open.records.push(entry.logs.length === 0 ? entry : withLogsThatFit(entry));
       waitingCount += 1;
       closeIfFull();
+      schedule();
     } else {
       foldedCount += 1;
+      schedule(COUNTS_FLUSH_MS);
     }
-    schedule();
   }
 
   function closeIfFull(): void {
@@ -160,9 +165,12 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
     open = createBatch();
   }
 
-  function schedule(): void {
+  function schedule(withinMs = FLUSH_MS): void {
     keepTimer ??= setTimeout(() => void keep(), KEEP_MS);
-    flushTimer ??= setTimeout(() => void flush(), FLUSH_MS);
+    if (flushWithinMs <= withinMs) return;
+    clearTimeout(flushTimer);
+    flushWithinMs = withinMs;
+    flushTimer = setTimeout(() => void flush(), withinMs);
   }
 
   /** What no call waits to see is written with the next batch, or after a while. */
@@ -170,13 +178,13 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
     minutes.addUsage(usage);
     usageTimer ??= setTimeout(() => {
       usageTimer = undefined;
-      schedule();
+      schedule(COUNTS_FLUSH_MS);
     }, USAGE_MS);
   }
 
   function refused(refusal: Refusal): void {
     minutes.addRefusal(refusal);
-    schedule();
+    schedule(COUNTS_FLUSH_MS);
   }
 
   function withLogsThatFit(entry: ExecutionRecord): ExecutionRecord {
@@ -258,7 +266,7 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
 
   function flush(): Promise<void> {
     clearTimeout(flushTimer);
-    flushTimer = undefined;
+    flushWithinMs = Infinity;
     flushing = flushing.then(writeAll);
     return flushing;
   }

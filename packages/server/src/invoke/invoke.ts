@@ -23,6 +23,7 @@ import type { SecretStore, SecretValues } from "../secrets/secret_store.ts";
 import { type CallerLimits, tighter } from "../ratelimit/caller_limits.ts";
 import type { RateLimiter } from "../ratelimit/rate_limiter.ts";
 import type { SandboxPool } from "../sandbox/sandbox_pool.ts";
+import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Delivery, Webhooks } from "../webhooks/webhooks.ts";
 import { asDatabaseError } from "../storage/db.ts";
 import { type AsyncWish, prefersAsync, respondLater, type TaskQueue } from "./async_call.ts";
@@ -90,6 +91,8 @@ export interface InvokeParts {
   readonly webhooks: Webhooks;
   readonly tasks: TaskQueue;
   readonly place: { readonly baseUrl: string };
+  /** Null where nothing is sent. */
+  readonly telemetry: Pick<Telemetry, "begin"> | null;
   readonly requestBodyMaxBytes: number;
 }
 
@@ -166,7 +169,8 @@ export async function runFor(
   const version = parts.versions.of(fn);
   const found = caller.userId === null ? undefined : parts.secrets.ofUser(caller.userId);
   const userSecrets = found instanceof Promise ? await found : found;
-  const start = { caller, startedAtMs: clock.epochMs(), startedMs, version, userSecrets };
+  const trace = parts.telemetry === null ? null : parts.telemetry.begin(call.headers);
+  const start = { caller, startedAtMs: clock.epochMs(), startedMs, version, userSecrets, trace };
   call.isAdmitted = true;
   const recording = new Recording(parts.executions, call, start);
   let body: InvocationBody;

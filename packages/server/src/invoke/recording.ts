@@ -6,12 +6,14 @@
 import { type ErrorCode, type ExecutionStatus, PlatformError } from "@fluxbase/contract";
 import { parseTraceparent, TRACE_HEADER } from "../../sandbox_runtime/trace_context.ts";
 import type { Caller } from "../auth/caller.ts";
+import type { LiveFunction } from "../catalog/catalog.ts";
 import type { ExecutionLog } from "../executions/execution_log.ts";
 import type { ExchangeObserver, LogLine, Outcome } from "../sandbox/exchange.ts";
 import type { SandboxVersion } from "../sandbox/sandbox_pool.ts";
+import type { ExecutionFacts, ExecutionRecord } from "../storage/executions.ts";
 import { hiddenValues, mask } from "../secrets/masking.ts";
 import type { SecretValues } from "../secrets/secret_store.ts";
-import type { ExecutionFacts } from "../storage/executions.ts";
+import type { CallTrace } from "../telemetry/telemetry.ts";
 import type { Invocation } from "./invoke.ts";
 
 export interface RecordingStart {
@@ -23,6 +25,8 @@ export interface RecordingStart {
   readonly version: SandboxVersion;
   /** Of the user who calls. */
   readonly userSecrets: SecretValues | undefined;
+  /** Null where nothing is told of it. */
+  readonly trace: CallTrace | null;
 }
 
 /** A class, because a closure for each request that outlives it cost a quarter of the throughput in collections. */
@@ -40,8 +44,10 @@ export class Recording implements ExchangeObserver {
   logged(lines: readonly LogLine[], beforeCount: number): void {
     const { fn, executionId } = this.#call;
     if (fn.settings.disableExecutionLogs) return;
-    const { startedAtMs } = this.#start;
-    masked(lines, hiddenOf(this.#start)).forEach((line, index) => {
+    const { startedAtMs, trace } = this.#start;
+    const shown = masked(lines, hiddenOf(this.#start));
+    trace?.logged({ id: executionId, functionName: fn.name, namespace: fn.namespace, version: versionOf(fn) }, shown);
+    shown.forEach((line, index) => {
       const lineNumber = beforeCount + index + 1;
       this.#executions.recordLine({ functionId: fn.id, of: { executionId, startedAtMs, lineNumber }, ...line });
     });
@@ -49,17 +55,17 @@ export class Recording implements ExchangeObserver {
 
   finished(outcome: Outcome, logs: readonly LogLine[]): void {
     const { status, error, stack, sentMs, coldStart, answeredMs, completedMs, usage } = outcome;
-    const { fn, executionId, givenRequestId, trigger, method, path, headers, task } = this.#call;
-    const { caller, startedAtMs, startedMs } = this.#start;
+    const { fn, executionId, givenRequestId, trigger, method, url, path, headers, task } = this.#call;
+    const { caller, startedAtMs, startedMs, trace } = this.#start;
     const isSilent = error === null && logs.length === 0;
     const hidden = isSilent ? [] : hiddenOf(this.#start);
-    this.#executions.record({
+    const record: ExecutionRecord = {
       id: executionId,
       requestId: givenRequestId,
       functionId: fn.id,
       functionName: fn.name,
       namespace: fn.namespace,
-      version: fn.liveVersion ?? fn.latestVersion,
+      version: versionOf(fn),
       triggerType: trigger,
       taskId: task?.id ?? null,
       taskAttempt: task?.attempt ?? null,
@@ -76,7 +82,7 @@ export class Recording implements ExchangeObserver {
       errorStack: stack === null ? null : mask(stack, hidden),
       startedAtMs,
       node: this.#executions.node,
-      traceId: parseTraceparent(headers.get(TRACE_HEADER))?.traceId ?? null,
+      traceId: trace?.traceId ?? parseTraceparent(headers.get(TRACE_HEADER))?.traceId ?? null,
       cpuMs: usage?.cpuMs ?? null,
       memoryMiB: usage?.memoryMiB ?? null,
       bytesIn: outcome.bytesIn,
@@ -87,7 +93,11 @@ export class Recording implements ExchangeObserver {
       ...fn.settings.disableExecutionLogs
         ? { logs: [] }
         : { logs: masked(withFailure(logs, outcome, this.#start), hidden), linesBefore: outcome.linesBefore },
-    });
+    };
+    this.#executions.record(record);
+    if (trace === null) return;
+    const userAgent = headers.get("user-agent");
+    trace.ended(record, { url, userAgent, startedMs, sentMs, coldStart, answeredMs, completedMs });
   }
 
   #details({ coldStart, sandboxAgeMs, ordinal }: Outcome): ExecutionFacts {
@@ -130,6 +140,10 @@ export class Recording implements ExchangeObserver {
     };
     this.finished(outcome, []);
   }
+}
+
+function versionOf({ liveVersion, latestVersion }: LiveFunction): number {
+  return liveVersion ?? latestVersion;
 }
 
 /** Secrets that this request has seen. */

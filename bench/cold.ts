@@ -9,6 +9,7 @@ import { median, memoryMiB, percentile, type Row, type Suite, timeOf } from "./s
 import { load } from "./wrk.ts";
 
 const COUNT = 200;
+const QUICK_COUNT = 40;
 const AT_ONCE_COUNT = 100;
 /** Calls come one after the other, far enough apart for a blank sandbox to take the place of the one before. */
 const PAUSE_MS = 200;
@@ -35,9 +36,9 @@ async function deployMany(platform: RunningPlatform, count: number, code: string
   return names;
 }
 
-async function oneByOne(dir: string, code: string): Promise<number[]> {
+async function oneByOne(dir: string, code: string, count: number): Promise<number[]> {
   await using platform = await startPlatform(join(dir, crypto.randomUUID()));
-  const names = await deployMany(platform, COUNT, code);
+  const names = await deployMany(platform, count, code);
   await deploy(platform, "warm-up", HELLO);
   await call(platform, "warm-up");
   const times: number[] = [];
@@ -50,12 +51,13 @@ async function oneByOne(dir: string, code: string): Promise<number[]> {
 
 export const cold: Suite = {
   name: "cold",
-  async run(dir) {
-    const small = await oneByOne(dir, padded(2_000));
-    const large = await oneByOne(dir, padded(300_000));
+  async run(dir, { isQuick }) {
+    const count = isQuick ? QUICK_COUNT : COUNT;
+    const small = await oneByOne(dir, padded(2_000), count);
+    const large = await oneByOne(dir, padded(300_000), count);
     return [
       {
-        what: `cold call, 2 KB, ${COUNT} functions each called once: p50`,
+        what: `cold call, 2 KB, ${count} functions each called once: p50`,
         target: "≤ 4 ms",
         measured: `${median(small).toFixed(1)} ms`,
         isMet: median(small) <= 4,
@@ -67,7 +69,7 @@ export const cold: Suite = {
         isMet: percentile(small, 99) <= 15,
       },
       {
-        what: `cold call, 300 KB, ${COUNT} functions each called once: p50`,
+        what: `cold call, 300 KB, ${count} functions each called once: p50`,
         target: "≤ 20 ms",
         measured: `${median(large).toFixed(1)} ms (p99 ${percentile(large, 99).toFixed(1)} ms)`,
         isMet: median(large) <= 20,

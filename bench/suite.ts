@@ -15,7 +15,12 @@ export interface Row {
 export interface Suite {
   readonly name: string;
   /** Gets an empty folder that goes away after. */
-  run(dir: string): Promise<Row[]>;
+  run(dir: string, options: SuiteOptions): Promise<Row[]>;
+}
+
+export interface SuiteOptions {
+  /** Fewer and shorter rounds: for a look at ratios, not for the results. */
+  readonly isQuick: boolean;
 }
 
 const encoder = new TextEncoder();

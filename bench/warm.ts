@@ -9,12 +9,13 @@
  */
 import { join } from "node:path";
 import { deploy, startPlatform, startScript } from "./server.ts";
-import { median, type Row, type Suite } from "./suite.ts";
+import { median, print, type Row, type Suite } from "./suite.ts";
 import { startWorkerd } from "./workerd.ts";
 import { assertAnswers, type Load, load, type Target } from "./wrk.ts";
 
-const SECONDS = 4;
-const ROUNDS_COUNT = 5;
+/** All of it takes three minutes, or half a minute. */
+const USUAL = { seconds: 4, roundsCount: 5 };
+const QUICK = { seconds: 1, roundsCount: 3 };
 const CONNECTION_COUNTS = [64, 1];
 const HELLO = `async function handler(req) {
   const data = JSON.parse(req.body || '{}')
@@ -29,7 +30,8 @@ type Name = "bare" | "platform" | "workerd" | "spawning";
 
 export const warm: Suite = {
   name: "warm",
-  async run(dir) {
+  async run(dir, { isQuick }) {
+    const { seconds, roundsCount } = isQuick ? QUICK : USUAL;
     await using platform = await startPlatform(join(dir, "data"));
     await using bare = await startScript("./bare.ts");
     await using spawning = await startScript("./spawning.ts");
@@ -44,13 +46,14 @@ export const warm: Suite = {
     };
     for (const target of Object.values(targets)) {
       await assertAnswers(target);
-      await load(target, { connectionCount: 64, seconds: 2, dir });
+      await load(target, { connectionCount: 64, seconds: Math.ceil(seconds / 2), dir });
     }
     const rows: Row[] = [];
     for (const connectionCount of CONNECTION_COUNTS) {
       const rounds: Record<Name, Load>[] = [];
-      for (let round = 0; round < ROUNDS_COUNT; round += 1) {
-        const measure = (name: Name) => load(targets[name], { connectionCount, seconds: SECONDS, dir });
+      for (let round = 0; round < roundsCount; round += 1) {
+        print(`warm, ${connectionCount} connections: round ${round + 1} of ${roundsCount}`);
+        const measure = (name: Name) => load(targets[name], { connectionCount, seconds, dir });
         rounds.push({
           bare: await measure("bare"),
           platform: await measure("platform"),

@@ -28,7 +28,8 @@ export function describeFailure(thrown: unknown): Failure {
   if (!isError(thrown)) {
     return { message: cut(describeValue(thrown), MESSAGE_MAX_CHARACTERS), stack: null, isOutOfMemory: false };
   }
-  const message = cut(textOf(thrown, "message") ?? UNSHOWN, MESSAGE_MAX_CHARACTERS);
+  const message = cut(textOf(thrown, "message") ?? UNSHOWN, MESSAGE_MAX_CHARACTERS) ||
+    `The function threw ${textOf(thrown, "name") || "an error"} without a message`;
   return {
     message,
     stack: withFrame(cut(stackWithCauses(thrown), STACK_MAX_CHARACTERS)),

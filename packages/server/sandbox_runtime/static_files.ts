@@ -91,7 +91,8 @@ function later<T>(value: T | undefined): Promise<T> | undefined {
 /** From the function's folder, which is the root of what `import.meta.url` says. */
 function pathOf(place: unknown): string | undefined {
   try {
-    const url = place instanceof URL ? place : new URL(String(place), "file:///");
+    // `${import.meta.dirname}/x` begins with two slashes, which a URL takes for a host.
+    const url = place instanceof URL ? place : new URL(String(place).replace(/^\/+/, "/"), "file:///");
     return url.protocol === "file:" ? decodeURIComponent(url.pathname).slice(1) : undefined;
   } catch {
     return undefined;

@@ -6,17 +6,22 @@
 import assert from "node:assert/strict";
 import { createHmac } from "node:crypto";
 import { sql } from "kysely";
-import { platformTest } from "./support/platform.ts";
+import { eventually, platformTest } from "./support/platform.ts";
 
 const EXAMPLES = new URL("../../../examples/", import.meta.url);
 const read = (name: string) => Deno.readTextFile(new URL(`${name}/index.ts`, EXAMPLES));
 
 /** What the third parties got, and an answer that looks like theirs. */
 function startServices() {
-  const got: { path: string; authorization: string | null; body: string }[] = [];
+  const got: { path: string; authorization: string | null; key: string | null; body: string }[] = [];
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
     const { pathname } = new URL(request.url);
-    got.push({ path: pathname, authorization: request.headers.get("authorization"), body: await request.text() });
+    const { headers } = request;
+    const [authorization, key] = [headers.get("authorization"), headers.get("idempotency-key")];
+    got.push({ path: pathname, authorization, key, body: await request.text() });
+    if (pathname === "/deliveries" && got.filter(({ path }) => path === pathname).length === 1) {
+      return new Response("later", { status: 503, headers: { "retry-after": "1" } });
+    }
     if (pathname === "/emails") return Response.json({ id: "mail-1" });
     if (pathname.endsWith("/comments")) return Response.json({ id: 1 }, { status: 201 });
     const words = ["Good", " morning"].map((content) =>
@@ -63,7 +68,7 @@ platformTest("examples", async (platform, step) => {
     for await (const { name } of Deno.readDir(EXAMPLES)) {
       if (await read(name).then(() => true, () => false)) names.push(name);
     }
-    assert.equal(names.length, 13);
+    assert.equal(names.length, 14);
     const test = await Deno.readTextFile(new URL(import.meta.url));
     const lines = await Deno.readTextFile(new URL("README.md", EXAMPLES));
     for (const name of names) {
@@ -292,6 +297,16 @@ platformTest("examples", async (platform, step) => {
     assert.deepEqual((await ask("tools/list", {})).tools.map(({ name }: { name: string }) => name), ["add"]);
     const { content } = await ask("tools/call", { name: "add", arguments: { a: 2, b: 40 } });
     assert.deepEqual(content, [{ type: "text", text: "42" }]);
+  });
+
+  await step("queue worker: a service that is away gets it later, once told apart", async () => {
+    await deploy("queue-worker", { DELIVERY_URL: `${services.url}/deliveries` });
+    const stored = await call("queue-worker", post(`{"id":7}`, user));
+    assert.equal(stored.status, 202);
+    const { task_id } = await stored.json();
+    await eventually(async () => (await platform.api("GET", `/tasks/${task_id}`)).body.state === "done");
+    const deliveries = services.got.filter(({ path }) => path === "/deliveries");
+    assert.deepEqual(deliveries.map(({ key, body }) => [key, body]), [[task_id, `{"id":7}`], [task_id, `{"id":7}`]]);
   });
 }, {
   FLUXBASE_FUNCTIONS_EGRESS_ALLOW: "127.0.0.1/32",

@@ -16,6 +16,7 @@ platformTest("a function reads the files beside it", async (platform, step) => {
       "<p>Hé Zoë</p>\n",
     ],
     "readTextFileSync with a path": [`Deno.readTextFileSync("./templates/mail.html").length`, "19"],
+    "a path from import.meta.dirname": [`await Deno.readTextFile(import.meta.dirname + "/data.json")`, `{"n":1}`],
     "readFile": [`(await Deno.readFile(new URL("data.json", import.meta.url))).length`, "7"],
     "fetch": [`await (await fetch(new URL("./data.json", import.meta.url))).json()`, `{"n":1}`],
     "its type": [

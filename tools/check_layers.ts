@@ -24,6 +24,7 @@ const LINES: readonly (readonly string[])[] = [
     "bundler",
     "catalog",
     "executions",
+    "nodes",
     "ratelimit",
     "sandbox",
     "secrets",

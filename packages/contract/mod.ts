@@ -118,3 +118,4 @@ export {
   publicRouteText,
   ROUTE_SEGMENTS_MAX_COUNT,
 } from "./src/public_routes.ts";
+export type { NodeLoad, NodeView } from "./src/nodes.ts";

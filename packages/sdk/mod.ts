@@ -88,6 +88,8 @@ export type {
   MetricsPoint,
   MetricsSeries,
   MetricsStep,
+  NodeLoad,
+  NodeView,
   RelatedExecution,
   ReloadAnswer,
   SecretStats,

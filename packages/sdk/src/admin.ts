@@ -14,6 +14,7 @@ import type {
   LogLevel,
   LogLevelView,
   Metrics,
+  NodeView,
   SqlAnswer,
   TopFunction,
 } from "@fluxbase/contract";
@@ -243,5 +244,19 @@ export class LogLevelClient {
   /** On all servers, at once. Null: as each is configured. */
   async set(level: LogLevel | null): Promise<LogLevelView> {
     return await this.#http.request("PUT", "/api/v1/admin/log-level", { body: { level } });
+  }
+}
+
+/** Servers that share a database. */
+export class NodesClient {
+  readonly #http: Http;
+
+  constructor(http: Http) {
+    this.#http = http;
+  }
+
+  /** Those that were seen in the last day. */
+  async list(): Promise<readonly NodeView[]> {
+    return await this.#http.request("GET", "/api/v1/admin/nodes");
   }
 }

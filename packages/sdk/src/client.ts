@@ -11,6 +11,7 @@ import {
   LimitsClient,
   LogLevelClient,
   MetricsClient,
+  NodesClient,
 } from "./admin.ts";
 import { AuthClient, type SessionStorage } from "./auth.ts";
 import { FluxbaseError } from "./errors.ts";
@@ -76,6 +77,7 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
     readonly limits: LimitsClient;
     readonly metrics: MetricsClient;
     readonly logLevel: LogLevelClient;
+    readonly nodes: NodesClient;
   };
   readonly #http: Http;
   readonly #schema: string | undefined;
@@ -125,6 +127,7 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
       limits: new LimitsClient(this.#http),
       metrics: new MetricsClient(this.#http),
       logLevel: new LogLevelClient(this.#http),
+      nodes: new NodesClient(this.#http),
     };
   }
 

@@ -4,7 +4,7 @@
  * @module
  */
 import { basename, join, resolve } from "node:path";
-import { PlatformError } from "@fluxbase/contract";
+import { type NodeLoad, PlatformError } from "@fluxbase/contract";
 import { absentRoutes } from "./api/absent_routes.ts";
 import { createApi } from "./api/api.ts";
 import { auditRoutes } from "./api/audit_routes.ts";
@@ -21,6 +21,7 @@ import { keyRoutes } from "./api/key_routes.ts";
 import { logLevelRoutes } from "./api/log_level_routes.ts";
 import { metricsRoutes } from "./api/metrics_routes.ts";
 import { metricsFor, prometheusRoutes } from "./api/prometheus_routes.ts";
+import { nodeRoutes } from "./api/node_routes.ts";
 import { namedSecretRoutes } from "./api/named_secret_routes.ts";
 import { secretRoutes } from "./api/secret_routes.ts";
 import { sharedModuleRoutes } from "./api/shared_module_routes.ts";
@@ -60,6 +61,7 @@ import { createLogTail } from "./executions/log_tail.ts";
 import { shown } from "./executions/shown.ts";
 import { createFunctionsFolder } from "./files/folder.ts";
 import { createLoader, type Loader } from "./files/load.ts";
+import { keepFolder } from "./files/owner.ts";
 import { watchFunctionsDir } from "./files/watch.ts";
 import { createBusyConnections, createSeenRequests, watchOwnConnections } from "./gateway/connection_watch.ts";
 import { createGateway } from "./gateway/gateway.ts";
@@ -75,6 +77,7 @@ import { startLanguageService } from "./language/language_service.ts";
 import { createVersionSource, type VersionSource } from "./invoke/version_source.ts";
 import { DATABASE_HOST } from "../sandbox_runtime/database.ts";
 import { type Fence, FENCES } from "../sandbox_runtime/harden.ts";
+import { startNodes } from "./nodes/nodes.ts";
 import { createCallerLimits } from "./ratelimit/caller_limits.ts";
 import { clientOf, createClientAddresses, ownConnection } from "./ratelimit/client_address.ts";
 import { startPostgresCounters } from "./ratelimit/postgres_counters.ts";
@@ -418,7 +421,20 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
   const sharedModules = createSharedModules({ db });
   const deployer = createDeployer({ db, catalog, bundler, envStore, sharedModules, limits });
   const rebuilder = parts.use(createRebuilder({ deployer, sharedModules, log }));
-  parts.use(startPurging({ db, log, auditLogDays: config.auditLogDays, tasks: config.tasks }));
+  const nodes = parts.use(
+    await startNodes({
+      db,
+      clock,
+      log,
+      version: RELEASE.version,
+      place: `${Deno.hostname()}:${dataDir}`,
+      load: () => loadOf(sandboxes),
+    }),
+  );
+  const retention = await nodes.lease("retention");
+  parts.use(
+    startPurging({ db, log, auditLogDays: config.auditLogDays, tasks: config.tasks, isOurs: () => retention.isOurs }),
+  );
   const folder = functionsDir === null ? undefined : createFunctionsFolder({ dir: functionsDir, db, deployer, log });
   const loader = functionsDir === null || folder === undefined
     ? undefined
@@ -481,6 +497,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       ...executionDetailRoutes({ db, executions }),
       ...await logLevelRoutes({ db, listener, log }),
       ...prometheusRoutes(metricParts),
+      ...nodeRoutes(nodes),
       ...metricsRoutes({ db, catalog, executions }),
       ...sharedModuleRoutes({
         sharedModules,
@@ -493,6 +510,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
         saving: folder?.savingFunction ?? ((_, save) => save()),
         reload: ({ dryRun, createdBy }) => {
           if (loader === undefined) throw noFunctionsDir();
+          if (folderLease?.isOurs === false) throw folderOfAnother(folderLease.holder);
           return loader.load({ deletes: "missing", dryRun, createdBy });
         },
       }),
@@ -514,12 +532,20 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
           address: clientOf(clientAddresses, connection, request.headers),
           hold: () => managing.hold(connection),
         }));
-  if (loader !== undefined && config.autoLoadOnBoot) await loadOnBoot(loader, log);
+  const folderLease = functionsDir === null ? undefined : await nodes.lease("functions folder");
+  if (loader !== undefined && functionsDir !== null && folderLease !== undefined) {
+    parts.use(
+      await keepFolder({
+        lease: folderLease,
+        dir: functionsDir,
+        log,
+        load: () => config.autoLoadOnBoot ? loadOnBoot(loader, log) : Promise.resolve(),
+        watch: () => config.watch ? watchFunctionsDir(functionsDir, { loader, log }) : undefined,
+      }),
+    );
+  }
   // What a server left behind that ended in the middle of it.
   await rebuilder.start();
-  if (loader !== undefined && functionsDir !== null && config.watch) {
-    parts.use(watchFunctionsDir(functionsDir, { loader, log }));
-  }
   const requests = createSeenRequests();
   const server = listen(config, log, (request, connection) => {
     requests.note(connection);
@@ -602,6 +628,17 @@ function numbersOf(
   ];
 }
 
+function loadOf(sandboxes: SandboxPool): NodeLoad {
+  const { sandboxCount, busyCount, waitingCount, memoryMiB } = sandboxes.stats();
+  return {
+    sandboxes: sandboxCount,
+    busy: busyCount,
+    waiting: waitingCount,
+    memory_mb: Math.round(memoryMiB),
+    machine_load: Number((Deno.loadavg()[0] ?? 0).toFixed(2)),
+  };
+}
+
 /** Absolute; null where functions are not kept as files. */
 async function findFunctionsDir({ functionsDir, watch }: Config): Promise<string | null> {
   const dir = resolve(functionsDir ?? DEFAULT_FUNCTIONS_DIR);
@@ -647,6 +684,15 @@ async function loadOnBoot(loader: Loader, log: Log): Promise<void> {
     }
   })();
   await withDeadline(loading, BOOT_LOAD_MS, () => new Error("goes on in the background")).catch(() => {});
+}
+
+function folderOfAnother(server: string | undefined): PlatformError {
+  return new PlatformError(
+    "INVALID_ARGUMENT",
+    `Cannot reload: of the servers of this database only one uses its functions folder, and that is ${
+      server ?? "none at this moment"
+    }; ask that one`,
+  );
 }
 
 function noFunctionsDir(): PlatformError {

@@ -21,12 +21,15 @@ export interface PurgeOptions {
   readonly log: Log;
   readonly auditLogDays: number;
   readonly tasks: { readonly doneDays: number; readonly deadDays: number };
+  /** Only one of several servers does it. */
+  readonly isOurs: () => boolean;
 }
 
-export function startPurging({ db, log, auditLogDays, tasks }: PurgeOptions): AsyncDisposable {
+export function startPurging({ db, log, auditLogDays, tasks, isOurs }: PurgeOptions): AsyncDisposable {
   let purging: Promise<void> = Promise.resolve();
 
   async function purge(): Promise<void> {
+    if (!isOurs()) return;
     try {
       const functionsCount = await purgeFunctions(db, DELETED_FUNCTIONS_DAYS);
       const auditEntriesCount = await dropOldAuditEntries(db, auditLogDays);

@@ -10,7 +10,8 @@ const PAGE = new URL("../docs/settings.md", import.meta.url);
 const INTRODUCTION = `# Settings
 
 The server reads its settings from the environment and from a file \`fluxbase.yaml\` in the folder where it is started;
-the environment wins. Everything is checked at start, and every problem is reported at once.
+the environment wins. Everything is checked at start, and every problem is reported at once. A secret may also come as a
+file: \`DATABASE_URL_FILE=/run/secrets/database_url\` is \`DATABASE_URL\` with what stands in that file.
 
 This page is generated from \`packages/server/src/config/\` by \`npm run docs\`.
 

@@ -5,6 +5,7 @@
  */
 import { join } from "node:path";
 import { type Config, type Environment, readConfig, readYaml } from "./config/config.ts";
+import { withSecretFiles } from "./config/secret_files.ts";
 import { surviveUncaught } from "./core/last_resort.ts";
 import { createLog, type Log } from "./core/log.ts";
 import { type Platform, startPlatform } from "./platform.ts";
@@ -40,7 +41,7 @@ const UMASK = 0o022;
 
 async function main(env: Environment): Promise<number> {
   Deno.umask(UMASK);
-  const config = readConfig(env, await readYaml("fluxbase.yaml"));
+  const config = readConfig(await withSecretFiles(env), await readYaml("fluxbase.yaml"));
   const log = createLog({ ...config.log, write: writeLine });
   surviveUncaught(log);
   const say = sayerOf(config, log);

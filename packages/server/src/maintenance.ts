@@ -10,6 +10,7 @@ import { restoreBackup } from "./backup/restore.ts";
 import { type Config, readConfig, readYaml } from "./config/config.ts";
 import { readLocalSecrets } from "./config/local_secrets.ts";
 import { postgresUrl } from "./config/parsers.ts";
+import { withSecretFiles } from "./config/secret_files.ts";
 import { createLog, silentLog } from "./core/log.ts";
 import type { Secret } from "./core/secret.ts";
 import { createKeyRing, type KeyRing } from "./secrets/key_ring.ts";
@@ -45,7 +46,8 @@ async function main(args: string[]): Promise<void> {
   });
   const run = COMMANDS[command];
   if (run === undefined) throw new StartError(`Cannot do "${command}": use one of ${Object.keys(COMMANDS).join(", ")}`);
-  await run({ positionals, values }, readConfig(Deno.env.toObject(), await readYaml("fluxbase.yaml")));
+  const env = await withSecretFiles(Deno.env.toObject());
+  await run({ positionals, values }, readConfig(env, await readYaml("fluxbase.yaml")));
 }
 
 async function backup({ positionals: [path], values }: Given, config: Config): Promise<void> {

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { StartError } from "../storage/start_error.ts";
 import { readConfig } from "./config.ts";
 import { readLocalSecrets } from "./local_secrets.ts";
+import { withSecretFiles } from "./secret_files.ts";
 
 const SECRETS = { FLUXBASE_AUTH_JWT_SECRET: "x".repeat(32), FLUXBASE_ENCRYPTION_KEY: "ab".repeat(32) };
 
@@ -150,6 +151,27 @@ Deno.test("local secrets are made once, for two starters at once too, and a dama
     assert.deepEqual([...Deno.readDirSync(dir)].map(({ name }) => name), ["secrets.json"]);
     await Deno.writeTextFile(join(dir, "secrets.json"), `{"jwt_secret": 1}`);
     await assert.rejects(read(), /is damaged/);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+});
+
+Deno.test("a secret may come as a file; a wrong one is named, and its content is not", async () => {
+  const dir = await Deno.makeTempDir();
+  try {
+    const path = join(dir, "secret");
+    await Deno.writeTextFile(path, `${SECRETS.FLUXBASE_ENCRYPTION_KEY}\n`);
+    const env = await withSecretFiles({ FLUXBASE_ENCRYPTION_KEY_FILE: path, FLUXBASE_BASE_URL_FILE: "/not/a/secret" });
+    assert.equal(
+      readConfig(env, undefined).encryptionKey?.reveal(),
+      Uint8Array.fromHex(SECRETS.FLUXBASE_ENCRYPTION_KEY).toBase64(),
+    );
+    await assert.rejects(
+      withSecretFiles({ ...SECRETS, FLUXBASE_ENCRYPTION_KEY_FILE: path, DATABASE_URL_FILE: join(dir, "absent") }),
+      ({ message }: Error) =>
+        /FLUXBASE_ENCRYPTION_KEY and FLUXBASE_ENCRYPTION_KEY_FILE are both set/.test(message) &&
+        /DATABASE_URL_FILE names ".+absent", which cannot be read/.test(message) && !message.includes("abab"),
+    );
   } finally {
     await Deno.remove(dir, { recursive: true });
   }

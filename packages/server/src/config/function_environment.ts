@@ -17,7 +17,7 @@ const BLOCKED: ReadonlySet<string> = new Set([
   "FLUXBASE_SECURITY_SETUP_TOKEN",
   "FLUXBASE_CLIENT_KEY",
   "FLUXBASE_SERVICE_ROLE_KEY",
-  ...ALL_SETTINGS.filter(({ isSecret }) => isSecret).map(({ env }) => env),
+  ...ALL_SETTINGS.filter(({ isSecret }) => isSecret).flatMap(({ env }) => [env, `${env}_FILE`]),
 ]);
 
 const LOOKS_LIKE_CREDENTIAL = /SECRET|PASSWORD|PASSWD|TOKEN|PRIVATE_KEY|ACCESS_KEY|ENCRYPTION_KEY|_DSN$|DATABASE_URL$/;

@@ -49,7 +49,14 @@ platformTest("the published client of PostgREST", async (platform, step) => {
       as 'select * from public.people where team_id = $1.team_id and id <> $1.id';
     create function public.home(public.people) returns setof public.teams rows 1 language sql stable
       as 'select * from public.teams where id = $1.team_id';
+    create view public.adults as
+      select p.id, p.name as "full name", p.team_id as team, (select count(*) from public.teams t where t.id > 0) as n
+      from public.people p where age >= 21;
+    create view public.squads as select id as key, name from public.teams;
+    create view public.old_squads as select * from public.squads;
+    create view public.everybody as select id, name from public.people union all select id, name from public.teams;
     grant all on public.people, public.teams, public.calls to service_role;
+    grant all on public.adults, public.squads, public.old_squads, public.everybody to service_role;
   `).execute(platform.appDb);
   // deno-lint-ignore no-explicit-any -- tables that nobody has described
   const client = new PostgrestClient<any, { PostgrestVersion: "14" }>(`${platform.url}/rest/v1`, {
@@ -272,6 +279,23 @@ platformTest("the published client of PostgREST", async (platform, step) => {
     const everything = (await client.from("people").select().limit(1)).data ?? [];
     assert.ok(!("label" in everything[0]), "only where it is asked for");
     assert.equal((await client.from("people").insert({ name: "x", label: "y" })).error?.code, "42703");
+  });
+
+  await step("views belong together as the tables that they show", async () => {
+    const adults = await client.from("adults").select('"full name", teams(name), squads(name)').order("id");
+    assert.deepEqual(adults.data, [{ "full name": "Ada", teams: { name: "crimson" }, squads: { name: "crimson" } }]);
+    const squads = await client.from("old_squads").select("name, people(name), adults(id)").lt("key", 3).order("key");
+    assert.deepEqual(squads.data, [
+      { name: "crimson", people: [{ name: "Ada" }], adults: [{ id: 1 }] },
+      { name: "blue", people: [{ name: "Bob" }], adults: [] },
+    ]);
+    assert.deepEqual((await client.from("people").select("name, teams(name)").eq("name", "Bob")).data, [
+      { name: "Bob", teams: { name: "blue" } },
+    ]);
+    assert.deepEqual((await client.from("people").select("name, team_id(name)").eq("name", "Bob")).data, [
+      { name: "Bob", team_id: { name: "blue" } },
+    ]);
+    assert.equal((await client.from("everybody").select("name, teams(name)")).error?.code, "PGRST200");
   });
 
   await step("rows to which nothing belongs, and those to which something does", async () => {

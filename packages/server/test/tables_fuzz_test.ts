@@ -21,6 +21,7 @@ const COLUMN_TYPES = { id: "integer", name: "text", data: "jsonb", tags: "text[]
 function relationOf(name: string, relationships: Relationship[]): Relation {
   const columns = Object.entries(COLUMN_TYPES).map(([column, type]): [string, ColumnRow] => [column, {
     name: column,
+    place: 0,
     type,
     isJson: type === "jsonb",
     isArray: type === "text[]",

@@ -5,9 +5,12 @@
  */
 import { type RawBuilder, sql } from "kysely";
 import type { Db } from "./db.ts";
+import { type ShownColumn, shownColumns } from "./view_columns.ts";
 
 export interface ColumnRow {
   readonly name: string;
+  /** Its number in the table. */
+  readonly place: number;
   /** As Postgres writes it, such as `character varying(20)` or `integer[]`. */
   readonly type: string;
   readonly isJson: boolean;
@@ -21,6 +24,8 @@ export interface ColumnRow {
 }
 
 export interface RelationRow {
+  /** Its number in the database. */
+  readonly id: number;
   readonly schema: string;
   readonly name: string;
   readonly kind: "table" | "view";
@@ -66,7 +71,13 @@ export interface SqlArgumentRow {
   readonly relation: string | null;
 }
 
+/** A column of a view that shows one of a table, or of another view. */
+export interface ShownColumnRow extends ShownColumn {
+  readonly view: number;
+}
+
 export interface UserSchemaRows {
+  readonly shownColumns: readonly ShownColumnRow[];
   readonly relations: readonly RelationRow[];
   readonly foreignKeys: readonly ForeignKeyRow[];
   readonly functions: readonly SqlFunctionRow[];
@@ -75,23 +86,39 @@ export interface UserSchemaRows {
 /** What SQL of users defines may have any length, and all of it is kept in memory. */
 const DEFAULT_MAX_CHARACTERS = 4_096;
 const ENUM_VALUES_MAX_COUNT = 1_000;
+/** As Postgres keeps it, which is compressed. */
+const TREE_MAX_BYTES = 64 * 1024;
+const VIEWS_MAX_COUNT = 1_000;
 
 export async function readUserSchema(db: Db, schemas: readonly string[]): Promise<UserSchemaRows> {
-  const [relations, foreignKeys, functions] = await Promise.all([
+  const [relations, shownColumns, foreignKeys, functions] = await Promise.all([
     readRelations(db, schemas),
+    readShownColumns(db, schemas),
     readForeignKeys(db, schemas),
     readFunctions(db, schemas),
   ]);
-  return { relations, foreignKeys, functions };
+  return { relations, shownColumns, foreignKeys, functions };
+}
+
+async function readShownColumns(db: Db, schemas: readonly string[]): Promise<ShownColumnRow[]> {
+  const { rows } = await sql<{ view: number; tree: string }>`
+    select c.oid::int8::float8 as view, r.ev_action::text as tree
+    from pg_rewrite r join pg_class c on c.oid = r.ev_class join pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = any (${schemas}::text[]) and c.relkind in ('v', 'm') and r.rulename = '_RETURN'
+      and pg_column_size(r.ev_action) <= ${TREE_MAX_BYTES}
+    order by c.oid limit ${VIEWS_MAX_COUNT}
+  `.execute(db);
+  return rows.flatMap(({ view, tree }) => shownColumns(tree).map((column) => ({ ...column, view })));
 }
 
 async function readRelations(db: Db, schemas: readonly string[]): Promise<RelationRow[]> {
   const { rows } = await sql<RelationRow>`
-    select n.nspname as schema, c.relname as name,
+    select c.oid::int8::float8 as id, n.nspname as schema, c.relname as name,
       case when c.relkind in ('v', 'm') then 'view' else 'table' end as kind,
       coalesce((
         select json_agg(json_build_object(
           'name', a.attname,
+          'place', a.attnum,
           'type', format_type(a.atttypid, a.atttypmod),
           'isJson', t.typname in ('json', 'jsonb'),
           'isArray', t.typcategory = 'A',
@@ -165,7 +192,7 @@ async function readFunctions(db: Db, schemas: readonly string[]): Promise<SqlFun
     sql`(select rn.nspname || '.' || r.relname from pg_class r join pg_namespace rn on rn.oid = r.relnamespace
       where r.oid = ${type}.typrelid and r.relkind <> 'c' and rn.nspname = any (${schemas}::text[]))`;
   const column = (name: RawBuilder<unknown>, type: RawBuilder<unknown>) =>
-    sql`json_build_object('name', ${name}, 'type', format_type(${type}.oid, null),
+    sql`json_build_object('name', ${name}, 'place', 0, 'type', format_type(${type}.oid, null),
       'isJson', ${type}.typname in ('json', 'jsonb'), 'isArray', ${type}.typcategory = 'A',
       'defaultText', null, 'isDefaultLong', false, 'values', null)`;
   const { rows } = await sql<SqlFunctionRow>`

@@ -16,6 +16,7 @@ import {
   readUserSchema,
   type RelationRow,
   type SqlFunctionRow,
+  type UserSchemaRows,
 } from "../storage/user_schema.ts";
 
 export interface Relation {
@@ -82,7 +83,7 @@ export async function startSchemaCache(
     readonly isWatched: boolean;
   },
 ): Promise<SchemaCache> {
-  let known: UserSchema = schemaOf({ relations: [], foreignKeys: [], functions: [] });
+  let known: UserSchema = schemaOf({ relations: [], shownColumns: [], foreignKeys: [], functions: [] });
   let readAtMs = -Infinity;
 
   const follower = await listener.follow({
@@ -114,14 +115,87 @@ function overdue(): PlatformError {
   });
 }
 
+/** A foreign key, or what is one of it through views. */
+interface KnownKey extends ForeignKeyRow {
+  readonly of?: ForeignKeyRow;
+}
+
+/** Of a table or view: under which name it shows each column of some table. */
+interface Showing {
+  readonly schema: string;
+  readonly name: string;
+  readonly names: ReadonlyMap<string, string>;
+}
+
+/** A view of a view of a view … */
+const VIEW_DEPTH_MAX = 16;
+
+/** Foreign keys, and for each of them those that views on either side make of it by showing its columns. */
+function withThoseOfViews(
+  { relations, shownColumns, foreignKeys }: Omit<UserSchemaRows, "functions">,
+): readonly KnownKey[] {
+  if (shownColumns.length === 0) return foreignKeys;
+  const byId = new Map(relations.map((row) => [row.id, row]));
+  const shown = new Map(shownColumns.map((column) => [`${column.view} ${column.place}`, column]));
+  const showings = new Map<string, Map<string, { schema: string; name: string; names: Map<string, string> }>>();
+  for (const view of new Set(shownColumns.map((column) => column.view))) {
+    const row = byId.get(view);
+    for (const { name, place } of row?.columns ?? []) {
+      const behind = columnBehind(view, place);
+      if (row === undefined || behind === undefined) continue;
+      const views = showings.get(behind.table) ?? new Map();
+      showings.set(behind.table, views);
+      const showing = views.get(row.id) ?? { schema: row.schema, name: row.name, names: new Map() };
+      views.set(row.id, showing);
+      if (!showing.names.has(behind.column)) showing.names.set(behind.column, name);
+    }
+  }
+
+  function columnBehind(relation: number, place: number): { table: string; column: string } | undefined {
+    let at = shown.get(`${relation} ${place}`);
+    for (let depth = 0; depth < VIEW_DEPTH_MAX && at !== undefined; depth += 1) {
+      const row = byId.get(at.ofRelation);
+      const { ofPlace } = at;
+      if (row?.kind === "table") {
+        const column = row.columns.find((one) => one.place === ofPlace)?.name;
+        return column === undefined ? undefined : { table: `${row.schema}\0${row.name}`, column };
+      }
+      at = shown.get(`${at.ofRelation} ${ofPlace}`);
+    }
+    return undefined;
+  }
+
+  /** The table itself first, then the views that show all these columns. */
+  function showingsOf(schema: string, table: string, columns: readonly string[]): Showing[] {
+    const own = { schema, name: table, names: new Map(columns.map((name) => [name, name])) };
+    const views = [...showings.get(`${schema}\0${table}`)?.values() ?? []];
+    return [own, ...views.filter(({ names }) => columns.every((column) => names.has(column)))];
+  }
+
+  return foreignKeys.flatMap((key) => {
+    const { schema, table, columns, otherSchema, otherTable, otherColumns } = key;
+    const others = showingsOf(otherSchema, otherTable, otherColumns);
+    return showingsOf(schema, table, columns).flatMap((from, fromIndex) =>
+      others.map((to, toIndex): KnownKey =>
+        fromIndex === 0 && toIndex === 0 ? key : {
+          name: key.name,
+          schema: from.schema,
+          table: from.name,
+          columns: columns.map((column) => from.names.get(column) ?? column),
+          otherSchema: to.schema,
+          otherTable: to.name,
+          otherColumns: otherColumns.map((column) => to.names.get(column) ?? column),
+          of: key,
+        }
+      )
+    );
+  });
+}
+
 /** How tables belong together is worked out when it is asked for, once. */
-function schemaOf(
-  { relations, foreignKeys, functions }: {
-    readonly relations: readonly RelationRow[];
-    readonly foreignKeys: readonly ForeignKeyRow[];
-    readonly functions: readonly SqlFunctionRow[];
-  },
-): UserSchema {
+function schemaOf({ functions, ...rows }: UserSchemaRows): UserSchema {
+  const { relations } = rows;
+  const foreignKeys = withThoseOfViews(rows);
   const byPlace = new Map<string, Relation>();
   const placeOf = (schema: string, name: string) => `${schema}\0${name}`;
   const ofRows = Map.groupBy(
@@ -177,7 +251,7 @@ function schemaOf(
       return to === undefined ? [] : [{
         name: key.name,
         to,
-        isMany: !isUnique(key.schema, key.table, key.columns),
+        isMany: !isUnique(key.of ?? key),
         pairs: pairsOf(key.otherColumns, key.columns),
         through: null,
         ownColumns: key.otherColumns,
@@ -188,13 +262,13 @@ function schemaOf(
   }
 
   /** A table in between has both foreign keys in its primary key. */
-  function throughOf(first: ForeignKeyRow): Relationship[] {
+  function throughOf(first: KnownKey): Relationship[] {
     const table = find(first.schema, first.table);
     if (table === undefined) return [];
     const isInKey = ({ columns }: ForeignKeyRow) => columns.every((column) => table.primaryKey.includes(column));
     if (!isInKey(first)) return [];
     return foreignKeys.flatMap((second): Relationship[] => {
-      const isOther = second !== first && second.schema === first.schema && second.table === first.table;
+      const isOther = second.name !== first.name && second.schema === first.schema && second.table === first.table;
       const to = find(second.otherSchema, second.otherTable);
       if (!isOther || to === undefined || !isInKey(second)) return [];
       return [{
@@ -209,8 +283,8 @@ function schemaOf(
     });
   }
 
-  function isUnique(schema: string, name: string, columns: readonly string[]): boolean {
-    const row = rowOf.get(placeOf(schema, name));
+  function isUnique({ schema, table, columns }: ForeignKeyRow): boolean {
+    const row = rowOf.get(placeOf(schema, table));
     const keys = row === undefined ? [] : [row.primaryKey, ...row.uniqueKeys];
     return keys.some((key) => key.length > 0 && key.every((column) => columns.includes(column)));
   }

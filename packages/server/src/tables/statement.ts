@@ -534,10 +534,12 @@ function equalIds(from: string, to: string, pairs: readonly ColumnPair[]): Sql[]
 function relationshipTo(relation: Relation, { name, hint }: Embed): Relationship {
   const computed = relation.relationships.find((one) => one.call !== null && one.name === name);
   if (computed !== undefined && hint === null) return computed;
-  const named = relation.relationships.filter((one) =>
-    one.call !== null ? false : one.to.name === name || one.name === name ||
-      (one.ownColumns.length === 1 && one.ownColumns[0] === name && !one.isMany)
-  );
+  const named = relation.relationships.filter((one) => {
+    if (one.call !== null || one.to.name === name) return one.call === null;
+    // A key leads to its table, and to views of it only where they are named.
+    return one.to.kind === "table" &&
+      (one.name === name || (one.ownColumns.length === 1 && one.ownColumns[0] === name && !one.isMany));
+  });
   const fitting = hint === null ? named : named.filter((one) => isHintedBy(one, hint));
   // Of two ways over the same table in between, or a table that refers to itself, the caller has to say which.
   if (fitting.length === 1 && fitting[0] !== undefined) return fitting[0];

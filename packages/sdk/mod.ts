@@ -15,9 +15,11 @@ export {
   LimitsClient,
   type LimitView,
   type ListAuditLog,
+  type ListUsers,
   LogLevelClient,
   MetricsClient,
   type NewDbHook,
+  UsersClient,
 } from "./src/admin.ts";
 export {
   AdminFunctionsClient,

@@ -153,6 +153,12 @@ export class AuthClient {
     return user;
   }
 
+  /** Deletes the account of who is signed in. */
+  async deleteAccount({ password }: { readonly password?: string } = {}): Promise<void> {
+    await this.#http().request("DELETE", "/api/v1/auth/account", { body: { password } });
+    await this.#keep(null, "SIGNED_OUT");
+  }
+
   async getSession(): Promise<Session | null> {
     await this.#restored();
     return this.#session;

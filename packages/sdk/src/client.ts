@@ -12,6 +12,7 @@ import {
   LogLevelClient,
   MetricsClient,
   NodesClient,
+  UsersClient,
 } from "./admin.ts";
 import { AuthClient, type SessionStorage } from "./auth.ts";
 import { FluxbaseError } from "./errors.ts";
@@ -78,6 +79,7 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
     readonly metrics: MetricsClient;
     readonly logLevel: LogLevelClient;
     readonly nodes: NodesClient;
+    readonly users: UsersClient;
   };
   readonly #http: Http;
   readonly #schema: string | undefined;
@@ -128,6 +130,7 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
       metrics: new MetricsClient(this.#http),
       logLevel: new LogLevelClient(this.#http),
       nodes: new NodesClient(this.#http),
+      users: new UsersClient(this.#http),
     };
   }
 

@@ -41,7 +41,7 @@ const NO_COMMAND = [
   /\/revocations$/,
   /^\w+ \/(rest|api)\/v1\/(\{table\}|tables\/|rpc\/)/, // Rows: the SDK's, and `db query`.
   /^PATCH \/api\/v1\/functions/, // As PUT.
-  /^\w+ \/api\/v1\/(auth\/(signup|refresh|user|config|captcha)|dashboard\/|admin\/(login|refresh|logout|me|setup\/status))/,
+  /^\w+ \/api\/v1\/(auth\/(signup|refresh|user|config|captcha|account|oauth|saml)|dashboard\/|admin\/(login|refresh|logout|me|setup\/status))/,
   /^GET \/api\/v1\/settings\/secret$/, // As /settings/secrets.
   /^GET \/api\/v1\/health/, // `doctor` asks for readiness, at the root.
   /^(GET|PUT|PATCH|DELETE) .*\/invoke$/, // As POST, with --method.
@@ -435,6 +435,11 @@ platformTest("the command line", async (platform, step) => {
       await good(["secrets", "set", "turning", "--scope", "namespace", "-n", "team-a"], { stdin: "of the team" });
       await good(["secrets", "delete", "turning", "-n", "team-a"]);
       await good(["secrets", "delete", "turning"]);
+      const leaving = { email: "leaver@example.com", password: "a long password" };
+      const { id: leaver } = (await platform.api("POST", "/auth/signup", leaving)).body.user;
+      assert.match((await good(["users", "list", "--search", "LEAVER"])).out, /leaver@example\.com +authenticated/);
+      assert.match((await good(["users", "get", leaver])).out, /email +leaver@example\.com/);
+      assert.match((await good(["users", "delete", leaver])).err, /Deleted user/);
       await good(["shared", "list"]);
       await good(["shared", "set", "_shared/name.ts", "name.ts"]);
       await good(["shared", "delete", "_shared/name.ts"]);

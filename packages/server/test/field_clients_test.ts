@@ -303,6 +303,45 @@ platformTest("clients in the field", async (platform, step) => {
     assert.deepEqual((await api("GET", "/storages")).body.error, "Not Found");
   });
 
+  await step("secrets as the command line asks for them, with the question mark in the path", async () => {
+    for (const namespace of ["one", "two"]) {
+      await api("POST", "/secrets", { name: "FROM_CLI", value: "x", scope: "namespace", namespace });
+    }
+    assert.equal((await api("GET", "/secrets%3Fnamespace=one")).body.length, 1);
+    const found = await api("GET", "/secrets/by-name/FROM_CLI%3Fnamespace=two");
+    assert.deepEqual([found.status, found.body.namespace], [200, "two"]);
+    const changed = await api("PUT", "/secrets/by-name/FROM_CLI%3Fnamespace=two", { value: "y" });
+    assert.equal(changed.body.version, 2);
+    assert.equal((await api("DELETE", "/secrets/by-name/FROM_CLI%3Fnamespace=one")).status, 204);
+    assert.equal((await api("GET", "/secrets/by-name/nothing%3F")).status, 404);
+  });
+
+  await step("accounts: what clients send along, deleting one's own, and users as admins see them", async () => {
+    const along = { captcha_token: "t", challenge_id: "c", device_fingerprint: "f" };
+    const credentials = { email: "along@example.invalid", password: PASSWORD };
+    const signedUp = await api("POST", "/auth/signup", { ...credentials, ...along }, platform.anonKey);
+    assert.equal(signedUp.status, 201);
+    const { access_token, user } = (await api("POST", "/auth/signin", { ...credentials, ...along })).body;
+    const change = { user_metadata: { a: 1 }, nonce: "n" };
+    assert.equal((await api("PATCH", "/auth/user", change, access_token)).status, 200);
+    assert.deepEqual((await api("POST", "/auth/captcha/check", { endpoint: "login" }, platform.anonKey)).body, {
+      captcha_required: false,
+    });
+    assert.deepEqual((await api("GET", "/auth/oauth/providers", undefined, null)).body, { providers: [] });
+    const listed = (await api("GET", "/admin/users?search=ALONG@&limit=5")).body;
+    assert.deepEqual([listed.total, listed.users[0].id], [1, user.id]);
+    assert.equal((await api("GET", `/admin/users/${user.id}?type=app`)).body.email, credentials.email);
+    assert.equal((await api("GET", "/admin/users", undefined, access_token)).status, 403);
+    assert.equal((await api("PATCH", `/admin/users/${user.id}/role`, { role: "admin" })).status, 501);
+
+    assert.equal((await api("DELETE", "/auth/account", undefined, access_token)).status, 401);
+    assert.equal((await api("DELETE", "/auth/account", { password: "wrong one" }, access_token)).status, 401);
+    assert.equal((await api("DELETE", "/auth/account", { password: PASSWORD }, access_token)).status, 204);
+    assert.equal((await api("POST", "/auth/signin", credentials)).status, 401);
+    assert.equal((await api("GET", `/admin/users/${user.id}`)).status, 404);
+    assert.equal((await api("DELETE", "/auth/account", {}, platform.anonKey)).status, 401);
+  });
+
   await step("which ways of signing in there are", async () => {
     const { body } = await api("GET", "/auth/config", undefined, null);
     assert.deepEqual(

@@ -59,8 +59,12 @@ const ABSENT_BELOW_API: readonly (readonly [starts: readonly string[], sentence:
   ],
   [["auth/2fa", "auth/mfa"], "A second factor (MFA) is not available on this server"],
   [
-    ["auth/oauth", "auth/sso", "auth/saml", "admin/oauth"],
+    ["auth/signin", "auth/user/identities", "auth/oauth", "auth/sso", "auth/saml", "admin/oauth"],
     `OAuth and SSO are not available on this server: ${PASSWORDS}`,
+  ],
+  [
+    ["auth/reauthenticate", "admin/users"],
+    "This is not available on this server: PATCH /api/v1/auth/user and, for admins, /auth/v1/admin/users change users",
   ],
   [["rpc/executions"], "Calls of SQL functions are answered at once on this server: there is nothing to ask for later"],
 ];

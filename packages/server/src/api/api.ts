@@ -257,7 +257,8 @@ export function createApi(options: ApiOptions): Api {
   }
 
   return {
-    async handle(request, { address, hold }) {
+    async handle(sent, { address, hold }) {
+      const request = withQueryApart(sent);
       const requestId = requestIdOf(request.headers);
       const facts = { request, requestId, address, hold, headers: credentialsOf(request) };
       try {
@@ -303,6 +304,14 @@ function credentialsOf({ headers }: Request): Headers {
   withCredential.set("authorization", `Bearer ${protocol.slice(BEARER_PROTOCOL.length)}`);
   return withCredential;
 }
+
+/** A command line in the field writes the question mark of these paths as part of the path. */
+function withQueryApart(request: Request): Request {
+  if (!HIDDEN_QUERY.test(request.url) || !URL.canParse(request.url)) return request;
+  return new Request(request.url.replace(/%3f/i, "?"), request);
+}
+
+const HIDDEN_QUERY = /^[^?]*\/api\/v1\/secrets(\/[^?]*)?%3f[^?]*$/i;
 
 function placesOf({ path, isAtRoot }: Route): string[] {
   if (isAtRoot) return [path];

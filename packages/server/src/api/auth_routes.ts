@@ -10,6 +10,8 @@ import type { AuthOrigin } from "../auth/auth_hooks.ts";
 import { userOf } from "../auth/caller.ts";
 import type { RateLimiter } from "../ratelimit/rate_limiter.ts";
 import type { User } from "../storage/users.ts";
+import { optionalBody } from "./json_body.ts";
+import { integerParam, parseQuery, textParam } from "./query.ts";
 import type { ApiCall, Route } from "./route.ts";
 import { sessionSchema, userSchema } from "./schemas.ts";
 
@@ -34,10 +36,28 @@ export const metadata = z.record(z.string(), z.unknown()).refine(
   },
   `must be an object of at most ${METADATA_MAX_CHARACTERS} characters as JSON, without NUL`,
 );
-const signUpSchema = z.strictObject({ email, password: newPassword, user_metadata: metadata.optional() });
-const signInSchema = z.strictObject({ email: z.string().max(254), password, user_metadata: z.unknown().optional() });
-const refreshSchema = z.strictObject({ refresh_token: z.string().max(1_024) });
-const changeSchema = z.strictObject({ email, password: newPassword, user_metadata: metadata }).partial();
+/** What clients send along, and what nobody asks for here. */
+const along = {
+  captcha_token: z.unknown().optional(),
+  challenge_id: z.unknown().optional(),
+  device_fingerprint: z.unknown().optional(),
+  nonce: z.unknown().optional(),
+};
+const signUpSchema = z.strictObject({ email, password: newPassword, user_metadata: metadata.optional(), ...along });
+const signInSchema = z.strictObject({
+  email: z.string().max(254),
+  password,
+  user_metadata: z.unknown().optional(),
+  ...along,
+});
+const refreshSchema = z.strictObject({ refresh_token: z.string().max(1_024), ...along });
+const changeSchema = z.strictObject({ email, password: newPassword, user_metadata: metadata, ...along }).partial();
+const removalSchema = z.strictObject({ password: password.optional() });
+const userQuery = z.object({
+  search: textParam,
+  limit: integerParam({ min: 1, max: 1_000, otherwise: 100 }),
+  offset: integerParam({ min: 0, max: 10_000_000, otherwise: 0 }),
+});
 const setupSchema = z.strictObject({
   email,
   password: newPassword,
@@ -103,6 +123,19 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
     };
   }
 
+  async function removeOwn(call: ApiCall) {
+    const { userId } = userOf(call.caller);
+    const { password } = parseBody(removalSchema, await optionalBody(call));
+    await count(call, `${userId} deletes the account`);
+    await accounts.removeOwn(userId, password);
+    return { status: 204 };
+  }
+
+  async function list({ query }: ApiCall) {
+    const { users, total } = await accounts.list(parseQuery(userQuery, query));
+    return { status: 200, body: { users: users.map(userView), total } };
+  }
+
   async function setUp(call: ApiCall) {
     const { name, setup_token, ...credentials } = parseBody(setupSchema, await call.body());
     await count(call, "setup");
@@ -161,6 +194,62 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
       body: changeSchema,
       answer: user,
       handle: change,
+    },
+    {
+      method: "DELETE",
+      path: "/auth/account",
+      summary: "Deletes the account of the user who asks, with sessions and keys; it takes the password",
+      access: "credential",
+      body: removalSchema,
+      answer: { status: 204 },
+      handle: removeOwn,
+    },
+    {
+      method: "GET",
+      path: "/admin/users",
+      summary: "Lists users, newest first",
+      access: "admin",
+      query: userQuery,
+      answer: { status: 200, schema: z.object({ users: z.array(userSchema), total: z.int() }) },
+      handle: list,
+    },
+    {
+      method: "GET",
+      path: "/admin/users/{id}",
+      summary: "Reads a user",
+      access: "admin",
+      answer: user,
+      handle: async ({ params }) => ({ status: 200, body: userView(await accounts.read(params["id"] ?? "")) }),
+    },
+    {
+      method: "DELETE",
+      path: "/admin/users/{id}",
+      summary: "Deletes a user, with sessions and keys",
+      access: "admin",
+      audit: {
+        before: async ({ params }) => userView(await accounts.read(params["id"] ?? "")),
+        target: ({ id }) => typeof id === "string" ? id : undefined,
+      },
+      answer: { status: 204 },
+      async handle({ params }) {
+        await accounts.remove(params["id"] ?? "");
+        return { status: 204 };
+      },
+    },
+    ...["/auth/oauth/providers", "/auth/saml/providers"].map((path): Route => ({
+      method: "GET",
+      path,
+      summary: "Lists other providers of sign-in: there are none",
+      access: "public",
+      answer: { status: 200, schema: z.object({ providers: z.array(z.string()) }) },
+      handle: () => ({ status: 200, body: { providers: [] } }),
+    })),
+    {
+      ...post,
+      path: "/auth/captcha/check",
+      summary: "Says that nobody has to solve a riddle",
+      answer: { status: 200, schema: z.object({ captcha_required: z.boolean() }) },
+      handle: () => ({ status: 200, body: { captcha_required: false } }),
     },
     {
       method: "GET",

@@ -36,6 +36,16 @@ export async function readTextBody(request: Request, { maxBytes, deadlineMs }: B
   }
 }
 
+/** Of a request that may come without one: that is an object without fields. */
+export async function optionalBody(call: { text(): Promise<string> }): Promise<unknown> {
+  const sent = await call.text();
+  try {
+    return sent.trim() === "" ? {} : JSON.parse(sent);
+  } catch {
+    throw invalidJson("it is no JSON");
+  }
+}
+
 async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
   const announced = Number(request.headers.get("content-length") ?? 0);
   if (announced > maxBytes) throw tooLarge(maxBytes);

@@ -20,6 +20,7 @@ import {
   type StoredKey,
   updateKey,
 } from "../storage/keys.ts";
+import { optionalBody } from "./json_body.ts";
 import { type ApiCall, type Audit, authorOf, type Route } from "./route.ts";
 import { keySchema } from "./schemas.ts";
 
@@ -347,15 +348,6 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
       },
     ];
   });
-}
-
-async function optionalBody(call: ApiCall): Promise<unknown> {
-  const sent = await call.text();
-  try {
-    return sent.trim() === "" ? {} : JSON.parse(sent);
-  } catch {
-    throw new PlatformError("INVALID_JSON", "Cannot read the request body: it is no JSON");
-  }
 }
 
 /** Words of other clients for fields of ours. */

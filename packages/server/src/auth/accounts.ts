@@ -25,6 +25,7 @@ import {
   updateUser,
   type User,
   type UserChange,
+  type UserPage,
 } from "../storage/users.ts";
 import type { AuthHooks, AuthOrigin } from "./auth_hooks.ts";
 import type { EndedSessions } from "./ended_sessions.ts";
@@ -83,8 +84,10 @@ export interface Accounts {
       userMetadata?: Record<string, unknown> | undefined;
     },
   ): Promise<User>;
+  /** Somebody's own account. @throws {PlatformError} INVALID_CREDENTIAL without the right password, where there is one */
+  removeOwn(userId: string, password: string | undefined): Promise<void>;
   /** For admins. Newest first. */
-  list(page: { readonly limit: number; readonly offset: number }): Promise<{ users: User[]; total: number }>;
+  list(page: UserPage): Promise<{ users: User[]; total: number }>;
   /** @throws {PlatformError} ALREADY_EXISTS, USER_NOT_SAVED */
   create(user: UserToCreate): Promise<User>;
   /** @throws {PlatformError} USER_NOT_FOUND, ALREADY_EXISTS, USER_NOT_SAVED */
@@ -291,6 +294,14 @@ export function createAccounts(parts: AccountParts): Accounts {
       const user = await changed(before, { email: email?.toLowerCase(), passwordHash, userMetadata });
       if (passwordHash !== undefined) await endSessions(db, { userId, except: sessionId });
       return user;
+    },
+
+    async removeOwn(userId, password) {
+      const user = await present(userId);
+      const found = user.email === null ? undefined : await findUserToSignIn(db, user.email);
+      if (found?.passwordHash && !await passwords.verify(found.passwordHash, password ?? "")) throw wrongPair();
+      await directory?.remove(user.id);
+      await deleteUser(db, user.id);
     },
 
     list: (page) => listUsers(db, page),

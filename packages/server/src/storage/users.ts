@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { sql } from "kysely";
+import { sql, type SqlBool } from "kysely";
 import type { Database, Db } from "./db.ts";
 import type { UserRole } from "./schema.ts";
 
@@ -113,14 +113,22 @@ export async function updateUser(
 }
 
 /** Newest first. */
+export interface UserPage {
+  readonly limit: number;
+  readonly offset: number;
+  /** Part of the e-mail. */
+  readonly search?: string | undefined;
+}
+
 export async function listUsers(
   db: Db,
-  { limit, offset }: { readonly limit: number; readonly offset: number },
+  { limit, offset, search }: UserPage,
 ): Promise<{ readonly users: User[]; readonly total: number }> {
-  const users = await db.selectFrom("fluxbase.users").select(COLUMNS).orderBy("created_at", "desc").orderBy("id")
-    .limit(limit).offset(offset).execute();
-  const { total } = await db.selectFrom("fluxbase.users").select((of) => of.fn.countAll<string>().as("total"))
-    .executeTakeFirstOrThrow();
+  let all = db.selectFrom("fluxbase.users");
+  if (search !== undefined) all = all.where(sql<SqlBool>`strpos(email, lower(${search})) > 0`);
+  const users = await all.select(COLUMNS).orderBy("created_at", "desc").orderBy("id").limit(limit).offset(offset)
+    .execute();
+  const { total } = await all.select((of) => of.fn.countAll<string>().as("total")).executeTakeFirstOrThrow();
   return { users, total: Number(total) };
 }
 

@@ -31,11 +31,13 @@ export {
   type FunctionTypes,
   type InvokeOptions,
   type ListExecutions,
+  type ListFunctions,
   type ListLogs,
   type MetricsQuery,
   type NewFunction,
   type NewSharedModule,
   type SyncInput,
+  type UpdateOptions,
 } from "./src/functions.ts";
 export {
   AuthClient,

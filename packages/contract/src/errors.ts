@@ -32,6 +32,8 @@ export const ERRORS = {
   /** What is asked for is not possible in the state that the task is in. */
   TASK_STATE: { status: 409, retryable: false },
   MODULE_IN_USE: { status: 409, retryable: false },
+  /** Somebody else has changed it since it was read. */
+  VERSION_CONFLICT: { status: 409, retryable: false },
   VERSION_NOT_BUILT: { status: 409, retryable: false },
   BODY_TOO_LARGE: { status: 413, retryable: false },
   IDEMPOTENCY_MISMATCH: { status: 422, retryable: false },

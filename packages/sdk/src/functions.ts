@@ -90,6 +90,22 @@ export interface DeployOptions {
   readonly strict?: boolean;
 }
 
+export interface UpdateOptions extends DeployOptions {
+  readonly namespace?: string;
+  /** Refuse (409 `VERSION_CONFLICT`) when the function has another version by now. */
+  readonly if_version?: number;
+}
+
+export interface ListFunctions {
+  readonly namespace?: string;
+  /** In the name or the namespace. */
+  readonly text?: string;
+  /** All of them without; at most 1,000. */
+  readonly limit?: number;
+  /** The last one of the page before, as `namespace/name`. */
+  readonly after?: string;
+}
+
 export interface InvokeOptions {
   /** What is no string is sent as JSON. */
   readonly body?: unknown;
@@ -271,9 +287,10 @@ export class FunctionsClient<Types extends FunctionTypes = Record<never, never>>
     return await this.http.request("POST", BASE, { body: fn, query: strictness(options) });
   }
 
-  async list(namespace?: string | { readonly namespace?: string }): Promise<FunctionSummary[]> {
-    const wanted = typeof namespace === "string" ? namespace : namespace?.namespace;
-    return await this.http.request("GET", BASE, { query: { namespace: wanted } });
+  /** By namespace and name. */
+  async list(which: string | ListFunctions = {}): Promise<FunctionSummary[]> {
+    const query = typeof which === "string" ? { namespace: which } : which;
+    return await this.http.request("GET", BASE, { query: { ...query } });
   }
 
   async get(name: string, options: { readonly namespace?: string } = {}): Promise<FunctionDetails> {
@@ -283,10 +300,10 @@ export class FunctionsClient<Types extends FunctionTypes = Record<never, never>>
   async update(
     name: string,
     change: FunctionFields,
-    { namespace, ...options }: DeployOptions & { readonly namespace?: string } = {},
+    { namespace, strict, if_version }: UpdateOptions = {},
   ): Promise<FunctionDetails> {
     const path = `${BASE}/${placeOf(name, namespace)}`;
-    return await this.http.request("PUT", path, { body: change, query: strictness(options) });
+    return await this.http.request("PUT", path, { body: change, query: { strict, if_version } });
   }
 
   async delete(name: string, options: { readonly namespace?: string } = {}): Promise<void> {

@@ -83,6 +83,39 @@ platformTest("versions are listed, read and rolled back to", async (platform, st
     const { body: other } = await platform.api("PUT", "/functions/fn", { description: "words", enabled: true });
     assert.deepEqual([other.version, other.description], [4, "words"]);
   });
+
+  await step("a change that names its version is refused once somebody else has changed the function", async () => {
+    const { version } = (await platform.api("GET", "/functions/fn")).body;
+    const first = await platform.api("PUT", `/functions/fn?if_version=${version}`, { memory: 96 });
+    const second = await platform.api("PUT", `/functions/fn?if_version=${version}`, { memory: 100 });
+    assert.deepEqual([first.status, second.status, second.body.code, second.body.version], [
+      200,
+      409,
+      "VERSION_CONFLICT",
+      version + 1,
+    ]);
+    assert.equal((await platform.api("GET", "/functions/fn")).body.memory, 96);
+    const wrong = await platform.api("PUT", "/functions/fn?if_version=x", { memory: 100 });
+    assert.deepEqual([wrong.status, wrong.body.code], [400, "INVALID_ARGUMENT"]);
+  });
+
+  await step("functions are listed page by page, and found by their names", async () => {
+    for (const [namespace, name] of [["b", "one"], ["b", "Two_x"], ["c", "one"]]) {
+      await platform.deploy(name ?? "", answering("x"), { namespace, is_public: name !== "Two_x" });
+    }
+    const list = async (query: string, key?: string) =>
+      (await platform.api("GET", `/functions?${query}`, undefined, key)).body.map(
+        (one: { namespace: string; name: string }) => `${one.namespace}/${one.name}`,
+      );
+    assert.deepEqual(await list(""), ["b/Two_x", "b/one", "c/one", "default/fn"]);
+    assert.deepEqual(await list("limit=2"), ["b/Two_x", "b/one"]);
+    assert.deepEqual(await list("limit=2&after=b/one"), ["c/one", "default/fn"]);
+    assert.deepEqual(await list("text=TWO_"), ["b/Two_x"]);
+    assert.deepEqual(await list("text=%25"), []);
+    // Who may not see the first one gets a whole page all the same.
+    assert.deepEqual(await list("limit=2", platform.anonKey), ["b/one", "c/one"]);
+    assert.deepEqual((await platform.api("GET", "/functions?after=x")).body.code, "INVALID_ARGUMENT");
+  });
 });
 
 platformTest("new versions, broken ones and rollbacks under load: no request fails", async (platform) => {

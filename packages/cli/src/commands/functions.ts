@@ -103,9 +103,11 @@ export function addFunctions(program: Command, version: string): void {
       say(`Deploy it with "fluxbase functions deploy ${paths[0]}"; ${how}`);
     }));
 
-  command("list", "list functions").action(withClient<InNamespace, []>(async (client, options) => {
-    printRows(await client.functions.list(options.namespace), SUMMARY, options);
-  }));
+  command("list", "list functions").option("--text <text>", "in the name")
+    .action(withClient<InNamespace & { text?: string }, []>(async (client, { namespace, text, ...options }) => {
+      const query = { ...inNamespace(namespace), ...(text === undefined ? {} : { text }) };
+      printRows(await client.functions.list(query), SUMMARY, options);
+    }));
 
   functions.command("namespaces").description("list the namespaces that have functions")
     .action(withClient<object, []>(async (client, options) => {

@@ -20,7 +20,7 @@ import {
 import type { Database } from "../storage/db.ts";
 import { type FunctionWithVersion, listFunctions } from "../storage/functions.ts";
 import { detailsOf, summaryOf, versionDetailsOf, versionOf } from "./function_view.ts";
-import { choiceParam, parseQuery, textParam } from "./query.ts";
+import { choiceParam, numberParam, pageParam, parseQuery, textParam } from "./query.ts";
 import { type ApiCall, type Audit, authorOf, type Route } from "./route.ts";
 import {
   functionDetailsSchema,
@@ -30,10 +30,22 @@ import {
 } from "./schemas.ts";
 
 const namespaceQuery = z.object({ namespace: textParam });
+const PAGE_MAX_COUNT = 1_000;
+const listQuery = z.object({
+  namespace: textParam,
+  text: textParam,
+  after: z.string().max(200).regex(
+    /^[^/\0]+\/[^/\0]+$/,
+    'must be such as "default/hello", the last one of the page before',
+  )
+    .optional(),
+  limit: pageParam(PAGE_MAX_COUNT),
+});
 const writeQuery = z.object({
   namespace: textParam,
   strict: choiceParam(["true", "false"]),
 });
+const updateQuery = writeQuery.extend({ if_version: numberParam("must be the number of a version") });
 
 const rollbackSchema = z.strictObject({ version: z.int().min(1) });
 
@@ -45,11 +57,20 @@ export interface FunctionRouteParts {
 
 export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Route[] {
   async function list({ caller, query }: ApiCall) {
-    const { namespace } = parseQuery(namespaceQuery, query);
+    const { namespace, text, after, limit } = parseQuery(listQuery, query);
     if (namespace !== undefined) parseNamespace(namespace);
     if (namespace !== undefined && !reaches(caller, namespace)) return { status: 200, body: [] };
-    const found = await listFunctions(db, namespace);
-    return { status: 200, body: found.filter((one) => isVisible(caller, one)).map(summaryOf) };
+    const found: FunctionWithVersion[] = [];
+    // Those that the caller may not see leave room for others.
+    for (let from = after;;) {
+      const wanted = limit === undefined ? undefined : limit - found.length;
+      const page = await listFunctions(db, { namespace, text, after: from, limit: wanted });
+      found.push(...page.filter((one) => isVisible(caller, one)));
+      const last = page.at(-1)?.function;
+      if (wanted === undefined || page.length < wanted || found.length === limit || last === undefined) break;
+      from = `${last.namespace}/${last.name}`;
+    }
+    return { status: 200, body: found.map(summaryOf) };
   }
 
   async function create(call: ApiCall) {
@@ -82,7 +103,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
   }
 
   async function update(call: ApiCall) {
-    const { strict } = parseQuery(writeQuery, call.query);
+    const { strict, if_version: ifVersion } = parseQuery(updateQuery, call.query);
     const { namespace, name } = writable(call);
     const sent = await call.body();
     const isWhole = typeof sent === "object" && sent !== null && "id" in sent;
@@ -90,7 +111,11 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
     const input = parseFunctionUpdate(shown === undefined ? sent : changesOf(sent, { ...shown }));
     const updated = await saving(
       { namespace, name },
-      () => deployer.update(namespace, name, input, optionsOf(call, strict)),
+      () =>
+        deployer.update(namespace, name, input, {
+          ...optionsOf(call, strict),
+          ...(ifVersion === undefined ? {} : { ifVersion }),
+        }),
     );
     return { status: 200, body: detailsOf(updated) };
   }
@@ -153,9 +178,10 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
     {
       method: "GET",
       path: "/functions",
-      summary: "Lists functions: public ones for any caller, all for functions:read",
+      summary:
+        "Lists functions by namespace and name: public ones for any caller, all for functions:read; all of them without `limit`, else `after` the last one of the page before",
       access: "credential",
-      query: namespaceQuery,
+      query: listQuery,
       answer: { status: 200, schema: z.array(functionSummarySchema) },
       handle: list,
     },
@@ -186,10 +212,11 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
       ...(["PUT", "PATCH"] as const).map((method): Route => ({
         method,
         path,
-        summary: "Updates a function: fields that are sent replace, the others stay",
+        summary:
+          "Updates a function: fields that are sent replace, the others stay; with `if_version` only while that is the version",
         access: "functions:write",
         audit: changing,
-        query: writeQuery,
+        query: updateQuery,
         body: functionUpdateSchema,
         answer: { status: 200, schema: functionDetailsSchema },
         handle: update,

@@ -12,6 +12,16 @@ export function integerParam({ min, max, otherwise }: { min: number; max: number
   return z.coerce.number(rule).int(rule).min(min, rule).max(max, rule).default(otherwise);
 }
 
+/** How many at most; without, as many as there are. */
+export function pageParam(max: number) {
+  const rule = `must be an integer from 1 to ${max}`;
+  return z.coerce.number(rule).int(rule).min(1, rule).max(max, rule).optional();
+}
+
+export function numberParam(rule: string) {
+  return z.coerce.number(rule).int(rule).min(1, rule).max(2_147_483_647, rule).optional();
+}
+
 export const instantParam = z.iso.datetime({
   offset: true,
   error: "must be an instant such as 2026-01-31T12:00:00Z",

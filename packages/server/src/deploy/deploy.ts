@@ -72,6 +72,8 @@ export interface DeployOptions extends Granter {
   readonly createdBy: string | null;
   /** Public paths are of no namespace: who is limited to some may not take one. */
   readonly mayRoute: boolean;
+  /** Only while this is the current version: somebody else may have changed the function. */
+  readonly ifVersion?: number;
   /** Do everything but store. */
   readonly dryRun?: boolean;
   /** What is sent is all of the source: files that it does not name are gone. */
@@ -224,6 +226,7 @@ export function createDeployer(parts: DeployParts): Deployer {
     options: DeployOptions,
   ): Promise<Applied | undefined> {
     assertMayGrant(fn.name, input, options);
+    assertIsVersion(fn, before, options.ifVersion);
     // What is live may be an older version than the one that a change starts from.
     for (const settings of [before.settings, catalog.findById(fn.id)?.settings]) {
       assertMayTouch(fn.name, settings, options);
@@ -594,6 +597,20 @@ export function describeProblems(problems: readonly BuildProblem[]): string {
     const place = [file, line, column].filter((part) => part !== null).join(":");
     return `${place === "" ? "" : `${place}: `}${message}${snippet === null ? "" : `\n    ${snippet}`}`;
   }).join("\n");
+}
+
+/** @throws {PlatformError} VERSION_CONFLICT */
+function assertIsVersion(
+  { name, currentVersion }: StoredFunction,
+  { createdBy, createdAt }: StoredVersion,
+  wanted: number | undefined,
+): void {
+  if (wanted === undefined || wanted === currentVersion) return;
+  throw new PlatformError(
+    "VERSION_CONFLICT",
+    `Cannot update function "${name}" from version ${wanted}: it has version ${currentVersion} by now; read it again`,
+    { details: { version: currentVersion, created_by: createdBy, created_at: createdAt.toISOString() } },
+  );
 }
 
 /** Equal hashes are equal deployments. Keys are sorted at every depth, since jsonb keeps no order. */

@@ -52,7 +52,7 @@ export async function syncFunctions(
     mayRoute: true,
   };
   const store: SaveFunction = dryRun ? (_, save) => save() : saving;
-  const existing = new Map((await listFunctions(db, namespace)).map((found) => [found.function.name, found]));
+  const existing = new Map((await listFunctions(db, { namespace })).map((found) => [found.function.name, found]));
   const details: Record<Outcome | "deleted", string[]> = { created: [], updated: [], deleted: [], unchanged: [] };
   const errors: SyncFailure[] = [];
   const warnings: string[] = [];

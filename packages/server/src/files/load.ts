@@ -96,7 +96,7 @@ export function createLoader(parts: LoaderParts): Loader {
     if (!options.dryRun) { for (const module of modules) await changeModule(module, { readAt, errors, ...options }); }
     if (modules.length > 0) seen = new Map();
 
-    const stored = new Map((await listFunctions(db, undefined)).map((found) => [placeOf(found.function), found]));
+    const stored = new Map((await listFunctions(db)).map((found) => [placeOf(found.function), found]));
     const present = new Map<string, Seen>();
     const deployOptions: DeployOptions = {
       strict: false,

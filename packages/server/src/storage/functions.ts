@@ -172,10 +172,32 @@ export async function findFunction(db: Db, namespace: string, name: string): Pro
 }
 
 /** All functions, or those of one namespace, by name. Without sources: `files` is empty. */
-export async function listFunctions(db: Db, namespace: string | undefined): Promise<FunctionWithVersion[]> {
-  let query = functionsWithCurrent(db).select(sql<Record<string, string>>`'{}'::jsonb`.as("files"))
-    .orderBy("f.namespace").orderBy("f.name");
+export interface FunctionsPage {
+  readonly namespace?: string | undefined;
+  /** In the name or the namespace, whatever its case. */
+  readonly text?: string | undefined;
+  /** As `namespace/name`: those behind it. */
+  readonly after?: string | undefined;
+  readonly limit?: number | undefined;
+}
+
+/** By namespace and name, in the order of their bytes. */
+export async function listFunctions(
+  db: Db,
+  { namespace, text, after, limit }: FunctionsPage = {},
+): Promise<FunctionWithVersion[]> {
+  const place = sql<string>`(f.namespace collate "C", f.name collate "C")`;
+  let query = functionsWithCurrent(db).select(sql<Record<string, string>>`'{}'::jsonb`.as("files")).orderBy(place);
   if (namespace !== undefined) query = query.where("f.namespace", "=", namespace);
+  if (text !== undefined) {
+    const pattern = `%${text.replaceAll(/[\\%_]/g, "\\$&")}%`;
+    query = query.where(sql<boolean>`f.namespace || '/' || f.name ilike ${pattern}`);
+  }
+  if (after !== undefined) {
+    const [inNamespace = "", name = ""] = after.split("/");
+    query = query.where(sql<boolean>`${place} > (${inNamespace} collate "C", ${name} collate "C")`);
+  }
+  if (limit !== undefined) query = query.limit(limit);
   return (await query.execute()).map(split);
 }
 

@@ -57,12 +57,15 @@ export function dashboardTest(
       const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
       try {
         const dashboard = await dashboardIn(browser, platform);
+        let hasFailed = false;
         await run(dashboard, async (stepName, work) =>
-          await step(stepName, async () => {
+          // Each step goes on where the one before has left the page.
+          !hasFailed && await step(stepName, async () => {
             try {
               await work();
               dashboard.assertNoProblems();
             } catch (error) {
+              hasFailed = true;
               await dashboard.explain(error, stepName);
               throw error;
             }

@@ -1,0 +1,10 @@
+/**
+ * The pages of a function, in their order.
+ *
+ * @module
+ */
+export const FUNCTION_TABS = [
+  { to: "/functions/$namespace/$name/code", text: "Code" },
+  { to: "/functions/$namespace/$name/logs", text: "Logs" },
+  { to: "/functions/$namespace/$name/executions", text: "Executions" },
+] as const;

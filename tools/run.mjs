@@ -18,6 +18,7 @@ const SCRIPTS = {
   start: () => start(),
   dev: () => start(DEVELOPMENT),
   test: deno("run", "-A", "tools/test.ts"),
+  "test:browser": deno("run", "-A", "tools/test.ts", "--browser"),
   ok: deno("run", "-A", "tools/test.ts"),
   attacks: deno("run", "-A", "tools/attacks.ts"),
   packages: deno("run", "-A", "tools/packages.ts"),

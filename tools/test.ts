@@ -30,11 +30,23 @@ async function runCheck({ name, args }: Check): Promise<boolean> {
   return success;
 }
 
-const files = Deno.args;
+/** Tests in a browser: all of them have a script of their own, `npm test` has how one gets in, and the guide's walk. */
+const BROWSER_TESTS = "packages/server/test/dashboard";
+const WITHOUT_SCRIPT = [`${BROWSER_TESTS}/shell_test.ts`, `${BROWSER_TESTS}/guide_test.ts`];
+
+async function shortSet(): Promise<string[]> {
+  const all = await testFiles("packages");
+  return all.filter((file) => !file.startsWith(`${BROWSER_TESTS}/`) || WITHOUT_SCRIPT.includes(file));
+}
+
+const inBrowser = Deno.args[0] === "--browser";
+const files = inBrowser ? await testFiles(BROWSER_TESTS) : Deno.args;
 const total: Count = { passed: 0, failed: 0 };
 if (files.length === 0) {
   for (const check of CHECKS) total[await runCheck(check) ? "passed" : "failed"] += 1;
 }
-const { passed, failed } = await runTests(files.length > 0 ? files : await testFiles("packages"));
+const { passed, failed } = await runTests(files.length > 0 ? files : await shortSet(), {
+  env: inBrowser ? { FLUXBASE_BROWSER_TESTS: "all" } : {},
+});
 print(`${total.passed + passed} passed, ${total.failed + failed} failed\n`);
 Deno.exit(total.failed + failed === 0 ? 0 : 1);

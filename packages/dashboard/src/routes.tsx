@@ -110,6 +110,26 @@ const fnExecution = createRoute({
   component: lazyRouteComponent(() => import("./pages/function_executions/execution_page.tsx"), "ExecutionPage"),
 });
 
+const fnMetrics = createRoute({
+  getParentRoute: () => fn,
+  path: "metrics",
+  validateSearch: textFilters(["range", "by"]),
+  component: lazyRouteComponent(() => import("./pages/function_metrics/metrics_page.tsx"), "MetricsPage"),
+});
+
+const fnVersions = createRoute({
+  getParentRoute: () => fn,
+  path: "versions",
+  validateSearch: textFilters(["from", "to"]),
+  component: lazyRouteComponent(() => import("./pages/function_versions/versions_page.tsx"), "VersionsPage"),
+});
+
+const fnSettings = createRoute({
+  getParentRoute: () => fn,
+  path: "settings",
+  component: lazyRouteComponent(() => import("./pages/function_settings/settings_page.tsx"), "SettingsPage"),
+});
+
 export const router = createRouter({
   routeTree: root.addChildren([
     signIn,
@@ -118,7 +138,7 @@ export const router = createRouter({
       home,
       functions,
       newFunction,
-      fn.addChildren([fnHome, fnCode, fnLogs, fnExecutions, fnExecution]),
+      fn.addChildren([fnHome, fnCode, fnLogs, fnExecutions, fnExecution, fnMetrics, fnVersions, fnSettings]),
     ]),
   ]),
   basepath: BASE_PATH,

@@ -383,7 +383,13 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
   );
   const gateway = parts.use(createGateway(
     gatewayParts,
-    { place, cors: config.cors, functionsEnabled: config.functionsEnabled, development: config.development },
+    {
+      place,
+      cors: config.cors,
+      functionsEnabled: config.functionsEnabled,
+      isolated: config.dashboard,
+      development: config.development,
+    },
   ));
   const accounts = createAccounts({
     ...accountRules,

@@ -25,14 +25,13 @@ export function LogLines(
 }
 
 function LogLine({ line, linked }: { readonly line: LogEntry; readonly linked: boolean }) {
-  const { timestamp, level, message, fields, execution_id: id, namespace, function_name: name } = line;
+  const { timestamp, level, message, execution_id: id, namespace, function_name: name } = line;
   return (
     <li className="log-line" data-level={level}>
       <time dateTime={timestamp} data-tip={exactTime(timestamp)}>{clockTime(timestamp)}</time>
       <span className="log-level">{level}</span>
       <span className="log-text">
         {message}
-        {fields !== null && <span className="log-fields">{JSON.stringify(fields)}</span>}
       </span>
       {linked && id !== null && namespace !== null && name !== null && (
         <Link

@@ -305,7 +305,8 @@ export const SETTINGS = {
     parser: hostName,
     default: null,
     example: "dashboard.example.com",
-    about: "The only host name under which the dashboard is served. Default: every one.",
+    about:
+      "The only host name under which the dashboard is served. Default: every one. Pages that functions answer have an origin of their own on hosts with the dashboard, and the usual one on others.",
   }),
   egressAllow: setting({
     env: "FLUXBASE_FUNCTIONS_EGRESS_ALLOW",

@@ -61,13 +61,15 @@ export function createDashboard(
   }
 
   function pageResponse({ method }: Request, { bytes }: BuiltFile): Response {
-    // Its nonce is for the stylesheets that the editor makes.
+    // For the script of the page, and for the stylesheets that the editor makes.
     const nonce = crypto.getRandomValues(new Uint8Array(18)).toBase64();
     const below = new URL(place.baseUrl).pathname.replace(/\/$/, "");
     const html = new TextDecoder().decode(bytes)
       .replace('<base href="/">', `<base href="${escaped(`${below}${path}/`)}">`)
       .replace('name="fluxbase-server" content=""', `name="fluxbase-server" content="${escaped(below)}"`)
-      .replace('property="csp-nonce" nonce=""', `property="csp-nonce" nonce="${nonce}"`);
+      .replace('property="csp-nonce" nonce=""', `property="csp-nonce" nonce="${nonce}"`)
+      .replaceAll("<script ", `<script nonce="${nonce}" `)
+      .replaceAll('<link rel="modulepreload"', `<link nonce="${nonce}" rel="modulepreload"`);
     return new Response(method === "HEAD" ? null : html, {
       headers: [
         ["content-type", "text/html; charset=utf-8"],
@@ -95,11 +97,14 @@ export function createDashboard(
   };
 }
 
-/** Nothing but what this server has built, and no script or style from anywhere else, whatever a page shows. */
+/**
+ * The script that the page names and what that loads, whatever a page shows; nothing that a function of the same origin
+ * answers.
+ */
 function policyOf(nonce: string): string {
   return [
     "default-src 'none'",
-    "script-src 'self'",
+    `script-src 'nonce-${nonce}' 'strict-dynamic'`,
     `style-src 'self' 'nonce-${nonce}'`,
     "img-src 'self' data:",
     "connect-src 'self'",

@@ -43,6 +43,8 @@ export interface GatewayOptions {
   readonly place: { readonly baseUrl: string };
   readonly cors: CorsPolicy;
   readonly functionsEnabled: boolean;
+  /** Where what functions answer must not become a page of the dashboard's origin: on which host, or on all. */
+  readonly isolated: { readonly enabled: boolean; readonly host: string | null };
   /** Error answers carry the stack of what the function threw. */
   readonly development: boolean;
 }
@@ -77,6 +79,11 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
     let cors = corsOf.get(fn);
     if (cors === undefined) corsOf.set(fn, cors = createCors(fn.settings.cors, options.cors));
     return cors;
+  }
+
+  function isIsolated(url: string): boolean {
+    const { enabled, host } = options.isolated;
+    return enabled && (host === null || new URL(url).hostname === host);
   }
 
   let known = { baseUrl: "", origin: "" };
@@ -124,6 +131,9 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
         cors: ownCors ? NO_HEADERS : cors.headers(origin),
         requestId,
       });
+      if (answer.headers !== null && isPage(response, headers) && isIsolated(request.url)) {
+        response.headers.append(...SANDBOXED);
+      }
       if (givenId !== null) response.headers.append("x-execution-id", executionId);
       if (call.standing !== undefined) {
         for (const [name, value] of rateLimitHeaders(call.standing)) response.headers.append(name, value);
@@ -385,6 +395,24 @@ function functionResponse(answer: SandboxResponse, { method, cors, requestId }: 
   if (isEvents && !headers.has(UNBUFFERED[0])) headers.append(...UNBUFFERED);
   if (!decidesOnCors) { for (const [name, value] of cors) headers.append(name, value); }
   return response;
+}
+
+/**
+ * A page of an origin of its own, without the storage, the session and the workers of the dashboard beside it
+ * (docs/decisions/0075-pages-of-functions-have-no-origin.md).
+ */
+const SANDBOXED: [string, string] = [
+  "content-security-policy",
+  "sandbox allow-scripts allow-forms allow-modals allow-popups allow-downloads allow-top-navigation-by-user-activation",
+];
+/** What a browser never shows as a page. */
+const INERT =
+  /^(?:application\/(?:json|octet-stream|pdf)|text\/(?:plain|event-stream|css|csv)|image\/(?!svg)|audio\/|video\/|font\/)/i;
+
+/** What a script asks for is none, and browsers say so where they say anything. */
+function isPage(response: Response, asked: HeaderList): boolean {
+  if (BODILESS.has(response.status) || INERT.test(response.headers.get("content-type") ?? "")) return false;
+  return asked.get("sec-fetch-dest") !== "empty";
 }
 
 function dropBody(body: SandboxResponse["body"]): null {

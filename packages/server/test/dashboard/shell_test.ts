@@ -45,7 +45,7 @@ dashboardTest("the shell of the dashboard", async ({ platform, setupToken, open,
     const page = await fetch(`${url}/dashboard/functions`);
     const html = await page.text();
     const policy = page.headers.get("content-security-policy") ?? "";
-    assert.match(policy, /default-src 'none'; script-src 'self';/);
+    assert.match(policy, /default-src 'none'; script-src 'nonce-[^']+' 'strict-dynamic';/);
     assert.doesNotMatch(policy, /unsafe/);
     assert.doesNotMatch(html, /<script>|<style>| on\w+=/);
     assert.equal(page.headers.get("cache-control"), "no-store");
@@ -86,5 +86,26 @@ dashboardTest("the shell of the dashboard", async ({ platform, setupToken, open,
     await page.getByLabel("Password").fill(ADMIN.password);
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: "Functions", level: 1 }).waitFor();
+  });
+
+  await step("a page that a function answers has no part in it", async () => {
+    const html = `<h1>Site</h1><script>
+      try { localStorage.getItem("x"); document.title = "in"; } catch { document.title = "out"; }
+    </script>`;
+    const type = (text: string) => `{ headers: { "content-type": ${JSON.stringify(text)} } }`;
+    const answering = (text: string) => `export default () => new Response(${JSON.stringify(html)}, ${type(text)});`;
+    await platform.deploy("site", answering("text/html"), { allow_unauthenticated: true });
+    await platform.deploy("data", answering("application/json"), { allow_unauthenticated: true });
+    const policyOf = async (name: string, headers: Record<string, string> = {}) => {
+      const answer = await platform.call(name, { headers });
+      await answer.body?.cancel();
+      return answer.headers.get("content-security-policy");
+    };
+    assert.match(await policyOf("site") ?? "", /^sandbox (?!.*same-origin)/);
+    assert.deepEqual([await policyOf("site", { "sec-fetch-dest": "empty" }), await policyOf("data")], [null, null]);
+    const page = await open("", { anonymous: true });
+    await page.goto(`${platform.url}/functions/v1/site`);
+    await page.waitForFunction("document.title !== ''");
+    assert.equal(await page.title(), "out");
   });
 });

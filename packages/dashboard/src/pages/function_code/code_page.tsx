@@ -73,9 +73,11 @@ function Code({ fn }: { readonly fn: FunctionDetails }) {
           {isDeploying ? "Deploying …" : isChanged ? "Not deployed yet" : `Version ${draft.base}`}
         </span>
         <span className="spread row">
-          <Button kind="quiet" icon={GitCompare} disabled={!isChanged} onClick={() => setComparing(true)}>
-            Changes
-          </Button>
+          <span className="code-changes">
+            <Button kind="quiet" icon={GitCompare} disabled={!isChanged} onClick={() => setComparing(true)}>
+              Changes
+            </Button>
+          </span>
           <Button
             kind="primary"
             icon={Rocket}

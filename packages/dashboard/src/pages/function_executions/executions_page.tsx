@@ -40,10 +40,9 @@ const COLUMNS = [
 
 export function ExecutionsPage() {
   const { namespace, name } = useParams({ from: "/shell/functions/$namespace/$name" });
-  const search = useSearch({ from: "/shell/functions/$namespace/$name/executions" });
+  const search: Search = useSearch({ from: "/shell/functions/$namespace/$name/executions" });
   const navigate = useNavigate({ from: "/functions/$namespace/$name/executions" });
-  const set = (part: Partial<typeof search>) =>
-    void navigate({ search: (now) => ({ ...now, ...part }), replace: true });
+  const set = (part: Search) => void navigate({ search: (now) => ({ ...now, ...part }), replace: true });
   const filter = filterOf(search);
   const pages = usePages<Execution>({
     queryKey: ["function", namespace, name, "executions", filter, search.hours ?? ""],

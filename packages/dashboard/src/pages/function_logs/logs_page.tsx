@@ -48,7 +48,9 @@ export function LogsPage() {
     refetchOnWindowFocus: false,
   });
   const tail = useTail({ place, filter, since: earlier.data?.readAt });
-  const lines = [...(tail.isCleared ? [] : earlier.data?.lines ?? []), ...tail.lines];
+  const before = earlier.data?.lines ?? [];
+  const known = new Set(before.map(({ id }) => id));
+  const lines = [...(tail.isCleared ? [] : before), ...tail.lines.filter(({ id }) => !known.has(id))];
   const end = useRef<HTMLDivElement>(null);
   useEffect(() => {
     const log = end.current?.querySelector(".log");

@@ -1,0 +1,294 @@
+/**
+ * Main task: change one setting, knowing where the others come from.
+ *
+ * @module
+ */
+import type { FunctionDetails, FunctionFields } from "@fluxbase/sdk";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useNavigate, useParams } from "@tanstack/react-router";
+import { Undo2 } from "lucide-react";
+import { useId, useState } from "react";
+import { functionQuery, FUNCTIONS_KEY, pathOf } from "../../data/functions.ts";
+import { Badge, type Tone } from "../../parts/badge.tsx";
+import { Button, IconButton } from "../../parts/button.tsx";
+import { ConfirmDialog, Dialog } from "../../parts/dialog.tsx";
+import { Field } from "../../parts/field.tsx";
+import { ErrorNote } from "../../parts/states.tsx";
+import { Switch } from "../../parts/switch.tsx";
+import { toast } from "../../parts/toasts.tsx";
+import { useClient } from "../../session/use_session.ts";
+import { envOf, GROUPS, type SettingField, textOf, valueOf } from "./fields.ts";
+import "./settings.css";
+
+export function SettingsPage() {
+  const place = useParams({ from: "/shell/functions/$namespace/$name" });
+  const fn = useQuery(functionQuery(useClient(), place)).data;
+  return fn === undefined ? null : <Settings key={fn.version} fn={fn} />;
+}
+
+const ORIGINS: Readonly<Record<string, readonly [text: string, tone: Tone, tip: string]>> = {
+  api: ["set here", "accent", "By the API, the command line or this page; it wins over an annotation"],
+  annotation: ["annotation", "plain", "By an annotation in the source"],
+  default: ["default", "plain", "Nobody has set it"],
+};
+
+/** How a change is sent, and what follows from it. */
+function useChange(fn: FunctionDetails) {
+  const client = useClient();
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (change: FunctionFields) => client.functions.update(pathOf(fn), change, { if_version: fn.version }),
+    async onSuccess(saved) {
+      queries.setQueryData(functionQuery(client, fn).queryKey, saved);
+      await queries.invalidateQueries({ queryKey: FUNCTIONS_KEY });
+      await queries.invalidateQueries({ queryKey: ["function", fn.namespace, fn.name, "versions"] });
+      toast.done(saved.version === fn.version ? "Saved" : `Saved as version ${saved.version}`);
+    },
+  });
+}
+
+function Settings({ fn }: { readonly fn: FunctionDetails }) {
+  const [texts, setTexts] = useState<Readonly<Record<string, string>>>({});
+  const change = useChange(fn);
+  const fields = GROUPS.flatMap((group) => group.fields).filter(({ name }) => Reflect.has(fn, name));
+  const changed = fields.filter((field) => texts[field.name] !== undefined && texts[field.name] !== textOf(fn, field));
+  const save = () =>
+    change.mutate(Object.fromEntries(changed.map((field) => [field.name, valueOf(field, texts[field.name] ?? "")])));
+  return (
+    <div className="page settings">
+      <General fn={fn} />
+      {GROUPS.map(({ title, fields: all }) => (
+        <section className="card" key={title}>
+          <h2 className="card-head">{title}</h2>
+          {all.filter((field) => fields.includes(field)).map((field) => (
+            <SettingRow
+              key={field.name}
+              field={field}
+              origin={fn.settings_origins[field.name] ?? "default"}
+              text={texts[field.name] ?? textOf(fn, field)}
+              onChange={(text) => setTexts({ ...texts, [field.name]: text })}
+              onTakeBack={() => change.mutate({ [field.name]: null })}
+            />
+          ))}
+        </section>
+      ))}
+      <Environment fn={fn} />
+      <Danger fn={fn} />
+      {(changed.length > 0 || change.error) && (
+        <div className="settings-bar">
+          <ErrorNote error={change.error} />
+          <span className="muted">
+            {changed.length === 1 ? "1 setting" : `${changed.length} settings`} changed: a new version
+          </span>
+          <span className="spread row">
+            <Button onClick={() => (setTexts({}), change.reset())}>Undo</Button>
+            <Button kind="primary" busy={change.isPending} disabled={changed.length === 0} onClick={save}>Save</Button>
+          </span>
+        </div>
+      )}
+    </div>
+  );
+}
+
+function SettingRow(
+  { field, origin, text, onChange, onTakeBack }: {
+    readonly field: SettingField;
+    readonly origin: string;
+    readonly text: string;
+    readonly onChange: (text: string) => void;
+    readonly onTakeBack: () => void;
+  },
+) {
+  const id = useId();
+  const { label, kind, hint, choices } = field;
+  const [originText, tone, tip] = ORIGINS[origin] ?? ["", "plain", ""];
+  const about = hint === undefined ? {} : { "aria-describedby": `${id}-hint` };
+  return (
+    <div className="setting">
+      <div>
+        <label htmlFor={id} className="setting-label">{label}</label>
+        {hint && <p id={`${id}-hint`} className="field-hint">{hint}</p>}
+      </div>
+      <div className="setting-value">
+        {kind === "switch"
+          ? <Switch label={label} checked={text === "true"} onChange={(checked) => onChange(String(checked))} />
+          : kind === "choice"
+          ? (
+            <select
+              id={id}
+              className="select"
+              value={text}
+              onChange={(event) => onChange(event.currentTarget.value)}
+              {...about}
+            >
+              {choices?.map(([value, shown]) => <option key={value} value={value}>{shown}</option>)}
+            </select>
+          )
+          : (
+            <input
+              id={id}
+              className="input"
+              inputMode={kind === "number" ? "decimal" : "text"}
+              value={text}
+              spellCheck={false}
+              autoComplete="off"
+              onChange={(event) => onChange(event.currentTarget.value)}
+              {...about}
+            />
+          )}
+      </div>
+      <div className="setting-origin">
+        <span data-tip={tip}>
+          <Badge tone={tone}>{originText}</Badge>
+        </span>
+        {origin === "api" && <IconButton small icon={Undo2} label={`Take ${label} back`} onClick={onTakeBack} />}
+      </div>
+    </div>
+  );
+}
+
+function General({ fn }: { readonly fn: FunctionDetails }) {
+  const change = useChange(fn);
+  const [description, setDescription] = useState(fn.description ?? "");
+  return (
+    <section className="card">
+      <h2 className="card-head">General</h2>
+      <div className="setting">
+        <span className="setting-label">Enabled</span>
+        <div className="setting-value">
+          <Switch
+            label="Enabled"
+            checked={fn.enabled}
+            disabled={change.isPending}
+            onChange={(enabled) => change.mutate({ enabled })}
+          />
+        </div>
+        <span className="field-hint">{fn.enabled ? "Calls are served." : "Calls get 403."}</span>
+      </div>
+      <form
+        className="setting"
+        onSubmit={(event) => {
+          event.preventDefault();
+          change.mutate({ description: description.trim() === "" ? null : description.trim() });
+        }}
+      >
+        <label className="setting-label" htmlFor="description">Description</label>
+        <input
+          id="description"
+          className="input setting-value"
+          value={description}
+          onChange={(event) => setDescription(event.currentTarget.value)}
+        />
+        <Button type="submit" disabled={description === (fn.description ?? "")}>Save</Button>
+      </form>
+      <div className="setting">
+        <span className="setting-label">Source</span>
+        <p className="setting-value muted">
+          {fn.source === "filesystem"
+            ? "A file of the functions folder. What is deployed here is written to it; a reload takes what the file has then."
+            : "The database; the functions folder, if there is one, gets a copy. A reload deletes what is not there."}
+        </p>
+      </div>
+      <ErrorNote error={change.error} />
+    </section>
+  );
+}
+
+/** Values are never shown again: whoever changes the environment gives all of it. */
+function Environment({ fn }: { readonly fn: FunctionDetails }) {
+  const [isOpen, setOpen] = useState(false);
+  const [text, setText] = useState("");
+  const change = useChange(fn);
+  const [problem, setProblem] = useState<string>();
+  const save = () => {
+    try {
+      change.mutate({ env: envOf(text) }, { onSuccess: () => setOpen(false) });
+      setProblem(undefined);
+    } catch (error) {
+      setProblem(error instanceof Error ? error.message : String(error));
+    }
+  };
+  return (
+    <section className="card">
+      <h2 className="card-head">
+        Environment
+        <span className="spread">
+          <Button
+            small
+            onClick={() => {
+              setText(fn.env.map((name) => `${name}=`).join("\n"));
+              setOpen(true);
+            }}
+          >
+            Replace
+          </Button>
+        </span>
+      </h2>
+      <div className="card-body row row-wrap">
+        {fn.env.length === 0
+          ? (
+            <p className="muted">
+              No variables of its own. Secrets are for all functions, and for what must not be seen.
+            </p>
+          )
+          : fn.env.map((name) => <code key={name} className="badge">{name}</code>)}
+      </div>
+      <Dialog
+        title="Replace the environment"
+        about="All of it: values are write-only, so those that you leave out are gone."
+        open={isOpen}
+        onOpenChange={setOpen}
+      >
+        <Field label="Lines of NAME=value" error={problem}>
+          {(facts) => (
+            <textarea
+              {...facts}
+              className="textarea mono"
+              rows={8}
+              spellCheck={false}
+              value={text}
+              onChange={(event) => setText(event.currentTarget.value)}
+            />
+          )}
+        </Field>
+        <ErrorNote error={change.error} />
+        <div className="dialog-actions">
+          <Button onClick={() => setOpen(false)}>Cancel</Button>
+          <Button kind="primary" busy={change.isPending} onClick={save}>Replace</Button>
+        </div>
+      </Dialog>
+    </section>
+  );
+}
+
+function Danger({ fn }: { readonly fn: FunctionDetails }) {
+  const client = useClient();
+  const queries = useQueryClient();
+  const navigate = useNavigate();
+  const [isOpen, setOpen] = useState(false);
+  return (
+    <section className="card">
+      <h2 className="card-head">Delete</h2>
+      <div className="card-body row row-wrap">
+        <p className="muted">Calls get 404 at once. It can be restored for 30 days.</p>
+        <span className="spread">
+          <Button kind="danger" onClick={() => setOpen(true)}>Delete the function</Button>
+        </span>
+      </div>
+      <ConfirmDialog
+        title={`Delete ${fn.name}?`}
+        about="Calls get 404 at once. It can be restored for 30 days, with all its versions."
+        action="Delete"
+        danger
+        open={isOpen}
+        onOpenChange={setOpen}
+        onConfirm={async () => {
+          await client.functions.delete(pathOf(fn));
+          toast.done(`Deleted ${fn.name}`);
+          await navigate({ to: "/functions" });
+          await queries.invalidateQueries({ queryKey: FUNCTIONS_KEY });
+        }}
+      />
+    </section>
+  );
+}

@@ -160,6 +160,7 @@ function welcome(platform: Platform): string {
   const isSeen = Deno.stdout.isTerminal();
   return [
     ...lines,
+    ...dashboardLines(platform, isSeen),
     ...(isSeen ? ["", ...exportsOf(platform)] : [`Keys: ${keysFile}`]),
     "",
     "Create a function and call it, in another terminal:",
@@ -168,6 +169,17 @@ function welcome(platform: Platform): string {
     firstCall(url, isSeen ? localKeys.clientKey : "$FLUXBASE_CLIENT_KEY"),
     "",
   ].join("\n");
+}
+
+/** The token is behind the #, which browsers send nowhere: the page takes it from there. */
+function dashboardLines({ dashboardUrl, setupToken }: Platform, isSeen: boolean): string[] {
+  if (dashboardUrl === null) return [];
+  const isFirst = setupToken !== null && isSeen;
+  return [
+    isFirst
+      ? `Dashboard, to make the first admin: ${dashboardUrl}#token=${encodeURIComponent(setupToken.reveal())}`
+      : `Dashboard: ${dashboardUrl}`,
+  ];
 }
 
 /** For a shell, whatever is in it. */

@@ -117,6 +117,8 @@ export interface Platform {
   readonly localKeys: LocalKeys | null;
   /** For the owner of this machine, while there is no admin. */
   readonly setupToken: Secret | null;
+  /** Null where it is switched off. */
+  readonly dashboardUrl: string | null;
   /** Resolves when a part without which nothing works is gone for good. */
   readonly failed: Promise<StartError>;
   /** Says to whoever asks that it is about to stop, and serves on for so long: a proxy sends its requests elsewhere. */
@@ -582,6 +584,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     dataDir,
     localKeys,
     setupToken: local === undefined || await accounts.hasAdmin() ? null : setupToken,
+    dashboardUrl: dashboardUrlOf(place.baseUrl, config.dashboard),
     failed: embedded?.gaveUp ?? new Promise(() => {}),
     async leave(ms) {
       isLeaving = true;
@@ -598,6 +601,13 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       await started.disposeAsync();
     },
   };
+}
+
+function dashboardUrlOf(baseUrl: string, { enabled, path, host }: Config["dashboard"]): string | null {
+  if (!enabled) return null;
+  const url = new URL(baseUrl + path);
+  if (host !== null) url.hostname = host;
+  return url.href;
 }
 
 function numbersOf(

@@ -125,8 +125,8 @@ export function takeAlong(
     const code = plan.files.get(place);
     if (origin === undefined || typeof code !== "string" || !SCRIPT.test(place)) continue;
     const changed = code.replaceAll(QUOTED, (whole, quote: string, specifier: string) => {
-      const target = resolve(dirname(origin), specifier);
-      if (!isFile(target) || !isBelow(root, target)) return whole;
+      const target = meantFile(resolve(dirname(origin), specifier));
+      if (target === undefined || !isBelow(root, target)) return whole;
       const to = inside(target) ?? `${OUTSIDE}/${slashes(relative(root, target))}`;
       if (!plan.files.has(to)) {
         if (!isSourceFile(basename(target))) return whole;
@@ -180,6 +180,13 @@ export function writePlan({ files }: ImportPlan, folder: string): void {
     mkdirSync(dirname(join(folder, path)), { recursive: true });
     writeFileSync(join(folder, path), content, path.endsWith(".env") ? { mode: 0o600 } : {});
   }
+}
+
+/** As bundlers find it: without its ending, by its folder, and `./x.js` for `x.ts`. */
+function meantFile(path: string): string | undefined {
+  const endings = ["", ...ENDINGS, ".mjs", ".cjs", ".json", ...ENDINGS.map((ending) => `/index${ending}`)];
+  const others = path.endsWith(".js") ? [`${path.slice(0, -3)}.ts`, `${path.slice(0, -3)}.tsx`] : [];
+  return [...endings.map((ending) => `${path}${ending}`), ...others].find(isFile);
 }
 
 export function isFile(path: string): boolean {

@@ -29,7 +29,7 @@ const BINDINGS: readonly (readonly [key: string, what: string, instead: string])
   ["d1_databases", "D1", "use the database of the platform (DATABASE_URL)"],
   ["r2_buckets", "R2", "use a service of objects by its S3 API"],
   ["durable_objects", "Durable Objects", "keep the state in a table"],
-  ["queues", "Queues", "keep what waits in a table"],
+  ["queues", "Queues", "call the function later: client.functions.enqueue"],
   ["services", "service bindings", "call the other function over HTTP"],
   ["ai", "Workers AI", "call a service for models over HTTP"],
   ["vectorize", "Vectorize", "use pgvector in the database"],
@@ -92,7 +92,6 @@ export function planWorker(path: string): ImportPlan {
     plan.notes.push(`environments ${environments.join(", ")} were left out: only the top level counts`);
   }
   if (left.length > 0) changes.push(`files that are no text were left out: ${left.slice(0, 5).join(", ")}`);
-  if (/\bcaches\s*\.\s*default\b/.test(code)) changes.push("caches.default is not there: use caches.open");
   if (/["']cloudflare:(\w+)["']/.test(code)) changes.push("cloudflare: modules are not there");
   if (/\bHTMLRewriter\b/.test(code)) changes.push("HTMLRewriter is not there: use npm:cheerio or npm:linkedom");
   const codes = [...plan.files].flatMap(([one, text]) => SCRIPT.test(one) && typeof text === "string" ? [text] : []);

@@ -67,7 +67,7 @@ async function counting(db: Db, dir: string): Promise<Row[]> {
     catalog: { findById: (id) => ({ id, namespace: "bench", name: id }) as never },
     executions: log,
     version: "0",
-    server: () => [],
+    server: () => Promise.resolve([]),
   });
   const call = { caller: PLATFORM } as never;
   let bytes = 0;

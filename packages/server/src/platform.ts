@@ -23,6 +23,7 @@ import { metricsRoutes } from "./api/metrics_routes.ts";
 import { metricsFor, prometheusRoutes } from "./api/prometheus_routes.ts";
 import { nodeRoutes } from "./api/node_routes.ts";
 import { namedSecretRoutes } from "./api/named_secret_routes.ts";
+import { serverMetrics } from "./api/server_metrics.ts";
 import { secretRoutes } from "./api/secret_routes.ts";
 import { sharedModuleRoutes } from "./api/shared_module_routes.ts";
 import { syncRoutes } from "./api/sync_routes.ts";
@@ -42,13 +43,14 @@ import { readSigningKeys } from "./auth/signing_keys.ts";
 import { generateKey, hashKey, keyPrefixOf, startKeyStore } from "./auth/keys.ts";
 import { createTokens, type Tokens } from "./auth/tokens.ts";
 import { fillDirectory } from "./auth/user_directory.ts";
+import { countBuilds } from "./bundler/counted_builds.ts";
 import { startBundler } from "./bundler/bundler.ts";
 import { type Catalog, type CatalogChange, type LiveFunction, startCatalog } from "./catalog/catalog.ts";
 import type { Config } from "./config/config.ts";
 import { type LocalSecrets, readLocalSecrets } from "./config/local_secrets.ts";
 import { delay, systemClock, withDeadline } from "./core/clock.ts";
 import { createDeadlines } from "./core/deadlines.ts";
-import { type EventLoopLag, watchEventLoop } from "./core/event_loop_lag.ts";
+import { watchEventLoop } from "./core/event_loop_lag.ts";
 import { InvariantError } from "./core/invariant.ts";
 import type { AdjustableLog, Log } from "./core/log.ts";
 import { Secret } from "./core/secret.ts";
@@ -56,7 +58,7 @@ import { createDashboard } from "./dashboard/dashboard.ts";
 import { createDeployer } from "./deploy/deploy.ts";
 import { createRebuilder } from "./deploy/rebuild.ts";
 import { createSharedModules } from "./deploy/shared_modules.ts";
-import { type ExecutionLog, startExecutionLog } from "./executions/execution_log.ts";
+import { startExecutionLog } from "./executions/execution_log.ts";
 import { createLogTail } from "./executions/log_tail.ts";
 import { shown } from "./executions/shown.ts";
 import { createFunctionsFolder } from "./files/folder.ts";
@@ -104,8 +106,9 @@ import { migrate } from "./storage/migrate.ts";
 import { RELEASE } from "./storage/release.ts";
 import { startPurging } from "./storage/purge.ts";
 import { StartError } from "./storage/start_error.ts";
+import { countTasks } from "./storage/tasks.ts";
 import { startTasks, type Tasks } from "./tasks/tasks.ts";
-import { type MetricFamily, single } from "./telemetry/metric_family.ts";
+import type { MetricFamily } from "./telemetry/metric_family.ts";
 import { startTelemetry } from "./telemetry/telemetry.ts";
 import { createWebhooks } from "./webhooks/webhooks.ts";
 import { findUsersDatabase, startUsersDatabase, type UsersDatabase } from "./tables/users_database.ts";
@@ -137,7 +140,6 @@ const LOCAL_KEY_SCOPES = ["functions:*"];
 const ROLE_KEY_VALID_SEC = 10 * 365 * 86_400;
 const READY_PING_MS = 2_000;
 const DEFAULT_FUNCTIONS_DIR = "functions";
-const MIB = 1024 * 1024;
 const BOOT_LOAD_MS = 2_000;
 
 /** @throws {StartError} with a sentence for the operator */
@@ -243,7 +245,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     ? shown(executionLog, log, (id) => pathOfFunction(catalog.findById(id)))
     : executionLog;
   // Most parts that have numbers are still to be made.
-  const numbers = { read: (): readonly MetricFamily[] => [] };
+  const numbers = { read: (): Promise<readonly MetricFamily[]> => Promise.resolve([]) };
   const metricParts = { catalog, executions, version: RELEASE.version, server: () => numbers.read() };
   const telemetry = await startTelemetry(config.telemetry, {
     log,
@@ -260,20 +262,19 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
   const runtime = await provideRuntimeFiles(runDir.runtime, { uid: buildsUid });
   // What builds never has the server's rights: it has to reach the source by its own.
   const workDir = join(await chooseHome(dataDir, { uid: buildsUid, gid: buildsUid }), "builds");
-  const bundler = parts.use(
-    await startBundler({
-      now: clock.nowMs,
-      uid: buildsUid,
-      runtime,
-      workDir,
-      bundleMaxBytes: limits.bundleBytes,
-      bundlingMs: limits.bundlingMs,
-      importHosts: config.importHosts,
-      importMirrors: config.importMirrors,
-      networkEnv: config.networkEnv,
-      npmrc: await readNpmrc(config, functionsDir),
-    }),
-  );
+  const building = await startBundler({
+    now: clock.nowMs,
+    uid: buildsUid,
+    runtime,
+    workDir,
+    bundleMaxBytes: limits.bundleBytes,
+    bundlingMs: limits.bundlingMs,
+    importHosts: config.importHosts,
+    importMirrors: config.importMirrors,
+    networkEnv: config.networkEnv,
+    npmrc: await readNpmrc(config, functionsDir),
+  });
+  const bundler = parts.use(countBuilds(building, clock.nowMs));
   const language = parts.use(
     await startLanguageService({ uid: buildsUid, runtime, workDir, log, limits, now: clock.nowMs }),
   );
@@ -343,7 +344,6 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     failuresPerMinute: config.failuresRateLimit,
   });
   const lag = parts.use(watchEventLoop(clock.nowMs));
-  numbers.read = () => numbersOf({ sandboxes, executions, database, lag });
   const stopping = new AbortController();
   const clientAddresses = createClientAddresses(config.trustedProxies);
   // Calls that are answered later go to tasks, and tasks are calls.
@@ -383,6 +383,18 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       stopping: stopping.signal,
     }),
   );
+  numbers.read = () =>
+    serverMetrics({
+      catalog,
+      sandboxes,
+      executions,
+      audit,
+      builds: bundler,
+      database,
+      lag,
+      tasks,
+      countTasks: () => countTasks(db),
+    });
   const gateway = parts.use(createGateway(
     gatewayParts,
     {
@@ -608,40 +620,6 @@ function dashboardUrlOf(baseUrl: string, { enabled, path, host }: Config["dashbo
   const url = new URL(baseUrl + path);
   if (host !== null) url.hostname = host;
   return url.href;
-}
-
-function numbersOf(
-  { sandboxes, executions, database, lag }: {
-    sandboxes: SandboxPool;
-    executions: ExecutionLog;
-    database: Database;
-    lag: EventLoopLag;
-  },
-): MetricFamily[] {
-  const pool = sandboxes.stats();
-  const { total, idle, waiting } = database.connections();
-  const written = executions.stats();
-  return [
-    single("fluxbase_sandboxes", "Sandboxes there are", pool.sandboxCount),
-    single("fluxbase_sandboxes_busy", "Sandboxes that run a request", pool.busyCount),
-    single("fluxbase_sandboxes_blank", "Sandboxes that are kept ahead", pool.blankCount),
-    single("fluxbase_sandboxes_memory_bytes", "Memory of all sandboxes", pool.memoryMiB * MIB),
-    single("fluxbase_sandbox_starts_total", "Sandboxes that were started", pool.startedCount),
-    single("fluxbase_sandbox_evictions_total", "Sandboxes that gave way to others", pool.evictedCount),
-    single("fluxbase_requests_waiting", "Requests that wait for a sandbox", pool.waitingCount),
-    single("fluxbase_executions_recorded_total", "Executions that were recorded", written.recordedCount),
-    single("fluxbase_executions_folded_total", "Executions that were only counted", written.foldedCount),
-    single("fluxbase_executions_waiting", "Executions that wait to be written", written.waitingCount),
-    single("fluxbase_database_connections", "Connections to the platform's database", total),
-    single("fluxbase_database_connections_idle", "Connections that nobody uses", idle),
-    single("fluxbase_database_statements_waiting", "Statements that wait for a connection", waiting),
-    single(
-      "fluxbase_event_loop_lag_seconds",
-      "The longest that the event loop made a timer wait",
-      lag.takeMs() / 1_000,
-    ),
-    single("fluxbase_server_memory_bytes", "Memory of the server's process", Deno.memoryUsage().rss),
-  ];
 }
 
 function loadOf(sandboxes: SandboxPool): NodeLoad {

@@ -12,6 +12,8 @@ import { eventually, platformTest } from "./support/platform.ts";
 import { freePort, isInstalled } from "./support/programs.ts";
 
 const TOKEN = "token-for-the-metrics-alone";
+/** Names of other things. */
+const NO_METRICS = new Set(["fluxbase_token"]);
 const DEPLOY = fileURLToPath(new URL("../../../deploy/prometheus/", import.meta.url));
 
 platformTest("metrics for Prometheus", async (platform, step) => {
@@ -48,9 +50,44 @@ platformTest("metrics for Prometheus", async (platform, step) => {
         "# TYPE fluxbase_sandboxes gauge",
       ]
     ) assert.ok(lines.includes(line), `${line}\n${text}`);
-    for (const name of ["fluxbase_sandboxes", "fluxbase_database_connections", "fluxbase_server_memory_bytes"]) {
+    for (const name of ["fluxbase_database_connections", "fluxbase_server_memory_bytes"]) {
       assert.match(text, new RegExp(`^${name} [1-9]`, "m"));
     }
+  });
+
+  await step("says what the server is doing", async () => {
+    await platform.api("POST", "/functions", { name: "wrong", code: "export default (" });
+    await platform.call("fine", { headers: { authorization: "Bearer no.such.token" } });
+    const task = await platform.call("fine", { method: "POST", headers: { prefer: "respond-async" } });
+    assert.equal(task.status, 202);
+    await eventually(async () => /^fluxbase_calls_total.*"fine",status="success"} 8$/m.test((await read()).text));
+    const { text } = await read();
+    for (
+      const line of [
+        /^fluxbase_sandboxes\{state="(idle|busy)"\} [1-9]/m,
+        /^fluxbase_sandboxes_memory_bytes\{state="idle"\} [1-9]/m,
+        /^fluxbase_builds_total\{result="success"\} 2$/m,
+        /^fluxbase_builds_total\{result="failure"\} 1$/m,
+        /^fluxbase_requests_refused_total\{code="INVALID_CREDENTIAL"\} 1$/m,
+        /^fluxbase_requests_refused_total\{code="UNAUTHENTICATED"\} 1$/m,
+        /^fluxbase_log_lines_dropped_total\{reason="rate"\} 0$/m,
+        /^fluxbase_tasks_attempts_running \d$/m,
+      ]
+    ) assert.match(text, line);
+  });
+
+  await step("has all that the docs, the dashboard and the alerts name, and the docs name all of it", async () => {
+    const { text } = await read();
+    const onPage = new Set([...text.matchAll(/^# TYPE (\w+)/gm)].map(([, name]) => name));
+    const namesIn = async (path: string) => {
+      const found = (await Deno.readTextFile(join(DEPLOY, "../..", path))).matchAll(/\bfluxbase_[a-z_]+/g);
+      return new Set([...found].map(([name]) => name.replace(/_bucket$/, "")));
+    };
+    for (const path of ["docs/metrics.md", "deploy/grafana/fluxbase.json", "deploy/prometheus/alerts.yml"]) {
+      const missing = (await namesIn(path)).difference(onPage).difference(NO_METRICS);
+      assert.deepEqual([path, ...missing], [path]);
+    }
+    assert.deepEqual([...onPage.difference(await namesIn("docs/metrics.md"))], []);
   });
 
   await step("is for admins, the token, and keys with the scope, which see their namespaces", async () => {
@@ -92,10 +129,10 @@ platformTest("metrics for Prometheus", async (platform, step) => {
       await eventually(async () => {
         const answer = await fetch(`http://127.0.0.1:${port}/api/v1/query?query=${query}`).catch(() => undefined);
         const value = (await answer?.json().catch(() => undefined))?.data?.result?.[0]?.value?.[1];
-        return value === "7";
+        return value === "8";
       });
       const rules = await (await fetch(`http://127.0.0.1:${port}/api/v1/rules`)).json();
-      assert.ok(rules.data.groups[0].rules.length >= 7);
+      assert.ok(rules.data.groups[0].rules.length >= 12);
     } finally {
       await Deno.remove(dir, { recursive: true });
     }

@@ -184,6 +184,8 @@ Deno.test("a collector gets spans, lines and metrics", async (test) => {
       assert.equal(valueOf("faas.errors", { "faas.name": "bad", "error.type": "FUNCTION_ERROR" }), 1);
       const memory = collector.points.find(({ metric }) => metric === "fluxbase.server_memory");
       assert.deepEqual([memory?.unit, memory?.kind], ["By", "gauge"]);
+      const kinds = new Set(collector.points.map(({ metric, kind, unit }) => `${metric} ${kind} ${unit}`));
+      assert.equal(new Set(collector.points.map(({ metric }) => metric)).size, kinds.size);
       assert.deepEqual(collector.authorizations, new Set(["Bearer of tests"]));
     });
 

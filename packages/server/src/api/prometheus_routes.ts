@@ -19,7 +19,7 @@ export interface MetricParts {
   readonly executions: Pick<ExecutionLog, "flush" | "node" | "totals">;
   readonly version: string;
   /** Of the server, read when somebody asks. */
-  server(): readonly MetricFamily[];
+  server(): Promise<readonly MetricFamily[]>;
 }
 
 const OTHERS = { namespace: "other", function: "other" };
@@ -57,7 +57,7 @@ export async function metricsFor(caller: Caller, parts: MetricParts): Promise<Me
   const build = { labels: { version, node: executions.node }, value: 1 };
   return [
     labelled("fluxbase_build_info", "The version of the server", [build]),
-    ...server(),
+    ...await server(),
     ...functionMetrics([...rows, { labels: OTHERS, counts: others }]),
   ];
 }

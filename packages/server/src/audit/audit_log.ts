@@ -53,19 +53,35 @@ export interface AuditLog {
   noteFolder(change: { readonly action: string; readonly target: string; readonly reloadedBy: string | null }): void;
   /** Something of users that the server found changed, and set right. */
   noteRepair(repair: { readonly target: string; readonly reason: string }): void;
-  /** Keeps it if it is a refusal of a caller: a credential that is wrong, or rights that are missing. */
+  /** Counts it, and keeps it if it is a refusal of a caller: a credential that is wrong, or rights that are missing. */
   noteRefusal(request: RequestFacts, action: Action, error: unknown): void;
+  /** How many of each code there were, also of those that are not kept. */
+  refusals(): Readonly<Record<CountedRefusal, number>>;
   flush(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 const REFUSALS: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["INVALID_CREDENTIAL", "FORBIDDEN"]);
+const COUNTED_REFUSALS = ["UNAUTHENTICATED", "INVALID_CREDENTIAL", "FORBIDDEN", "RATE_LIMITED"] as const;
+type CountedRefusal = typeof COUNTED_REFUSALS[number];
+
+function codeIn(error: unknown): CountedRefusal | undefined {
+  const known = error instanceof PlatformError && error.cause instanceof PlatformError ? error.cause : error;
+  return COUNTED_REFUSALS.find((code) => known instanceof PlatformError && known.code === code);
+}
+
 const REFUSAL_RATE = { capacity: 200, refillPerSec: 5 };
 const FLUSH_MS = 500;
 const TEXT_MAX_CHARACTERS = 300;
 
 export function startAuditLog({ db, clock, log }: { db: Db; clock: Clock; log: Log }): AuditLog {
   const bucket = new TokenBucket(clock.nowMs(), REFUSAL_RATE);
+  const refusals: Record<CountedRefusal, number> = {
+    UNAUTHENTICATED: 0,
+    INVALID_CREDENTIAL: 0,
+    FORBIDDEN: 0,
+    RATE_LIMITED: 0,
+  };
   let waiting: NewAuditEntry[] = [];
   /** The last one of those that got no entry of their own, and how many there were. */
   let folded: { readonly entry: NewAuditEntry; readonly count: number } | undefined;
@@ -147,7 +163,10 @@ export function startAuditLog({ db, clock, log }: { db: Db; clock: Clock; log: L
         reason: plainText(reason),
       });
     },
+    refusals: () => refusals,
     noteRefusal(request, action, error) {
+      const counted = codeIn(error);
+      if (counted !== undefined) refusals[counted] += 1;
       const refusal = refusalIn(error);
       if (refusal === undefined) return;
       const { status, code, message } = refusal;

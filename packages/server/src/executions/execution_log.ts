@@ -48,6 +48,8 @@ export interface ExecutionLogStats {
   readonly recordedCount: number;
   readonly foldedCount: number;
   readonly waitingCount: number;
+  /** Lines that were left out because too many waited. */
+  readonly droppedLinesCount: number;
 }
 
 export interface ExecutionLog {
@@ -106,6 +108,7 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
   let waitingLogBytes = 0;
   let recordedCount = 0;
   let foldedCount = 0;
+  let droppedLinesCount = 0;
   let budgetSecond = 0;
   let rowsThisSecond = 0;
   let isAway = false;
@@ -190,6 +193,7 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
   function withLogsThatFit(entry: ExecutionRecord): ExecutionRecord {
     const bytes = entry.logs.reduce((sum, line) => sum + bytesOf(line), 0);
     if (waitingLogBytes + bytes > WAITING_MAX_LOG_BYTES) {
+      droppedLinesCount += entry.logs.length;
       const message = `[log left out: ${entry.logs.length} lines, because too many wait to be written]`;
       return { ...entry, logs: [{ atMs: entry.startedAtMs, level: "warn", message, fields: null }] };
     }
@@ -200,7 +204,7 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
 
   function recordLine(line: FunctionLineRecord): void {
     const bytes = bytesOf(line);
-    if (waitingLogBytes + bytes > WAITING_MAX_LOG_BYTES) return;
+    if (waitingLogBytes + bytes > WAITING_MAX_LOG_BYTES) return void (droppedLinesCount += 1);
     waitingLogBytes += bytes;
     open.logBytes += bytes;
     open.lines.push(line);
@@ -372,7 +376,7 @@ export async function startExecutionLog(options: ExecutionLogOptions): Promise<E
     refused,
     used,
     flush,
-    stats: () => ({ recordedCount, foldedCount, waitingCount }),
+    stats: () => ({ recordedCount, foldedCount, waitingCount, droppedLinesCount }),
     async [Symbol.asyncDispose]() {
       isStopping = true;
       clearTimeout(maintenanceTimer);

@@ -25,6 +25,7 @@ import { createRoom } from "./room.ts";
 import { type Charge, Sandbox } from "./sandbox.ts";
 import { createSandboxMeter } from "./sandbox_meter.ts";
 import { type SandboxProcessOptions, type SandboxProfile, startSandboxProcess } from "./sandbox_process.ts";
+import type { SandboxState } from "./sandbox_state.ts";
 import { scratchIsOver, scratchLimit } from "./scratch.ts";
 import { createStartQueue } from "./start_queue.ts";
 import { type Content, loadContent, readContent, type Unread } from "./version_content.ts";
@@ -104,6 +105,9 @@ export interface CallingFunction {
   readonly executionId?: string | undefined;
 }
 
+/** What a sandbox is doing, as metrics have it: one that is ready is idle or busy. */
+export type SandboxDoing = Exclude<SandboxState, "ready"> | "idle" | "busy";
+
 export interface PoolStats {
   readonly sandboxCount: number;
   readonly blankCount: number;
@@ -113,6 +117,10 @@ export interface PoolStats {
   /** Ended for the sake of another one. */
   readonly evictedCount: number;
   readonly memoryMiB: number;
+  /** All that are not dead. */
+  readonly doing: Readonly<Record<SandboxDoing, { readonly count: number; readonly memoryMiB: number }>>;
+  /** Lines of functions that logged more than they may. */
+  readonly droppedLinesCount: number;
 }
 
 export interface SandboxPool {
@@ -174,6 +182,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   const blanks = createBlankSandboxes({ perProfileCount: limits.blankSandboxCount, now });
   let startingCount = 0;
   let startedCount = 0;
+  let droppedLinesCount = 0;
   let refillAtMs = 0;
   let hasIdled = false;
   let isStopping = false;
@@ -212,7 +221,9 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     },
     mayLog(sandbox: Sandbox, byteCount: number): boolean {
       const functionId = functionIdOf(sandbox);
-      return functionId === undefined || logBudgets.take(functionId, byteCount);
+      const mayLog = functionId === undefined || logBudgets.take(functionId, byteCount);
+      if (!mayLog) droppedLinesCount += 1;
+      return mayLog;
     },
   };
 
@@ -560,6 +571,26 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     if (cpuMs > 0 || sandbox.load > 0) options.onUsage(version, { cpuMs, memoryMiB });
   }
 
+  function doing(): PoolStats["doing"] {
+    const counted = () => ({ count: 0, memoryMiB: 0 });
+    const found = {
+      starting: { count: startingCount, memoryMiB: 0 },
+      blank: counted(),
+      loading: counted(),
+      idle: counted(),
+      busy: counted(),
+      draining: counted(),
+      dead: counted(),
+    };
+    for (const sandbox of all.keys()) {
+      const { state, load } = sandbox;
+      const entry = found[state !== "ready" ? state : load > 0 ? "busy" : "idle"];
+      entry.count += 1;
+      entry.memoryMiB += meter.memoryOf(sandbox);
+    }
+    return found;
+  }
+
   async function checkScratch(sandbox: Sandbox): Promise<void> {
     const { scratchDir: dir, pid } = sandbox;
     if (dir === null || inspected.has(sandbox)) return;
@@ -607,6 +638,8 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
       startedCount,
       evictedCount: room.evictedCount,
       memoryMiB: Math.round(meter.memoryMiB()),
+      doing: doing(),
+      droppedLinesCount,
     }),
     async probe() {
       const over = blanks.begin(DEFAULT_PROFILE);

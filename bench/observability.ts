@@ -1,5 +1,6 @@
 /**
- * Search among many executions and lines, what counts of many functions cost, and what a call pays to be told of.
+ * Following the log, search among many executions and lines, what counts of many functions cost, and what a call pays
+ * to be told of.
  *
  * FLUXBASE_BENCH_ROWS says how many rows of each there are: 500,000 without, 5,000,000 is what the targets are for.
  *
@@ -21,6 +22,7 @@ import { migrate } from "../packages/server/src/storage/migrate.ts";
 import { executionRecord } from "../packages/server/test/support/executions.ts";
 
 import { percentile, type Row, type Suite, timeOf } from "./suite.ts";
+import { tailing } from "./tailing.ts";
 import { telemetry } from "./telemetry.ts";
 
 const ROWS_COUNT = Number(Deno.env.get("FLUXBASE_BENCH_ROWS") ?? 500_000);
@@ -42,9 +44,10 @@ export const observability: Suite = {
     const { db } = database;
     await migrate(db, silentLog);
     await ensurePartitions(db, new Date(), 1);
+    const tailed = await tailing(postgres.url.reveal(), dir);
     const counted = await counting(db, dir);
     await fill(postgres.url.reveal());
-    return [...counted, ...await searching(db), ...await telemetry(dir)];
+    return [...tailed, ...counted, ...await searching(db), ...await telemetry(dir)];
   },
 };
 

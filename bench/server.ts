@@ -5,10 +5,13 @@
  */
 import { fileURLToPath } from "node:url";
 import { delay } from "../packages/server/src/core/clock.ts";
+import { createTokens } from "../packages/server/src/auth/tokens.ts";
+import { Secret } from "../packages/server/src/core/secret.ts";
 import { SERVER_V8_FLAGS } from "../packages/server/src/core/v8_flags.mjs";
 
 const MAIN = fileURLToPath(new URL("../packages/server/src/main.ts", import.meta.url));
 const DENO_ARGS = ["run", "-A", "--no-check", `--v8-flags=${SERVER_V8_FLAGS}`];
+const READY_AT = /is ready at (http:\S+)/;
 const decoder = new TextDecoder();
 
 export interface RunningServer {
@@ -68,6 +71,30 @@ export async function startPlatform(dataDir: string, env: Record<string, string>
     url: exported("FLUXBASE_URL"),
     anonKey: exported("FLUXBASE_ANON_KEY"),
     serviceRoleKey: exported("FLUXBASE_SERVICE_ROLE_KEY"),
+  };
+}
+
+/** One of several servers of a database. */
+export async function startBeside(databaseUrl: string, dataDir: string): Promise<RunningPlatform> {
+  const secret = "a secret of the measurements, long enough to be accepted";
+  const server = await startProgram(Deno.execPath(), [...DENO_ARGS, MAIN], {
+    env: {
+      FLUXBASE_DATA_DIR: dataDir,
+      FLUXBASE_SERVER_ADDRESS: "127.0.0.1:0",
+      DATABASE_URL: databaseUrl,
+      FLUXBASE_AUTH_JWT_SECRET: secret,
+      FLUXBASE_ENCRYPTION_KEY: "0".repeat(64),
+    },
+    isReady: READY_AT,
+  });
+  const tokens = createTokens(new Secret(secret));
+  const issuedAtSec = Math.floor(Date.now() / 1_000);
+  const validity = { issuedAtSec, expiresAtSec: issuedAtSec + 3_600 };
+  return {
+    ...server,
+    url: READY_AT.exec(server.output())?.[1] ?? "",
+    anonKey: await tokens.mintRole("anon", validity),
+    serviceRoleKey: await tokens.mintRole("service_role", validity),
   };
 }
 

@@ -397,6 +397,8 @@ platformTest("secrets by name and id, as the published SDK and command line ask 
     assert.equal((await api("POST", "/secrets", team)).body.namespace, "team");
     assert.equal((await api("POST", "/secrets", team)).body.code, "ALREADY_EXISTS");
     assert.deepEqual([await sees("sees", "API_KEY"), await sees("team/sees", "API_KEY")], ["one", "of the team"]);
+    await platform.deploy("variable", `export default () => Response.json(Deno.env.get("FLUXBASE_SECRET_API_KEY"));`);
+    assert.equal(await (await platform.call("variable")).json(), "one");
     assert.equal((await api("GET", named("API_KEY"))).body.id, id);
     assert.equal((await api("GET", `/secrets/${id}`)).body.name, "API_KEY");
     assert.equal((await api("GET", named("API_KEY", "?namespace=team"))).body.scope, "namespace");
@@ -410,6 +412,7 @@ platformTest("secrets by name and id, as the published SDK and command line ask 
 
   await step("each value is a version, and an earlier one comes back as a new one", async () => {
     await api("PUT", named("API_KEY"), { value: "two" });
+    assert.equal(await (await platform.call("variable")).json(), "two");
     await api("PUT", named("API_KEY"), { description: "no new value" });
     await api("PUT", `${SYSTEM}/API_KEY`, { value: "three" });
     const { body } = await api("GET", named("API_KEY", "/versions"));

@@ -27,6 +27,17 @@ const STORY = `async function story(createClient, { url, key, email }) {
   note("guarded", await client.from("notes").update({ text: "x" }).neq("text", "").maxAffected(1).select());
   note("rpc", await client.rpc("double", { n: 21 }));
   note("function", await client.functions.invoke("echo", { body: { a: 1 }, headers: { "x-extra": "yes" } }));
+  const form = new FormData();
+  form.set("a", "1");
+  note("form", await client.functions.invoke("kind", { body: form }));
+  note("blob", await client.functions.invoke("kind", { body: new Blob(["abc"], { type: "image/png" }) }));
+  note("bytes", await client.functions.invoke("kind", { body: new Uint8Array([1, 2]).buffer, region: "us-east-1" }));
+  note("failed", await client.functions.invoke("kind", { method: "DELETE" }));
+  note("streamed", { error: null, data: await (await client.functions.invoke("stream")).data.text() });
+  note("csv", await client.from("notes").select("text").order("text").csv());
+  note("rows", await client.rpc("numbers", { n: 3 }).select("i").gt("i", 1).order("i", { ascending: false }));
+  note("upsert", await client.from("tags").upsert([{ id: 1, name: "x" }], { onConflict: "id" }).select());
+  note("otp", await client.auth.signInWithOtp({ email }));
   note("user", { ...await client.auth.updateUser({ data: { city: "Köln" } }), data: "changed" });
   const refreshed = await client.auth.refreshSession();
   said.refreshed = refreshed.error?.message ?? refreshed.data.user.user_metadata.city;
@@ -43,6 +54,16 @@ const EXPECTED = {
   guarded: "Query result exceeds max-affected preference constraint",
   rpc: 42,
   function: { got: { a: 1 }, extra: "yes" },
+  form: "multipart/form-data a=1",
+  blob: "image/png 3",
+  bytes: "application/octet-stream 2",
+  failed: "Edge Function returned a non-2xx status code",
+  streamed: "data: 1\n\ndata: 2\n\n",
+  csv: "text\none\ntwo",
+  rows: [{ i: 3 }, { i: 2 }],
+  upsert: [{ id: 1, name: "x" }],
+  otp: "Codes and links by e-mail or SMS are not available on this server: it sends no messages; " +
+    "sign in with e-mail and password, or anonymously",
   user: "changed",
   refreshed: "Köln",
   out: "out",
@@ -58,12 +79,35 @@ platformTest("the published client of Supabase, in Node and in a browser", async
     alter table public.notes enable row level security;
     create policy own on public.notes to authenticated using (owner = auth.uid()) with check (owner = auth.uid());
     grant select, insert, update on public.notes to authenticated;
+    create table public.tags (id int primary key, name text);
+    grant all on public.tags to authenticated;
+    create function public.numbers(n int) returns table (i int) language sql stable as 'select * from generate_series(1, n)';
     create function public.double(n int) returns int language sql immutable as 'select n * 2';
   `).execute(platform.appDb);
   await platform.deploy(
     "echo",
     `export default async (req: Request) =>
       Response.json({ got: await req.json(), extra: req.headers.get("x-extra") });`,
+  );
+  await platform.deploy(
+    "kind",
+    `export default async (req: Request) => {
+      if (req.method === "DELETE") return new Response("no", { status: 418 });
+      const type = req.headers.get("content-type")?.split(";")[0];
+      const said = type === "multipart/form-data"
+        ? [...await req.formData()].map(([name, value]) => name + "=" + value).join()
+        : (await req.arrayBuffer()).byteLength;
+      return new Response(type + " " + said, { headers: { "content-type": "text/plain" } });
+    };`,
+  );
+  await platform.deploy(
+    "stream",
+    `export default () => new Response(new ReadableStream({
+      start(controller) {
+        for (const number of [1, 2]) controller.enqueue(new TextEncoder().encode("data: " + number + "\\n\\n"));
+        controller.close();
+      },
+    }), { headers: { "content-type": "text/event-stream" } });`,
   );
   await eventually(async () => (await platform.api("POST", "/rpc/double", { n: 1 })).body === 2);
   const placeOf = (email: string) => ({ url: platform.url, key: platform.anonKey, email });

@@ -44,7 +44,10 @@ const ABSENT_BELOW_API: readonly (readonly [starts: readonly string[], sentence:
   [["realtime"], "Realtime is not available on this server: poll, or let functions answer with streams"],
   [["graphql"], "GraphQL is not available on this server: read tables over /api/v1/tables"],
   [["ai", "admin/ai", "vector", "knowledge-bases", "mcp"], "AI and vector search are not available on this server"],
-  [["jobs", "admin/jobs"], "Jobs are not available on this server: call functions, or let a schedule call them"],
+  [
+    ["jobs", "admin/jobs"],
+    "Jobs are not available by this path: a call of a function with `Prefer: respond-async` is one (/api/v1/tasks)",
+  ],
   [["branches", "admin/branches"], "Branches of the database are not available on this server"],
   [["tenants", "admin/tenants"], "Tenants are not available on this server: use namespaces, and policies on rows"],
   [["webhooks", "admin/webhooks"], "Webhooks of rows are not available by this path: use /api/v1/admin/hooks/database"],

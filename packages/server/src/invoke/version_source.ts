@@ -48,6 +48,15 @@ interface VersionKeys {
   readonly anon: Promise<string>;
 }
 
+/** Functions that were written for other servers of the system find secrets there. */
+function secretsAsVariables(secrets: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(secrets).map((
+      [key, value],
+    ) => [`FLUXBASE_SECRET_${key.toUpperCase().replaceAll(/[^A-Z0-9]/g, "_")}`, value]),
+  );
+}
+
 export function createVersionSource(parts: VersionSourceParts): VersionSource {
   const { catalog, clock, envStore, secrets, tokens, serverEnv, place, hookSecretOf } = parts;
   const known = new WeakMap<LiveFunction, SandboxVersion>();
@@ -104,6 +113,7 @@ export function createVersionSource(parts: VersionSourceParts): VersionSource {
         const databaseUrl = net === false ? undefined : parts.databaseUrl?.(fn.namespace);
         return {
           ...serverEnv,
+          ...secretsAsVariables(systemSecrets),
           FLUXBASE_BASE_URL: place.baseUrl,
           FLUXBASE_URL: place.baseUrl,
           FLUXBASE_ANON_KEY: anonKey,

@@ -18,6 +18,7 @@ const CHECKS: readonly Check[] = [
   { name: "types", args: ["check", "packages", "tools", "bench"] },
   { name: "layers", args: ["run", "-A", "tools/check_layers.ts"] },
   { name: "ids", args: ["run", "-A", "tools/check_ids.ts"] },
+  { name: "links", args: ["run", "-A", "tools/check_links.ts"] },
   { name: "settings reference", args: ["run", "-A", "tools/settings_reference.ts", "--check"] },
 ];
 const decoder = new TextDecoder();

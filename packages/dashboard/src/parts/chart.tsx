@@ -51,7 +51,11 @@ export function Chart({ title, about, at, series, kind, textOf }: ChartProps) {
         cursor: { points: { size: 6 }, drag: { x: false, y: false } },
         scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
         axes: [
-          { ...axis, grid: { show: false } },
+          {
+            ...axis,
+            grid: { show: false },
+            values: (_, seconds, __, ___, stepSec) => seconds.map((second) => instantText(second, stepSec)),
+          },
           { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => tick === null ? "" : textOf(tick)) },
         ],
         series: [
@@ -60,7 +64,11 @@ export function Chart({ title, about, at, series, kind, textOf }: ChartProps) {
             label: one.name,
             stroke: color(`--chart-${one.color}`),
             width: 1.5,
-            points: { show: false },
+            points: {
+              size: 5,
+              fill: color(`--chart-${one.color}`),
+              filter: (plot: uPlot, index: number) => lonelyOf(plot.data[index] ?? []),
+            },
             spanGaps: false,
             value: (_: uPlot, value: number | null) => value === null ? "–" : textOf(value),
             ...(kind === "bars" && bars !== undefined
@@ -82,12 +90,29 @@ export function Chart({ title, about, at, series, kind, textOf }: ChartProps) {
   return (
     <figure className="card chart">
       <figcaption className="card-head">
-        <h3>{title}</h3>
+        <h2>{title}</h2>
         <span className="unseen">{about}</span>
       </figcaption>
       <div className="chart-place" ref={place} aria-hidden="true" />
     </figure>
   );
+}
+
+/** A line begins with two of them. */
+function lonelyOf(values: ArrayLike<number | null | undefined>): number[] {
+  const isThere = (index: number) => typeof values[index] === "number";
+  return Array.from(values, (_, index) => index)
+    .filter((index) => isThere(index) && !isThere(index - 1) && !isThere(index + 1));
+}
+
+const DAY_SEC = 86_400;
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
+const time = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+
+function instantText(second: number, stepSec: number): string {
+  const date = new Date(second * 1_000);
+  const isMidnight = date.getHours() === 0 && date.getMinutes() === 0;
+  return (stepSec >= DAY_SEC || isMidnight ? day : time).format(date);
 }
 
 /** A canvas knows no light-dark(): the page works it out. */

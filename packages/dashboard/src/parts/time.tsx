@@ -43,6 +43,7 @@ export function clockTime(at: string): string {
 
 export function durationText(ms: number | null): string {
   if (ms === null) return "–";
+  if (ms === 0) return "0 ms";
   if (ms < 1) return "< 1 ms";
   if (ms < 10) return `${ms.toFixed(1)} ms`;
   if (ms < SEC) return `${Math.round(ms)} ms`;

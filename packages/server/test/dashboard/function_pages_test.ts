@@ -28,15 +28,15 @@ dashboardTest("the pages of a function", async ({ platform, open, look, checkAxe
 
   await step("the log is shown as it comes, and a pause holds it", async () => {
     await page.getByText("live", { exact: true }).waitFor();
-    await page.locator(".log-line").nth(1).waitFor();
-    await call();
     await page.locator(".log-line").nth(2).waitFor();
+    await call();
+    await page.locator(".log-line").nth(3).waitFor();
     await page.getByRole("button", { name: "Pause" }).click();
     await call();
     await page.getByText("paused, 1 new").waitFor();
-    assert.equal(await page.locator(".log-line").count(), 3);
+    assert.equal(await page.locator(".log-line").count(), 4);
     await page.getByRole("button", { name: "Go on" }).click();
-    await page.locator(".log-line").nth(3).waitFor();
+    await page.locator(".log-line").nth(4).waitFor();
     await look(page, "logs");
     await checkAxe(page);
     await page.getByLabel("Search messages").fill("nothing like this");
@@ -94,7 +94,7 @@ dashboardTest("the pages of a function", async ({ platform, open, look, checkAxe
   await step("versions are compared, and one is gone back to", async () => {
     await platform.api("PUT", "/functions/shop", { code: CODE.replace("text/html", "text/plain") });
     await page.getByRole("link", { name: "Versions" }).click();
-    await page.getByRole("button", { name: "What version 4 changed" }).click();
+    await page.getByRole("button", { name: "What changed in version 4" }).click();
     await page.locator(".cm-deletedChunk", { hasText: "text/html" }).waitFor();
     await look(page, "versions-diff");
     await checkAxe(page);

@@ -157,13 +157,14 @@ async function dashboardIn(browser: Browser, platform: TestPlatform): Promise<Tr
       const { width = 0 } = page.viewportSize() ?? {};
       await Deno.mkdir(shots, { recursive: true });
       for (const theme of ["light", "dark"] as const) {
-        await page.emulateMedia({ colorScheme: theme });
+        await show(page, theme);
         await page.screenshot({ path: join(shots, `${name}-${width}-${theme}.png`) });
       }
+      await show(page, "light");
     },
     async checkAxe(page) {
       for (const theme of IS_WHOLE ? ["light", "dark"] as const : ["light"] as const) {
-        await page.emulateMedia({ colorScheme: theme });
+        await show(page, theme);
         await page.evaluate(axe);
         const found = await page.evaluate(async () => {
           // deno-lint-ignore no-explicit-any -- it has just put itself there
@@ -181,7 +182,7 @@ async function dashboardIn(browser: Browser, platform: TestPlatform): Promise<Tr
         const overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth") as number;
         assert.ok(overflow <= 0, `${page.url()} is ${overflow} px wider than the window`);
       }
-      await page.emulateMedia({ colorScheme: "light" });
+      await show(page, "light");
     },
     assertNoProblems() {
       assert.deepEqual(problems.splice(0), []);
@@ -198,4 +199,10 @@ async function dashboardIn(browser: Browser, platform: TestPlatform): Promise<Tr
       }
     },
   };
+}
+
+/** When it is drawn. */
+async function show(page: Page, theme: "light" | "dark"): Promise<void> {
+  await page.emulateMedia({ colorScheme: theme });
+  await page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))");
 }

@@ -187,7 +187,11 @@ function Facts({ one }: { readonly one: ExecutionDetails }) {
     ["Processor", one.cpu_ms === null ? "too short to tell" : durationText(one.cpu_ms)],
     [
       "Memory",
-      one.memory_mb === null ? "–" : `${Math.round(one.memory_mb)} of ${limits === null ? "?" : limits.memory_mb} MB`,
+      one.memory_mb === null
+        ? "–"
+        : `${one.memory_mb < 10 ? one.memory_mb.toFixed(1) : Math.round(one.memory_mb)} of ${
+          limits === null ? "?" : limits.memory_mb
+        } MB`,
     ],
     ["Time limit", limits === null ? "–" : durationText(limits.timeout_ms)],
     ["Body in, out", `${bytesText(one.bytes_in)}, ${bytesText(one.bytes_out)}`],

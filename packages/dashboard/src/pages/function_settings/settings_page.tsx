@@ -106,7 +106,9 @@ function SettingRow(
   return (
     <div className="setting">
       <div>
-        <label htmlFor={id} className="setting-label">{label}</label>
+        {kind === "switch"
+          ? <span className="setting-label">{label}</span>
+          : <label htmlFor={id} className="setting-label">{label}</label>}
         {hint && <p id={`${id}-hint`} className="field-hint">{hint}</p>}
       </div>
       <div className="setting-value">

@@ -82,7 +82,7 @@ export function VersionsPage() {
                           kind="quiet"
                           icon={ArrowLeftRight}
                           onClick={() => compare(before.version, one.version)}
-                          aria-label={`What version ${one.version} changed`}
+                          aria-label={`What changed in version ${one.version}`}
                         >
                           What changed
                         </Button>

@@ -62,14 +62,13 @@ function bodyOf({ body }: Call): { readonly body: string | null; readonly isBase
   }
 }
 
-/** In lower case, and, unseen by who lists them, as senders write them: `event.headers.Authorization`. */
-function withUsualNames(headers: Headers): Record<string, string> {
-  const named: Record<string, string> = fromEntries(headers);
+/** In lower case as with the guide, and, unseen by who lists them, as senders write them: `event.headers.Authorization`. */
+function withUsualNames(headers: Headers): Headers {
   for (const [name, value] of headers) {
     const usual = name.replaceAll(/(?<=^|-)[a-z]/g, (letter) => letter.toUpperCase());
-    if (usual !== name) defineProperty(named, usual, { value, writable: true, configurable: true });
+    if (!(usual in headers)) defineProperty(headers, usual, { value, writable: true, configurable: true });
   }
-  return named;
+  return headers;
 }
 
 /** What only reads an event of Lambda: its fields, or the name that everybody gives it. */

@@ -38,16 +38,15 @@ function throughNames(specifier: string, names: Names): string | undefined {
   return prefix === undefined ? undefined : `${names[prefix]}${specifier.slice(prefix.length)}`;
 }
 
-/** With more names, which win over those that are there. */
-export function addToImportMap(map: ImportMap, added: readonly Redirect[]): ImportMap {
-  const imports: Record<string, string> = { ...map.imports };
-  const scopes: Record<string, Record<string, string>> = Object.fromEntries(
-    Object.entries(map.scopes ?? {}).map(([scope, names]) => [scope, { ...names }]),
-  );
-  for (const { scope, specifier, to } of added) (scope === undefined ? imports : scopes[scope] ??= {})[specifier] = to;
+/** With more names, which win over those that are there. Scopes are those of the map: others are nobody's. */
+export function addToImportMap({ imports = {}, scopes = {} }: ImportMap, added: readonly Redirect[]): ImportMap {
+  const namesFor = (scope: string | undefined) =>
+    Object.fromEntries(added.filter((one) => one.scope === scope).map(({ specifier, to }) => [specifier, to]));
+  const all = { ...imports, ...namesFor(undefined) };
+  const inScopes = Object.entries(scopes).map(([scope, names]) => [scope, { ...names, ...namesFor(scope) }]);
   return {
-    ...Object.keys(imports).length > 0 ? { imports } : {},
-    ...Object.keys(scopes).length > 0 ? { scopes } : {},
+    ...Object.keys(all).length > 0 ? { imports: all } : {},
+    ...inScopes.length > 0 ? { scopes: Object.fromEntries(inScopes) } : {},
   };
 }
 

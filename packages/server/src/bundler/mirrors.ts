@@ -96,7 +96,11 @@ function packageOf(path: string): string | undefined {
   if (name === undefined || NO_PACKAGE.test(name) || NO_MODULE.test(inside)) return undefined;
   const asked = new URLSearchParams(query);
   if (OTHER_CONTENT.some((key) => asked.has(key))) return undefined;
-  return `${name}${decodeURIComponent(version)}${inside === "/" ? "" : inside}`;
+  try {
+    return `${name}${decodeURIComponent(version)}${inside === "/" ? "" : inside}`;
+  } catch {
+    return undefined;
+  }
 }
 
 function isBelow(specifier: string, from: string): boolean {

@@ -38,6 +38,7 @@ Deno.test("where modules come from", () => {
       "https://esm.sh/some@1/style.css",
       "https://esm.sh/react@18.2.0/es2022/react.mjs",
       "https://esm.sh.example.com/ms",
+      "https://esm.sh/ms@%E0%A4%A",
     ]
   ) assert.equal(at(same), same);
 });

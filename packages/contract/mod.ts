@@ -21,6 +21,8 @@ export {
   type AccountEvent,
   AUTH_HOOKS,
   type AuthHook,
+  CAPTURE_MODES,
+  type CaptureMode,
   type CorsPolicy,
   type CorsSettings,
   DEFAULT_RETRIES,
@@ -56,6 +58,9 @@ export {
   type LogLevel,
   type LogLevelView,
   type RelatedExecution,
+  type RelatedTask,
+  type ReplayAnswer,
+  type ReplayComparison,
   TRIGGER_TYPES,
   type TriggerType,
 } from "./src/executions.ts";

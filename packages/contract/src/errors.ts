@@ -31,6 +31,8 @@ export const ERRORS = {
   IDEMPOTENCY_IN_PROGRESS: { status: 409, retryable: true },
   /** What is asked for is not possible in the state that the task is in. */
   TASK_STATE: { status: 409, retryable: false },
+  /** The request of the execution was not kept. */
+  NOT_CAPTURED: { status: 409, retryable: false },
   MODULE_IN_USE: { status: 409, retryable: false },
   /** Somebody else has changed it since it was read. */
   VERSION_CONFLICT: { status: 409, retryable: false },

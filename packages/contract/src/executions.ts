@@ -4,10 +4,11 @@
  * @module
  */
 import type { ErrorCode } from "./errors.ts";
+import type { TaskState } from "./tasks.ts";
 
 export type ExecutionStatus = "running" | "success" | "error" | "timeout" | "killed";
 /** `task`: an asynchronous call; `cron`: a schedule. */
-export const TRIGGER_TYPES = ["http", "task", "cron", "hook", "test"] as const;
+export const TRIGGER_TYPES = ["http", "task", "cron", "hook", "test", "replay"] as const;
 export type TriggerType = (typeof TRIGGER_TYPES)[number];
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
@@ -90,12 +91,26 @@ export interface ExecutionDetails extends Execution {
   /** In their order, without gaps; phases that did not happen are left out. */
   readonly timeline: readonly ExecutionPhase[];
   readonly failure: ExecutionFailure | null;
+  /** The execution that it was run again from. */
+  readonly replay_of: string | null;
+  /** Its request was kept, so it can be run again. */
+  readonly is_captured: boolean;
   /** The execution that called the platform and so made this one. */
   readonly parent: RelatedExecution | null;
   /** Those that it made by calling the platform, in their order; 100 at most. */
   readonly calls: readonly RelatedExecution[];
+  /** Tasks that it made, in their order; 100 at most. */
+  readonly tasks: readonly RelatedTask[];
   /** In their order; 1,000 at most. */
   readonly log_entries: readonly LogEntry[];
+}
+
+export interface RelatedTask {
+  readonly id: string;
+  readonly function_name: string;
+  readonly namespace: string;
+  readonly state: TaskState;
+  readonly created_at: string;
 }
 
 /** Milliseconds from the start of the execution. */
@@ -118,6 +133,42 @@ export interface ExecutionFailure {
   readonly code_frame: string | null;
   /** What caused it, and the errors that an AggregateError holds, in the order in which they belong to each other. */
   readonly related: readonly { readonly kind: "cause" | "member"; readonly stack: string }[];
+}
+
+/** What became of an execution that was run again. */
+export interface ReplayAnswer {
+  readonly execution_id: string;
+  readonly replay_of: string;
+  readonly version: number;
+  readonly status_code: number;
+  /** Of an answer that the function did not give itself. */
+  readonly error_code: ErrorCode | null;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** The first 64 KB; of an error its message. */
+  readonly body: {
+    readonly bytes: number;
+    readonly is_cut: boolean;
+    readonly encoding: "utf8" | "base64";
+    readonly content: string;
+  };
+  /** What was taken out of the request before it was kept, such as `header cookie`, and so was missing. */
+  readonly removed: readonly string[];
+  readonly comparison: ReplayComparison;
+}
+
+/** `before`: of the execution that was run again. */
+export interface ReplayComparison {
+  readonly same: boolean;
+  readonly status: { readonly before: number; readonly after: number; readonly same: boolean };
+  readonly error_code: { readonly before: ErrorCode | null; readonly after: ErrorCode | null; readonly same: boolean };
+  /** By name: those that one of the two has alone, or with another value. */
+  readonly headers: { readonly same: boolean; readonly differing: readonly string[] };
+  /** Null where one of the two was sent in pieces. */
+  readonly body: {
+    readonly before_bytes: number | null;
+    readonly after_bytes: number | null;
+    readonly same: boolean | null;
+  };
 }
 
 export interface RelatedExecution {

@@ -43,7 +43,12 @@ export interface FunctionSettings {
   readonly retries?: number;
   /** Tasks that run at once, over all servers; 10 without. */
   readonly taskConcurrency?: number;
+  /** Which requests are kept to be run again; as the server has it without. */
+  readonly capture?: CaptureMode;
 }
+
+export const CAPTURE_MODES = ["none", "errors", "all"] as const;
+export type CaptureMode = (typeof CAPTURE_MODES)[number];
 
 export const DEFAULT_RETRIES = 3;
 export const DEFAULT_TASK_CONCURRENCY = 10;

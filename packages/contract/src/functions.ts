@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { AccountEvent, AuthHook, Permissions, ServiceReach } from "./function_settings.ts";
+import type { AccountEvent, AuthHook, CaptureMode, Permissions, ServiceReach } from "./function_settings.ts";
 
 export type FunctionSource = "api" | "filesystem" | "dashboard";
 
@@ -62,6 +62,8 @@ export interface FunctionSettingsFields {
   readonly retries: number;
   /** Tasks that run at once, over all servers. */
   readonly task_concurrency: number;
+  /** Which requests are kept, without credentials, to be run again; null: as the server has it. */
+  readonly capture: CaptureMode | null;
 }
 
 export interface FunctionSummary extends FunctionSettingsFields {

@@ -46,6 +46,8 @@ export const LIMITS = {
   logLinesCount: { min: 0, default: 1_000, max: 100_000 },
   /** Of one function, over all its executions; a burst of a minute's worth is let through. */
   logBytesPerSec: { min: 1 * KiB, default: 1 * MiB, max: 1024 * MiB },
+  /** Requests that are kept to be run again, of all functions, in the database. */
+  capturesMiB: { min: 0, default: 256, max: 1_048_576 },
   /** Who follows logs, on all servers together. */
   logFollowersCount: { min: 1, default: 50, max: 10_000 },
   /** A sandbox whose event loop does not answer a ping for this long while requests run is killed. */

@@ -18,6 +18,7 @@ import type {
   MetricsStep,
   QueuedTask,
   ReloadAnswer,
+  ReplayAnswer,
   SharedModule,
   SyncAnswer,
 } from "@fluxbase/contract";
@@ -76,6 +77,8 @@ export interface FunctionFields {
   readonly retries?: number | null;
   /** Tasks that run at once, over all servers, 1 to 1,000. */
   readonly task_concurrency?: number | null;
+  /** Which requests are kept, without credentials, to be run again. */
+  readonly capture?: "none" | "errors" | "all" | null;
   /** Events of the authentication that the server asks it about; only for admins. */
   readonly hooks?: string | readonly string[] | null;
   readonly [field: string]: unknown;
@@ -474,6 +477,12 @@ export class AdminFunctionsClient<Types extends FunctionTypes = Record<never, ne
   /** Everything that is known of one execution of any function. */
   async getExecutionDetails(id: string): Promise<ExecutionDetails> {
     return await this.http.request("GET", `/api/v1/admin/functions/executions/${encodeURIComponent(id)}`);
+  }
+
+  /** Runs a captured request again, on the live version or another, and compares the answers. */
+  async replay(id: string, options: { readonly version?: number } = {}): Promise<ReplayAnswer> {
+    const path = `/api/v1/admin/functions/executions/${encodeURIComponent(id)}/replay`;
+    return await this.http.request("POST", path, { body: options, timeoutMs: 600_000 });
   }
 
   /** Of all functions. */

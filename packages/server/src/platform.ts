@@ -59,6 +59,7 @@ import { createDeployer } from "./deploy/deploy.ts";
 import { createRebuilder } from "./deploy/rebuild.ts";
 import { createSharedModules } from "./deploy/shared_modules.ts";
 import { startExecutionLog } from "./executions/execution_log.ts";
+import { createCaptures } from "./executions/captures.ts";
 import { createLogTail } from "./executions/log_tail.ts";
 import { shown } from "./executions/shown.ts";
 import { createFunctionsFolder } from "./files/folder.ts";
@@ -140,6 +141,7 @@ const LOCAL_KEY_SCOPES = ["functions:*"];
 const ROLE_KEY_VALID_SEC = 10 * 365 * 86_400;
 const READY_PING_MS = 2_000;
 const DEFAULT_FUNCTIONS_DIR = "functions";
+const MIB = 1024 * 1024;
 const BOOT_LOAD_MS = 2_000;
 
 /** @throws {StartError} with a sentence for the operator */
@@ -363,6 +365,16 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     secrets,
     versions,
     executions,
+    captures: parts.use(createCaptures({
+      db,
+      clock,
+      log,
+      cipher: keyRing.server,
+      retentionDays: config.executions.retentionDays,
+      maxBytes: limits.capturesMiB * MIB,
+    })),
+    // Whoever develops wants to run again what failed.
+    capture: config.development ? "errors" as const : "none" as const,
     rateLimiter,
     callerLimits,
     telemetry,
@@ -514,7 +526,15 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
         ),
         stopping: stopping.signal,
       }),
-      ...executionDetailRoutes({ db, executions }),
+      ...executionDetailRoutes({
+        db,
+        catalog,
+        captures: gatewayParts.captures,
+        executions,
+        place,
+        invokeParts: gatewayParts,
+        stopping: stopping.signal,
+      }),
       ...await logLevelRoutes({ db, listener, log }),
       ...prometheusRoutes(metricParts),
       ...nodeRoutes(nodes),

@@ -338,6 +338,10 @@ platformTest("the command line", async (platform, step) => {
         (await good(["executions", "show", calls[0].id, "--of", "hello", "--output", "json"])).out,
       );
       assert.equal(shown.id, calls[0].id);
+      await good(["functions", "set", "hello", "--capture", "all"]);
+      await good(["functions", "invoke", "hello"]);
+      const [captured] = JSON.parse((await good(["functions", "executions", "hello", "--output", "json"])).out);
+      assert.match((await good(["executions", "replay", captured.id])).out, /^The same answer[^]*body +the same/);
       const found = JSON.parse(
         (await good(["functions", "executions", "hello", "--request-id", calls[0].id, "--output", "json"])).out,
       );

@@ -4,6 +4,8 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { sql } from "kysely";
+import { pruneCaptures } from "../src/storage/captures.ts";
 import { eventually, platformTest } from "./support/platform.ts";
 
 const FAILS = `import { deep } from "./deep.ts";
@@ -95,6 +97,21 @@ platformTest("an execution is told in full", async (platform, step) => {
     assert.deepEqual([child.parent.id, child.parent.function_name], [cold.id, "calls"]);
   });
 
+  await step("tasks that it makes, and what they run", async () => {
+    const code = CALLS.replace("{ headers: {", '{ method: "POST", headers: { prefer: "respond-async",').replace(
+      'answer.headers.get("x-request-id")',
+      "answer.status",
+    );
+    await platform.deploy("queues", code);
+    const response = await platform.call("queues");
+    assert.deepEqual(await response.json(), [202, 202, 202]);
+    await eventually(async () => {
+      const { tasks, calls } = await detailsOf(idOf(response));
+      return tasks.length === 3 && calls.length === 3 &&
+        tasks.every(({ state }: { state: string }) => state === "done");
+    });
+  });
+
   await step("who is limited to a namespace sees nothing of others", async () => {
     const key = await platform.mintKey(["functions:read"], ["default"]);
     const response = await platform.call("calls");
@@ -151,5 +168,117 @@ platformTest("an execution is told in full", async (platform, step) => {
       assert.ok(timeline.length >= 2, how);
       if (status === "success") assert.equal(bytes_out, got.text.length, how);
     }
+  });
+});
+
+const REPLAYED = `// @fluxbase:capture errors
+export default async (req) => {
+  const { how } = req.params;
+  if (how === "fine") return "fine";
+  console.log("caller", req.user_id ?? "nobody", req.headers.get("authorization") ?? "none", req.headers.get("cookie") ?? "none");
+  const text = await req.text();
+  if (how === "teapot") return new Response(text, { status: 503, headers: { "x-kind": "teapot", "set-cookie": "session=1" } });
+  throw new Error("cannot take " + text.length + " " + req.headers.get("x-tenant") + " " + req.method);
+};`;
+
+platformTest("a captured request is run again, and the answers are compared", async (platform, step) => {
+  const { api, db } = platform;
+  await platform.deploy("fails", REPLAYED);
+  const call = async (query: string, init: RequestInit = {}) => {
+    const response = await platform.call(`fails/invoke/some/path?${query}`, { method: "PUT", body: "hello", ...init });
+    await response.body?.cancel();
+    return response.headers.get("x-request-id") ?? "";
+  };
+  const details = async (id: string) => (await api("GET", `/admin/functions/executions/${id}`)).body;
+  const again = (id: string, body?: unknown, key?: string) =>
+    api("POST", `/admin/functions/executions/${id}/replay`, body ?? {}, key);
+
+  await step("the same on the same version, as who called, marked and without a token", async () => {
+    const id = await call("how=fail&token=needle-1", {
+      headers: { "x-tenant": "acme", cookie: "session=needle-2", "x-api-key": "needle-3" },
+    });
+    assert.equal((await details(id)).is_captured, true);
+    const { status, body } = await again(id);
+    assert.equal(status, 200, JSON.stringify(body));
+    assert.equal(body.comparison.same, true, JSON.stringify(body));
+    assert.deepEqual([body.replay_of, body.version, body.status_code, body.error_code], [id, 1, 500, "FUNCTION_ERROR"]);
+    assert.equal(body.body.content, "cannot take 5 acme PUT");
+    assert.deepEqual(body.removed.toSorted(), [
+      "header authorization",
+      "header cookie",
+      "header x-api-key",
+      "query token",
+    ]);
+    const run = await details(body.execution_id);
+    assert.deepEqual([run.trigger_type, run.replay_of, run.method, run.path], ["replay", id, "PUT", "/some/path"]);
+    assert.deepEqual(run.caller, (await details(id)).caller);
+    assert.equal(run.is_captured, false, "what is run again is not kept again");
+    assert.match(run.log_entries[0].message, /^caller .* none none$/);
+    const { rows } = await sql<{ text: string; all: string }>`
+      select encode(sealed, 'escape') as text, c::text as all from fluxbase.execution_captures c`.execute(db);
+    assert.equal(rows.length, 1);
+    assert.doesNotMatch(JSON.stringify(rows), /needle|hello|acme|teapot|cannot take/);
+  });
+
+  await step("another version answers otherwise, and what differs is told", async () => {
+    const id = await call("how=teapot");
+    await api("PUT", "/functions/fails", {
+      code: REPLAYED.replace("status: 503", "status: 200").replace('"teapot", "set', '"pot", "set'),
+    });
+    const { body: now } = await again(id);
+    assert.deepEqual([now.version, now.comparison.same], [2, false]);
+    assert.deepEqual(now.comparison.status, { before: 503, after: 200, same: false });
+    assert.deepEqual(now.comparison.headers, { same: false, differing: ["x-kind"] });
+    assert.deepEqual(now.comparison.body, { before_bytes: 5, after_bytes: 5, same: true });
+    const { body: before } = await again(id, { version: 1 });
+    assert.deepEqual([before.version, before.comparison.same], [1, true]);
+    assert.equal((await again(id, { version: 99 })).body.code, "VERSION_NOT_FOUND");
+    assert.equal((await again(id, { version: "x" })).body.code, "INVALID_ARGUMENT");
+  });
+
+  await step("a body that came in pieces; one that is too long is not kept", async () => {
+    const size = 200_000;
+    const { body } = await again(await call("how=fail", { body: "y".repeat(size), headers: { "x-tenant": "acme" } }));
+    assert.deepEqual([body.comparison.same, body.body.content], [true, `cannot take ${size} acme PUT`]);
+    const refused = await again(await call("how=fail", { body: "y".repeat(300_000) }));
+    assert.deepEqual([refused.status, refused.body.code], [409, "NOT_CAPTURED"]);
+    assert.match(refused.body.error, /longer than 256 KB/);
+  });
+
+  await step(
+    "successes are not kept unless all are asked for, and functions that say nothing keep nothing",
+    async () => {
+      const fine = await call("how=fine");
+      assert.equal((await again(fine)).body.code, "NOT_CAPTURED");
+      await api("PUT", "/functions/fails", { capture: "all" });
+      const kept = await again(await call("how=fine"));
+      assert.deepEqual([kept.body.comparison.same, kept.body.body.content], [true, `"fine"`]);
+      await platform.deploy("silent", `export default () => { throw new Error("no"); };`);
+      const response = await platform.call("silent");
+      await response.body?.cancel();
+      assert.equal((await again(response.headers.get("x-request-id") ?? "")).body.code, "NOT_CAPTURED");
+    },
+  );
+
+  await step("only admins run it again, and it is written down", async () => {
+    const id = await call("how=fail");
+    const key = await platform.mintKey(["functions:*"]);
+    assert.equal((await again(id, {}, key)).status, 403);
+    await again(id);
+    const { body } = await api("GET", "/admin/audit-log?limit=20");
+    assert.ok(body.some(({ target }: { target: string }) => target === `execution ${id}`), JSON.stringify(body[0]));
+  });
+
+  await step("of one function the newest are kept, and of all so many bytes", async () => {
+    const bounds = { before: new Date(0), perFunctionCount: 2, maxBytes: 1e9 };
+    await pruneCaptures(db, bounds);
+    const rows = () =>
+      db.selectFrom("fluxbase.execution_captures").select(["started_at", "bytes"]).orderBy("started_at").execute();
+    const two = await rows();
+    assert.equal(two.length, 2);
+    await pruneCaptures(db, { ...bounds, maxBytes: two[1]?.bytes ?? 0 });
+    assert.deepEqual((await rows()).map(({ started_at }) => started_at), [two[1]?.started_at]);
+    await pruneCaptures(db, { ...bounds, before: new Date(Date.now() + 1_000) });
+    assert.deepEqual(await rows(), []);
   });
 });

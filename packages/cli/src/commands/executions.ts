@@ -3,10 +3,11 @@
  *
  * @module
  */
-import type { ExecutionDetails } from "@fluxbase/sdk";
-import type { Command } from "commander";
+import process from "node:process";
+import type { ExecutionDetails, ReplayAnswer } from "@fluxbase/sdk";
+import { type Command, InvalidArgumentError } from "commander";
 import { type InNamespace, inNamespace, withClient } from "../action.ts";
-import { print, printable, printJson, printRows } from "../output.ts";
+import { print, printable, printJson, printRows, say } from "../output.ts";
 import type { GlobalOptions } from "../place.ts";
 
 interface OfFunction extends InNamespace {
@@ -26,6 +27,17 @@ export function addExecutions(program: Command): void {
         ? await client.admin.functions.getExecutionDetails(id)
         : await client.functions.getExecution(of, id, inNamespace(namespace));
       show(details, options);
+    }));
+
+  executions.command("replay <id>").description(
+    "run a captured request again, and compare the answers; 1 if they differ",
+  )
+    .option("--of-version <version>", "on this version instead of the live one", numberOf)
+    .action(withClient<{ ofVersion?: number }, [string]>(async (client, { ofVersion, ...options }, id) => {
+      const answer = await client.admin.functions.replay(id, ofVersion === undefined ? {} : { version: ofVersion });
+      if (!answer.comparison.same) process.exitCode = 1;
+      if (options.output === "json") printJson(answer);
+      else showReplay(answer);
     }));
 }
 
@@ -48,6 +60,7 @@ function show(details: ExecutionDetails, options: GlobalOptions): void {
     }
     if (failure.code_frame !== null) print(`\n${printable(failure.code_frame)}`);
   }
+  if (details.replay_of !== null) print(`\nRun again from ${details.replay_of}`);
   const related = [
     ...parent === null ? [] : [{ as: "called by", ...parent }],
     ...calls.map((call) => ({ as: "called", ...call })),
@@ -56,10 +69,29 @@ function show(details: ExecutionDetails, options: GlobalOptions): void {
     section("CALLS");
     printRows(related, ["as", "namespace", "function_name", "status", "status_code", "duration_ms", "id"], options);
   }
+  if (details.tasks.length > 0) {
+    section("TASKS");
+    printRows(details.tasks, ["namespace", "function_name", "state", "created_at", "id"], options);
+  }
   if (log_entries.length > 0) section("LOG");
   for (const { timestamp, level, message } of log_entries) {
     print(`${timestamp} ${level.padEnd(5)} ${printable(message)}`);
   }
+}
+
+function showReplay({ execution_id, version, comparison, removed, body }: ReplayAnswer): void {
+  const { status, error_code, headers, body: bodies } = comparison;
+  const told = (before: unknown, after: unknown) => before === after ? `${after}` : `${after}, was ${before}`;
+  print(`${comparison.same ? "The same answer" : "Another answer"} from version ${version}, execution ${execution_id}`);
+  print(`status   ${told(status.before, status.after)}`);
+  if (error_code.before !== null || error_code.after !== null) {
+    print(`code     ${told(error_code.before ?? "none", error_code.after ?? "none")}`);
+  }
+  print(`headers  ${headers.same ? "the same" : `not the same: ${printable(headers.differing.join(", "))}`}`);
+  const compared = bodies.same === null ? "not compared: sent in pieces" : bodies.same ? "the same" : "not the same";
+  print(`body     ${compared}, ${bodies.after_bytes ?? body.bytes} bytes`);
+  if (removed.length > 0) say(`Missing in the request, since it is not kept: ${printable(removed.join(", "))}`);
+  if (body.encoding === "utf8" && body.content !== "") print(`\n${printable(body.content)}`);
 }
 
 function section(title: string): void {
@@ -98,4 +130,10 @@ function factsOf(details: ExecutionDetails): (readonly [string, string])[] {
     ],
     ["trace", details.trace_id ?? "-"],
   ];
+}
+
+function numberOf(text: string): number {
+  const number = Number(text);
+  if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError("It must be the number of a version.");
+  return number;
 }

@@ -67,6 +67,7 @@ const SETTINGS: readonly (readonly [field: string, option: Option])[] = [
   ["timeout", new Option("--timeout <seconds>", "time of one call").argParser(numberOf)],
   ["memory", new Option("--memory <megabytes>", "heap of a sandbox").argParser(numberOf)],
   ["verify", new Option("--verify <rule>", "how webhooks are signed, such as 'stripe STRIPE_WEBHOOK_SECRET'")],
+  ["capture", new Option("--capture <which>", "requests to keep, to be run again").choices(["none", "errors", "all"])],
   ["hooks", new Option("--hooks <events>", "of the authentication, with commas, that it is asked about")],
   ["rate_limit", new Option("--rate-limit <limits>", "such as 100/min,1000/hour")],
   ["is_public", new Option("--public <boolean>", "whether it is listed for any caller").argParser(booleanOf)],

@@ -1,38 +1,44 @@
 /**
- * Routes about one execution: everything that is known of it.
+ * Routes about one execution: everything that is known of it, and running it again.
  *
  * @module
  */
 import { PlatformError } from "@fluxbase/contract";
-import type { Caller } from "../auth/caller.ts";
+import { z } from "zod";
 import { reaches } from "../auth/permissions.ts";
 import type { ExecutionLog } from "../executions/execution_log.ts";
-import type { Db } from "../storage/db.ts";
+import { replay, type ReplayParts } from "../invoke/replay.ts";
 import {
   type ExecutionFilter,
   listExecutions,
   listLinesOfExecution,
   type StoredExecution,
 } from "../storage/executions.ts";
+import { listTasksMadeBy } from "../storage/tasks.ts";
 import { detailsView } from "./execution_view.ts";
 import { placeFor } from "./function_routes.ts";
 import type { ApiCall, Route } from "./route.ts";
-import { executionDetailsSchema } from "./schemas.ts";
+import { executionDetailsSchema, replaySchema } from "./schemas.ts";
 
 const CALLS_MAX_COUNT = 100;
 const LINES_MAX_COUNT = 1_000;
 
-export interface ExecutionDetailParts {
-  readonly db: Db;
+export interface ExecutionDetailParts extends ReplayParts {
   readonly executions: ExecutionLog;
+  readonly stopping: AbortSignal;
 }
 
-export function executionDetailRoutes({ db, executions: log }: ExecutionDetailParts): Route[] {
+const replayBody = z.strictObject({ version: z.int().min(1).max(2_147_483_647).optional() });
+
+export function executionDetailRoutes(parts: ExecutionDetailParts): Route[] {
+  const { db, captures, executions: log, stopping } = parts;
+
   async function details(call: ApiCall, filter: ExecutionFilter = {}) {
     const stored = await findExecution(call.params["id"] ?? "", filter);
     const [parent] = stored.parentId ? await found({ id: stored.parentId }, 1) : [];
     const calls = await found({ parentId: stored.id }, CALLS_MAX_COUNT);
-    const isShown = (one: StoredExecution) => reachesIt(call.caller, one);
+    const tasks = await listTasksMadeBy(db, stored.id, CALLS_MAX_COUNT);
+    const isShown = ({ namespace }: { readonly namespace: string }) => reaches(call.caller, namespace);
     const lines = await listLinesOfExecution(db, {
       functionId: stored.functionId,
       executionId: stored.id,
@@ -42,7 +48,9 @@ export function executionDetailRoutes({ db, executions: log }: ExecutionDetailPa
     });
     const body = detailsView(stored, {
       parent: parent !== undefined && isShown(parent) ? parent : undefined,
+      isCaptured: await captures.has(stored.id),
       calls: calls.filter(isShown).toReversed(),
+      tasks: tasks.filter(isShown),
       lines,
     });
     return { status: 200, body };
@@ -62,6 +70,22 @@ export function executionDetailRoutes({ db, executions: log }: ExecutionDetailPa
     return stored;
   }
 
+  async function replayed(call: ApiCall) {
+    const { data } = replayBody.safeParse(await call.body() ?? {});
+    if (data === undefined) {
+      throw new PlatformError(
+        "INVALID_ARGUMENT",
+        'Cannot run the execution again: the body must be such as {"version": 3}, or empty for the live version',
+      );
+    }
+    const stored = await findExecution(call.params["id"] ?? "", {});
+    const body = await replay(
+      { executionId: stored.id, functionId: stored.functionId, version: data.version, signal: stopping },
+      parts,
+    );
+    return { status: 200, body };
+  }
+
   const answer = { status: 200, schema: executionDetailsSchema };
   const summary =
     "Shows one execution: its phases, sandbox, caller, failure, lines, and the executions that it made by calling the platform";
@@ -73,6 +97,17 @@ export function executionDetailRoutes({ db, executions: log }: ExecutionDetailPa
       access: "admin",
       answer,
       handle: (call) => details(call),
+    },
+    {
+      method: "POST",
+      path: "/admin/functions/executions/{id}/replay",
+      summary:
+        "Runs a captured request again, on the live version or another, as who called then, and compares the answers",
+      access: "admin",
+      body: replayBody,
+      answer: { status: 200, schema: replaySchema },
+      audit: { target: ({ id, replay_of }) => `execution ${replay_of ?? id}` },
+      handle: replayed,
     },
     ...["/functions/{name}", "/functions/{namespace}/{name}"].map((base): Route => ({
       method: "GET",
@@ -86,8 +121,4 @@ export function executionDetailRoutes({ db, executions: log }: ExecutionDetailPa
       },
     })),
   ];
-}
-
-function reachesIt(caller: Caller, { namespace }: StoredExecution): boolean {
-  return reaches(caller, namespace);
 }

@@ -12,6 +12,7 @@ import type {
   RelatedExecution,
 } from "@fluxbase/contract";
 import type { StoredExecution, StoredLogLine } from "../storage/executions.ts";
+import type { StoredTask } from "../storage/tasks.ts";
 import { cursorOf } from "./cursor.ts";
 
 export function executionView(stored: StoredExecution): Execution {
@@ -79,12 +80,17 @@ export function logView(line: StoredLogLine): LogEntry {
 }
 
 export interface Surroundings {
+  readonly isCaptured: boolean;
+  readonly tasks: readonly StoredTask[];
   readonly parent: StoredExecution | undefined;
   readonly calls: readonly StoredExecution[];
   readonly lines: readonly StoredLogLine[];
 }
 
-export function detailsView(stored: StoredExecution, { parent, calls, lines }: Surroundings): ExecutionDetails {
+export function detailsView(
+  stored: StoredExecution,
+  { parent, calls, tasks, lines, isCaptured }: Surroundings,
+): ExecutionDetails {
   const { details = null, coldStart, userId } = stored;
   return {
     ...executionView(stored),
@@ -97,8 +103,17 @@ export function detailsView(stored: StoredExecution, { parent, calls, lines }: S
       : { cold: coldStart, age_ms: details.sandbox.ageMs, request_number: details.sandbox.ordinal },
     timeline: timelineOf(stored),
     failure: failureOf(stored),
+    replay_of: details?.replayOf ?? null,
+    is_captured: isCaptured,
     parent: parent === undefined ? null : relatedView(parent),
     calls: calls.map(relatedView),
+    tasks: tasks.map(({ id, functionName, namespace, state, createdAt }) => ({
+      id,
+      function_name: functionName,
+      namespace,
+      state,
+      created_at: createdAt.toISOString(),
+    })),
     log_entries: lines.map(logView),
   };
 }

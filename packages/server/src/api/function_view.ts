@@ -150,5 +150,6 @@ function settingsView(settings: FunctionSettings): FunctionSettingsFields {
     respond_async: settings.respondAsync ?? false,
     retries: settings.retries ?? DEFAULT_RETRIES,
     task_concurrency: settings.taskConcurrency ?? DEFAULT_TASK_CONCURRENCY,
+    capture: settings.capture ?? null,
   };
 }

@@ -9,6 +9,7 @@ import {
   AUTH_HOOKS,
   type AuthHookView,
   type BuildProblem,
+  CAPTURE_MODES,
   type DbHookView,
   ERRORS,
   type Execution,
@@ -25,6 +26,7 @@ import {
   METRICS_STEPS,
   type RelatedExecution,
   type ReloadAnswer,
+  type ReplayAnswer,
   type SecretView,
   type SessionView,
   type SharedModule,
@@ -81,6 +83,7 @@ const settingsFields = {
   respond_async: z.boolean(),
   retries: z.int(),
   task_concurrency: z.int(),
+  capture: z.enum(CAPTURE_MODES).nullable(),
 };
 
 const summaryFields = {
@@ -376,9 +379,44 @@ export const executionDetailsSchema = executionSchema.extend({
     related: z.array(z.object({ kind: z.enum(["cause", "member"]), stack: z.string() })),
   }).nullable(),
   parent: relatedExecutionSchema.nullable(),
+  replay_of: textOrNull,
+  is_captured: z.boolean(),
   calls: z.array(relatedExecutionSchema),
+  tasks: z.array(
+    z.object({
+      id: z.string(),
+      function_name: z.string(),
+      namespace: z.string(),
+      state: z.enum(TASK_STATES),
+      created_at: z.iso.datetime(),
+    }),
+  ),
   log_entries: z.array(logEntrySchema),
 }) satisfies z.ZodType<ExecutionDetails>;
+
+const same = z.boolean();
+export const replaySchema = z.object({
+  execution_id: z.string(),
+  replay_of: z.string(),
+  version: z.int(),
+  status_code: z.int(),
+  error_code: errorCode.nullable(),
+  headers: z.array(z.tuple([z.string(), z.string()])),
+  body: z.object({
+    bytes: z.int(),
+    is_cut: z.boolean(),
+    encoding: z.enum(["utf8", "base64"]),
+    content: z.string(),
+  }),
+  removed: z.array(z.string()),
+  comparison: z.object({
+    same,
+    status: z.object({ before: z.int(), after: z.int(), same }),
+    error_code: z.object({ before: errorCode.nullable(), after: errorCode.nullable(), same }),
+    headers: z.object({ same, differing: z.array(z.string()) }),
+    body: z.object({ before_bytes: numberOrNull, after_bytes: numberOrNull, same: same.nullable() }),
+  }),
+}) satisfies z.ZodType<ReplayAnswer>;
 
 export const userSchema = z.object({
   id: z.string(),

@@ -664,6 +664,8 @@ const LIMIT_ABOUT: Readonly<Record<LimitKey, string>> = {
   logLinesCount: "Log lines of one execution; what comes after is left out.",
   logBytesPerSec:
     "Log of one function in the long run, over all its executions; 64 times as much at once. What is more is left out.",
+  capturesMiB:
+    "Requests that are kept to be run again (@fluxbase:capture), of all functions together, in the database; the oldest go first. 0: none are kept.",
   logFollowersCount: "Clients that follow logs live, on all servers together.",
   eventLoopBlockedMs: "A sandbox whose event loop does not answer for this long while requests run is killed.",
   concurrencyCount: "Requests one sandbox serves at once.",

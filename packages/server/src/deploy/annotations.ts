@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { ACCOUNT_EVENTS, AUTH_HOOKS, type BuildProblem } from "@fluxbase/contract";
+import { ACCOUNT_EVENTS, AUTH_HOOKS, type BuildProblem, CAPTURE_MODES } from "@fluxbase/contract";
 import type { Annotation } from "../bundler/bundler.ts";
 import type { FunctionInput } from "./function_input.ts";
 
@@ -118,6 +118,13 @@ const KNOWN: Readonly<Record<string, Known>> = {
   "task-concurrency": {
     expected: "a number, such as 10",
     read: units(/^(\d+)()$/, { "": 1 }, (value) => ({ task_concurrency: value })),
+  },
+  "capture": {
+    expected: CAPTURE_MODES.join(", "),
+    read(text) {
+      const capture = CAPTURE_MODES.find((mode) => mode === text);
+      return capture === undefined ? undefined : { capture };
+    },
   },
   "description": { expected: "a text", read: (text) => text === "" ? undefined : { description: text } },
   "namespace": { expected: "a name", read: (text) => text === "" ? undefined : { namespace: text } },

@@ -4,7 +4,7 @@
  * @module
  */
 import { isDeepStrictEqual } from "node:util";
-import { functionNameProblem, isBesidePath, namespaceProblem, PlatformError } from "@fluxbase/contract";
+import { CAPTURE_MODES, functionNameProblem, isBesidePath, namespaceProblem, PlatformError } from "@fluxbase/contract";
 import { z } from "zod";
 
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
@@ -78,6 +78,7 @@ const FIELDS = {
   respond_async: flag.nullable(),
   retries: z.number().nullable(),
   task_concurrency: z.number().nullable(),
+  capture: z.enum(CAPTURE_MODES).nullable(),
   hooks: textOrList,
   is_bundled: flag,
   is_pre_bundled: flag,

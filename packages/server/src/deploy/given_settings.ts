@@ -38,6 +38,7 @@ export const SETTING_NAMES = [
   "respond_async",
   "retries",
   "task_concurrency",
+  "capture",
   "hooks",
 ] as const satisfies readonly (keyof FunctionInput)[];
 

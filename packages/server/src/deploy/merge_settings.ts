@@ -7,6 +7,7 @@ import { isToken } from "../../sandbox_runtime/header_rules.ts";
 import {
   ACCOUNT_EVENTS,
   AUTH_HOOKS,
+  type CaptureMode,
   DEFAULT_RETRIES,
   DEFAULT_TASK_CONCURRENCY,
   type FunctionSettings,
@@ -176,6 +177,7 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
     ...unusual(input, base),
     ...(verify === undefined ? {} : { verify }),
     ...tasksOf(input, base),
+    ...captureOf(input.capture ?? base.capture),
     ...hooksOf(hooks?.filter((hook) => hook !== undefined) ?? base.hooks),
     ...(routes === undefined || routes.length === 0 ? {} : { routes }),
   };
@@ -185,6 +187,10 @@ const TASK_BOUNDS = {
   retries: { min: 0, max: 100, unit: "retries" },
   task_concurrency: { min: 1, max: 1_000, unit: "tasks" },
 };
+
+function captureOf(capture: CaptureMode | undefined): Pick<FunctionSettings, "capture"> {
+  return capture === undefined ? {} : { capture };
+}
 
 /** What is there only where it is not as usual. */
 function tasksOf(
@@ -354,6 +360,7 @@ export function settingsAsGiven(settings: FunctionSettings): FunctionInput {
     respond_async: settings.respondAsync ?? null,
     retries: settings.retries ?? null,
     task_concurrency: settings.taskConcurrency ?? null,
+    capture: settings.capture ?? null,
     ...Object.fromEntries(
       (Object.keys(UNITS) as LimitField[]).map((name) => [
         name,

@@ -36,6 +36,8 @@ export interface TaskRequest {
   /** Attempts after the first; as the function has them without. */
   readonly retries?: number;
   readonly createdBy?: string | null;
+  /** The execution that makes it. */
+  readonly parentId?: string | undefined;
 }
 
 export interface TaskQueue {
@@ -156,6 +158,7 @@ export async function respondLater(
     dedupeKey: wish.key === null ? null : await dedupeKeyOf(caller, wish.key),
     runAt: wish.runAt,
     ...(wish.retries === undefined ? {} : { retries: wish.retries }),
+    parentId: call.parentId,
   });
   tasks.announce();
   const statusUrl = `${place.baseUrl}/api/v1/tasks/${taskId}`;

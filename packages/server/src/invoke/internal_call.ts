@@ -15,6 +15,10 @@ export interface InternalCall {
   /** A new one without. */
   readonly executionId?: string;
   readonly task?: TaskFacts;
+  /** The execution that it runs again. */
+  readonly replayOf?: string;
+  /** The execution that made it. */
+  readonly parentId?: string | null;
   /** POST without. */
   readonly method?: string;
   /** What of the path follows the function's own. */
@@ -35,6 +39,8 @@ export function internalCall(
     executionId: given.executionId ?? crypto.randomUUID(),
     givenRequestId: headers["x-request-id"] ?? null,
     task: given.task ?? null,
+    replayOf: given.replayOf,
+    parentId: given.parentId ?? undefined,
     fn,
     trigger,
     method: given.method ?? "POST",

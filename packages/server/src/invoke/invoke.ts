@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { PlatformError, type TriggerType } from "@fluxbase/contract";
+import { type CaptureMode, PlatformError, type TriggerType } from "@fluxbase/contract";
 import { DEPTH_MAX } from "../../sandbox_runtime/frames.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
 import { ANONYMOUS, type Caller } from "../auth/caller.ts";
@@ -16,6 +16,7 @@ import { functionNotFound } from "../catalog/function_not_found.ts";
 import type { Clock } from "../core/clock.ts";
 import type { Standing } from "../core/error_response.ts";
 import type { HeaderList } from "../core/header_list.ts";
+import type { Capture, Captures } from "../executions/captures.ts";
 import type { ExecutionLog } from "../executions/execution_log.ts";
 import { bodyTooLarge, type Client, type SandboxResponse } from "../sandbox/exchange.ts";
 import { mask } from "../secrets/masking.ts";
@@ -28,7 +29,8 @@ import type { Delivery, Webhooks } from "../webhooks/webhooks.ts";
 import { asDatabaseError } from "../storage/db.ts";
 import { type AsyncWish, prefersAsync, respondLater, type TaskQueue } from "./async_call.ts";
 import { inFrames } from "./in_frames.ts";
-import { hiddenOf, Recording } from "./recording.ts";
+import { answerOfError, answerOfResponse } from "./answers.ts";
+import { hiddenOf, Recording, type RecordingStart } from "./recording.ts";
 import type { VersionSource } from "./version_source.ts";
 
 export interface Invocation extends Client {
@@ -54,6 +56,8 @@ export interface Invocation extends Client {
   readonly task: TaskFacts | null;
   /** The execution that made it, if one did. */
   readonly parentId?: string | undefined;
+  /** The execution that it runs again. */
+  readonly replayOf?: string | undefined;
   /** Of the client, as rate limits count it. */
   address(): string;
   /** The other end of its connection. */
@@ -86,6 +90,9 @@ export interface InvokeParts {
   readonly versions: VersionSource;
   readonly secrets: SecretStore;
   readonly executions: ExecutionLog;
+  readonly captures: Captures;
+  /** Of functions that do not say themselves. */
+  readonly capture: CaptureMode;
   readonly rateLimiter: RateLimiter;
   readonly callerLimits: CallerLimits;
   readonly webhooks: Webhooks;
@@ -183,13 +190,15 @@ export async function runFor(
     await delivery?.settle(null);
     throw error;
   }
+  const capture = captureFor(call, body, start, parts);
+  recording.capture = capture;
   const exchange = parts.sandboxes.run(version, {
     executionId: call.executionId,
     method: call.method,
     url: call.url,
     callerJson: userSecrets === undefined ? caller.factsJson : withSecrets(caller.factsJson, userSecrets),
     headerPairs: call.headers.pairs,
-    body,
+    body: capture === undefined ? body : capture.body,
     isUpgrade: call.isUpgrade,
     depth: call.depth,
     timeoutMs: call.timeoutMs ?? settings.timeoutMs,
@@ -199,12 +208,44 @@ export async function runFor(
   }, recording);
   try {
     const response = await exchange.response;
+    capture?.answered(answerOfResponse(response));
     await delivery?.settle(response.status);
     return response;
   } catch (error) {
+    const told = withoutSecrets(error, hiddenOf(start));
+    if (told instanceof PlatformError) capture?.answered(answerOfError(told));
     await delivery?.settle(null);
-    throw withoutSecrets(error, hiddenOf(start));
+    throw told;
   }
+}
+
+/** What hooks of the authentication are asked about is nobody else's: passwords in the making, tokens, sessions. */
+function captureFor(
+  call: Invocation,
+  body: InvocationBody,
+  start: RecordingStart,
+  { captures, capture }: InvokeParts,
+): Capture | undefined {
+  const { id: functionId, settings } = call.fn;
+  const mode = settings.capture ?? capture;
+  if (mode === "none" || settings.hooks !== undefined || call.isUpgrade || call.replayOf !== undefined) {
+    return undefined;
+  }
+  const { executionId, method, url, path, headers } = call;
+  const { caller: { kind, role, userId, keyId, factsJson }, startedAtMs } = start;
+  return captures.begin({
+    functionId,
+    executionId,
+    startedAtMs,
+    mode,
+    method,
+    url,
+    path,
+    headerPairs: headers.pairs,
+    body,
+    caller: { kind, role, userId, keyId, facts: factsJson === "" ? {} : JSON.parse(factsJson) },
+    hidden: () => hiddenOf(start),
+  });
 }
 
 /** Credentials that are not ours are the function's business: a secret of a cron job, Basic, another issuer's token. */

@@ -7,6 +7,7 @@ import { type ErrorCode, type ExecutionStatus, PlatformError } from "@fluxbase/c
 import { parseTraceparent, TRACE_HEADER } from "../../sandbox_runtime/trace_context.ts";
 import type { Caller } from "../auth/caller.ts";
 import type { LiveFunction } from "../catalog/catalog.ts";
+import type { Capture } from "../executions/captures.ts";
 import type { ExecutionLog } from "../executions/execution_log.ts";
 import type { ExchangeObserver, LogLine, Outcome } from "../sandbox/exchange.ts";
 import type { SandboxVersion } from "../sandbox/sandbox_pool.ts";
@@ -34,6 +35,8 @@ export class Recording implements ExchangeObserver {
   readonly #executions: ExecutionLog;
   readonly #call: Invocation;
   readonly #start: RecordingStart;
+  /** Told of the end. */
+  capture: Capture | undefined;
 
   constructor(executions: ExecutionLog, call: Invocation, start: RecordingStart) {
     this.#executions = executions;
@@ -57,6 +60,7 @@ export class Recording implements ExchangeObserver {
     const { status, error, stack, sentMs, coldStart, answeredMs, completedMs, usage } = outcome;
     const { fn, executionId, givenRequestId, trigger, method, url, path, headers, task } = this.#call;
     const { caller, startedAtMs, startedMs, trace } = this.#start;
+    this.capture?.finished(statusOf(status, error));
     const isSilent = error === null && logs.length === 0;
     const hidden = isSilent ? [] : hiddenOf(this.#start);
     const record: ExecutionRecord = {
@@ -102,9 +106,10 @@ export class Recording implements ExchangeObserver {
 
   #details({ coldStart, sandboxAgeMs, ordinal }: Outcome): ExecutionFacts {
     const { caller: { kind, role, keyId }, startedMs, version } = this.#start;
-    const { timeoutMs, fn } = this.#call;
+    const { timeoutMs, fn, replayOf } = this.#call;
     return {
       caller: { kind, role, keyId },
+      ...replayOf === undefined ? {} : { replayOf },
       timeoutMs: timeoutMs ?? fn.settings.timeoutMs,
       memoryMiB: version.profile.memoryMiB,
       ...sandboxAgeMs === null ? {} : { sandbox: { ageMs: Math.round(sandboxAgeMs), ordinal } },

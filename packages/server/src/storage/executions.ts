@@ -68,6 +68,8 @@ export interface ExecutionRecord {
 /** More of an execution, for who looks at it; milliseconds count from its start. */
 export interface ExecutionFacts {
   readonly caller: { readonly kind: string; readonly role: string | null; readonly keyId: string | null };
+  /** The execution that it ran again. */
+  readonly replayOf?: string;
   readonly timeoutMs: number;
   readonly memoryMiB: number;
   /** Absent when none ever got it. */

@@ -233,6 +233,7 @@ export interface Schema {
     error_code: ErrorCode | null;
     created_at: GeneratedInstant;
     created_by: string | null;
+    parent_id: string | null;
     finished_at: OptionalInstant;
   };
   "fluxbase.execution_logs": {
@@ -245,6 +246,13 @@ export interface Schema {
     message: string;
     fields: JSONColumnType<Record<string, unknown>> | null;
     batch_seq: string | null;
+  };
+  "fluxbase.execution_captures": {
+    execution_id: string;
+    function_id: string;
+    started_at: Instant;
+    sealed: Uint8Array;
+    bytes: number;
   };
   "fluxbase.log_followers": {
     id: string;

@@ -33,6 +33,8 @@ export interface NewTask {
   /** Null: at once. */
   readonly runAt: Date | null;
   readonly retries: number;
+  /** The execution that made it. */
+  readonly parentId?: string | null;
   readonly createdBy: string | null;
 }
 
@@ -56,6 +58,7 @@ export async function insertTask(db: Db, task: NewTask): Promise<string> {
       dedupe_key: task.dedupeKey,
       run_at: task.runAt ?? sql<Date>`now()`,
       retries: task.retries,
+      parent_id: task.parentId ?? null,
       created_by: task.createdBy,
     }).onConflict((conflict) =>
       conflict.columns(["function_id", "dedupe_key"]).where("dedupe_key", "is not", null).doNothing()
@@ -90,6 +93,7 @@ export interface ClaimedTask {
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array<ArrayBuffer> | null;
   readonly retries: number;
+  readonly parentId: string | null;
   /** 1 for the first. */
   readonly attempt: number;
   readonly runAt: Date;
@@ -110,7 +114,7 @@ export async function claimTasks(
 ): Promise<ClaimedTask[]> {
   const { rows } = await sql<ClaimedTask>`
     select id, function_id as "functionId", trigger_type as "triggerType", source_id as "sourceId", caller, method, url,
-           path, headers, body, retries, attempts as attempt, run_at as "runAt"
+           path, headers, body, retries, parent_id as "parentId", attempts as attempt, run_at as "runAt"
       from fluxbase.claim_tasks(${node}, ${roomCount}, ${leaseSec}, ${concurrency})`.execute(db);
   return rows;
 }
@@ -242,6 +246,14 @@ export async function listTasks(db: Db, filter: TaskFilter): Promise<StoredTask[
     select ${COLUMNS} from fluxbase.tasks t join fluxbase.functions f on f.id = t.function_id
      where ${sql.join(conditions, sql` and `)}
      order by t.created_at desc, t.id desc limit ${filter.limit}`.execute(db);
+  return rows;
+}
+
+/** Of an execution, in the order in which it made them. */
+export async function listTasksMadeBy(db: Db, parentId: string, limit: number): Promise<StoredTask[]> {
+  const { rows } = await sql<StoredTask>`
+    select ${COLUMNS} from fluxbase.tasks t join fluxbase.functions f on f.id = t.function_id
+     where t.parent_id = ${parentId} order by t.created_at, t.id limit ${limit}`.execute(db);
   return rows;
 }
 

@@ -50,6 +50,7 @@ export async function attemptTask(
       executionId,
       trigger: task.triggerType,
       task: { id: task.id, attempt: task.attempt },
+      parentId: task.parentId,
       method: task.method,
       url: new URL(place.baseUrl).origin + task.url,
       path: task.path,

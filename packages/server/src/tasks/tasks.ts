@@ -122,6 +122,7 @@ export async function startTasks(parts: TaskParts): Promise<Tasks> {
         dedupeKey: task.dedupeKey ?? null,
         runAt: task.runAt ?? null,
         retries: task.retries ?? fn.settings.retries ?? DEFAULT_RETRIES,
+        parentId: task.parentId ?? null,
         createdBy: task.createdBy ?? caller.userId ?? caller.keyId ?? caller.role,
       });
     },

@@ -20,6 +20,7 @@ const SCRIPTS = {
   test: deno("run", "-A", "tools/test.ts"),
   "test:browser": deno("run", "-A", "tools/test.ts", "--browser"),
   ok: deno("run", "-A", "tools/test.ts"),
+  chaos: deno("run", "-A", "tools/chaos.ts"),
   attacks: deno("run", "-A", "tools/attacks.ts"),
   packages: deno("run", "-A", "tools/packages.ts"),
   fmt: deno("fmt", "--quiet"),

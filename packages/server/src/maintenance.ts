@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { basename, dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type Databases, type Progress, writeBackup } from "./backup/backup.ts";
+import { writeBackupFile } from "./backup/backup_file.ts";
 import { restoreBackup } from "./backup/restore.ts";
 import { type Config, readConfig, readYaml } from "./config/config.ts";
 import { readLocalSecrets } from "./config/local_secrets.ts";
@@ -56,27 +57,16 @@ async function backup({ positionals: [path], values }: Given, config: Config): P
     throw new StartError(`Cannot write the backup: "${target}" is there already; --force replaces it`);
   }
   await using server = await findServer(config);
-  // Whole or not at all, and readable by its owner only: it has everybody's rows in it.
-  const unfinished = join(dirname(target), `.${basename(target)}.${crypto.randomUUID()}`);
-  try {
-    const file = await Deno.open(unfinished, { write: true, createNew: true, mode: 0o600 }).catch((error) => {
-      throw new StartError(`Cannot write the backup to "${target}": ${error instanceof Error ? error.message : error}`);
-    });
-    const { tables, bytes } = await writeBackup(await server.databases(), file.writable, {
-      keyIds: server.keyRing.ids,
-      onProgress: progressOf(),
-    });
-    await Deno.rename(unfinished, target);
-    const { size } = await Deno.stat(target);
-    say(`Wrote ${target}: ${tables} tables, ${inMiB(bytes)} of rows, ${inMiB(size)} on disk`);
-    say(
-      `It has no keys: keep ${
-        server.secretsFile ?? "FLUXBASE_ENCRYPTION_KEY and FLUXBASE_AUTH_JWT_SECRET"
-      } too, in another place`,
-    );
-  } finally {
-    await Deno.remove(unfinished).catch(() => {});
-  }
+  const { tables, bytes, bytesOnDisk } = await writeBackupFile(target, await server.databases(), {
+    keyIds: server.keyRing.ids,
+    onProgress: progressOf(),
+  });
+  say(`Wrote ${target}: ${tables} tables, ${inMiB(bytes)} of rows, ${inMiB(bytesOnDisk)} on disk`);
+  say(
+    `It has no keys: keep ${
+      server.secretsFile ?? "FLUXBASE_ENCRYPTION_KEY and FLUXBASE_AUTH_JWT_SECRET"
+    } too, in another place`,
+  );
 }
 
 async function restore({ positionals: [path], values }: Given, config: Config): Promise<void> {

@@ -44,6 +44,7 @@ import { generateKey, hashKey, keyPrefixOf, startKeyStore } from "./auth/keys.ts
 import { createTokens, type Tokens } from "./auth/tokens.ts";
 import { fillDirectory } from "./auth/user_directory.ts";
 import { countBuilds } from "./bundler/counted_builds.ts";
+import { startBackupSchedule } from "./backup/schedule.ts";
 import { startBundler } from "./bundler/bundler.ts";
 import { type Catalog, type CatalogChange, type LiveFunction, startCatalog } from "./catalog/catalog.ts";
 import type { Config } from "./config/config.ts";
@@ -464,6 +465,17 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     }),
   );
   const retention = await nodes.lease("retention");
+  if (config.backup !== null) {
+    const lease = await nodes.lease("backup");
+    parts.use(startBackupSchedule({
+      ...config.backup,
+      databases: { platform: directUrl, users: config.databaseShared ? null : usersUrl ?? null },
+      keyIds: keyRing.ids,
+      isOurs: () => lease.isOurs,
+      log,
+      epochMs: clock.epochMs,
+    }));
+  }
   parts.use(
     startPurging({ db, log, auditLogDays: config.auditLogDays, tasks: config.tasks, isOurs: () => retention.isOurs }),
   );

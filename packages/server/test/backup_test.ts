@@ -88,6 +88,9 @@ Deno.test("the restore drill", async (test) => {
   const file = join(dir, "everything.tar.gz");
   const step = (name: string, fn: () => Promise<void>) =>
     test.step({ name, fn, sanitizeOps: false, sanitizeResources: false });
+  const scheduled = join(dir, "scheduled");
+  await Deno.mkdir(scheduled);
+  await Deno.writeTextFile(join(scheduled, "fluxbase-2000-01-01T00-00-00Z.tar.gz"), "");
   await using other = await createTestDatabase({ template: "template1" });
   const at = (url: Secret) => ({ DATABASE_URL: url.reveal() });
   let before: unknown;
@@ -127,6 +130,13 @@ Deno.test("the restore drill", async (test) => {
         assert.match((await maintain(at(databaseUrl), "backup", file)).said, /is there already; --force replaces it/);
       });
 
+      await step("backups come by themselves into a folder, and the newest are kept", async () => {
+        const names = () => [...Deno.readDirSync(scheduled)].map(({ name }) => name);
+        await eventually(() => names().length === 1 && !names()[0]?.startsWith("fluxbase-2000"));
+        assert.match(names()[0] ?? "", /^fluxbase-20\d\d-\d\d-\d\dT\d\d-\d\d-\d\dZ\.tar\.gz$/);
+        assert.ok((await Deno.stat(join(scheduled, names()[0] ?? ""))).size > 1_000);
+      });
+
       await step(
         "with another key, a backup that nobody could use is refused, and so is a running target",
         async () => {
@@ -142,7 +152,7 @@ Deno.test("the restore drill", async (test) => {
           );
         },
       );
-    });
+    }, { FLUXBASE_BACKUP_DIR: scheduled, FLUXBASE_BACKUP_KEEP_COUNT: "1" });
 
     await step("what is damaged, needs another key, or would overwrite changes nothing", async () => {
       const bytes = await Deno.readFile(file);

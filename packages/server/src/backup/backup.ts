@@ -35,6 +35,7 @@ export interface BackupOptions {
   readonly onProgress?: (progress: Progress) => void;
   /** A copy that is to take the place of what it is of: nothing may change in between. */
   readonly isMove?: boolean;
+  readonly signal?: AbortSignal;
 }
 
 export interface BackupSummary {
@@ -133,7 +134,7 @@ interface DatabaseParts extends BackupOptions {
 async function addDatabase(
   database: DatabaseName,
   { client, url }: DumpSession,
-  { archive, contents, snapshot, onProgress }: DatabaseParts,
+  { archive, contents, snapshot, onProgress, signal }: DatabaseParts,
 ): Promise<number> {
   const { before, after } = await dumpSchema({ url, snapshot });
   await archive.add(`${database}/before.sql`, before);
@@ -142,6 +143,7 @@ async function addDatabase(
     onProgress?.({ database, table: table.name, bytes });
     let piece = 0;
     for await (const rows of readRows(client, table, PIECE_BYTES)) {
+      signal?.throwIfAborted();
       await archive.add(`${database}/${index}/${piece++}.copy`, rows);
       bytes += rows.length;
       onProgress?.({ database, table: table.name, bytes });

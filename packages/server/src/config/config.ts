@@ -85,6 +85,8 @@ export interface Config {
   readonly traceHosts: readonly string[];
   /** Of whoever may read the metrics and nothing else. */
   readonly metricsToken: Secret | null;
+  /** Null: no backups come by themselves. */
+  readonly backup: { readonly dir: string; readonly everyHours: number; readonly keepCount: number } | null;
   readonly executions: { readonly retentionDays: number; readonly rowsPerSec: number };
   readonly sandbox: { readonly uidBase: number; readonly require: readonly Fence[] };
   readonly log: { readonly level: LogLevel; readonly format: "text" | "json"; readonly slowStatementMs: number };
@@ -186,6 +188,7 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     algorithms: get(SETTINGS.issuerAlgorithms),
   }, problems);
   const embeddedPort = get(SETTINGS.embeddedPort);
+  const backupDir = get(SETTINGS.backupDir);
   const config: Config = {
     listen: get(SETTINGS.address),
     baseUrl: get(SETTINGS.baseUrl),
@@ -238,6 +241,9 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     telemetry: readTelemetry(get),
     traceHosts: get(SETTINGS.traceHosts) ?? [],
     metricsToken: get(SETTINGS.metricsToken),
+    backup: backupDir === null
+      ? null
+      : { dir: backupDir, everyHours: get(SETTINGS.backupEveryHours), keepCount: get(SETTINGS.backupKeepCount) },
     executions: { retentionDays: get(SETTINGS.retentionDays), rowsPerSec: get(SETTINGS.rowsPerSec) },
     sandbox: { uidBase: get(SETTINGS.sandboxUidBase), require: get(SETTINGS.sandboxRequire) ?? [] },
     log: {

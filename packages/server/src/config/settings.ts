@@ -476,6 +476,30 @@ export const SETTINGS = {
     about:
       "Hosts that learn by traceparent and tracestate which trace the fetch of a function belongs to; *.example.com means all below it, * all. This server itself always does.",
   }),
+  backupDir: setting({
+    env: "FLUXBASE_BACKUP_DIR",
+    yaml: "backup.dir",
+    parser: anyText,
+    default: null,
+    example: "/backups",
+    about: "Folder for backups that come by themselves; without it there are none. Of several servers, one makes them.",
+  }),
+  backupEveryHours: setting({
+    env: "FLUXBASE_BACKUP_EVERY_HOURS",
+    yaml: "backup.every_hours",
+    parser: integer({ min: 1, max: 720 }),
+    default: "24",
+    example: "6",
+    about: "Hours from one backup to the next.",
+  }),
+  backupKeepCount: setting({
+    env: "FLUXBASE_BACKUP_KEEP_COUNT",
+    yaml: "backup.keep_count",
+    parser: integer({ min: 1, max: 10_000 }),
+    default: "7",
+    example: "28",
+    about: "Backups that are kept; older ones are removed.",
+  }),
   metricsToken: setting<Secret>({
     env: "FLUXBASE_METRICS_TOKEN",
     yaml: "metrics.token",

@@ -1,0 +1,170 @@
+/**
+ * Three servers under load while faults come one after the other, in an order that a seed gives; then everything that
+ * was acknowledged is looked for.
+ *
+ * @module
+ */
+import pg from "pg";
+import { delay } from "../../src/core/clock.ts";
+import { type Chance, createChance } from "./chance.ts";
+import { createChecker } from "./checker.ts";
+import { type Cluster, startCluster } from "./cluster.ts";
+import { type FaultName, FAULTS } from "./faults.ts";
+import { FUNCTIONS, type LoadParts, putLoadOn, send } from "./load.ts";
+
+export interface ChaosOptions {
+  readonly seed: number;
+  readonly ms: number;
+  /** Each comes at least once; without, all of them in random order until the time is over. */
+  readonly faults?: readonly FaultName[];
+  readonly say?: (text: string) => void;
+}
+
+export interface ChaosReport {
+  /** Empty: everything held. */
+  readonly wrong: readonly string[];
+  readonly faults: Readonly<Record<string, number>>;
+  readonly calls: number;
+  readonly failed: number;
+  readonly writes: number;
+  readonly tasks: number;
+  readonly deployments: number;
+}
+
+const NODES = 3;
+const BETWEEN_MS = 3_000;
+/** A task of a server that was killed is another's when its lease of 30 s has ended. */
+const TASKS_DONE_MS = 120_000;
+const SHOWN = 20;
+
+export async function runChaos({ seed, ms, faults = [], say = () => {} }: ChaosOptions): Promise<ChaosReport> {
+  await using cluster = await startCluster(NODES);
+  const checker = createChecker();
+  const stopping = new AbortController();
+  const parts: LoadParts = { cluster, checker, chance: createChance(seed + 1), signal: stopping.signal };
+  await prepare(parts);
+  const loading = putLoadOn(parts);
+  const chance = createChance(seed);
+  const counts: Record<string, number> = {};
+  const endsAtMs = performance.now() + ms;
+  let planned = [...faults];
+  try {
+    while (performance.now() < endsAtMs || (faults.length > 0 && planned.length > 0)) {
+      await delay(BETWEEN_MS);
+      // Each comes once in a round, so that all come about as often.
+      if (planned.length === 0) planned = shuffled(Object.keys(FAULTS) as FaultName[], chance);
+      const name = planned.shift() ?? "kill a server";
+      say(name);
+      counts[name] = (counts[name] ?? 0) + 1;
+      await FAULTS[name]({ cluster, chance, checker });
+    }
+    await delay(BETWEEN_MS);
+  } finally {
+    stopping.abort();
+    await loading;
+  }
+  await lookForWrites(cluster, checker.writes, checker.wrong);
+  await lookForTasks(parts);
+  return {
+    wrong: checker.wrong.slice(0, SHOWN),
+    faults: counts,
+    calls: checker.counts.calls,
+    failed: checker.counts.refused,
+    writes: checker.writes.size,
+    tasks: checker.tasks.size,
+    deployments: checker.deployed.length,
+  };
+}
+
+function shuffled<Item>(items: readonly Item[], chance: Chance): Item[] {
+  return items.map((item) => ({ item, place: chance.next() })).sort((a, b) => a.place - b.place).map(({ item }) =>
+    item
+  );
+}
+
+async function prepare(parts: LoadParts): Promise<void> {
+  const { cluster, checker } = parts;
+  const client = new pg.Client({ connectionString: cluster.usersUrl.reveal() });
+  await client.connect();
+  await client.query("create table public.writes (id uuid primary key)");
+  await client.end();
+  const [first] = cluster.nodes;
+  if (first === undefined) throw new Error("There are no servers");
+  for (const [name, code] of Object.entries({ times: FUNCTIONS.times, version: FUNCTIONS.version(0) })) {
+    const body = JSON.stringify({ name, code });
+    await send(parts, "A deployment", {
+      node: first,
+      path: "/api/v1/functions?strict=true",
+      method: "POST",
+      body,
+      needsDatabase: true,
+    });
+  }
+  checker.deployed.push({ number: 0, atMs: performance.now() });
+  // Each knows them, has a sandbox of its own, and sees the table.
+  for (const node of cluster.nodes) {
+    for (const [path, method] of [["functions/times/invoke", "POST"], ["functions/version/invoke", "POST"]]) {
+      await untilOk(() =>
+        fetch(`${node.url}/api/v1/${path}`, { method: method ?? "", body: "1", headers: keyOf(parts) })
+      );
+    }
+    await untilOk(() => fetch(`${node.url}/rest/v1/writes`, { headers: keyOf(parts) }));
+    node.disturbedAtMs = -Infinity;
+  }
+  checker.wrong.length = 0;
+  checker.counts.refused = 0;
+}
+
+function keyOf({ cluster: { serviceKey } }: LoadParts): Record<string, string> {
+  return { authorization: `Bearer ${serviceKey}` };
+}
+
+async function untilOk(ask: () => Promise<Response>): Promise<void> {
+  for (let left = 300;; left -= 1) {
+    const answer = await ask();
+    const text = await answer.text();
+    if (answer.ok) return;
+    if (left === 0) throw new Error(`The servers did not get ready: ${answer.status} ${text}`);
+    await delay(100);
+  }
+}
+
+async function lookForWrites({ usersUrl }: Cluster, writes: ReadonlySet<string>, wrong: string[]): Promise<void> {
+  const client = new pg.Client({ connectionString: usersUrl.reveal() });
+  await client.connect();
+  const { rows } = await client.query("select id::text from public.writes");
+  await client.end();
+  const there = new Set(rows.map(({ id }) => id));
+  for (const id of writes) if (!there.has(id)) wrong.push(`The acknowledged write ${id} is lost`);
+}
+
+async function lookForTasks({ cluster, checker: { tasks, wrong } }: LoadParts): Promise<void> {
+  const client = new pg.Client({ connectionString: cluster.databaseUrl.reveal() });
+  await client.connect();
+  const [node] = cluster.nodes;
+  const deadline = performance.now() + TASKS_DONE_MS;
+  let waiting = [...tasks.keys()];
+  while (waiting.length > 0 && performance.now() < deadline) {
+    await delay(500);
+    const { rows } = await client.query(
+      "select id::text from fluxbase.tasks where id = any ($1::uuid[]) and state = 'done'",
+      [
+        waiting,
+      ],
+    );
+    const done = new Set(rows.map(({ id }) => id));
+    waiting = waiting.filter((id) => !done.has(id));
+  }
+  await client.end();
+  for (const id of waiting) wrong.push(`The acknowledged task ${id} was not done within ${TASKS_DONE_MS / 1_000} s`);
+  const done = [...tasks].filter(([id]) => !waiting.includes(id));
+  for (const [id, expected] of done.slice(-SHOWN)) {
+    const answer = await fetch(`${node?.url}/api/v1/tasks/${id}`, {
+      headers: { authorization: `Bearer ${cluster.serviceKey}` },
+    });
+    const task = await answer.json();
+    if (!JSON.stringify(task.answer ?? null).includes(expected)) {
+      wrong.push(`The task ${id} has the answer ${JSON.stringify(task.answer)}, not ${expected}`);
+    }
+  }
+}

@@ -307,11 +307,13 @@ function credentialsOf({ headers }: Request): Headers {
 
 /** A command line in the field writes the question mark of these paths as part of the path. */
 function withQueryApart(request: Request): Request {
-  if (!HIDDEN_QUERY.test(request.url) || !URL.canParse(request.url)) return request;
-  return new Request(request.url.replace(/%3f/i, "?"), request);
+  const { url } = request;
+  const at = url.includes("?") ? -1 : url.search(/%3f/i);
+  if (at < 0 || !URL.canParse(url) || !new URL(url.slice(0, at)).pathname.startsWith(SECRETS)) return request;
+  return new Request(`${url.slice(0, at)}?${url.slice(at + 3)}`, request);
 }
 
-const HIDDEN_QUERY = /^[^?]*\/api\/v1\/secrets(\/[^?]*)?%3f[^?]*$/i;
+const SECRETS = `${PREFIX}/secrets`;
 
 function placesOf({ path, isAtRoot }: Route): string[] {
   if (isAtRoot) return [path];

@@ -129,6 +129,9 @@ interface Showing {
 
 /** A view of a view of a view … */
 const VIEW_DEPTH_MAX = 16;
+/** Views on both sides of a key multiply; later ones stand alone. */
+const VIEWS_OF_TABLE_MAX_COUNT = 20;
+const KEYS_OF_VIEWS_MAX_COUNT = 20_000;
 
 /** Foreign keys, and for each of them those that views on either side make of it by showing its columns. */
 function withThoseOfViews(
@@ -169,13 +172,16 @@ function withThoseOfViews(
   function showingsOf(schema: string, table: string, columns: readonly string[]): Showing[] {
     const own = { schema, name: table, names: new Map(columns.map((name) => [name, name])) };
     const views = [...showings.get(`${schema}\0${table}`)?.values() ?? []];
-    return [own, ...views.filter(({ names }) => columns.every((column) => names.has(column)))];
+    const fitting = views.filter(({ names }) => columns.every((column) => names.has(column)));
+    return [own, ...fitting.slice(0, VIEWS_OF_TABLE_MAX_COUNT)];
   }
 
+  let count = 0;
   return foreignKeys.flatMap((key) => {
+    if (count > KEYS_OF_VIEWS_MAX_COUNT) return [key];
     const { schema, table, columns, otherSchema, otherTable, otherColumns } = key;
     const others = showingsOf(otherSchema, otherTable, otherColumns);
-    return showingsOf(schema, table, columns).flatMap((from, fromIndex) =>
+    const all = showingsOf(schema, table, columns).flatMap((from, fromIndex) =>
       others.map((to, toIndex): KnownKey =>
         fromIndex === 0 && toIndex === 0 ? key : {
           name: key.name,
@@ -189,6 +195,8 @@ function withThoseOfViews(
         }
       )
     );
+    count += all.length;
+    return all;
   });
 }
 

@@ -15,6 +15,7 @@ import { many } from "./many.ts";
 import { observability } from "./observability.ts";
 import { recycling } from "./recycling.ts";
 import { streaming } from "./streaming.ts";
+import { schedules } from "./schedules.ts";
 import { tables } from "./tables.ts";
 import { tasks } from "./tasks.ts";
 import { print, type Row, type Suite, tableOf } from "./suite.ts";
@@ -34,6 +35,7 @@ const SUITES: readonly Suite[] = [
   tables,
   recycling,
   tasks,
+  schedules,
   observability,
 ];
 const RESULTS = fileURLToPath(new URL("./results.md", import.meta.url));

@@ -14,7 +14,7 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const LINES: readonly (readonly string[])[] = [
   ["main.ts", "maintenance.ts"],
   ["platform.ts"],
-  ["config", "gateway", "api", "dashboard", "files", "hooks", "schedules"],
+  ["config", "gateway", "api", "dashboard", "files", "hooks"],
   ["tasks"],
   ["invoke", "deploy", "language"],
   [
@@ -27,6 +27,7 @@ const LINES: readonly (readonly string[])[] = [
     "nodes",
     "ratelimit",
     "sandbox",
+    "schedules",
     "secrets",
     "tables",
     "telemetry",

@@ -21,6 +21,11 @@ const SCRIPTS = {
   "test:browser": deno("run", "-A", "tools/test.ts", "--browser"),
   ok: deno("run", "-A", "tools/test.ts"),
   chaos: deno("run", "-A", "tools/chaos.ts"),
+  schedules: () =>
+    runDeno(["test", "--no-check", "-A", "packages/server/src/schedules/timing_test.ts"], {
+      cwd: ROOT,
+      env: { FLUXBASE_TEST_SCHEDULES: "long" },
+    }),
   attacks: deno("run", "-A", "tools/attacks.ts"),
   packages: deno("run", "-A", "tools/packages.ts"),
   fmt: deno("fmt", "--quiet"),

@@ -124,3 +124,20 @@ export {
   ROUTE_SEGMENTS_MAX_COUNT,
 } from "./src/public_routes.ts";
 export type { NodeLoad, NodeView } from "./src/nodes.ts";
+export {
+  CATCH_UPS,
+  type CatchUp,
+  type Overlap,
+  OVERLAPS,
+  type Schedule,
+  SCHEDULE_NAME_MAX_CHARACTERS,
+  SCHEDULE_SOURCES,
+  type ScheduleDetails,
+  type ScheduleRule,
+  type ScheduleSource,
+  type ScheduleTick,
+  SKIP_REASONS,
+  type SkipReason,
+  type VersionSchedule,
+  type VersionScheduleView,
+} from "./src/schedules.ts";

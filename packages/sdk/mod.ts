@@ -49,6 +49,7 @@ export {
   type User,
   type UserChange,
 } from "./src/auth.ts";
+export { type ScheduleFields, SchedulesClient } from "./src/schedules.ts";
 export {
   type ListSecrets,
   type NewSecret,
@@ -99,6 +100,9 @@ export type {
   ReloadAnswer,
   ReplayAnswer,
   ReplayComparison,
+  Schedule,
+  ScheduleDetails,
+  ScheduleTick,
   SecretStats,
   SecretVersionView,
   SecretView,

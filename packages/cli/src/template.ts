@@ -45,6 +45,7 @@ export function writeFunction(dir: string, { name, version, template }: NewFunct
 export const TEMPLATES = {
   http: { functionText, testText },
   webhook: { functionText: webhookText, testText: webhookTestText },
+  schedule: { functionText: scheduleText, testText: scheduleTestText },
   "db-event": { functionText: dbEventText, testText: dbEventTestText },
 } as const;
 
@@ -119,6 +120,41 @@ Deno.test("${name} takes in an event", async () => {
   const request = new Request("http://localhost/", { method: "POST", body: JSON.stringify({ type: "user.created" }) });
   const { received } = await (await handler(request)).json();
   if (received !== "user.created") throw new Error(\`it received \${received}\`);
+});
+`;
+}
+
+function scheduleText(name: string): string {
+  return `/**
+ * @fluxbase:description ${name}
+ */
+// When it runs, as many lines as you like: minute, hour, day, month, day of the week, and the time zone.
+// @fluxbase:schedule 0 9 * * MON-FRI Europe/Paris name=${name}
+interface Tick {
+  readonly schedule: string;
+  /** The instant that this call is for, even where it comes late. */
+  readonly scheduled_at: string;
+}
+
+export default async function handler(req: Request & { user_role?: string }): Promise<Response> {
+  // The server says so of itself; anybody else who may call the function is somebody else.
+  if (req.user_role !== "service_role") return new Response("Only its schedule runs it", { status: 403 });
+  const { schedule, scheduled_at }: Tick = await req.json();
+  console.log(\`\${schedule} of \${scheduled_at}\`);
+  // An answer of 500 or more has the call tried again.
+  return Response.json({ done: scheduled_at });
+}
+`;
+}
+
+function scheduleTestText(name: string): string {
+  return `import handler from "./${name}.ts";
+
+Deno.test("${name} does its work for an instant", async () => {
+  const tick = { schedule: "${name}", scheduled_at: "2026-01-31T08:00:00.000Z" };
+  const request = new Request("http://localhost/", { method: "POST", body: JSON.stringify(tick) });
+  const { done } = await (await handler(Object.assign(request, { user_role: "service_role" }))).json();
+  if (done !== tick.scheduled_at) throw new Error(\`it did \${done}\`);
 });
 `;
 }

@@ -54,6 +54,17 @@ interface FluxbaseContext {
     readonly traceparent: string;
     readonly tracestate: string | null;
   } | null;
+  /** What called: a client, or a task, a schedule or a hook of the server. */
+  readonly trigger: {
+    readonly type: "http" | "task" | "cron" | "hook" | "test";
+    /** Of a call that is a task. */
+    readonly task_id?: string;
+    readonly attempt?: number;
+    /** Of a schedule: its name, and the instant that the call is for. */
+    readonly schedule?: string;
+    readonly scheduled_at?: string;
+    readonly cron?: string | null;
+  };
   readonly env: Readonly<Record<string, string>>;
   readonly secrets: FluxbaseSecrets;
   /** Fires when the client goes away or the time is over. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { LIMITS } from "./limits.ts";
+import type { VersionSchedule } from "./schedules.ts";
 
 export interface FunctionSettings {
   /** Wall time of one invocation in milliseconds. */
@@ -18,7 +19,7 @@ export interface FunctionSettings {
   /** Fields that are null follow the server's FLUXBASE_CORS_* settings. */
   readonly cors: CorsSettings;
   readonly rateLimits: readonly RateLimit[];
-  /** Five-field cron expression in UTC, or null. */
+  /** A schedule as a text, or null; it is among `schedules`, too. */
   readonly cronSchedule: string | null;
   /** "request" gives every invocation a sandbox of its own, discarded after. */
   readonly isolation: "shared" | "request";
@@ -45,6 +46,8 @@ export interface FunctionSettings {
   readonly taskConcurrency?: number;
   /** Which requests are kept to be run again; as the server has it without. */
   readonly capture?: CaptureMode;
+  /** All that the version brings along. */
+  readonly schedules?: readonly VersionSchedule[];
 }
 
 export const CAPTURE_MODES = ["none", "errors", "all"] as const;

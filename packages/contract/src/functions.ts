@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { VersionScheduleView } from "./schedules.ts";
 import type { AccountEvent, AuthHook, CaptureMode, Permissions, ServiceReach } from "./function_settings.ts";
 
 export type FunctionSource = "api" | "filesystem" | "dashboard";
@@ -45,7 +46,10 @@ export interface FunctionSettingsFields {
   readonly rate_limit_per_minute: number | null;
   readonly rate_limit_per_hour: number | null;
   readonly rate_limit_per_day: number | null;
+  /** A schedule of its own, such as `0 9 * * MON-FRI Europe/Paris`. */
   readonly cron_schedule: string | null;
+  /** Those that it brings along, the one of `cron_schedule` among them. */
+  readonly schedules: readonly VersionScheduleView[];
   readonly isolation: "shared" | "request";
   readonly base_path: "keep" | "strip" | "full";
   readonly auth: "platform" | "none";

@@ -21,6 +21,7 @@ import { createHttp, type Http } from "./http.ts";
 import { type CountKind, type Query, type RowOf, rpc, Table, type TableTypes } from "./query.ts";
 import { SecretsClient } from "./secrets.ts";
 import { KeysClient, SettingsClient } from "./settings.ts";
+import { SchedulesClient } from "./schedules.ts";
 import { TasksClient } from "./tasks.ts";
 
 export interface ClientOptions {
@@ -61,6 +62,8 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
   readonly auth: AuthClient;
   /** Calls that are answered later, and what schedules and hooks have made. */
   readonly tasks: TasksClient;
+  /** When functions are called without a client. */
+  readonly schedules: SchedulesClient;
   /** Settings that are public, and settings and secrets of the user who is signed in. */
   readonly settings: SettingsClient;
   readonly keys: KeysClient;
@@ -115,6 +118,7 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
     });
     this.functions = new FunctionsClient(this.#http);
     this.tasks = new TasksClient(this.#http);
+    this.schedules = new SchedulesClient(this.#http);
     this.settings = new SettingsClient(this.#http, "user");
     this.keys = new KeysClient(this.#http, "client");
     this.secrets = new SecretsClient(this.#http);

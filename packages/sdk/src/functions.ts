@@ -22,7 +22,8 @@ import type {
   SharedModule,
   SyncAnswer,
 } from "@fluxbase/contract";
-import { errorOf, FluxbaseError } from "./errors.ts";
+import { errorOf } from "./errors.ts";
+import { placeOf } from "./place.ts";
 import { decode, type Http, type RequestOptions } from "./http.ts";
 
 const FOLLOW_AGAIN_MS = 500;
@@ -59,6 +60,8 @@ export interface FunctionFields {
   readonly cors_max_age?: number | null;
   /** Such as `100/min` or `100/min,1000/hour`. */
   readonly rate_limit?: string | null;
+  /** A schedule, such as `0 9 * * MON-FRI Europe/Paris`. */
+  readonly cron_schedule?: string | null;
   readonly isolation?: "shared" | "request" | null;
   /** "strip": the path that the function sees begins behind its name. */
   readonly base_path?: "keep" | "strip" | "full" | null;
@@ -509,19 +512,6 @@ function isOptions(value: unknown): value is InvokeOptions {
   if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype) return false;
   const names = Object.keys(value);
   return names.length > 0 && names.every((name) => OPTION_NAMES.has(name));
-}
-
-/** `name`, `namespace/name`, or a name with the namespace beside it. */
-function placeOf(name: string, namespace: string | undefined): string {
-  const [first = "", second, ...more] = name.split("/");
-  if (first === "" || second === "" || more.length > 0 || (second !== undefined && namespace !== undefined)) {
-    throw new FluxbaseError(`"${name}" is no name of a function: use "name" or "namespace/name"`, {
-      status: 0,
-      code: "INVALID_ARGUMENT",
-    });
-  }
-  const parts = second === undefined ? namespace === undefined ? [first] : [namespace, first] : [first, second];
-  return parts.map(encodeURIComponent).join("/");
 }
 
 function encodePath(path: string): string {

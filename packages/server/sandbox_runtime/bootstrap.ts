@@ -53,6 +53,7 @@ import { forgetRandomness, replaceRandom } from "./randomness.ts";
 import { type Answer, toAnswer } from "./result.ts";
 import { watchRefusals } from "./refusals.ts";
 import { SlotTable } from "./slot_table.ts";
+import { Jobs } from "./ticks.ts";
 import { createUpgrade, FunctionSocket, socketOf } from "./socket.ts";
 import { installStaticFiles, splitStaticFiles } from "./static_files.ts";
 import { Servers } from "./servers.ts";
@@ -98,6 +99,7 @@ const sockets = new Map<number, FunctionSocket>();
 const outboxes = new Map<number, BodyOutbox>();
 let handler: FoundHandler | undefined;
 let servers = new Servers();
+const jobs = new Jobs();
 let secrets = createSecrets({});
 let identity = { functionName: "", namespace: "", version: 0 };
 let logLimits = { lineBytes: 65_536, linesCount: 1_000 };
@@ -131,7 +133,7 @@ async function warmUp(): Promise<void> {
   // All copies of a zygote have what it has learned.
   const roundsCount = options.startedCountPath === null ? WARM_ROUNDS_COUNT : 1;
   for (const code of WARM_BUNDLES) {
-    handler = await loadHandler(code, { servers, failedLate });
+    handler = await loadHandler(code, { servers, jobs, failedLate });
     servers = new Servers();
     for (let round = 0; round < roundsCount; round += 1) {
       onRequest(0, request);
@@ -231,14 +233,15 @@ async function onLoad(payload: Uint8Array): Promise<void> {
     credit: sendCredit,
     ended: endSocket,
   });
-  const replaced = { ...createDenoServers(servers), upgradeWebSocket };
+  const cron = (...values: unknown[]) => jobs.add(values);
+  const replaced = { ...createDenoServers(servers), upgradeWebSocket, cron };
   for (const [name, value] of Object.entries(replaced)) {
     Object.defineProperty(Deno, name, { value, writable: true, configurable: true });
   }
   captureFetchEvents(servers);
   beforeFirstUse(NODE_SERVERS, () => captureNodeServers(servers, upgradeWebSocket));
   try {
-    handler = await loadHandler(code, { servers, failedLate });
+    handler = await loadHandler(code, { servers, jobs, failedLate });
     sendJson(FRAME.LOADED, 0, {});
   } catch (error) {
     sendJson(FRAME.LOAD_FAILED, 0, describeFailure(error));
@@ -319,6 +322,10 @@ const FACES = { guide: GuideRequest, both: DefaultRequest, lambda: LambdaEvent }
 function runHandler(call: Call): unknown {
   if (handler === undefined) throw new Error("Cannot run a request before a bundle is loaded");
   const context = new HandlerContext(call, identity, { secrets, track: trackBackground });
+  if (call.trigger.type === "cron") {
+    const ticking = handler.tick?.(call.trigger, context);
+    if (ticking !== undefined) return ticking;
+  }
   if (handler.face === "web") return handler.handle(new FunctionRequest(call), context);
   const Face = FACES[handler.face];
   if (call.body === null || call.body instanceof Uint8Array) return handler.handle(new Face(call), context);

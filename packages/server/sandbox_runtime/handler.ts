@@ -6,6 +6,7 @@
 import { evaluateBundle } from "./bundle.ts";
 import type { HandlerContext } from "./globals.ts";
 import { named, type Servers, type StartedServer, type UserHandler } from "./servers.ts";
+import { hasTicks, type Jobs, type TickHandler, tickHandlerOf } from "./ticks.ts";
 import { createWorkerEnv } from "./worker_env.ts";
 
 export type { UserHandler };
@@ -23,13 +24,15 @@ export type HandlerFace = "guide" | "web" | "both" | "lambda";
 export interface FoundHandler {
   readonly face: HandlerFace;
   readonly handle: UserHandler;
+  /** What runs at the instants of schedules instead. */
+  readonly tick?: TickHandler;
 }
 
 type Exports = Readonly<Record<string, unknown>>;
 
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 const LOOKED_FOR =
-  'a default export (a function, or an object with fetch), exports named handler, main, GET, POST, PUT, PATCH or DELETE, a top-level `function handler`, a call of Deno.serve, addEventListener("fetch", …), and listen() of an HTTP server of Node';
+  'a default export (a function, or an object with fetch), exports named handler, main, GET, POST, PUT, PATCH or DELETE, scheduled or Deno.cron, a top-level `function handler`, a call of Deno.serve, addEventListener("fetch", …), and listen() of an HTTP server of Node';
 /** For servers that are started behind something that takes its time. */
 const LATE_SERVER_MS = 2_000;
 
@@ -42,6 +45,7 @@ const NativeResponse = Response;
 export interface Loading {
   /** What is noted there that a function starts while it loads. */
   readonly servers: Servers;
+  readonly jobs: Jobs;
   /** The rest of a top level that went on after its server was there has failed. */
   failedLate(error: unknown): void;
 }
@@ -52,18 +56,26 @@ export interface Loading {
  *
  * @throws what the top level throws, or a sentence that says what was looked for
  */
-export async function loadHandler(code: string, { servers, failedLate }: Loading): Promise<FoundHandler> {
+export async function loadHandler(
+  code: string,
+  { servers, jobs, failedLate }: Loading,
+): Promise<FoundHandler> {
   const evaluated = evaluateBundle(code);
   let isOver = await Promise.race([evaluated, servers.settled]);
   isOver ??= await Promise.race([evaluated, nextTurn()]);
   if (isOver === undefined) evaluated.catch(failedLate);
   const exports = isOver?.exports;
   const found = exports && exportedHandler(exports, servers);
-  if (exports !== undefined && found === undefined && !servers.hasStarted) {
+  const tick = tickHandlerOf(exports, jobs);
+  const isOfTicks = hasTicks(exports, jobs);
+  if (exports !== undefined && found === undefined && !servers.hasStarted && !isOfTicks) {
     await withinMs(LATE_SERVER_MS, Promise.race([servers.settled, servers.noted]));
   }
   const started = servers.seal();
-  if (started === undefined) return found ?? noHandler(exports ?? {}, servers);
+  if (started === undefined) {
+    if (found !== undefined) return { ...found, tick };
+    return isOfTicks ? { face: "web", handle: refuseCall, tick } : noHandler(exports ?? {}, servers);
+  }
   if (found !== undefined && !isSameHandler(exports?.["default"], started)) {
     throw new TypeError(
       `Cannot use ${found.name} beside the server that ${
@@ -71,7 +83,12 @@ export async function loadHandler(code: string, { servers, failedLate }: Loading
       } starts: a function answers in one way; remove one`,
     );
   }
-  return { face: "web", handle: started.handle };
+  return { face: "web", handle: started.handle, tick };
+}
+
+/** Of a function that has nothing but schedules. */
+function refuseCall(): Response {
+  return NativeResponse.json({ error: "This function answers no calls: it runs by its schedules" }, { status: 404 });
 }
 
 /** What only happens to be there, such as the `handler` that is given to `Deno.serve`, counts when there is no server. */

@@ -24,6 +24,7 @@ import { metricsFor, prometheusRoutes } from "./api/prometheus_routes.ts";
 import { nodeRoutes } from "./api/node_routes.ts";
 import { namedSecretRoutes } from "./api/named_secret_routes.ts";
 import { serverMetrics } from "./api/server_metrics.ts";
+import { scheduleRoutes } from "./api/schedule_routes.ts";
 import { secretRoutes } from "./api/secret_routes.ts";
 import { sharedModuleRoutes } from "./api/shared_module_routes.ts";
 import { syncRoutes } from "./api/sync_routes.ts";
@@ -90,6 +91,7 @@ import { startRedisCounters } from "./ratelimit/redis_counters.ts";
 import { startEgress } from "./sandbox/egress.ts";
 import { provideRuntimeFiles } from "./processes/runtime_files.ts";
 import { makeRunDir } from "./sandbox/run_dir.ts";
+import { startTicker } from "./schedules/ticker.ts";
 import { startSandboxSpawners } from "./sandbox/sandbox_spawners.ts";
 import { type SandboxPool, startSandboxPool } from "./sandbox/sandbox_pool.ts";
 import { createUidRange } from "./sandbox/sandbox_process.ts";
@@ -109,6 +111,7 @@ import { RELEASE } from "./storage/release.ts";
 import { startPurging } from "./storage/purge.ts";
 import { StartError } from "./storage/start_error.ts";
 import { countTasks } from "./storage/tasks.ts";
+import { taskCallerOf } from "./tasks/attempt.ts";
 import { startTasks, type Tasks } from "./tasks/tasks.ts";
 import type { MetricFamily } from "./telemetry/metric_family.ts";
 import { startTelemetry } from "./telemetry/telemetry.ts";
@@ -408,6 +411,17 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       tasks,
       countTasks: () => countTasks(db),
     });
+  parts.use(
+    await startTicker({
+      db,
+      listener,
+      log,
+      caller: taskCallerOf(PLATFORM),
+      isFull: tasks.isFull,
+      announce: tasks.announce,
+      stopping: stopping.signal,
+    }),
+  );
   const gateway = parts.use(createGateway(
     gatewayParts,
     {
@@ -514,6 +528,14 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       ...keyRoutes({ db, keys }),
       ...auditRoutes({ db, audit }),
       ...taskRoutes({ db, catalog, announce: tasks.announce }),
+      ...scheduleRoutes({
+        db,
+        catalog,
+        place,
+        caller: taskCallerOf(PLATFORM),
+        isFull: tasks.isFull,
+        announce: tasks.announce,
+      }),
       ...hookRoutes({ db, catalog, dbHooks, accountEvents }),
       ...secretRoutes({ db, secrets }),
       ...namedSecretRoutes({ db, secrets }),

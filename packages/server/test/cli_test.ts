@@ -545,6 +545,7 @@ platformTest("the command line", async (platform, step) => {
       await run("node", [...cli, "hello"], { cwd });
       await run("node", [...cli, "events", "--template", "webhook"], { cwd });
       await run("node", [...cli, "rows", "--template", "db-event"], { cwd });
+      await run("node", [...cli, "daily", "--template", "schedule"], { cwd });
       for (
         const args of [
           [
@@ -554,6 +555,7 @@ platformTest("the command line", async (platform, step) => {
             "functions/hello_test.ts",
             "functions/events.ts",
             "functions/rows.ts",
+            "functions/daily.ts",
           ],
           ["test", "functions"],
           ["run", "--allow-net", "--allow-env", "--check", "functions/my-function.ts"],

@@ -197,11 +197,11 @@ platformTest("bad input to the control plane", async (platform, step) => {
       says: /"cors_origins" has "app\.example\.com"/,
     },
     {
-      name: "what is not enforced yet",
-      send: create({ cron_schedule: "* * * * *" }),
+      name: "bad schedule",
+      send: create({ cron_schedule: "0 25 * * *" }),
       status: 400,
       code: "INVALID_ARGUMENT",
-      says: /"cron_schedule" is not supported/,
+      says: /"cron_schedule" has "25" as hour.*\(at character 3\)/,
     },
     {
       name: "name taken",

@@ -77,7 +77,7 @@ const WORKER = {
 	"main": "src/index.ts",
 	"compatibility_date": "2025-11-01",
 	"vars": { "MODE": "production", "LIMITS": { "max": 3 } },
-	"triggers": { "crons": ["*/5 * * * *"] },
+	"triggers": { "crons": ["*/5 * * * *", "0 17 * * 1-3/2"] },
 	"routes": [{ "pattern": "shop.invalid/api/*", "zone_name": "shop.invalid" }],
 	"kv_namespaces": [{ "binding": "CACHE", "id": "x" }],
 	"d1_databases": [{ "binding": "DB", "database_name": "d", "database_id": "x" }],
@@ -166,12 +166,11 @@ platformTest("functions of other platforms", async (platform, step) => {
     assert.deepEqual(changes, [
       "KV is not there (CACHE): keep it in a table",
       "D1 is not there (DB): use the database of the platform (DATABASE_URL)",
-      "the server runs no schedules yet: call it from outside at */5 * * * *",
       "it was called at shop.invalid/api/*: now at /functions/v1/my-worker, or let a proxy lead there",
     ]);
     assert.deepEqual(await (await post("my-worker")).json(), ["hi", 3, "1s", "production", "dev token", `{"max":3}`]);
     const { body } = await platform.api("GET", "/functions/my-worker");
-    assert.match(body.code ?? body.files["index.ts"], /^\/\/ @fluxbase:schedule \*\/5 \* \* \* \*$/m);
+    assert.deepEqual(body.schedules.map(({ cron }: { cron: string }) => cron), ["*/5 * * * *", "0 17 * * 0-2/2"]);
     assert.equal(await (await post("from-toml")).text(), "toml!");
     assert.deepEqual(toml.said.functions[0].changes, [
       "R2 is not there (FILES): use a service of objects by its S3 API",

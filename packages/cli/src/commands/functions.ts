@@ -152,8 +152,11 @@ export function addFunctions(program: Command, version: string): void {
 
   command("delete <name>", "delete a function; it can be restored for 30 days")
     .action(withClient<InNamespace, [string]>(async (client, { namespace }, name) => {
-      await client.functions.delete(placeIn(name, namespace));
-      say(`Deleted ${name}; "fluxbase functions restore ${name}" takes it back within 30 days`);
+      const place = placeIn(name, namespace);
+      const schedules = await client.schedules.list(place).catch(() => []);
+      await client.functions.delete(place);
+      const along = schedules.length === 0 ? "" : ` and its schedules ${schedules.map((one) => one.name).join(", ")}`;
+      say(`Deleted ${name}${along}; "fluxbase functions restore ${name}" takes it back within 30 days`);
     }));
 
   command("restore <name>", "take a deletion back")

@@ -48,7 +48,6 @@ const SHAPES: readonly (readonly [shape: string, pattern: RegExp])[] = [
 /** What code does that is not there, and what is instead. */
 const ABSENT: readonly (readonly [pattern: RegExp, change: string])[] = [
   [/\bDeno\.openKv\b/, "Deno.openKv is not there: keep it in a table"],
-  [/\bDeno\.cron\b/, "Deno.cron is not there, and the server runs no schedules yet: call the function from outside"],
   [/\bnew\s+Worker\s*\(/, "Workers are not there: call another function"],
   [/\bDeno\.(?:Command|run)\b|["'](?:node:)?child_process["']/, "it starts programs, and functions start none"],
   [

@@ -174,7 +174,7 @@ function noteWhatStays({ notes, files }: ImportPlan, home: string): void {
   );
   if (usesCron) {
     notes.push(
-      "a migration uses cron.schedule, which is not there, and the server runs no schedules yet: call the function from outside",
+      "a migration uses cron.schedule, which is not there: give the function a schedule (// @fluxbase:schedule, or fluxbase schedules add)",
     );
   }
 }

@@ -82,8 +82,7 @@ export function planWorker(path: string): ImportPlan {
   }
   const crons = cronsOf(config);
   // Anybody may call a Worker.
-  annotate(plan, name, ["auth none", ...crons.slice(0, 1).map((cron) => `schedule ${cron}`)]);
-  if (crons.length > 0) changes.push(`the server runs no schedules yet: call it from outside at ${crons.join(", ")}`);
+  annotate(plan, name, ["auth none", ...crons.map((cron) => `schedule ${cron}`)]);
   for (const route of routesOf(config)) {
     changes.push(`it was called at ${route}: now at /functions/v1/${name}, or let a proxy lead there`);
   }
@@ -174,7 +173,14 @@ function takeVars(plan: ImportPlan, name: string, { config, root }: { config: Ta
 
 function cronsOf({ triggers }: Table): string[] {
   const { crons } = tableOf(triggers) ?? {};
-  return Array.isArray(crons) ? crons.map(String).filter((cron) => CRON.test(cron)) : [];
+  return Array.isArray(crons) ? crons.map(String).filter((cron) => CRON.test(cron)).map(withOurDays) : [];
+}
+
+/** There the days of the week count from 1, which is Sunday. */
+function withOurDays(cron: string): string {
+  const fields = cron.trim().split(/\s+/);
+  const days = fields[4]?.replaceAll(/(?<![/#\d])\d/g, (day) => String(Number(day) - 1)) ?? "";
+  return [...fields.slice(0, 4), days].join(" ");
 }
 
 function routesOf({ route, routes }: Table): string[] {

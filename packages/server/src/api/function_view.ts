@@ -14,6 +14,7 @@ import {
   type FunctionVersionDetails,
   type SharedModule,
 } from "@fluxbase/contract";
+import { nextRuns } from "../schedules/next_runs.ts";
 import { describeProblems } from "../deploy/deploy.ts";
 import { originsOf } from "../deploy/given_settings.ts";
 import { WHOLE } from "../deploy/shared_modules.ts";
@@ -139,6 +140,7 @@ function settingsView(settings: FunctionSettings): FunctionSettingsFields {
     rate_limit_per_hour: limitPer("hour"),
     rate_limit_per_day: limitPer("day"),
     cron_schedule: settings.cronSchedule,
+    schedules: (settings.schedules ?? []).map((one) => ({ ...one, next_runs: nextRuns(one) })),
     isolation: settings.isolation,
     base_path: settings.basePath ?? "keep",
     auth: settings.auth ?? "platform",

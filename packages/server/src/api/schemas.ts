@@ -10,6 +10,7 @@ import {
   type AuthHookView,
   type BuildProblem,
   CAPTURE_MODES,
+  CATCH_UPS,
   type DbHookView,
   ERRORS,
   type Execution,
@@ -24,12 +25,19 @@ import {
   type LogEntry,
   type Metrics,
   METRICS_STEPS,
+  OVERLAPS,
+  type QueuedTask,
   type RelatedExecution,
   type ReloadAnswer,
   type ReplayAnswer,
+  type Schedule,
+  SCHEDULE_SOURCES,
+  type ScheduleDetails,
+  type ScheduleTick,
   type SecretView,
   type SessionView,
   type SharedModule,
+  SKIP_REASONS,
   type SyncAnswer,
   type SyncFailure,
   type Task,
@@ -72,6 +80,15 @@ const settingsFields = {
   rate_limit_per_hour: numberOrNull,
   rate_limit_per_day: numberOrNull,
   cron_schedule: textOrNull,
+  schedules: z.array(z.object({
+    name: z.string(),
+    cron: z.string(),
+    time_zone: z.string(),
+    catch_up: z.enum(CATCH_UPS),
+    overlap: z.enum(OVERLAPS),
+    source: z.enum(["annotation", "code", "field"]),
+    next_runs: z.array(z.iso.datetime()),
+  })),
   isolation: z.enum(["shared", "request"]),
   base_path: z.enum(["keep", "strip", "full"]),
   auth: z.enum(["platform", "none"]),
@@ -262,6 +279,43 @@ export const taskDetailsSchema = taskSchema.extend({
   answer: taskBody,
   payload: z.object({ headers: z.record(z.string(), z.string()), body: taskBody }),
 }) satisfies z.ZodType<TaskDetails>;
+
+const scheduleTickSchema = z.object({
+  scheduled_at: z.iso.datetime(),
+  skipped: z.enum(SKIP_REASONS).nullable(),
+  task_id: textOrNull,
+  task_state: z.enum(TASK_STATES).nullable(),
+  execution_id: textOrNull,
+  status_code: numberOrNull,
+  error: textOrNull,
+}) satisfies z.ZodType<ScheduleTick>;
+
+export const scheduleSchema = z.object({
+  id: z.uuid(),
+  function_name: z.string(),
+  namespace: z.string(),
+  name: z.string(),
+  source: z.enum(SCHEDULE_SOURCES),
+  cron: textOrNull,
+  time_zone: z.string(),
+  run_at: z.iso.datetime().nullable(),
+  catch_up: z.enum(CATCH_UPS),
+  overlap: z.enum(OVERLAPS),
+  paused: z.boolean(),
+  next_runs: z.array(z.iso.datetime()),
+  last_tick: scheduleTickSchema.nullable(),
+  created_at: z.iso.datetime(),
+  created_by: textOrNull,
+}) satisfies z.ZodType<Schedule>;
+
+export const scheduleDetailsSchema = scheduleSchema.extend({
+  ticks: z.array(scheduleTickSchema),
+}) satisfies z.ZodType<ScheduleDetails>;
+
+export const queuedTaskSchema = z.object({
+  task_id: z.uuid(),
+  status_url: z.string(),
+}) satisfies z.ZodType<QueuedTask>;
 
 export const executionSchema = z.object({
   id: z.string(),

@@ -18,13 +18,15 @@ const NEVER_KEPT: ReadonlySet<string> = new Set([
 /** May hold anything, and is kept elsewhere: only that it changed is noted. */
 const HASHED: ReadonlySet<string> = new Set(["code", "files", "original_code", "content"]);
 const NO_CHANGE: ReadonlySet<string> = new Set(["created_at", "updated_at", "last_used_at", "request_id"]);
+/** Follows from the time, not from a change. */
+const MOVING: ReadonlySet<string> = new Set(["next_runs", "last_tick"]);
 const CHANGES_MAX_CHARACTERS = 16 * 1024;
 
 export function changesBetween(before: unknown, after: unknown): Record<string, AuditChange> | null {
   const [old, fresh] = [fieldsOf(before), fieldsOf(after)];
   const changes = Object.fromEntries(
     [...new Set([...Object.keys(old), ...Object.keys(fresh)])].flatMap((name): [string, AuditChange][] => {
-      if (NEVER_KEPT.has(name) || NO_CHANGE.has(name)) return [];
+      if (NEVER_KEPT.has(name) || NO_CHANGE.has(name) || MOVING.has(name)) return [];
       const [from, to] = [kept(name, old[name]), kept(name, fresh[name])];
       if (JSON.stringify(from) === JSON.stringify(to)) return [];
       return [[name, {
@@ -44,7 +46,8 @@ function fieldsOf(view: unknown): Readonly<Record<string, unknown>> {
 }
 
 function kept(name: string, value: unknown): unknown {
-  if (!HASHED.has(name) || value === undefined || value === null) return value;
+  if (value === undefined || value === null) return value;
+  if (!HASHED.has(name)) return JSON.parse(JSON.stringify(value, (key, one) => MOVING.has(key) ? undefined : one));
   const text = typeof value === "string" ? value : JSON.stringify(value);
   return { sha256: createHash("sha256").update(text).digest("hex"), characters: text.length };
 }

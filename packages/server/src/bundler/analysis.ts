@@ -7,6 +7,8 @@
  */
 import type { BuildProblem } from "@fluxbase/contract";
 import { type Comment, type ParseResult, parseSync, type Program, Visitor } from "oxc-parser";
+import { type CodeSchedule, schedulesInCode } from "./code_schedules.ts";
+import { isNode, type Node } from "./nodes.ts";
 import { problemAt } from "./problem_at.ts";
 
 export interface ImportUse {
@@ -48,6 +50,17 @@ export interface Annotation {
   readonly value: string;
   /** What is wrong with it starts here. */
   readonly place: BuildProblem;
+  /** From there to the value, in characters. */
+  readonly valueAt: number;
+  /** It stands in code, not in a comment. */
+  readonly inCode?: InCode;
+}
+
+export interface InCode {
+  /** What its author calls it. */
+  readonly job?: string;
+  /** It is worked out when the code runs: nobody can read it. */
+  readonly isUnread?: true;
 }
 
 /** A bundler follows every one; nobody writes more. */
@@ -55,11 +68,15 @@ const TEXTS_MAX_COUNT = 100;
 const ANNOTATIONS_MAX_COUNT = 100;
 const ANNOTATION_VALUE_MAX_CHARACTERS = 1_000;
 
-export function analyse(file: string, code: string): Analysis {
+/** `isEntry`: what it exports is what the function exports. */
+export function analyse(file: string, code: string, { isEntry }: { readonly isEntry: boolean }): Analysis {
   const parsed = parseSync(file, code, { sourceType: "module" });
   const syntax = parsed.errors.filter(({ severity }) => severity === "Error").slice(0, PROBLEMS_MAX_COUNT);
   if (syntax.length > 0) {
-    const problems = syntax.map(({ message, labels }) => problemAt(file, code, message, labels[0]?.start));
+    const problems = [
+      ...endedComments(file, code),
+      ...syntax.map(({ message, labels }) => problemAt(file, code, message, labels[0]?.start)),
+    ].slice(0, PROBLEMS_MAX_COUNT);
     const annotations = annotationsOf(file, code, [asOneComment(code)]);
     return {
       ...nothingAsked(),
@@ -76,9 +93,14 @@ export function analyse(file: string, code: string): Analysis {
   // A file of CommonJS exports what it means to export.
   const handlerBinding = isCommonJs ? undefined : HANDLER_NAMES.find((name) => bindings.has(name));
   const hasHandler = handlerBinding !== undefined || isCommonJs || exportsHandler(parsed) || mayStartServer(parsed);
-  const annotations = annotationsOf(file, code, parsed.comments);
+  const annotations = [
+    ...annotationsOf(file, code, parsed.comments),
+    ...scheduleAnnotations(file, code, schedulesInCode(code, () => parsed.program, { isEntry })),
+  ];
   const full = annotations.some(({ name }) => name === BASE_PATH) ? undefined : fullPathUse(code, parsed);
-  if (full !== undefined) annotations.push({ name: BASE_PATH, value: "full", place: problemAt(file, code, "", full) });
+  if (full !== undefined) {
+    annotations.push({ name: BASE_PATH, value: "full", place: problemAt(file, code, "", full), valueAt: 0 });
+  }
   const takesClients = !isCommonJs && handlersTakeClients(parsed.program, handlerBinding);
   return { ...asked(parsed, code), problems: [], annotations, handlerBinding, takesClients, hasHandler, isCommonJs };
 }
@@ -96,6 +118,29 @@ function asOneComment(code: string): Comment {
   return { type: "Line", value: code.replaceAll("//", "  ").replaceAll("/*", " *"), start: 0, end: code.length };
 }
 
+/** A schedule such as every five minutes holds what ends a comment of several lines. */
+const ENDED_COMMENT = /@fluxbase:schedule[^\n]{0,200}?(\*\/\d)/g;
+
+function endedComments(file: string, code: string): BuildProblem[] {
+  for (const { 0: whole, 1: end = "", index } of code.matchAll(ENDED_COMMENT)) {
+    if (code.lastIndexOf("/*", index) <= code.lastIndexOf("*/", index)) continue;
+    const message =
+      "*/ ends the comment in the middle of the schedule: write it in a comment of one line, // @fluxbase:schedule */5 * * * *, or with 0/5 instead of */5";
+    return [problemAt(file, code, message, index + whole.length - end.length)];
+  }
+  return [];
+}
+
+function scheduleAnnotations(file: string, code: string, found: readonly CodeSchedule[]): Annotation[] {
+  return found.slice(0, ANNOTATIONS_MAX_COUNT).map(({ text, job, start }) => ({
+    name: "schedule",
+    value: (text ?? "").slice(0, ANNOTATION_VALUE_MAX_CHARACTERS),
+    place: problemAt(file, code, "", start),
+    valueAt: 0,
+    inCode: { ...(job === undefined ? {} : { job }), ...(text === undefined ? { isUnread: true } : {}) },
+  }));
+}
+
 /** Every line of every comment may hold one; only looked for where the text occurs at all. */
 function annotationsOf(file: string, code: string, comments: readonly Comment[]): Annotation[] {
   const found: Annotation[] = [];
@@ -106,7 +151,9 @@ function annotationsOf(file: string, code: string, comments: readonly Comment[])
       const [, before = "", name = "", text = ""] = /^([\s*]*)@fluxbase:([^\s]*)(.*)$/.exec(line.trimEnd()) ?? [];
       if (name !== "" && found.length < ANNOTATIONS_MAX_COUNT) {
         const place = problemAt(file, code, "", offset + before.length);
-        found.push({ name, value: text.trim().slice(0, ANNOTATION_VALUE_MAX_CHARACTERS), place });
+        const value = text.replace(/\s*\*\/\s*$/, "").trim().slice(0, ANNOTATION_VALUE_MAX_CHARACTERS);
+        const valueAt = "@fluxbase:".length + name.length + text.length - text.trimStart().length;
+        found.push({ name, value, place, valueAt });
       }
       offset += line.length + 1;
     }
@@ -272,15 +319,6 @@ function addPatternNames(pattern: unknown, names: Set<string>): void {
     const child = pattern[key];
     for (const item of Array.isArray(child) ? child : [child]) addPatternNames(item, names);
   }
-}
-
-interface Node {
-  readonly type: string;
-  readonly [key: string]: unknown;
-}
-
-function isNode(value: unknown): value is Node {
-  return typeof value === "object" && value !== null && typeof Reflect.get(value, "type") === "string";
 }
 
 /** Only loading tells whether a module that imports something, or calls something at its top level, starts a server. */

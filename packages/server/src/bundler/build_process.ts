@@ -69,7 +69,8 @@ function build(request: BuildRequest): BuildReply {
   const { entry, files, isPreBundled } = request;
   // A byte order mark is no part of the program.
   const given = (files[entry] ?? "").replace(/^\uFEFF/, "");
-  const { annotations, ...analysis } = analyse(entry, given);
+  const { annotations: ofEntry, ...analysis } = analyse(entry, given, { isEntry: true });
+  let annotations = ofEntry;
   const source = analysis.isCommonJs ? given.replaceAll(IS_MAIN, inPlace) : given;
   const failed = (problems: readonly BuildProblem[]): BuildReply => ({ kind: "failed", annotations, problems });
   if (analysis.problems.length > 0) return failed(analysis.problems);
@@ -89,6 +90,7 @@ function build(request: BuildRequest): BuildReply {
   }
   const left = importsIn(entry.replace(/\.tsx?$/, ".js"), output.code);
   const graph = followImports(request, left);
+  annotations = [...ofEntry, ...graph.schedules];
   if (graph.problems.length > 0) return failed(graph.problems);
   // What is left for V8 to stumble over, such as decorators, the bundling takes away.
   if (graph.needsBundling || (!isPreBundled && (analysis.isCommonJs || syntaxErrorOf(output.code) !== null))) {

@@ -10,7 +10,7 @@ import { isBuiltin } from "node:module";
 import { dirname, join } from "node:path/posix";
 import { BESIDE_PREFIX, type BuildProblem } from "@fluxbase/contract";
 import { transformSync } from "oxc-transform";
-import { analyse, importsIn, type ImportUse } from "./analysis.ts";
+import { analyse, type Annotation, importsIn, type ImportUse } from "./analysis.ts";
 import { blockedModuleOf } from "./blocked_modules.ts";
 import { type ImportMap, type Redirect, throughImportMap } from "./import_map.ts";
 import { type Mirror, mirrored, OWN_MODULES_FOLDER } from "./mirrors.ts";
@@ -47,6 +47,8 @@ export interface Graph {
   readonly needsBundling: boolean;
   /** Whether a name of the import map is used. */
   readonly usesImportMap: boolean;
+  /** What code besides the entry says. */
+  readonly schedules: readonly Annotation[];
   /** Names that lead elsewhere than they say. */
   readonly redirects: readonly Redirect[];
 }
@@ -88,11 +90,13 @@ export function followImports(source: GraphSource, entryLeft: readonly ImportUse
   let usesImportMap = false;
   const redirects: Redirect[] = [];
   const hasPackageJson = Object.hasOwn(source.files, "package.json");
+  const schedules: Annotation[] = [];
   const waiting: string[] = [source.entry];
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
     const code = codeOf(source, path);
-    const analysis = analyse(path, code);
+    const analysis = analyse(path, code, { isEntry: path === source.entry });
     problems.push(...analysis.problems);
+    if (path !== source.entry) schedules.push(...analysis.annotations.filter(({ inCode }) => inCode !== undefined));
     const left = path === source.entry || analysis.problems.length > 0 ? entryLeft : importsLeft(path, code);
     const remaining = namesBySpecifier(left);
     const written = new Set(analysis.imports.map(({ specifier }) => specifier));
@@ -136,7 +140,7 @@ export function followImports(source: GraphSource, entryLeft: readonly ImportUse
     }
     if (problems.length >= PROBLEMS_MAX_COUNT) break;
   }
-  return { problems: problems.slice(0, PROBLEMS_MAX_COUNT), files, needsBundling, usesImportMap, redirects };
+  return { problems: problems.slice(0, PROBLEMS_MAX_COUNT), files, needsBundling, usesImportMap, redirects, schedules };
 }
 
 /** Undefined for a module of which somebody may use anything. */
@@ -284,7 +288,7 @@ function resolveData(specifier: string, source: GraphSource): Target {
   if (text === undefined) return wrong("it is no valid data: URL");
   const name = DATA_SCRIPTS[type ?? ""];
   if (name === undefined) return DATA_TEXTS.test(type ?? "") ? { kind: "package" } : wrong(NO_DATA_TYPE);
-  const { problems, imports, requires } = analyse(name, text);
+  const { problems, imports, requires } = analyse(name, text, { isEntry: false });
   if (problems[0] !== undefined) return wrong(`the data: module cannot be read: ${problems[0].message}`);
   for (const use of [...imports, ...requires]) {
     const { target: mapped } = throughImportMap(use.specifier, source.importMap, "");

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { createDenoServers } from "../../sandbox_runtime/deno_serve.ts";
 import { loadHandler } from "../../sandbox_runtime/handler.ts";
+import { Jobs } from "../../sandbox_runtime/ticks.ts";
 import { Servers } from "../../sandbox_runtime/servers.ts";
 import { startTestBundler } from "../../test/support/runtime.ts";
 
@@ -144,7 +145,7 @@ Deno.test("source in every shape", { sanitizeResources: false }, async (test) =>
       const servers = new Servers();
       Object.defineProperty(Deno, "serve", { value: createDenoServers(servers).serve, configurable: true });
       try {
-        const { handle } = await loadHandler(built.code, { servers, failedLate: assert.fail });
+        const { handle } = await loadHandler(built.code, { servers, jobs: new Jobs(), failedLate: assert.fail });
         assert.deepEqual(await handle({}, {}), answer);
       } finally {
         Object.defineProperty(Deno, "serve", { value: nativeServe, configurable: true });

@@ -3,13 +3,16 @@
  *
  * @module
  */
-import { ACCOUNT_EVENTS, AUTH_HOOKS, type BuildProblem, CAPTURE_MODES } from "@fluxbase/contract";
+import { ACCOUNT_EVENTS, AUTH_HOOKS, type BuildProblem, CAPTURE_MODES, type VersionSchedule } from "@fluxbase/contract";
 import type { Annotation } from "../bundler/bundler.ts";
+import { faultInName, parseScheduleText } from "../schedules/schedule_text.ts";
 import type { FunctionInput } from "./function_input.ts";
 
 export interface Annotated {
   /** One for each annotation that counts, in their order. */
   readonly inputs: readonly { readonly input: FunctionInput; readonly place: BuildProblem }[];
+  /** In their order, each of another name. */
+  readonly schedules: readonly VersionSchedule[];
   readonly problems: readonly BuildProblem[];
   readonly warnings: readonly string[];
 }
@@ -25,8 +28,6 @@ interface Known {
   readonly isList?: true;
   /** What several say together; without, each counts for itself. */
   readonly join?: (before: FunctionInput, input: FunctionInput) => FunctionInput;
-  /** Kept, and not acted on by this version of the server. */
-  readonly isLater?: true;
 }
 
 function flag(name: keyof FunctionInput): Known {
@@ -144,20 +145,24 @@ const KNOWN: Readonly<Record<string, Known>> = {
     },
     isList: true,
   },
-  "schedule": {
-    expected: "a cron expression of five fields, such as 0 * * * *",
-    read: (text) => text.split(/\s+/).length === 5 ? {} : undefined,
-    isLater: true,
-  },
 };
 
 export function readAnnotations(annotations: readonly Annotation[]): Annotated {
   const inputs = new Map<string, { input: FunctionInput; place: BuildProblem }>();
   const problems: BuildProblem[] = [];
   const warnings: string[] = [];
+  const schedules: VersionSchedule[] = [];
   const seen = new Set<string>();
-  for (const { name, value, place } of annotations) {
+  for (const annotation of annotations) {
+    const { name, value, place } = annotation;
     const at = `${place.file}:${place.line}`;
+    if (name === SCHEDULE) {
+      const read = readSchedule(annotation, schedules);
+      if ("name" in read) schedules.push(read);
+      else if ("warning" in read) warnings.push(`${at}: ${read.warning}`);
+      else problems.push(read);
+      continue;
+    }
     const known = Object.hasOwn(KNOWN, name) ? KNOWN[name] : undefined;
     if (known === undefined) {
       const near = nearestName(name);
@@ -174,7 +179,6 @@ export function readAnnotations(annotations: readonly Annotation[]): Annotated {
       problems.push({ ...place, message: `@fluxbase:${name} ${shown}: it must be ${known.expected}` });
       continue;
     }
-    if (known.isLater) warnings.push(`${at}: @fluxbase:${name} is not acted on by this version of the server yet`);
     if (seen.has(name) && !known.isList) {
       warnings.push(`${at}: @fluxbase:${name} stands more than once; the last one counts`);
     }
@@ -184,7 +188,41 @@ export function readAnnotations(annotations: readonly Annotation[]): Annotated {
     const before = inputs.get(key);
     inputs.set(key, { input: before && known.join ? known.join(before.input, input) : input, place });
   }
-  return { inputs: [...inputs.values()], problems, warnings };
+  return { inputs: [...inputs.values()], schedules, problems, warnings };
+}
+
+const SCHEDULE = "schedule";
+const SCHEDULES_MAX_COUNT = 50;
+
+/** As it stands in a comment, or in code. */
+function readSchedule(
+  { value, place, valueAt, inCode }: Annotation,
+  before: readonly VersionSchedule[],
+): VersionSchedule | BuildProblem | { readonly warning: string } {
+  const where = inCode === undefined ? "@fluxbase:schedule" : "the schedule";
+  if (inCode?.isUnread) {
+    return {
+      warning: "Deno.cron made no schedule: its name and its expression must be written out, as texts, to be found",
+    };
+  }
+  const problem = (fault: string, at = 0): BuildProblem => ({
+    ...place,
+    column: place.column === null ? null : place.column + valueAt + at,
+    message: `${where} ${fault}`,
+  });
+  const read = parseScheduleText(value);
+  if ("fault" in read) return problem(read.fault, read.at);
+  const { job } = inCode ?? {};
+  const nameFault = job === undefined ? undefined : faultInName(job);
+  if (nameFault !== undefined) return problem(`is called ${JSON.stringify(job)}: ${nameFault}`);
+  const schedule = { ...read, name: job ?? read.name, source: inCode ? "code" as const : "annotation" as const };
+  if (before.some(({ name }) => name === schedule.name)) {
+    return problem(`is called ${JSON.stringify(schedule.name)} like another one: name it with name=…`);
+  }
+  if (before.length >= SCHEDULES_MAX_COUNT) {
+    return problem(`is one too many: a function has ${SCHEDULES_MAX_COUNT} at most`);
+  }
+  return schedule;
 }
 
 const ALIKE_MAX_DISTANCE = 3;
@@ -193,7 +231,7 @@ const ALIKE_MAX_DISTANCE = 3;
 function nearestName(name: string): string | undefined {
   const text = name.toLowerCase().replaceAll("_", "-").slice(0, 40);
   let best: { readonly name: string; readonly distance: number } | undefined;
-  for (const known of Object.keys(KNOWN)) {
+  for (const known of [...Object.keys(KNOWN), SCHEDULE]) {
     const distance = distanceOf(text, known);
     if (distance <= Math.min(ALIKE_MAX_DISTANCE, known.length / 2) && distance < (best?.distance ?? Infinity)) {
       best = { name: known, distance };

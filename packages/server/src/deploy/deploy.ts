@@ -42,7 +42,7 @@ import { type Annotated, readAnnotations } from "./annotations.ts";
 import { folderDenoJsonFor, joinDenoJson, ownDenoJson } from "./deno_json.ts";
 import { type FunctionInput, invalidFunction, type NewFunctionInput } from "./function_input.ts";
 import { addGiven, type GivenSettings } from "./given_settings.ts";
-import { mergeSettings, settingsAsGiven } from "./merge_settings.ts";
+import { mergeSettings, settingsAsGiven, withSchedules } from "./merge_settings.ts";
 import { assertNoNewRoute, routeTaken } from "./routes.ts";
 import { assertMayGrant, assertMayRemove, assertMayTouch, type Granter, isGranted } from "./service_grant.ts";
 import { type FunctionPlace, hashesOf, mayImport, type SharedModules, WHOLE } from "./shared_modules.ts";
@@ -344,7 +344,7 @@ export function createDeployer(parts: DeployParts): Deployer {
 
   /** Defaults, then annotations, then what the API has set. */
   function settingsOf(
-    { inputs, problems: unreadable }: Annotated,
+    { inputs, schedules, problems: unreadable }: Annotated,
     given: GivenSettings,
   ): { settings: FunctionSettings; problems: BuildProblem[] } {
     const problems = [...unreadable];
@@ -357,7 +357,7 @@ export function createDeployer(parts: DeployParts): Deployer {
         problems.push({ ...place, message: error.message.replace("Cannot accept the function: ", "") });
       }
     }
-    return { settings: mergeSettings(settings, given, limits), problems };
+    return { settings: withSchedules(mergeSettings(settings, given, limits), schedules), problems };
   }
 
   async function namespaceOf({ namespace, ...input }: NewFunctionInput): Promise<string> {

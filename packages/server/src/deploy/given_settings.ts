@@ -28,6 +28,7 @@ export const SETTING_NAMES = [
   "rate_limit_per_minute",
   "rate_limit_per_hour",
   "rate_limit_per_day",
+  "cron_schedule",
   "isolation",
   "base_path",
   "auth",

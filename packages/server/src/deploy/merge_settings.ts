@@ -17,7 +17,9 @@ import {
   publicRouteText,
   type RateLimit,
   type ServiceReach,
+  type VersionSchedule,
 } from "@fluxbase/contract";
+import { parseScheduleText } from "../schedules/schedule_text.ts";
 import { parseWebhookRule } from "../webhooks/rule.ts";
 import { type FunctionInput, invalidFunction } from "./function_input.ts";
 
@@ -31,8 +33,6 @@ const CORS_MAX_CHARACTERS = 4_096;
 const MS_PER_SEC = 1_000;
 const CORS_MAX_AGE_SEC = 86_400;
 
-/** Fields of the contract that this version of the server would not act on: refused rather than ignored. */
-const NOT_YET: readonly (keyof FunctionInput)[] = ["cron_schedule"];
 const RATE_LIMIT_MAX = 1_000_000_000;
 
 /** @throws {PlatformError} INVALID_ARGUMENT naming every field that is wrong */
@@ -98,10 +98,9 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
       '"auth" is "none" and "allow_unauthenticated" is false: with "none", anybody may call; send one of the two',
     );
   }
-  for (const name of NOT_YET) {
-    if (input[name] !== undefined && input[name] !== null) {
-      problems.push(`"${name}" is not supported by this version of the server yet: leave it out`);
-    }
+  const schedule = input.cron_schedule === undefined ? undefined : parseScheduleText(input.cron_schedule);
+  if (schedule !== undefined && "fault" in schedule) {
+    problems.push(`"cron_schedule" ${schedule.fault} (at character ${schedule.at + 1})`);
   }
   const permission = (name: "env" | "read" | "write", alone: boolean | undefined) =>
     either("permissions", `allow_${name}`, input.permissions?.[name] ?? undefined, alone) ?? base.permissions[name];
@@ -173,7 +172,7 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
     isPublic: input.is_public ?? base.isPublic,
     isolation: input.isolation ?? base.isolation,
     disableExecutionLogs: input.disable_execution_logs ?? base.disableExecutionLogs,
-    cronSchedule: base.cronSchedule,
+    cronSchedule: input.cron_schedule?.trim().replaceAll(/\s+/g, " ") ?? base.cronSchedule,
     ...unusual(input, base),
     ...(verify === undefined ? {} : { verify }),
     ...tasksOf(input, base),
@@ -330,6 +329,15 @@ function rateLimitsOf(before: readonly RateLimit[], fields: LimitFields): readon
   });
 }
 
+/** The schedules that a version brings along: of its code, and the one of its field, which wins over one of its name. */
+export function withSchedules(settings: FunctionSettings, ofCode: readonly VersionSchedule[]): FunctionSettings {
+  const { schedules: _, ...others } = settings;
+  const field = settings.cronSchedule === null ? undefined : parseScheduleText(settings.cronSchedule);
+  const ofField = field === undefined || "fault" in field ? [] : [{ ...field, source: "field" as const }];
+  const schedules = [...ofField, ...ofCode.filter(({ name }) => ofField.every((one) => one.name !== name))];
+  return schedules.length === 0 ? others : { ...others, schedules };
+}
+
 /** The other way round, for versions of which it is not known what was sent. */
 export function settingsAsGiven(settings: FunctionSettings): FunctionInput {
   const { permissions, cors } = settings;
@@ -349,6 +357,7 @@ export function settingsAsGiven(settings: FunctionSettings): FunctionInput {
     cors_headers: cors.headers === null ? null : [...cors.headers],
     cors_credentials: cors.credentials,
     cors_max_age: cors.maxAgeSec,
+    cron_schedule: settings.cronSchedule,
     isolation: settings.isolation,
     base_path: settings.basePath ?? null,
     auth: settings.auth ?? null,

@@ -6,6 +6,7 @@
 import type { BuildProblem, FunctionSettings, FunctionSource } from "@fluxbase/contract";
 import { type Kysely, sql } from "kysely";
 import type { Db } from "./db.ts";
+import { startSchedules, stopSchedules, syncSchedules } from "./schedules.ts";
 import type { Schema } from "./schema.ts";
 import {
   insertVersion,
@@ -147,6 +148,7 @@ async function storeVersion(
     current_version: number,
     ...(version.bundle === null ? {} : { live_version: number }),
   });
+  if (version.bundle !== null) await syncSchedules(trx, functionId);
   await pruneVersions(trx, functionId);
 }
 
@@ -236,14 +238,16 @@ export function makeLive(db: Kysely<Schema>, functionId: string, version: number
       .executeTakeFirst();
     if (locked === undefined || built === undefined) return false;
     await setFields(trx, functionId, { live_version: version, current_version: version });
+    await syncSchedules(trx, functionId);
     return true;
   });
 }
 
-/** Soft: the row stays for 30 days, its name is free at once. */
+/** Soft: the row stays for 30 days, its name is free at once, and its schedules stand still. */
 export async function deleteFunction(db: Db, functionId: string): Promise<boolean> {
   const { numUpdatedRows } = await db.updateTable("fluxbase.functions").set({ deleted_at: sql<Date>`now()` })
     .where("id", "=", functionId).where("deleted_at", "is", null).executeTakeFirst();
+  await stopSchedules(db, functionId);
   return numUpdatedRows > 0n;
 }
 
@@ -259,6 +263,7 @@ export async function restoreFunction(db: Db, namespace: string, name: string): 
         .where("namespace", "=", namespace).where("name", "=", name).where("deleted_at", "is not", null)
         .orderBy("deleted_at", "desc").limit(1))
     .where("deleted_at", "is not", null).returning("id").executeTakeFirst();
+  if (row !== undefined) await startSchedules(db, row.id);
   return row?.id;
 }
 

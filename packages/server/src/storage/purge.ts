@@ -8,12 +8,15 @@ import { dropOldAuditEntries } from "./audit_log.ts";
 import type { Database } from "./db.ts";
 import { purgeFunctions } from "./functions.ts";
 import { dropOldRequests } from "./idempotent_requests.ts";
+import { dropOldTicks } from "./schedules.ts";
 import { dropOldTasks } from "./tasks.ts";
 import { dropOldSessions } from "./users.ts";
 import { dropOldDeliveries } from "./webhook_deliveries.ts";
 
 /** So long a deleted function can be restored. */
 const DELETED_FUNCTIONS_DAYS = 30;
+/** As long as their tasks are kept without a setting. */
+const TICKS_DAYS = 7;
 const LOOK_MS = 3_600_000;
 
 export interface PurgeOptions {
@@ -37,6 +40,7 @@ export function startPurging({ db, log, auditLogDays, tasks, isOurs }: PurgeOpti
       await dropOldDeliveries(db);
       await dropOldRequests(db);
       await dropOldTasks(db, tasks);
+      await dropOldTicks(db, TICKS_DAYS);
       if (functionsCount + auditEntriesCount + sessionsCount > 0) {
         log.info("What was kept for long enough is gone", { functionsCount, auditEntriesCount, sessionsCount });
       }

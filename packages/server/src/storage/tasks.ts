@@ -75,6 +75,24 @@ export async function insertTask(db: Db, task: NewTask): Promise<string> {
   throw new Error(`Cannot store task ${task.id}: its key is taken and given up again all the time`);
 }
 
+/** Those of nobody who waits for an answer; they have no keys. */
+export async function insertTasks(db: Db, tasks: readonly NewTask[]): Promise<void> {
+  if (tasks.length === 0) return;
+  const rows = tasks.map(({ body, runAt, ...task }) => ({
+    ...task,
+    body: body?.toBase64() ?? null,
+    runAt: runAt?.toISOString() ?? null,
+  }));
+  await sql`
+    insert into fluxbase.tasks
+      (id, function_id, trigger_type, source_id, caller, method, url, path, headers, body, run_at, retries, created_by)
+    select n."id", n."functionId", n."triggerType", n."sourceId", n."caller", n."method", n."url", n."path", n."headers",
+           decode(n."body", 'base64'), coalesce(n."runAt", now()), n."retries", n."createdBy"
+      from json_to_recordset(${asJson(rows)}::json) as n (
+        "id" uuid, "functionId" uuid, "triggerType" text, "sourceId" text, "caller" jsonb, "method" text, "url" text,
+        "path" text, "headers" jsonb, "body" text, "runAt" timestamptz, "retries" int4, "createdBy" text)`.execute(db);
+}
+
 /** Other servers may have room. */
 export async function announceTasks(db: Db): Promise<void> {
   await sql`select pg_notify(${TASKS_CHANNEL}, '')`.execute(db);

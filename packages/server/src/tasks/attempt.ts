@@ -93,8 +93,16 @@ function failed(base: Begun, { attempt, retries }: ClaimedTask, failure: Failure
 
 /** Facts about whoever made the task; its token is not kept. */
 function callerOf({ id, attempt, triggerType, sourceId, caller, runAt }: ClaimedTask): Caller {
-  const trigger = { type: triggerType, task_id: id, attempt, source_id: sourceId, run_at: runAt.toISOString() };
   const { kind, role, userId, keyId, facts } = caller;
+  const trigger = {
+    // What whoever made the task has to say of it.
+    ...typeof facts["trigger"] === "object" ? facts["trigger"] : {},
+    type: triggerType,
+    task_id: id,
+    attempt,
+    source_id: sourceId,
+    run_at: runAt.toISOString(),
+  };
   return heldCaller({ kind: kind as CallerKind, role, userId, keyId, facts: { ...facts, trigger } });
 }
 

@@ -48,6 +48,8 @@ export interface Tasks extends TaskQueue {
    * @throws {PlatformError} QUEUE_FULL
    */
   enqueue(task: TaskRequest, db?: Db): Promise<string>;
+  /** No more tasks of the function are taken. */
+  isFull(functionId: string): boolean;
   readonly runningCount: number;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -126,6 +128,7 @@ export async function startTasks(parts: TaskParts): Promise<Tasks> {
         createdBy: task.createdBy ?? caller.userId ?? caller.keyId ?? caller.role,
       });
     },
+    isFull: (functionId) => full.has(functionId),
     announce() {
       if (runner.hasRoom) runner.wake();
       // Nobody waits for it: servers look every second.

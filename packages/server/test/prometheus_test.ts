@@ -123,6 +123,7 @@ platformTest("metrics for Prometheus", async (platform, step) => {
       await Deno.copyFile(join(DEPLOY, "alerts.yml"), join(dir, "alerts.yml"));
       await promtool(["check", "config", join(dir, "prometheus.yml")]);
       await promtool(["check", "metrics"], (await read()).text);
+      await promtool(["test", "rules", join(DEPLOY, "alerts_test.yml")]);
       const port = freePort();
       await using _ = startPrometheus(dir, port);
       const query = encodeURIComponent(`fluxbase_calls_total{function="fine",status="success"}`);

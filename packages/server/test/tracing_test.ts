@@ -65,6 +65,18 @@ platformTest("a trace goes on through functions", async (platform, step) => {
     );
   });
 
+  await step("a call that is queued runs in the trace of who queued it", async () => {
+    const queued = "c".repeat(32);
+    const headers = { prefer: "respond-async", traceparent: `00-${queued}-${SPAN_ID}-01` };
+    const response = await platform.call("inner", { method: "POST", headers });
+    assert.equal(response.status, 202);
+    await response.body?.cancel();
+    await eventually(async () => {
+      const { body } = await platform.api("GET", `/admin/functions/executions?trace_id=${queued}`);
+      return body.executions[0]?.trigger_type === "task";
+    });
+  });
+
   await step("without one, and with one that is none, there is no trace", async () => {
     for (const headers of [{}, { traceparent: `00-${"0".repeat(32)}-${SPAN_ID}-01` }] as Record<string, string>[]) {
       const { trace, inner, told } = await ask(headers);

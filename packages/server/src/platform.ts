@@ -110,6 +110,7 @@ import { migrate } from "./storage/migrate.ts";
 import { RELEASE } from "./storage/release.ts";
 import { startPurging } from "./storage/purge.ts";
 import { StartError } from "./storage/start_error.ts";
+import { listScheduleLags } from "./storage/schedules.ts";
 import { countTasks } from "./storage/tasks.ts";
 import { taskCallerOf } from "./tasks/attempt.ts";
 import { startTasks, type Tasks } from "./tasks/tasks.ts";
@@ -410,6 +411,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       lag,
       tasks,
       countTasks: () => countTasks(db),
+      scheduleLags: () => listScheduleLags(db),
     });
   parts.use(
     await startTicker({

@@ -17,7 +17,7 @@ const NO_METRICS = new Set(["fluxbase_token"]);
 const DEPLOY = fileURLToPath(new URL("../../../deploy/prometheus/", import.meta.url));
 
 platformTest("metrics for Prometheus", async (platform, step) => {
-  await platform.deploy("fine", `export default () => "12345"`);
+  await platform.deploy("fine", `// @fluxbase:schedule @yearly\nexport default () => "12345"`);
   await platform.deploy("bad", `export default () => { throw new Error("no"); }`, { namespace: "else" });
   for (let index = 0; index < 7; index += 1) await (await platform.call("fine")).body?.cancel();
   for (let index = 0; index < 3; index += 1) await (await platform.call("else/bad")).body?.cancel();
@@ -72,6 +72,7 @@ platformTest("metrics for Prometheus", async (platform, step) => {
         /^fluxbase_requests_refused_total\{code="UNAUTHENTICATED"\} 1$/m,
         /^fluxbase_log_lines_dropped_total\{reason="rate"\} 0$/m,
         /^fluxbase_tasks_attempts_running \d$/m,
+        /^fluxbase_schedule_lag_seconds\{namespace="default",function="fine"\} 0$/m,
       ]
     ) assert.match(text, line);
   });
@@ -133,7 +134,7 @@ platformTest("metrics for Prometheus", async (platform, step) => {
         return value === "8";
       });
       const rules = await (await fetch(`http://127.0.0.1:${port}/api/v1/rules`)).json();
-      assert.ok(rules.data.groups[0].rules.length >= 12);
+      assert.ok(rules.data.groups[0].rules.length >= 13);
     } finally {
       await Deno.remove(dir, { recursive: true });
     }

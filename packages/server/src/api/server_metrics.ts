@@ -1,5 +1,5 @@
 /**
- * Metrics of the server itself, and of the tasks that all servers share.
+ * Metrics of the server itself, and of the tasks and schedules that all servers share.
  *
  * @module
  */
@@ -11,6 +11,7 @@ import type { EventLoopLag } from "../core/event_loop_lag.ts";
 import type { ExecutionLogStats } from "../executions/execution_log.ts";
 import type { PoolStats } from "../sandbox/sandbox_pool.ts";
 import type { Database } from "../storage/db.ts";
+import type { ScheduleLag } from "../storage/schedules.ts";
 import type { TaskCounts } from "../storage/tasks.ts";
 import { labelled, type MetricFamily, type Point, single } from "../telemetry/metric_family.ts";
 
@@ -24,16 +25,17 @@ export interface ServerParts {
   readonly lag: EventLoopLag;
   readonly tasks: { readonly runningCount: number };
   countTasks(): Promise<readonly TaskCounts[]>;
+  scheduleLags(): Promise<readonly ScheduleLag[]>;
 }
 
 const MIB = 1024 * 1024;
 /** Metrics are asked for most of all when the database is slow. */
-const TASKS_MAX_MS = 1_000;
+const DATABASE_MAX_MS = 1_000;
 const FUNCTIONS_MAX_COUNT = 1_000;
 const OTHERS = { namespace: "other", function: "other" };
 
 export async function serverMetrics(parts: ServerParts): Promise<MetricFamily[]> {
-  return [...ofSandboxes(parts), ...ofRecords(parts), ...ofServer(parts), ...await ofTasks(parts)];
+  return [...ofSandboxes(parts), ...ofRecords(parts), ...ofServer(parts), ...await ofShared(parts)];
 }
 
 function ofSandboxes({ sandboxes }: ServerParts): MetricFamily[] {
@@ -97,31 +99,49 @@ function ofServer({ audit, builds, database, lag }: ServerParts): MetricFamily[]
 }
 
 /** Without those of the database when it does not answer. */
-async function ofTasks({ tasks, countTasks, catalog }: ServerParts): Promise<MetricFamily[]> {
+async function ofShared({ tasks, countTasks, scheduleLags, catalog }: ServerParts): Promise<MetricFamily[]> {
   const running = single("fluxbase_tasks_attempts_running", "Tasks that run on this server", tasks.runningCount);
-  let counted: readonly TaskCounts[];
+  const asking = Promise.all([countTasks(), scheduleLags()]);
   try {
-    counted = await withDeadline(countTasks(), TASKS_MAX_MS, () => new Error("The database is slow"));
+    const [counts, lags] = await withDeadline(asking, DATABASE_MAX_MS, () => new Error("The database is slow"));
+    return [running, ...ofTasks(counts, catalog), ofSchedules(lags, catalog)];
   } catch {
     return [running];
   }
-  const rows = counted.toSorted((a, b) => b.count - a.count).map((row, index) => {
+}
+
+function ofTasks(counts: readonly TaskCounts[], catalog: ServerParts["catalog"]): MetricFamily[] {
+  const rows = withLabels(counts.toSorted((a, b) => b.count - a.count), catalog);
+  const waiting = rows.filter(({ state }) => state === "waiting");
+  return [
+    labelled(
+      "fluxbase_tasks",
+      "Tasks of all servers together by function and state",
+      merged(rows.map(({ labels, state, count }) => ({ labels: { ...labels, state }, value: count })), (a, b) => a + b),
+    ),
+    labelled(
+      "fluxbase_tasks_due_seconds",
+      "How long the oldest task has been due that nobody runs",
+      merged(waiting.map(({ labels, oldestSec }) => ({ labels, value: oldestSec })), Math.max),
+    ),
+  ];
+}
+
+function ofSchedules(lags: readonly ScheduleLag[], catalog: ServerParts["catalog"]): MetricFamily {
+  const rows = withLabels(lags.toSorted((a, b) => b.lagSec - a.lagSec), catalog);
+  return labelled(
+    "fluxbase_schedule_lag_seconds",
+    "How long an instant of a schedule has been due that no server has seen to",
+    merged(rows.map(({ labels, lagSec }) => ({ labels, value: lagSec })), Math.max),
+  );
+}
+
+/** Of the first ones their function's, of all others those that they share. */
+function withLabels<T extends { readonly functionId: string }>(rows: readonly T[], catalog: ServerParts["catalog"]) {
+  return rows.map((row, index) => {
     const fn = index < FUNCTIONS_MAX_COUNT ? catalog.findById(row.functionId) : undefined;
     return { ...row, labels: fn === undefined ? OTHERS : { namespace: fn.namespace, function: fn.name } };
   });
-  const counts = merged(
-    rows.map(({ labels, state, count }) => ({ labels: { ...labels, state }, value: count })),
-    (a, b) => a + b,
-  );
-  const ages = merged(
-    rows.filter(({ state }) => state === "waiting").map(({ labels, oldestSec }) => ({ labels, value: oldestSec })),
-    Math.max,
-  );
-  return [
-    running,
-    labelled("fluxbase_tasks", "Tasks of all servers together by function and state", counts),
-    labelled("fluxbase_tasks_due_seconds", "How long the oldest task has been due that nobody runs", ages),
-  ];
 }
 
 /** Those of the same labels become one. */

@@ -272,6 +272,20 @@ export async function nextLookMs(db: Db): Promise<number | null> {
   return rows[0]?.ms ?? null;
 }
 
+export interface ScheduleLag {
+  readonly functionId: string;
+  /** Since an instant of it should have been seen to; 0 when all are. */
+  readonly lagSec: number;
+}
+
+export async function listScheduleLags(db: Db): Promise<ScheduleLag[]> {
+  const { rows } = await sql<ScheduleLag>`
+    select function_id as "functionId",
+           greatest(0, extract(epoch from clock_timestamp() - min(look_at)))::float8 as "lagSec"
+      from fluxbase.schedules where look_at is not null group by function_id`.execute(db);
+  return rows;
+}
+
 /** Instants of so many days ago, and what has run once by then. */
 export async function dropOldTicks(db: Db, days: number): Promise<void> {
   const before = sql`now() - make_interval(days => ${days})`;

@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { sql } from "kysely";
+import { createChance } from "../../test/chaos/chance.ts";
 import { createTestDatabase } from "../../test/support/database.ts";
 import { systemClock } from "../core/clock.ts";
 import { silentLog } from "../core/log.ts";
@@ -124,17 +125,6 @@ function startServer(db: Database["db"], seen: Seen, chance: () => number) {
   return { server, runner };
 }
 
-/** The same numbers from 0 to 1 for the same seed (mulberry32): those of fast-check are mostly near the ends. */
-function evenChances(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 Deno.test({
   name: "no task is lost, runs twice at once, or starves, whatever servers do",
   // Servers that died leave promises and timers behind, as they do.
@@ -147,7 +137,7 @@ Deno.test({
     const functions = await makeFunctions(database);
     await fc.assert(
       fc.asyncProperty(fc.integer(), async (seed) => {
-        const chance = evenChances(seed);
+        const chance = createChance(seed).next;
         const seen: Seen = { running: new Map(), answered: new Map(), doubled: [], crowded: [] };
         await sql`delete from fluxbase.tasks`.execute(database.db);
         const servers = Array.from({ length: 3 }, () => startServer(database.db, seen, chance));

@@ -11,6 +11,7 @@ import { createChecker } from "./checker.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { type FaultName, FAULTS } from "./faults.ts";
 import { FUNCTIONS, type LoadParts, putLoadOn, send } from "./load.ts";
+import { startWitness, type Witness } from "./witness.ts";
 
 export interface ChaosOptions {
   readonly seed: number;
@@ -28,6 +29,8 @@ export interface ChaosReport {
   readonly failed: number;
   readonly writes: number;
   readonly tasks: number;
+  readonly attempts: number;
+  readonly ticks: number;
   readonly deployments: number;
 }
 
@@ -35,14 +38,17 @@ const NODES = 3;
 const BETWEEN_MS = 3_000;
 /** A task of a server that was killed is another's when its lease of 30 s has ended. */
 const TASKS_DONE_MS = 120_000;
+const TICK_MS = 5_000;
 const SHOWN = 20;
 
 export async function runChaos({ seed, ms, faults = [], say = () => {} }: ChaosOptions): Promise<ChaosReport> {
-  await using cluster = await startCluster(NODES);
   const checker = createChecker();
+  await using witness = startWitness(checker.wrong);
+  await using cluster = await startCluster(NODES, { FLUXBASE_FUNCTIONS_EGRESS_ALLOW: witness.address });
   const stopping = new AbortController();
   const parts: LoadParts = { cluster, checker, chance: createChance(seed + 1), signal: stopping.signal };
-  await prepare(parts);
+  await prepare(parts, witness);
+  const firstTickMs = nextTickMs(Date.now() + TICK_MS);
   const loading = putLoadOn(parts);
   const chance = createChance(seed);
   const counts: Record<string, number> = {};
@@ -64,7 +70,9 @@ export async function runChaos({ seed, ms, faults = [], say = () => {} }: ChaosO
     await loading;
   }
   await lookForWrites(cluster, checker.writes, checker.wrong);
+  const lastTickMs = nextTickMs(Date.now() - TICK_MS);
   await lookForTasks(parts);
+  await lookForTicks(parts, firstTickMs, lastTickMs);
   return {
     wrong: checker.wrong.slice(0, SHOWN),
     faults: counts,
@@ -72,6 +80,8 @@ export async function runChaos({ seed, ms, faults = [], say = () => {} }: ChaosO
     failed: checker.counts.refused,
     writes: checker.writes.size,
     tasks: checker.tasks.size,
+    attempts: witness.attemptsCount,
+    ticks: (lastTickMs - firstTickMs) / TICK_MS + 1,
     deployments: checker.deployed.length,
   };
 }
@@ -82,7 +92,7 @@ function shuffled<Item>(items: readonly Item[], chance: Chance): Item[] {
   );
 }
 
-async function prepare(parts: LoadParts): Promise<void> {
+async function prepare(parts: LoadParts, { address }: Witness): Promise<void> {
   const { cluster, checker } = parts;
   const client = new pg.Client({ connectionString: cluster.usersUrl.reveal() });
   await client.connect();
@@ -90,7 +100,13 @@ async function prepare(parts: LoadParts): Promise<void> {
   await client.end();
   const [first] = cluster.nodes;
   if (first === undefined) throw new Error("There are no servers");
-  for (const [name, code] of Object.entries({ times: FUNCTIONS.times, version: FUNCTIONS.version(0) })) {
+  const functions = {
+    times: FUNCTIONS.times,
+    version: FUNCTIONS.version(0),
+    witnessed: FUNCTIONS.witnessed(address),
+    ticking: FUNCTIONS.ticking,
+  };
+  for (const [name, code] of Object.entries(functions)) {
     const body = JSON.stringify({ name, code });
     await send(parts, "A deployment", {
       node: first,
@@ -100,6 +116,13 @@ async function prepare(parts: LoadParts): Promise<void> {
       needsDatabase: true,
     });
   }
+  await send(parts, "A schedule", {
+    node: first,
+    path: "/api/v1/functions/ticking/schedules",
+    method: "POST",
+    body: JSON.stringify({ name: "chaos", cron: `*/${TICK_MS / 1_000} * * * * *`, overlap: "allow", catch_up: "all" }),
+    needsDatabase: true,
+  });
   checker.deployed.push({ number: 0, atMs: performance.now() });
   // Each knows them, has a sandbox of its own, and sees the table.
   for (const node of cluster.nodes) {
@@ -166,5 +189,27 @@ async function lookForTasks({ cluster, checker: { tasks, wrong } }: LoadParts): 
     if (!JSON.stringify(task.answer ?? null).includes(expected)) {
       wrong.push(`The task ${id} has the answer ${JSON.stringify(task.answer)}, not ${expected}`);
     }
+  }
+}
+
+function nextTickMs(epochMs: number): number {
+  return Math.ceil(epochMs / TICK_MS) * TICK_MS;
+}
+
+/** Every tick has made one task, whatever was done to the servers. */
+async function lookForTicks(
+  { cluster, checker: { wrong } }: LoadParts,
+  firstMs: number,
+  lastMs: number,
+): Promise<void> {
+  const client = new pg.Client({ connectionString: cluster.databaseUrl.reveal() });
+  await client.connect();
+  const { rows } = await client.query(`
+    select convert_from(body, 'UTF8')::json ->> 'scheduled_at' as at from fluxbase.tasks where trigger_type = 'cron'`);
+  await client.end();
+  const counts = Map.groupBy(rows, ({ at }) => Date.parse(at));
+  for (let at = firstMs; at <= lastMs; at += TICK_MS) {
+    const count = counts.get(at)?.length ?? 0;
+    if (count !== 1) wrong.push(`The tick of ${new Date(at).toISOString()} made ${count} tasks`);
   }
 }

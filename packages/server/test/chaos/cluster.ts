@@ -41,7 +41,7 @@ export interface Cluster {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-export async function startCluster(count: number): Promise<Cluster> {
+export async function startCluster(count: number, env: Readonly<Record<string, string>> = {}): Promise<Cluster> {
   await using parts = new AsyncDisposableStack();
   const dir = await Deno.makeTempDir({ prefix: "fluxbase-chaos-" });
   await Deno.chmod(dir, 0o755);
@@ -56,7 +56,7 @@ export async function startCluster(count: number): Promise<Cluster> {
   });
   const nodes: Node[] = [];
   for (let index = 0; index < count; index += 1) {
-    const node = createNode(`node-${index}`, join(dir, `node-${index}`), postgres.url);
+    const node = createNode(`node-${index}`, join(dir, `node-${index}`), { databaseUrl: postgres.url, env });
     parts.defer(() => node.kill());
     nodes.push(node);
   }
@@ -78,7 +78,11 @@ export async function startCluster(count: number): Promise<Cluster> {
   };
 }
 
-function createNode(name: string, dataDir: string, databaseUrl: Secret): Node {
+function createNode(
+  name: string,
+  dataDir: string,
+  { databaseUrl, env }: { readonly databaseUrl: Secret; readonly env: Readonly<Record<string, string>> },
+): Node {
   const port = freePort();
   const url = `http://127.0.0.1:${port}`;
   let child: Deno.ChildProcess | undefined;
@@ -104,6 +108,7 @@ function createNode(name: string, dataDir: string, databaseUrl: Secret): Node {
           FLUXBASE_AUTH_JWT_SECRET: SECRET,
           FLUXBASE_ENCRYPTION_KEY: "0".repeat(64),
           FLUXBASE_LOG_FORMAT: "json",
+          ...env,
         },
         stdout: "piped",
         stderr: "piped",

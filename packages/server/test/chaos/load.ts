@@ -17,6 +17,13 @@ export interface LoadParts {
 
 export const FUNCTIONS = {
   times: `export default async (req) => new Response(String(Number(await req.text()) * 7 + 3));`,
+  /** The same, and a witness sees it run. */
+  witnessed: (witness: string) =>
+    `export default async (req, { trigger }) => {
+      await (await fetch("http://${witness}/" + trigger.task_id)).text();
+      return new Response(String(Number(await req.text()) * 7 + 3));
+    };`,
+  ticking: `export default () => new Response("ticked");`,
   version: (number: number) => `export default () => new Response("${number}");`,
 } as const;
 
@@ -112,7 +119,7 @@ async function write(parts: LoadParts, node: Node): Promise<void> {
 async function enqueue(parts: LoadParts, node: Node): Promise<void> {
   const number = Math.floor(parts.chance.next() * 1_000_000);
   const answer = await send(parts, "A task", {
-    ...{ node, path: "/api/v1/functions/times/invoke", method: "POST", body: String(number), needsDatabase: true },
+    ...{ node, path: "/api/v1/functions/witnessed/invoke", method: "POST", body: String(number), needsDatabase: true },
     headers: { prefer: "respond-async" },
   });
   if (answer !== undefined) parts.checker.tasks.set(JSON.parse(answer.text).task_id, String(number * 7 + 3));

@@ -36,6 +36,7 @@ export {
   type MetricsQuery,
   type NewFunction,
   type NewSharedModule,
+  type RemovedWith,
   type SyncInput,
   type UpdateOptions,
 } from "./src/functions.ts";

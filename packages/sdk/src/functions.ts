@@ -125,6 +125,13 @@ export interface InvokeOptions {
   readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
 }
 
+/** What goes along when a function is deleted. */
+export interface RemovedWith {
+  readonly tasks: number;
+  readonly schedules: number;
+  readonly hooks: number;
+}
+
 /** When and how often a queued call is run. */
 export interface EnqueueOptions {
   /** Such as `90s` or `2h`, or seconds. */
@@ -312,8 +319,13 @@ export class FunctionsClient<Types extends FunctionTypes = Record<never, never>>
     return await this.http.request("PUT", path, { body: change, query: { strict, if_version } });
   }
 
-  async delete(name: string, options: { readonly namespace?: string } = {}): Promise<void> {
-    await this.http.request("DELETE", `${BASE}/${placeOf(name, options.namespace)}`);
+  /** Says what went along: tasks are cancelled; schedules and hooks of tables come back with `restore`. */
+  async delete(name: string, options: { readonly namespace?: string } = {}): Promise<RemovedWith> {
+    const response = await this.http.send("DELETE", `${BASE}/${placeOf(name, options.namespace)}`);
+    if (response.status >= 400) throw await errorOf(response);
+    const removed = response.headers.get("x-fluxbase-removed") ?? "";
+    const count = (what: string) => Number(new RegExp(`${what}=(\\d+)`).exec(removed)?.[1] ?? 0);
+    return { tasks: count("tasks"), schedules: count("schedules"), hooks: count("hooks") };
   }
 
   /** Takes a deletion back, within 30 days. */

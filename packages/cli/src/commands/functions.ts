@@ -153,9 +153,10 @@ export function addFunctions(program: Command, version: string): void {
   command("delete <name>", "delete a function; it can be restored for 30 days")
     .action(withClient<InNamespace, [string]>(async (client, { namespace }, name) => {
       const place = placeIn(name, namespace);
-      const schedules = await client.schedules.list(place).catch(() => []);
-      await client.functions.delete(place);
-      const along = schedules.length === 0 ? "" : ` and its schedules ${schedules.map((one) => one.name).join(", ")}`;
+      const removed = Object.entries(await client.functions.delete(place)).filter(([, count]) => count > 0);
+      const along = removed.length === 0
+        ? ""
+        : `, and with it: ${removed.map(([what, n]) => `${n} ${what}`).join(", ")}`;
       say(`Deleted ${name}${along}; "fluxbase functions restore ${name}" takes it back within 30 days`);
     }));
 

@@ -122,8 +122,12 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
 
   async function remove(call: ApiCall) {
     const { namespace, name } = writable(call);
-    await saving({ namespace, name }, () => deployer.remove(namespace, name, { mayGrant: isAdmin(call.caller) }));
-    return { status: 204 };
+    const removed = await saving(
+      { namespace, name },
+      () => deployer.remove(namespace, name, { mayGrant: isAdmin(call.caller) }),
+    );
+    const counts = Object.entries(removed).map(([what, count]) => `${what}=${count}`);
+    return { status: 204, headers: [["x-fluxbase-removed", counts.join(", ")]] as const };
   }
 
   async function versions(call: ApiCall) {

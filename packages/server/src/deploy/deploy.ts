@@ -25,6 +25,7 @@ import { createTurns } from "../core/turns.ts";
 import type { Env, EnvStore } from "../secrets/env_store.ts";
 import { type Database, isUniqueViolation } from "../storage/db.ts";
 import {
+  countCallers,
   createFunction,
   deleteFunction,
   findFunction,
@@ -94,6 +95,13 @@ export interface Applied {
 /** Does what saves or deletes a function, and what has to follow from it. */
 export type SaveFunction = <Result>(place: FunctionPlace, save: () => Promise<Result>) => Promise<Result>;
 
+/** What a deletion takes along. Tasks are cancelled; schedules and hooks of tables come back with the function. */
+export interface RemovedWith {
+  readonly tasks: number;
+  readonly schedules: number;
+  readonly hooks: number;
+}
+
 export interface Deployer {
   /** The namespace of a function to be created: from the input, else from its annotation. */
   namespaceOf(input: NewFunctionInput): Promise<string>;
@@ -115,7 +123,7 @@ export interface Deployer {
     name: string,
     options: Pick<DeployOptions, "mayGrant" | "mayRoute"> & { readonly number: number },
   ): Promise<FunctionWithVersion>;
-  remove(namespace: string, name: string, granter: Granter): Promise<void>;
+  remove(namespace: string, name: string, granter: Granter): Promise<RemovedWith>;
   /** Takes a deletion of the last 30 days back. */
   restore(namespace: string, name: string, granter: Granter): Promise<FunctionWithVersion>;
 }
@@ -440,13 +448,12 @@ export function createDeployer(parts: DeployParts): Deployer {
       for (const settings of [version.settings, catalog.findById(id)?.settings]) {
         assertMayRemove(name, settings, granter);
       }
-      const isDeleted = await db.transaction().execute(async (trx) => {
-        if (!await deleteFunction(trx, id)) return false;
-        await cancelTasksOf(trx, id);
-        return true;
+      const removed = await db.transaction().execute(async (trx) => {
+        if (!await deleteFunction(trx, id)) throw functionNotFound(namespace, name);
+        return { tasks: await cancelTasksOf(trx, id), ...await countCallers(trx, id) };
       });
-      if (!isDeleted) throw functionNotFound(namespace, name);
       await catalog.refresh(id);
+      return removed;
     },
     async restore(namespace, name, granter) {
       try {

@@ -251,6 +251,17 @@ export async function deleteFunction(db: Db, functionId: string): Promise<boolea
   return numUpdatedRows > 0n;
 }
 
+/** What calls a function by itself, and goes and comes back with it. */
+export async function countCallers(
+  db: Db,
+  functionId: string,
+): Promise<{ readonly schedules: number; readonly hooks: number }> {
+  const { rows: [counts] } = await sql<{ schedules: number; hooks: number }>`
+    select (select count(*)::int from fluxbase.schedules where function_id = ${functionId}) as schedules,
+           (select count(*)::int from fluxbase.db_hooks where function_id = ${functionId}) as hooks`.execute(db);
+  return counts ?? { schedules: 0, hooks: 0 };
+}
+
 /**
  * Takes the latest deletion of a name back.
  *

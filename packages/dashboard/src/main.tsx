@@ -41,12 +41,15 @@ async function start(): Promise<void> {
   setNonce(STYLE_NONCE);
   await session.restore();
   session.subscribe(() => {
-    // What one has seen is not for the next.
-    if (session.who === null) queries.clear();
+    // What one has seen is not for the next, nor what one was refused.
+    queries.clear();
     void router.invalidate();
   });
-  queries.getQueryCache().subscribe(({ query: { state } }) => {
-    if (state.error instanceof FluxbaseError && state.error.status === 401) void session.signOut();
+  queries.getQueryCache().subscribe((event) => {
+    if (event.type !== "updated" || event.action.type !== "error") return;
+    const { error } = event.action;
+    // The answer to a request of before may come when somebody else is there already.
+    if (error instanceof FluxbaseError && error.status === 401 && session.who !== null) void session.signOut();
   });
   const place = document.getElementById("root");
   if (place === null) return;

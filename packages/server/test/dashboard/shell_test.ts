@@ -33,6 +33,9 @@ Deno.test("the dashboard is where the settings say, or nowhere", async () => {
   }
 });
 
+/** Compressed, without the editor. */
+const FIRST_LOAD_MAX_BYTES = 150 * 1024;
+
 dashboardTest("the shell of the dashboard", async ({ platform, setupToken, open, look, checkAxe }, step) => {
   await step("a browser is sent to it, and a page allows nothing but what was built", async () => {
     const { url } = platform;
@@ -61,6 +64,15 @@ dashboardTest("the shell of the dashboard", async ({ platform, setupToken, open,
     // A route of the API of old.
     const api = await fetch(`${url}/dashboard/auth/sso/providers`);
     assert.deepEqual(await api.json(), { providers: [], password_login_disabled: false });
+  });
+
+  await step("the first page is small", async () => {
+    const page = await open("sign-in", { anonymous: true });
+    await page.waitForLoadState("networkidle");
+    const sent = await page.evaluate(
+      `performance.getEntriesByType("resource").reduce((sum, { encodedBodySize }) => sum + encodedBodySize, 0)`,
+    ) as number;
+    assert.ok(sent > 50_000 && sent < FIRST_LOAD_MAX_BYTES, `${sent} bytes`);
   });
 
   await step("the first admin is made with the token of the link, signs out, and in again", async () => {

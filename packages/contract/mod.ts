@@ -41,7 +41,7 @@ export {
   type TaskDetails,
   type TaskState,
 } from "./src/tasks.ts";
-export { type SessionView, type UserView } from "./src/users.ts";
+export { type ListedUser, type SessionView, type UserToken, type UserView } from "./src/users.ts";
 export { type SettingView, type UserSettingView } from "./src/settings.ts";
 export { type SecretStats, type SecretVersionView, type SecretView } from "./src/secrets.ts";
 export { type AuditEntry } from "./src/audit.ts";

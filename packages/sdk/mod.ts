@@ -15,11 +15,9 @@ export {
   LimitsClient,
   type LimitView,
   type ListAuditLog,
-  type ListUsers,
   LogLevelClient,
   MetricsClient,
   type NewDbHook,
-  UsersClient,
 } from "./src/admin.ts";
 export {
   AdminFunctionsClient,
@@ -58,6 +56,7 @@ export {
   type SecretNamespace,
   SecretsClient,
 } from "./src/secrets.ts";
+export { type ListUsers, type UserFields, UsersClient } from "./src/users.ts";
 export { type KeyFields, KeysClient, type NewKey, type SettingOptions, SettingsClient } from "./src/settings.ts";
 export {
   type CountKind,
@@ -85,6 +84,7 @@ export type {
   Key,
   LanguageReply,
   LanguageRequest,
+  ListedUser,
   LogEntry,
   LogLevel,
   LogLevelView,

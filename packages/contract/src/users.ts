@@ -16,6 +16,21 @@ export interface UserView {
   readonly updated_at: string;
 }
 
+/** As admins see users. */
+export interface ListedUser extends UserView {
+  readonly is_anonymous: boolean;
+  /** To be sent as `cursor` for those that come after it in a list. */
+  readonly cursor: string;
+}
+
+/** For trying out what a user gets: it says who acts. */
+export interface UserToken {
+  readonly user_id: string;
+  readonly access_token: string;
+  readonly token_type: "bearer";
+  readonly expires_at: string;
+}
+
 export interface SessionView {
   readonly user: UserView;
   readonly access_token: string;

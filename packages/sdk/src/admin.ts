@@ -17,7 +17,6 @@ import type {
   NodeView,
   SqlAnswer,
   TopFunction,
-  UserView,
 } from "@fluxbase/contract";
 import type { MetricsQuery } from "./functions.ts";
 import type { Http } from "./http.ts";
@@ -45,39 +44,6 @@ export interface LimitView {
   readonly value: number;
   readonly min: number;
   readonly max: number;
-}
-
-export interface ListUsers {
-  /** Part of the e-mail. */
-  readonly search?: string;
-  /** 100 without; at most 1,000. */
-  readonly limit?: number;
-  readonly offset?: number;
-}
-
-const USERS = "/api/v1/admin/users";
-
-/** Accounts of users. */
-export class UsersClient {
-  readonly #http: Http;
-
-  constructor(http: Http) {
-    this.#http = http;
-  }
-
-  /** Newest first; `total` counts all of them. */
-  async list(query: ListUsers = {}): Promise<{ readonly users: UserView[]; readonly total: number }> {
-    return await this.#http.request("GET", USERS, { query: { ...query } });
-  }
-
-  async get(id: string): Promise<UserView> {
-    return await this.#http.request("GET", `${USERS}/${encodeURIComponent(id)}`);
-  }
-
-  /** With sessions and keys. */
-  async delete(id: string): Promise<void> {
-    await this.#http.request("DELETE", `${USERS}/${encodeURIComponent(id)}`);
-  }
 }
 
 export class AuditLogClient {

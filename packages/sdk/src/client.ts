@@ -12,7 +12,6 @@ import {
   LogLevelClient,
   MetricsClient,
   NodesClient,
-  UsersClient,
 } from "./admin.ts";
 import { AuthClient, type SessionStorage } from "./auth.ts";
 import { FluxbaseError } from "./errors.ts";
@@ -22,6 +21,7 @@ import { type CountKind, type Query, type RowOf, rpc, Table, type TableTypes } f
 import { SecretsClient } from "./secrets.ts";
 import { KeysClient, SettingsClient } from "./settings.ts";
 import { SchedulesClient } from "./schedules.ts";
+import { UsersClient } from "./users.ts";
 import { TasksClient } from "./tasks.ts";
 
 export interface ClientOptions {

@@ -28,6 +28,7 @@ import { scheduleRoutes } from "./api/schedule_routes.ts";
 import { secretRoutes } from "./api/secret_routes.ts";
 import { sharedModuleRoutes } from "./api/shared_module_routes.ts";
 import { syncRoutes } from "./api/sync_routes.ts";
+import { userRoutes } from "./api/user_routes.ts";
 import { tableRoutes } from "./api/table_routes.ts";
 import { taskRoutes } from "./api/task_routes.ts";
 import { type Readiness, systemRoutes } from "./api/system_routes.ts";
@@ -544,6 +545,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       ...customSettingRoutes({ db }),
       ...tableRoutes(usersDatabase),
       ...authRoutes({ accounts, rateLimiter, attempts }),
+      ...userRoutes({ accounts }),
       ...gotrueRoutes({
         accounts,
         rateLimiter,

@@ -444,6 +444,15 @@ platformTest("the command line", async (platform, step) => {
       assert.match((await good(["users", "list", "--search", "LEAVER"])).out, /leaver@example\.com +authenticated/);
       assert.match((await good(["users", "get", leaver])).out, /email +leaver@example\.com/);
       assert.match((await good(["users", "delete", leaver])).err, /Deleted user/);
+      await good(["users", "create", "eve@example.invalid", "--password", "a long password"]);
+      const { users: [eve] } = JSON.parse((await good(["users", "list", "--search", "eve@", "--output", "json"])).out);
+      assert.match((await good(["users", "get", eve.id])).out, /role +authenticated/);
+      assert.match((await good(["users", "update", eve.id, "--role", "admin"])).out, /role +admin/);
+      await good(["users", "update", eve.id, "--role", "authenticated"]);
+      const acting = (await good(["users", "token", eve.id, "--seconds", "60"])).out.trim();
+      assert.equal((await platform.api("GET", "/auth/user", undefined, acting)).body.id, eve.id);
+      await good(["users", "sign-out", eve.id]);
+      await good(["users", "delete", eve.id]);
       await good(["shared", "list"]);
       await good(["shared", "set", "_shared/name.ts", "name.ts"]);
       await good(["shared", "delete", "_shared/name.ts"]);

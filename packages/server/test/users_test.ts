@@ -221,6 +221,52 @@ platformTest("users", async (platform, step) => {
     }
   });
 
+  await step("admins manage users, find them page by page, and see what one of them gets", async () => {
+    const grace = (await api("POST", "/admin/users", { email: "Grace@Example.com", password: PASSWORD })).body;
+    assert.equal(grace.email, "grace@example.com");
+    const twice = await api("POST", "/admin/users", { email: "grace@example.com" });
+    assert.equal(twice.body.code, "ALREADY_EXISTS");
+
+    const all: string[] = [];
+    for (let cursor = ""; all.length < 100;) {
+      const { body } = await api("GET", `/admin/users?limit=1&cursor=${cursor}`);
+      if (body.users.length === 0) break;
+      all.push(body.users[0].email);
+      cursor = body.users[0].cursor;
+    }
+    assert.equal(all[0], "grace@example.com");
+    assert.equal(new Set(all).size, all.length);
+    const found = (await api("GET", "/admin/users?search=RACE%40")).body;
+    assert.deepEqual([found.total, found.users.map(({ email }: { email: string }) => email)], [1, [
+      "grace@example.com",
+    ]]);
+    assert.equal((await api("GET", "/admin/users?search=%25_")).body.total, 0);
+
+    const { status, body } = await api("POST", `/admin/users/${grace.id}/token`, { seconds: 60 });
+    assert.equal(status, 201);
+    const claims = JSON.parse(atob(body.access_token.split(".")[1]));
+    assert.deepEqual([claims.exp - claims.iat, claims.act], [60, { sub: "service_role" }]);
+    assert.equal((await who(body.access_token)).id, grace.id);
+    const [entry] = (await api("GET", `/admin/audit-log?target=${grace.id}&limit=1`)).body;
+    assert.equal(entry.action, "POST /admin/users/{id}/token");
+    assert.doesNotMatch(JSON.stringify(entry), new RegExp(body.access_token.slice(-20)));
+    await api("POST", `/admin/users/${grace.id}/sign-out`);
+    await eventually(async () => await readUser(body.access_token) === 401);
+
+    const promoted = await api("PATCH", `/admin/users/${grace.id}`, { role: "admin" });
+    assert.equal(promoted.body.role, "admin");
+    assert.equal((await api("POST", `/admin/users/${grace.id}/token`, {})).body.code, "FORBIDDEN");
+    await api("PATCH", `/admin/users/${grace.id}`, { role: "authenticated" });
+    const { users: [admin] } = (await api("GET", "/admin/users?role=admin")).body;
+    for (const send of [["DELETE", undefined], ["PATCH", { role: "authenticated" }]] as const) {
+      const refused = await api(send[0], `/admin/users/${admin.id}`, send[1]);
+      assert.match(refused.body.error, /the last admin/);
+    }
+    assert.equal((await api("DELETE", `/admin/users/${grace.id}`)).status, 204);
+    assert.equal((await api("GET", `/admin/users/${grace.id}`)).status, 404);
+    assert.equal((await api("POST", "/admin/users", { email: "no", role: "service_role" })).status, 400);
+  });
+
   await step("neither passwords nor tokens are in the database or the log", async () => {
     const { access_token, refresh_token } = await signUp(platform, "searched@example.com");
     const tables = ["users", "sessions", "refresh_tokens", "audit_log", "executions"];

@@ -11,7 +11,6 @@ import { userOf } from "../auth/caller.ts";
 import type { RateLimiter } from "../ratelimit/rate_limiter.ts";
 import type { User } from "../storage/users.ts";
 import { optionalBody } from "./json_body.ts";
-import { integerParam, parseQuery, textParam } from "./query.ts";
 import type { ApiCall, Route } from "./route.ts";
 import { sessionSchema, userSchema } from "./schemas.ts";
 
@@ -53,11 +52,6 @@ const signInSchema = z.strictObject({
 const refreshSchema = z.strictObject({ refresh_token: z.string().max(1_024), ...along });
 const changeSchema = z.strictObject({ email, password: newPassword, user_metadata: metadata, ...along }).partial();
 const removalSchema = z.strictObject({ password: password.optional() });
-const userQuery = z.object({
-  search: textParam,
-  limit: integerParam({ min: 1, max: 1_000, otherwise: 100 }),
-  offset: integerParam({ min: 0, max: 10_000_000, otherwise: 0 }),
-});
 const setupSchema = z.strictObject({
   email,
   password: newPassword,
@@ -131,11 +125,6 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
     return { status: 204 };
   }
 
-  async function list({ query }: ApiCall) {
-    const { users, total } = await accounts.list(parseQuery(userQuery, query));
-    return { status: 200, body: { users: users.map(userView), total } };
-  }
-
   async function setUp(call: ApiCall) {
     const { name, setup_token, ...credentials } = parseBody(setupSchema, await call.body());
     await count(call, "setup");
@@ -203,38 +192,6 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
       body: removalSchema,
       answer: { status: 204 },
       handle: removeOwn,
-    },
-    {
-      method: "GET",
-      path: "/admin/users",
-      summary: "Lists users, newest first",
-      access: "admin",
-      query: userQuery,
-      answer: { status: 200, schema: z.object({ users: z.array(userSchema), total: z.int() }) },
-      handle: list,
-    },
-    {
-      method: "GET",
-      path: "/admin/users/{id}",
-      summary: "Reads a user",
-      access: "admin",
-      answer: user,
-      handle: async ({ params }) => ({ status: 200, body: userView(await accounts.read(params["id"] ?? "")) }),
-    },
-    {
-      method: "DELETE",
-      path: "/admin/users/{id}",
-      summary: "Deletes a user, with sessions and keys",
-      access: "admin",
-      audit: {
-        before: async ({ params }) => userView(await accounts.read(params["id"] ?? "")),
-        target: ({ id }) => typeof id === "string" ? id : undefined,
-      },
-      answer: { status: 204 },
-      async handle({ params }) {
-        await accounts.remove(params["id"] ?? "");
-        return { status: 204 };
-      },
     },
     ...["/auth/oauth/providers", "/auth/saml/providers"].map((path): Route => ({
       method: "GET",
@@ -363,7 +320,7 @@ function sessionView({ user, accessToken, refreshToken, expiresInSec }: SignedIn
   };
 }
 
-function userView(user: User): UserView {
+export function userView(user: User): UserView {
   return {
     id: user.id,
     email: user.email,

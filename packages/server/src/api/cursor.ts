@@ -14,6 +14,7 @@ export const executionMark = z.tuple([instant, id]).transform(([startedAtUs, id]
 export const logMark = z.tuple([instant, id, z.int().min(0).max(2_147_483_647)])
   .transform(([loggedAtUs, executionId, lineNumber]) => ({ loggedAtUs, executionId, lineNumber }));
 
+export const userMark = z.tuple([instant, z.uuid()]).transform(([createdAtUs, id]) => ({ createdAtUs, id }));
 export const taskMark = z.tuple([instant, z.uuid()]).transform(([createdAtUs, id]) => ({ createdAtUs, id }));
 
 export function cursorOf(...parts: readonly (string | number)[]): string {

@@ -20,6 +20,7 @@ import {
   insertFirstAdmin,
   insertSession,
   insertUser,
+  type ListedUser,
   listUsers,
   rotateRefreshToken,
   updateUser,
@@ -27,6 +28,7 @@ import {
   type UserChange,
   type UserPage,
 } from "../storage/users.ts";
+import type { UserRole } from "../storage/schema.ts";
 import type { AuthHooks, AuthOrigin } from "./auth_hooks.ts";
 import type { EndedSessions } from "./ended_sessions.ts";
 import type { Passwords } from "./passwords.ts";
@@ -87,22 +89,32 @@ export interface Accounts {
   /** Somebody's own account. @throws {PlatformError} INVALID_CREDENTIAL without the right password, where there is one */
   removeOwn(userId: string, password: string | undefined): Promise<void>;
   /** For admins. Newest first. */
-  list(page: UserPage): Promise<{ users: User[]; total: number }>;
+  list(page: UserPage): Promise<{ users: ListedUser[]; total: number }>;
   /** @throws {PlatformError} ALREADY_EXISTS, USER_NOT_SAVED */
   create(user: UserToCreate): Promise<User>;
   /** @throws {PlatformError} USER_NOT_FOUND, ALREADY_EXISTS, USER_NOT_SAVED */
   update(userId: string, change: UserToChange): Promise<User>;
   /** With sessions and keys. @throws {PlatformError} USER_NOT_FOUND, USER_NOT_SAVED */
   remove(userId: string): Promise<void>;
+  /** Short-lived, and it says who acts. @throws {PlatformError} USER_NOT_FOUND, FORBIDDEN for an admin's */
+  tokenAs(userId: string, by: { readonly actor: string; readonly sec: number }): Promise<TokenAs>;
   hasAdmin(): Promise<boolean>;
   /** @throws {PlatformError} FORBIDDEN for a wrong setup token, ALREADY_EXISTS when there is an admin */
   setUp(credentials: Credentials, setup: { readonly name: string; readonly token: string }): Promise<SignedIn>;
+}
+
+export interface TokenAs {
+  readonly user: User;
+  readonly accessToken: string;
+  readonly expiresAt: Date;
 }
 
 export interface UserToChange {
   readonly email?: string | undefined;
   readonly password?: string | undefined;
   readonly emailVerified?: boolean | undefined;
+  /** Another role ends every session. */
+  readonly role?: UserRole | undefined;
   readonly userMetadata?: Readonly<Record<string, unknown>> | undefined;
   readonly appMetadata?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -157,7 +169,11 @@ export function createAccounts(parts: AccountParts): Accounts {
   }
 
   /** Made before the session is, so that a hook that fails leaves nothing behind. */
-  async function tokenFor(user: User, sessionId: string): Promise<string> {
+  async function tokenFor(
+    user: User,
+    sessionId: string,
+    { sec = accessTokenSec, actor }: { readonly sec?: number; readonly actor?: string } = {},
+  ): Promise<string> {
     const issuedAtSec = Math.floor(parts.nowMs() / 1_000);
     const claims = {
       sub: user.id,
@@ -166,9 +182,11 @@ export function createAccounts(parts: AccountParts): Accounts {
       session_id: sessionId,
       is_anonymous: user.isAnonymous,
     };
-    const validity = { issuedAtSec, expiresAtSec: issuedAtSec + accessTokenSec };
+    const validity = { issuedAtSec, expiresAtSec: issuedAtSec + sec };
     const times = { iss: "fluxbase", iat: validity.issuedAtSec, exp: validity.expiresAtSec };
-    const added = await hooks.claimsFor(user, { ...times, ...claims });
+    // RFC 8693, section 4.1: whoever acts in the name of the user.
+    const acting = actor === undefined ? {} : { act: { sub: actor } };
+    const added = { ...await hooks.claimsFor(user, { ...times, ...claims }), ...acting };
     const more = { ...metadataOf(user), ...added };
     // What a hook has added counts more than metadata: together they could be too long for a header.
     return await tokens.mintUser(claims, validity, byteCountOf(more) <= MORE_MAX_BYTES ? more : added);
@@ -214,6 +232,12 @@ export function createAccounts(parts: AccountParts): Accounts {
     const user = UUID.test(userId) ? await findUser(db, userId) : undefined;
     if (user === undefined) throw userNotFound();
     return user;
+  }
+
+  /** There is always one who can manage the server. */
+  async function assertNotLastAdmin({ id, role }: User): Promise<void> {
+    if (role !== "admin" || await hasAdmin(db, { except: id })) return;
+    throw new PlatformError("FORBIDDEN", "Cannot take the last admin away: make another one first");
   }
 
   return {
@@ -306,14 +330,32 @@ export function createAccounts(parts: AccountParts): Accounts {
 
     list: (page) => listUsers(db, page),
 
-    async create({ id = crypto.randomUUID(), email, password, emailVerified = false, userMetadata, appMetadata }) {
+    async tokenAs(userId, { actor, sec }) {
+      const user = await present(userId);
+      if (user.role === "admin") {
+        throw new PlatformError(
+          "FORBIDDEN",
+          "Cannot act as an admin: what admins do is written down under their own name",
+        );
+      }
+      const sessionId = crypto.randomUUID();
+      const expiresAt = new Date((Math.floor(parts.nowMs() / 1_000) + sec) * 1_000);
+      const accessToken = await tokenFor(user, sessionId, { sec, actor });
+      // A session like others, so that it ends with them; nobody has its refresh token.
+      await insertSession(db, { id: sessionId, userId, tokenHash: hashOf(makeRefreshToken()), days: 1 });
+      return { user, accessToken, expiresAt };
+    },
+
+    async create(
+      { id = crypto.randomUUID(), email, password, emailVerified = false, role, userMetadata, appMetadata },
+    ) {
       const passwordHash = password === undefined ? null : await passwords.hash(password);
       const user = await unlessTaken(() =>
         insertUser(db, {
           id,
           email: email.toLowerCase(),
           passwordHash,
-          role: "authenticated",
+          role: role ?? "authenticated",
           emailVerified,
           userMetadata: userMetadata ?? {},
           appMetadata: appMetadata ?? {},
@@ -324,14 +366,17 @@ export function createAccounts(parts: AccountParts): Accounts {
 
     async update(userId, { email, password, ...change }) {
       const before = await present(userId);
+      const isOtherRole = change.role !== undefined && change.role !== before.role;
+      if (isOtherRole) await assertNotLastAdmin(before);
       const passwordHash = password === undefined ? undefined : await passwords.hash(password);
       const user = await changed(before, { ...change, email: email?.toLowerCase(), passwordHash });
-      if (passwordHash !== undefined) await endSessions(db, { userId, except: null });
+      if (passwordHash !== undefined || isOtherRole) await endSessions(db, { userId, except: null });
       return user;
     },
 
     async remove(userId) {
       const user = await present(userId);
+      await assertNotLastAdmin(user);
       await directory?.remove(user.id);
       await deleteUser(db, user.id);
     },

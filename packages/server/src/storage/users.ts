@@ -66,10 +66,10 @@ export async function insertFirstAdmin(db: Database["db"], user: Omit<NewUser, "
   });
 }
 
-export async function hasAdmin(db: Db): Promise<boolean> {
-  const row = await db.selectFrom("fluxbase.users").select("id").where("role", "=", "admin").limit(1)
-    .executeTakeFirst();
-  return row !== undefined;
+export async function hasAdmin(db: Db, { except }: { readonly except?: string } = {}): Promise<boolean> {
+  let admins = db.selectFrom("fluxbase.users").select("id").where("role", "=", "admin").limit(1);
+  if (except !== undefined) admins = admins.where("id", "!=", except);
+  return await admins.executeTakeFirst() !== undefined;
 }
 
 export async function findUser(db: Db, id: string): Promise<User | undefined> {
@@ -115,21 +115,35 @@ export async function updateUser(
 /** Newest first. */
 export interface UserPage {
   readonly limit: number;
-  readonly offset: number;
-  /** Part of the e-mail. */
+  readonly offset?: number | undefined;
+  /** Instead of counting: those after this one. */
+  readonly after?: { readonly createdAtUs: string; readonly id: string } | undefined;
+  readonly role?: UserRole | undefined;
+  /** Part of the e-mail, or of the id. */
   readonly search?: string | undefined;
 }
 
+export type ListedUser = User & { readonly createdAtUs: string };
+
+/** Newest first. Goes through the table: there is no index for a part of an e-mail, and whoever asks is an admin. */
 export async function listUsers(
   db: Db,
-  { limit, offset, search }: UserPage,
-): Promise<{ readonly users: User[]; readonly total: number }> {
+  { limit, offset = 0, after, role, search }: UserPage,
+): Promise<{ readonly users: ListedUser[]; readonly total: number }> {
   let all = db.selectFrom("fluxbase.users");
-  if (search !== undefined) all = all.where(sql<SqlBool>`strpos(email, lower(${search})) > 0`);
-  const users = await all.select(COLUMNS).orderBy("created_at", "desc").orderBy("id").limit(limit).offset(offset)
-    .execute();
+  if (role !== undefined) all = all.where("role", "=", role);
+  if (search !== undefined) {
+    all = all.where(sql<SqlBool>`strpos(coalesce(email, '') || ' ' || id::text, lower(${search})) > 0`);
+  }
+  const createdAtUs = sql<string>`(extract(epoch from created_at) * 1000000)::bigint::text`;
+  let page = all.select([...COLUMNS, createdAtUs.as("createdAtUs")]).orderBy("created_at", "desc").orderBy("id", "desc")
+    .limit(limit).offset(offset);
+  if (after !== undefined) {
+    const instant = sql`to_timestamp(0) + ${after.createdAtUs}::bigint * interval '1 microsecond'`;
+    page = page.where(sql<SqlBool>`(created_at, id) < (${instant}, ${after.id}::uuid)`);
+  }
   const { total } = await all.select((of) => of.fn.countAll<string>().as("total")).executeTakeFirstOrThrow();
-  return { users, total: Number(total) };
+  return { users: await page.execute(), total: Number(total) };
 }
 
 /** In order of their ids, after one of them. */

@@ -64,83 +64,15 @@ const functions = createRoute({
   component: lazyRouteComponent(() => import("./pages/functions/functions_page.tsx"), "FunctionsPage"),
 });
 
-const newFunction = createRoute({
-  getParentRoute: () => shell,
-  path: "functions/new",
-  component: lazyRouteComponent(() => import("./pages/new_function/new_function_page.tsx"), "NewFunctionPage"),
-});
-
-const fn = createRoute({
-  getParentRoute: () => shell,
-  path: "functions/$namespace/$name",
-  component: lazyRouteComponent(() => import("./pages/function/function_layout.tsx"), "FunctionLayout"),
-});
-
-const fnHome = createRoute({
-  getParentRoute: () => fn,
-  path: "/",
-  beforeLoad({ params }) {
-    throw redirect({ to: "/functions/$namespace/$name/code", params });
-  },
-});
-
-const fnCode = createRoute({
-  getParentRoute: () => fn,
-  path: "code",
-  component: lazyRouteComponent(() => import("./pages/function_code/code_page.tsx"), "CodePage"),
-});
-
-const fnLogs = createRoute({
-  getParentRoute: () => fn,
-  path: "logs",
-  validateSearch: textFilters(["level", "text"]),
-  component: lazyRouteComponent(() => import("./pages/function_logs/logs_page.tsx"), "LogsPage"),
-});
-
-const fnExecutions = createRoute({
-  getParentRoute: () => fn,
-  path: "executions",
-  validateSearch: textFilters(["status", "text", "version", "code", "hours"]),
-  component: lazyRouteComponent(() => import("./pages/function_executions/executions_page.tsx"), "ExecutionsPage"),
-});
-
-const fnExecution = createRoute({
-  getParentRoute: () => fn,
-  path: "executions/$id",
-  component: lazyRouteComponent(() => import("./pages/function_executions/execution_page.tsx"), "ExecutionPage"),
-});
-
-const fnMetrics = createRoute({
-  getParentRoute: () => fn,
-  path: "metrics",
-  validateSearch: textFilters(["range", "by"]),
-  component: lazyRouteComponent(() => import("./pages/function_metrics/metrics_page.tsx"), "MetricsPage"),
-});
-
-const fnVersions = createRoute({
-  getParentRoute: () => fn,
-  path: "versions",
-  validateSearch: textFilters(["from", "to"]),
-  component: lazyRouteComponent(() => import("./pages/function_versions/versions_page.tsx"), "VersionsPage"),
-});
-
-const fnSettings = createRoute({
-  getParentRoute: () => fn,
-  path: "settings",
-  component: lazyRouteComponent(() => import("./pages/function_settings/settings_page.tsx"), "SettingsPage"),
-});
-
-export const router = createRouter({
-  routeTree: root.addChildren([
-    signIn,
-    setUp,
     shell.addChildren([
       home,
       functions,
       newFunction,
       fn.addChildren([fnHome, fnCode, fnLogs, fnExecutions, fnExecution, fnMetrics, fnVersions, fnSettings]),
+      keys,
+      secrets,
+      users,
     ]),
-  ]),
   basepath: BASE_PATH,
   defaultPreload: "intent",
   scrollRestoration: true,

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type LucideIcon, Zap } from "lucide-react";
+import { KeyRound, LockKeyhole, type LucideIcon, Users, Zap } from "lucide-react";
 
 export interface NavEntry {
   readonly to: string;
@@ -20,4 +20,12 @@ export interface NavGroup {
 
 export const NAV: readonly NavGroup[] = [
   { entries: [{ to: "/functions", text: "Functions", icon: Zap }] },
+  {
+    title: "Access",
+    entries: [
+      { to: "/secrets", text: "Secrets", icon: LockKeyhole },
+      { to: "/keys", text: "Keys", icon: KeyRound, isForAdmins: true },
+      { to: "/users", text: "Users", icon: Users, isForAdmins: true },
+    ],
+  },
 ];

@@ -1,0 +1,215 @@
+/**
+ * Main task: find a user, and see or change what they may do.
+ *
+ * @module
+ */
+import type { ListedUser, ListUsers } from "@fluxbase/sdk";
+import { useQueryClient } from "@tanstack/react-query";
+import { useNavigate, useSearch } from "@tanstack/react-router";
+import {
+  Copy,
+  KeyRound,
+  LogOut,
+  Plus,
+  SearchX,
+  ShieldCheck,
+  ShieldOff,
+  Trash2,
+  Users,
+  VenetianMask,
+} from "lucide-react";
+import { useState } from "react";
+import { Badge } from "../../parts/badge.tsx";
+import { Button } from "../../parts/button.tsx";
+import { ConfirmDialog } from "../../parts/dialog.tsx";
+import { SearchField, Select } from "../../parts/field.tsx";
+import type { MenuEntry } from "../../parts/menu.tsx";
+import { Page } from "../../parts/page.tsx";
+import { usePages } from "../../parts/pages.ts";
+import { RowMenu } from "../../parts/row_menu.tsx";
+import { type ShownOnce, ShownOnceDialog } from "../../parts/shown_once.tsx";
+import { EmptyState } from "../../parts/states.tsx";
+import { PagedTable } from "../../parts/table.tsx";
+import { Ago } from "../../parts/time.tsx";
+import { toast } from "../../parts/toasts.tsx";
+import { useClient, useWho } from "../../session/use_session.ts";
+import { UserDialog, type UserTask } from "./user_dialog.tsx";
+
+const PAGE_COUNT = 50;
+const COLUMNS = [
+  { name: "E-mail" },
+  { name: "Id" },
+  { name: "Role" },
+  { name: "Made" },
+  { name: "More", unseen: true },
+];
+const USERS_KEY = ["users"] as const;
+const ROLES = [["", "All roles"], ["authenticated", "Users"], ["admin", "Admins"]] as const;
+
+export function UsersPage() {
+  const client = useClient();
+  const who = useWho();
+  const { text, role } = useSearch({ from: "/shell/users" });
+  const navigate = useNavigate({ from: "/users" });
+  const queries = useQueryClient();
+  const [task, setTask] = useState<UserTask | null>(null);
+  const [toDelete, setToDelete] = useState<ListedUser | null>(null);
+  const [shown, setShown] = useState<ShownOnce | null>(null);
+  const chosen = role === "admin" || role === "authenticated" ? role : undefined;
+  const filter: ListUsers = {
+    ...(text === undefined ? {} : { text }),
+    ...(chosen === undefined ? {} : { role: chosen }),
+  };
+  const refresh = () => queries.invalidateQueries({ queryKey: USERS_KEY });
+  const pages = usePages<ListedUser>({
+    queryKey: [...USERS_KEY, filter],
+    size: PAGE_COUNT,
+    read: (client, { cursor, limit }) =>
+      client.admin.users.list({ ...filter, limit, ...(cursor === undefined ? {} : { cursor }) }),
+    cursorOf: ({ cursor }) => cursor,
+  });
+
+  async function change(what: string, work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work();
+      toast.done(what);
+    } catch (error) {
+      toast.failed("Cannot change the user", error);
+    }
+    await refresh();
+  }
+
+  async function actAs(user: ListedUser): Promise<void> {
+    try {
+      const { access_token } = await client.admin.users.tokenFor(user.id);
+      setShown({
+        title: `Acting as ${nameOf(user)}`,
+        value: access_token,
+        about:
+          "Send it as a bearer token to see what this user gets. It ends in 15 minutes, and the audit log says who asked for it.",
+      });
+    } catch (error) {
+      toast.failed("Cannot act as the user", error);
+    }
+  }
+
+  function entriesOf(user: ListedUser): MenuEntry[] {
+    const name = nameOf(user);
+    const isAdmin = user.role === "admin";
+    return [
+      { text: "Token to act as …", icon: VenetianMask, disabled: isAdmin, onSelect: () => void actAs(user) },
+      {
+        text: "Copy the id",
+        icon: Copy,
+        onSelect: () => void navigator.clipboard.writeText(user.id).then(() => toast.done("Copied the id")),
+      },
+      "line",
+      { text: "New password …", icon: KeyRound, onSelect: () => setTask({ kind: "password", user }) },
+      {
+        text: "Sign out everywhere",
+        icon: LogOut,
+        onSelect: () => void change(`${name} is signed out everywhere`, () => client.admin.users.signOut(user.id)),
+      },
+      isAdmin
+        ? {
+          text: "Take admin rights away",
+          icon: ShieldOff,
+          onSelect: () =>
+            void change(`${name} is no admin any more`, () =>
+              client.admin.users.update(user.id, { role: "authenticated" })),
+        }
+        : {
+          text: "Make an admin",
+          icon: ShieldCheck,
+          onSelect: () =>
+            void change(`${name} is an admin now`, () => client.admin.users.update(user.id, { role: "admin" })),
+        },
+      "line",
+      { text: "Delete …", icon: Trash2, danger: true, onSelect: () => setToDelete(user) },
+    ];
+  }
+
+  const newUser = <Button kind="primary" icon={Plus} onClick={() => setTask({ kind: "new" })}>New user</Button>;
+  const isFiltered = text !== undefined || chosen !== undefined;
+  return (
+    <Page title="Users" actions={newUser}>
+      <div className="filters">
+        <SearchField
+          label="Search users"
+          value={text ?? ""}
+          onChange={(value) => void navigate({ search: (now) => ({ ...now, text: value }), replace: true })}
+        />
+        <Select
+          label="Role"
+          value={chosen ?? ""}
+          options={ROLES}
+          onChange={(value) => void navigate({ search: (now) => ({ ...now, role: value }), replace: true })}
+        />
+      </div>
+      <PagedTable
+        label="Users"
+        columns={COLUMNS}
+        pages={pages}
+        empty={isFiltered
+          ? (
+            <EmptyState
+              icon={SearchX}
+              title="No user fits"
+              action={<Button onClick={() => void navigate({ search: {} })}>Show all</Button>}
+            />
+          )
+          : (
+            <EmptyState icon={Users} title="No users yet" action={newUser}>
+              People sign up through your application.
+            </EmptyState>
+          )}
+        row={(user) => (
+          <tr key={user.id}>
+            <td className="cell-wide">
+              <div className="cell-main row">
+                {user.email ?? <span className="muted">anonymous</span>}
+                {who?.kind === "admin" && who.email === user.email && <Badge>you</Badge>}
+              </div>
+            </td>
+            <td>
+              <code className="muted nowrap">{user.id}</code>
+            </td>
+            <td>
+              <Badge tone={user.role === "admin" ? "accent" : "plain"}>
+                {user.role === "admin" ? "admin" : "user"}
+              </Badge>
+            </td>
+            <td>
+              <Ago at={user.created_at} />
+            </td>
+            <td className="end">
+              <RowMenu label={`More about ${nameOf(user)}`} entries={entriesOf(user)} />
+            </td>
+          </tr>
+        )}
+      />
+      <UserDialog task={task} onClose={() => setTask(null)} onSaved={refresh} />
+      <ConfirmDialog
+        title={`Delete ${toDelete === null ? "" : nameOf(toDelete)}?`}
+        about="Sessions and keys of this user go with it. Rows in your tables stay, unless they refer to it."
+        action="Delete"
+        danger
+        open={toDelete !== null}
+        onOpenChange={(open) => {
+          if (!open) setToDelete(null);
+        }}
+        onConfirm={async () => {
+          if (toDelete === null) return;
+          await client.admin.users.delete(toDelete.id);
+          toast.done(`Deleted ${nameOf(toDelete)}`);
+          await refresh();
+        }}
+      />
+      <ShownOnceDialog shown={shown} onClose={() => setShown(null)} />
+    </Page>
+  );
+}
+
+export function nameOf({ email, id }: { readonly email: string | null; readonly id: string }): string {
+  return email ?? `anonymous ${id.slice(0, 8)}`;
+}

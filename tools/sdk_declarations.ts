@@ -22,7 +22,10 @@ export async function declareSdk(dist: string): Promise<void> {
     "language",
     "metrics",
     "secrets",
+    "server",
+    "settings",
     "sql",
+    "tasks",
     "users",
   ];
   await declare({

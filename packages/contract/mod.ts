@@ -103,6 +103,7 @@ export {
   isSourceFolder,
   shapeOf,
 } from "./src/source_files.ts";
+export { type Readiness } from "./src/server.ts";
 export { type SqlAnswer } from "./src/sql.ts";
 export { DECLARATIONS } from "./src/declarations.ts";
 export {

@@ -18,6 +18,7 @@ export {
   LogLevelClient,
   MetricsClient,
   type NewDbHook,
+  ServerClient,
 } from "./src/admin.ts";
 export {
   AdminFunctionsClient,
@@ -56,6 +57,7 @@ export {
   type SecretNamespace,
   SecretsClient,
 } from "./src/secrets.ts";
+export { type ListTasks, TasksClient } from "./src/tasks.ts";
 export { type ListUsers, type UserFields, UsersClient } from "./src/users.ts";
 export { type KeyFields, KeysClient, type NewKey, type SettingOptions, SettingsClient } from "./src/settings.ts";
 export {
@@ -96,6 +98,7 @@ export type {
   MetricsStep,
   NodeLoad,
   NodeView,
+  Readiness,
   RelatedExecution,
   RelatedTask,
   ReloadAnswer,
@@ -111,6 +114,10 @@ export type {
   SharedModule,
   SqlAnswer,
   SyncAnswer,
+  Task,
+  TaskBody,
+  TaskDetails,
+  TaskState,
   TopFunction,
   UserSettingView,
 } from "@fluxbase/contract";

@@ -53,7 +53,7 @@ const home = createRoute({
   getParentRoute: () => shell,
   path: "/",
   beforeLoad() {
-    throw redirect({ to: "/functions" });
+    throw redirect({ to: session.who?.kind === "admin" ? "/overview" : "/functions" });
   },
 });
 
@@ -64,15 +64,147 @@ const functions = createRoute({
   component: lazyRouteComponent(() => import("./pages/functions/functions_page.tsx"), "FunctionsPage"),
 });
 
+const newFunction = createRoute({
+  getParentRoute: () => shell,
+  path: "functions/new",
+  component: lazyRouteComponent(() => import("./pages/new_function/new_function_page.tsx"), "NewFunctionPage"),
+});
+
+const fn = createRoute({
+  getParentRoute: () => shell,
+  path: "functions/$namespace/$name",
+  component: lazyRouteComponent(() => import("./pages/function/function_layout.tsx"), "FunctionLayout"),
+});
+
+const fnHome = createRoute({
+  getParentRoute: () => fn,
+  path: "/",
+  beforeLoad({ params }) {
+    throw redirect({ to: "/functions/$namespace/$name/code", params });
+  },
+});
+
+const fnCode = createRoute({
+  getParentRoute: () => fn,
+  path: "code",
+  component: lazyRouteComponent(() => import("./pages/function_code/code_page.tsx"), "CodePage"),
+});
+
+const fnLogs = createRoute({
+  getParentRoute: () => fn,
+  path: "logs",
+  validateSearch: textFilters(["level", "text"]),
+  component: lazyRouteComponent(() => import("./pages/function_logs/logs_page.tsx"), "LogsPage"),
+});
+
+const fnExecutions = createRoute({
+  getParentRoute: () => fn,
+  path: "executions",
+  validateSearch: textFilters(["status", "text", "version", "code", "hours"]),
+  component: lazyRouteComponent(() => import("./pages/function_executions/executions_page.tsx"), "ExecutionsPage"),
+});
+
+const fnExecution = createRoute({
+  getParentRoute: () => fn,
+  path: "executions/$id",
+  component: lazyRouteComponent(() => import("./pages/function_executions/execution_page.tsx"), "ExecutionPage"),
+});
+
+const fnMetrics = createRoute({
+  getParentRoute: () => fn,
+  path: "metrics",
+  validateSearch: textFilters(["range", "by"]),
+  component: lazyRouteComponent(() => import("./pages/function_metrics/metrics_page.tsx"), "MetricsPage"),
+});
+
+const fnVersions = createRoute({
+  getParentRoute: () => fn,
+  path: "versions",
+  validateSearch: textFilters(["from", "to"]),
+  component: lazyRouteComponent(() => import("./pages/function_versions/versions_page.tsx"), "VersionsPage"),
+});
+
+const fnSettings = createRoute({
+  getParentRoute: () => fn,
+  path: "settings",
+  component: lazyRouteComponent(() => import("./pages/function_settings/settings_page.tsx"), "SettingsPage"),
+});
+
+const keys = createRoute({
+  getParentRoute: () => shell,
+  path: "keys",
+  validateSearch: textFilters(["kind", "text"]),
+  component: lazyRouteComponent(() => import("./pages/keys/keys_page.tsx"), "KeysPage"),
+});
+
+const secrets = createRoute({
+  getParentRoute: () => shell,
+  path: "secrets",
+  validateSearch: textFilters(["text"]),
+  component: lazyRouteComponent(() => import("./pages/secrets/secrets_page.tsx"), "SecretsPage"),
+});
+
+const users = createRoute({
+  getParentRoute: () => shell,
+  path: "users",
+  validateSearch: textFilters(["text", "role"]),
+  component: lazyRouteComponent(() => import("./pages/users/users_page.tsx"), "UsersPage"),
+});
+
+const overview = createRoute({
+  getParentRoute: () => shell,
+  path: "overview",
+  validateSearch: textFilters(["range"]),
+  component: lazyRouteComponent(() => import("./pages/overview/overview_page.tsx"), "OverviewPage"),
+});
+
+const tasks = createRoute({
+  getParentRoute: () => shell,
+  path: "tasks",
+  validateSearch: textFilters(["state", "function"]),
+  component: lazyRouteComponent(() => import("./pages/tasks/tasks_page.tsx"), "TasksPage"),
+});
+
+const audit = createRoute({
+  getParentRoute: () => shell,
+  path: "audit",
+  validateSearch: textFilters(["target", "actor", "action", "code"]),
+  component: lazyRouteComponent(() => import("./pages/audit/audit_page.tsx"), "AuditPage"),
+});
+
+const system = createRoute({
+  getParentRoute: () => shell,
+  path: "system",
+  validateSearch: textFilters(["text"]),
+  component: lazyRouteComponent(() => import("./pages/system/system_page.tsx"), "SystemPage"),
+});
+
+const database = createRoute({
+  getParentRoute: () => shell,
+  path: "database",
+  validateSearch: textFilters(["tab", "table"]),
+  component: lazyRouteComponent(() => import("./pages/database/database_page.tsx"), "DatabasePage"),
+});
+
+export const router = createRouter({
+  routeTree: root.addChildren([
+    signIn,
+    setUp,
     shell.addChildren([
       home,
       functions,
       newFunction,
       fn.addChildren([fnHome, fnCode, fnLogs, fnExecutions, fnExecution, fnMetrics, fnVersions, fnSettings]),
+      overview,
+      tasks,
+      audit,
+      system,
+      database,
       keys,
       secrets,
       users,
     ]),
+  ]),
   basepath: BASE_PATH,
   defaultPreload: "intent",
   scrollRestoration: true,

@@ -15,10 +15,12 @@ import type {
   LogLevelView,
   Metrics,
   NodeView,
+  Readiness,
   SqlAnswer,
   TopFunction,
 } from "@fluxbase/contract";
 import type { MetricsQuery } from "./functions.ts";
+import { errorOf } from "./errors.ts";
 import type { Http } from "./http.ts";
 
 export interface ListAuditLog {
@@ -226,6 +228,21 @@ export class LanguageClient {
       send: (request) => socket.readyState === WebSocket.OPEN && socket.send(JSON.stringify(request)),
       close: () => socket.close(),
     };
+  }
+}
+
+export class ServerClient {
+  readonly #http: Http;
+
+  constructor(http: Http) {
+    this.#http = http;
+  }
+
+  /** Whether the server that answers can do its work; one that cannot says so, too. */
+  async readiness(): Promise<Readiness> {
+    const response = await this.#http.send("GET", "/api/v1/health/ready");
+    if (response.status !== 200 && response.status !== 503) throw await errorOf(response);
+    return await response.json();
   }
 }
 

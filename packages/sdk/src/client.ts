@@ -12,6 +12,7 @@ import {
   LogLevelClient,
   MetricsClient,
   NodesClient,
+  ServerClient,
 } from "./admin.ts";
 import { AuthClient, type SessionStorage } from "./auth.ts";
 import { FluxbaseError } from "./errors.ts";
@@ -78,6 +79,7 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
     readonly auditLog: AuditLogClient;
     readonly hooks: HooksClient;
     readonly language: LanguageClient;
+    readonly server: ServerClient;
     readonly limits: LimitsClient;
     readonly metrics: MetricsClient;
     readonly logLevel: LogLevelClient;
@@ -130,6 +132,7 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
       auditLog: new AuditLogClient(this.#http),
       hooks: new HooksClient(this.#http),
       language: new LanguageClient(this.#http),
+      server: new ServerClient(this.#http),
       limits: new LimitsClient(this.#http),
       metrics: new MetricsClient(this.#http),
       logLevel: new LogLevelClient(this.#http),

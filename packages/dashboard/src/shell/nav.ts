@@ -3,7 +3,18 @@
  *
  * @module
  */
-import { KeyRound, LockKeyhole, type LucideIcon, Users, Zap } from "lucide-react";
+import {
+  Database,
+  KeyRound,
+  LayoutDashboard,
+  ListChecks,
+  LockKeyhole,
+  type LucideIcon,
+  ScrollText,
+  Server,
+  Users,
+  Zap,
+} from "lucide-react";
 
 export interface NavEntry {
   readonly to: string;
@@ -19,13 +30,27 @@ export interface NavGroup {
 }
 
 export const NAV: readonly NavGroup[] = [
-  { entries: [{ to: "/functions", text: "Functions", icon: Zap }] },
+  {
+    entries: [
+      { to: "/overview", text: "Overview", icon: LayoutDashboard, isForAdmins: true },
+      { to: "/functions", text: "Functions", icon: Zap },
+      { to: "/tasks", text: "Tasks", icon: ListChecks },
+      { to: "/database", text: "Database", icon: Database, isForAdmins: true },
+    ],
+  },
   {
     title: "Access",
     entries: [
       { to: "/secrets", text: "Secrets", icon: LockKeyhole },
       { to: "/keys", text: "Keys", icon: KeyRound, isForAdmins: true },
       { to: "/users", text: "Users", icon: Users, isForAdmins: true },
+    ],
+  },
+  {
+    title: "Server",
+    entries: [
+      { to: "/audit", text: "Audit log", icon: ScrollText, isForAdmins: true },
+      { to: "/system", text: "System", icon: Server, isForAdmins: true },
     ],
   },
 ];

@@ -12,6 +12,7 @@ import { useWho } from "../session/use_session.ts";
 import { Account } from "./account.tsx";
 import { Brand } from "./brand.tsx";
 import { NAV } from "./nav.ts";
+import { Palette } from "./palette.tsx";
 import "./shell.css";
 
 export function Shell() {
@@ -32,6 +33,7 @@ export function Shell() {
       <Drawer title="Menu" open={isDrawerOpen} onOpenChange={setDrawerOpen}>
         <Side />
       </Drawer>
+      <Palette />
       <main className="main" ref={main} tabIndex={-1}>
         <Outlet />
       </main>

@@ -130,7 +130,7 @@ async function dashboardIn(browser: Browser, platform: TestPlatform): Promise<Tr
     page.on("console", (message) => {
       // What the API refuses is what a page shows.
       const isRefusal = message.text().startsWith("Failed to load resource") &&
-        message.location().url.includes("/api/");
+        /\/(api|rest)\//.test(message.location().url);
       if (message.type() === "error" && !isRefusal) problems.push(`console: ${message.text()}`);
     });
     page.on("pageerror", (error) => problems.push(`error: ${error.stack ?? error.message}`));

@@ -84,6 +84,8 @@ export type {
   FunctionVersion,
   FunctionVersionDetails,
   Key,
+  LanguageAnswer,
+  LanguageAsk,
   LanguageReply,
   LanguageRequest,
   ListedUser,

@@ -179,6 +179,13 @@ const system = createRoute({
   component: lazyRouteComponent(() => import("./pages/system/system_page.tsx"), "SystemPage"),
 });
 
+const shared = createRoute({
+  getParentRoute: () => shell,
+  path: "shared",
+  validateSearch: textFilters(["namespace", "path"]),
+  component: lazyRouteComponent(() => import("./pages/shared/shared_page.tsx"), "SharedPage"),
+});
+
 const database = createRoute({
   getParentRoute: () => shell,
   path: "database",
@@ -200,6 +207,7 @@ export const router = createRouter({
       audit,
       system,
       database,
+      shared,
       keys,
       secrets,
       users,

@@ -125,3 +125,7 @@ export function valueOf({ name, type }: ColumnFacts, text: string | null): unkno
 export function textOf(value: unknown): string {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
+
+/** What the database lets through silently. */
+export const NOTHING_CHANGED =
+  "No row was changed: row level security does not let it through, or somebody else was faster";

@@ -5,6 +5,7 @@
  */
 import {
   Database,
+  FileCode2,
   KeyRound,
   LayoutDashboard,
   ListChecks,
@@ -34,6 +35,7 @@ export const NAV: readonly NavGroup[] = [
     entries: [
       { to: "/overview", text: "Overview", icon: LayoutDashboard, isForAdmins: true },
       { to: "/functions", text: "Functions", icon: Zap },
+      { to: "/shared", text: "Shared modules", icon: FileCode2 },
       { to: "/tasks", text: "Tasks", icon: ListChecks },
       { to: "/database", text: "Database", icon: Database, isForAdmins: true },
     ],

@@ -5,7 +5,7 @@
  */
 import { useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { LogOut, type LucideIcon, Moon, Sun, Zap } from "lucide-react";
+import { LogOut, type LucideIcon, Moon, Plus, Sun, Zap } from "lucide-react";
 import { useEffect, useId, useState } from "react";
 import { Dialog } from "../parts/dialog.tsx";
 import { session } from "../session/session.ts";
@@ -121,18 +121,19 @@ function useFunctions(typed: string): Entry[] {
     return () => clearTimeout(timer);
   }, [typed]);
   const { data = [] } = useQuery({
-    queryKey: ["functions", "palette"],
-    queryFn: () => client.functions.list(),
+    queryKey: ["functions", "palette", text],
+    queryFn: () => client.functions.list({ text, limit: FUNCTIONS_COUNT }),
     enabled: text !== "",
+    placeholderData: (before) => before,
   });
   if (text === "") return [];
-  return data.filter(({ namespace, name }) => fits(`${namespace}/${name}`, text)).slice(0, FUNCTIONS_COUNT).map((
+  return data.map((
     { namespace, name },
   ) => ({
     text: namespace === "default" ? name : `${namespace}/${name}`,
     kind: "function",
     icon: Zap,
-    run: () => navigate({ to: "/functions", search: { text: name } }),
+    run: () => navigate({ to: "/functions/$namespace/$name/code", params: { namespace, name } }),
   }));
 }
 
@@ -144,6 +145,7 @@ function useActions(): Entry[] {
     .map(({ to, text, icon }) => ({ text, icon, kind: "page", run: () => navigate({ to }) }));
   return [
     ...pages,
+    { text: "New function", icon: Plus, kind: "action", run: () => navigate({ to: "/functions/new" }) },
     { text: "Light theme", icon: Sun, kind: "action", run: () => theme.set("light") },
     { text: "Dark theme", icon: Moon, kind: "action", run: () => theme.set("dark") },
     { text: "Sign out", icon: LogOut, kind: "action", run: () => session.signOut() },

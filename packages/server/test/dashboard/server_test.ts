@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { dashboardTest } from "../support/dashboard.ts";
+import { askedBy, callsOfDashboard } from "../support/dashboard_calls.ts";
 
 /** Whatever shows it as HTML runs it, and the policy then says so. */
 const HOSTILE = `<img src=x onerror="console.error('it ran')">`;
@@ -108,6 +109,58 @@ dashboardTest("the server in the dashboard", async ({ platform, open, look, chec
     await look(page, "database-as-user");
     await page.getByRole("button", { name: "Migrations" }).click();
     await page.getByRole("heading", { name: "No migration has run yet" }).waitFor();
+  });
+
+  await step("a shared module is made, typed while it is written, and saved; functions are built again", async () => {
+    const page = await open("shared");
+    await page.getByRole("heading", { name: "No shared modules yet" }).waitFor();
+    await page.getByRole("button", { name: "New module" }).first().click();
+    await page.getByLabel("Name", { exact: true }).fill("greet.ts");
+    await page.keyboard.press("Enter");
+    const editor = page.getByRole("textbox", { name: "Code of _shared/greet.ts" });
+    await editor.waitFor();
+    await platform.deploy("greets", `import { greet } from "_shared/greet.ts"; export default () => greet("Ada");`);
+    await editor.click();
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type("export const wrong: number = greet(1);");
+    // Of TypeScript, by way of the server: a string is no number.
+    await page.locator(".cm-lintRange-error").first().waitFor();
+    await look(page, "shared-wrong");
+    await page.keyboard.press("Control+a");
+    await page.keyboard.insertText("export const greet = (name: string) => `Hi ${name}!`;\n");
+    await page.locator(".cm-lintRange-error").first().waitFor({ state: "detached" });
+    await page.keyboard.press("Control+s");
+    await page.getByText("Built again with it: greets").waitFor();
+    await look(page, "shared");
+    await checkAxe(page);
+    await page.goto(`${platform.url}/dashboard/functions/default/greets/code`);
+    const code = page.getByRole("textbox", { name: "Code of greets" });
+    await code.click();
+    await page.keyboard.press("Control+End");
+    await page.keyboard.type(" secrets.");
+    await page.getByRole("option", { name: /getRequired/ }).waitFor();
+    await look(page, "code-completion");
+    await page.keyboard.press("Escape");
+    await checkAxe(page);
+  });
+
+  await step("everything that pages ask for is a call of the SDK, and a route of the document", async () => {
+    const { calls, otherWays } = await callsOfDashboard();
+    assert.deepEqual(otherWays, [], "they speak with a server beside the SDK");
+    assert.ok(calls.length > 40, calls.join(" "));
+    const { body } = await api("GET", "/openapi.json");
+    const routes = Object.entries<object>(body.paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) =>
+        new RegExp(`^${method.toUpperCase()} ${path.replaceAll(/\{\w+\}/g, "[^/]+")}$`)
+      )
+    );
+    const without: string[] = [];
+    for (const call of calls) {
+      const asked = await askedBy(call);
+      const text = asked === undefined ? "nothing" : `${asked.method} ${asked.path}`;
+      if (!routes.some((route) => route.test(text))) without.push(`${call} asks for ${text}`);
+    }
+    assert.deepEqual(without, []);
   });
 
   await step("Ctrl-K leads to pages and functions without a mouse", async () => {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { FluxbaseClient, ListedUser } from "@fluxbase/sdk";
+import { createClient, type FluxbaseClient, type ListedUser } from "@fluxbase/sdk";
 import { useQuery } from "@tanstack/react-query";
 import { VenetianMask } from "lucide-react";
 import { useState } from "react";
@@ -11,8 +11,8 @@ import { Button } from "../../parts/button.tsx";
 import { Dialog } from "../../parts/dialog.tsx";
 import { SearchField } from "../../parts/field.tsx";
 import { ErrorNote } from "../../parts/states.tsx";
+import { SERVER_URL } from "../../server.ts";
 import { useClient } from "../../session/use_session.ts";
-import { clientFor } from "./database_page.tsx";
 
 export interface Acting {
   readonly email: string;
@@ -68,7 +68,7 @@ function ChooseUser(
   const { data, error } = useQuery({
     queryKey: ["users", "choose", text],
     queryFn: () =>
-      client.admin.users.list({ role: "authenticated", limit: SHOWN_COUNT, ...(text === "" ? {} : { text }) }),
+      client.admin.users.list({ role: "authenticated", limit: SHOWN_COUNT, ...(text === "" ? {} : { search: text }) }),
     enabled: open,
   });
   const choose = async ({ id, email }: ListedUser) => {
@@ -92,7 +92,7 @@ function ChooseUser(
       <SearchField label="E-mail or id" value={text} onChange={setText} />
       <ErrorNote error={failure ?? error} />
       <ul className="plain-list" aria-label="Users">
-        {data?.map((user) => (
+        {data?.users.map((user) => (
           <li key={user.id} className="row">
             <span className="break">{user.email ?? user.id}</span>
             <span className="spread">
@@ -102,8 +102,13 @@ function ChooseUser(
             </span>
           </li>
         ))}
-        {data?.length === 0 && <li className="muted">No user fits.</li>}
+        {data?.total === 0 && <li className="muted">No user fits.</li>}
       </ul>
     </Dialog>
   );
+}
+
+/** A client that speaks for somebody else. */
+function clientFor(token: string): FluxbaseClient {
+  return createClient(SERVER_URL, token, { storage: null });
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { createClient, type FluxbaseClient } from "@fluxbase/sdk";
+import type { FluxbaseClient } from "@fluxbase/sdk";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { Database, ShieldCheck, Table2, View } from "lucide-react";
@@ -12,7 +12,6 @@ import { SERVED_SCHEMA, type TableFacts, tablesQuery } from "../../data/tables.t
 import { Page } from "../../parts/page.tsx";
 import { Segments } from "../../parts/segments.tsx";
 import { EmptyState, ErrorState, Skeleton } from "../../parts/states.tsx";
-import { SERVER_URL } from "../../server.ts";
 import { useClient } from "../../session/use_session.ts";
 import { ActAs, type Acting } from "./act_as.tsx";
 import { Migrations } from "./migrations.tsx";
@@ -107,9 +106,4 @@ function TableLink({ table, isChosen }: { readonly table: TableFacts; readonly i
 
 function pathOf({ schema, name }: TableFacts): string {
   return `${schema}.${name}`;
-}
-
-/** A client that speaks for somebody else. */
-export function clientFor(token: string): FluxbaseClient {
-  return createClient(SERVER_URL, token, { storage: null });
 }

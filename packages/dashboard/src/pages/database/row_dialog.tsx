@@ -5,11 +5,18 @@
  */
 import type { FluxbaseClient } from "@fluxbase/sdk";
 import { useEffect, useState } from "react";
-import { type ColumnFacts, keyOf, type Row, type TableFacts, textOf, valueOf } from "../../data/tables.ts";
+import {
+  type ColumnFacts,
+  keyOf,
+  NOTHING_CHANGED,
+  type Row,
+  type TableFacts,
+  textOf,
+  valueOf,
+} from "../../data/tables.ts";
 import { Field } from "../../parts/field.tsx";
 import { FormDialog } from "../../parts/form_dialog.tsx";
 import { toast } from "../../parts/toasts.tsx";
-import { NOTHING_CHANGED } from "./rows.tsx";
 
 /** Undefined: left to the database; null: null. */
 type Texts = Readonly<Record<string, string | null | undefined>>;

@@ -10,6 +10,7 @@ import { useState } from "react";
 import {
   type Condition,
   keyOf,
+  NOTHING_CHANGED,
   type Operator,
   OPERATORS,
   type PlacedRow,
@@ -136,9 +137,6 @@ export function Rows(
     </div>
   );
 }
-
-export const NOTHING_CHANGED =
-  "No row was changed: row level security does not let it through, or somebody else was faster";
 
 function Cell({ value }: { readonly value: unknown }) {
   if (value === null || value === undefined) return <span className="muted small">null</span>;

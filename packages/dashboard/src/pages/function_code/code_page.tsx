@@ -13,6 +13,8 @@ import { Button } from "../../parts/button.tsx";
 import { Dialog } from "../../parts/dialog.tsx";
 import { CodeEditor } from "../../parts/editor/code_editor.tsx";
 import { FileDifferences } from "../../parts/editor/diff_view.tsx";
+import { languageExtension } from "../../parts/editor/language.ts";
+import { useLanguage, useLanguageWords } from "../../parts/editor/use_language.ts";
 import { Segments } from "../../parts/segments.tsx";
 import { useClient } from "../../session/use_session.ts";
 import { Conflict } from "./conflict.tsx";
@@ -38,6 +40,8 @@ function Code({ fn }: { readonly fn: FunctionDetails }) {
   const [wanted, setOpen] = useState(() => entryOf(files));
   const [side, setSide] = useState<"code" | "test">("code");
   const [isComparing, setComparing] = useState(false);
+  const language = useLanguage(fn.namespace, { entry: entryOf(files), files });
+  const words = useLanguageWords(language);
   const isShared = fn.shared_modules.includes(wanted);
   const open = isShared || Object.hasOwn(files, wanted) ? wanted : entryOf(files);
   const shared = useQuery({
@@ -72,6 +76,7 @@ function Code({ fn }: { readonly fn: FunctionDetails }) {
         <span className="small muted" role="status">
           {isDeploying ? "Deploying …" : isChanged ? "Not deployed yet" : `Version ${draft.base}`}
         </span>
+        {words !== "" && <span className="small muted code-words" role="status">{words}</span>}
         <span className="spread row">
           <span className="code-changes">
             <Button kind="quiet" icon={GitCompare} disabled={!isChanged} onClick={() => setComparing(true)}>
@@ -122,6 +127,7 @@ function Code({ fn }: { readonly fn: FunctionDetails }) {
               value={files[open] ?? ""}
               label={`Code of ${fn.name}`}
               problems={problems}
+              extrasOf={(path) => languageExtension(language, path)}
               onChange={(text) => draft.set({ ...files, [open]: text })}
             />
           )}

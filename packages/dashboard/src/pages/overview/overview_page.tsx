@@ -154,7 +154,11 @@ function Failing() {
         <ul className="plain-list">
           {data.map((one) => (
             <li key={one.function_id} className="row">
-              <Link className="break cell-main" to="/functions" search={{ text: one.name }}>
+              <Link
+                className="break cell-main"
+                to="/functions/$namespace/$name/executions"
+                params={{ namespace: one.namespace, name: one.name }}
+              >
                 {one.namespace !== "default" && <span className="muted">{one.namespace}/</span>}
                 {one.name}
               </Link>

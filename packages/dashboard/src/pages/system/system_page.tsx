@@ -3,16 +3,18 @@
  *
  * @module
  */
+import type { NodeView } from "@fluxbase/sdk";
 import { LIMITS, LOG_LEVELS } from "@fluxbase/contract";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { CircleCheck, SearchX, TriangleAlert } from "lucide-react";
+import { CircleCheck, SearchX, Server, TriangleAlert } from "lucide-react";
 import { readinessQuery } from "../../data/server.ts";
 import { Badge } from "../../parts/badge.tsx";
 import { SearchField, Select } from "../../parts/field.tsx";
 import { Page } from "../../parts/page.tsx";
 import { EmptyState, ErrorState, Skeleton } from "../../parts/states.tsx";
 import { PagedTable } from "../../parts/table.tsx";
+import { Ago } from "../../parts/time.tsx";
 import { toast } from "../../parts/toasts.tsx";
 import { useWholeList } from "../../parts/whole_list.ts";
 import { useClient } from "../../session/use_session.ts";
@@ -28,6 +30,7 @@ export function SystemPage() {
         <Health />
         <LogLevel />
       </div>
+      <Nodes />
       <Limits />
     </Page>
   );
@@ -70,6 +73,60 @@ function Health() {
         </ul>
       )}
     </section>
+  );
+}
+
+const NODE_COLUMNS = [
+  { name: "Server" },
+  { name: "State" },
+  { name: "Version" },
+  { name: "Sandboxes", end: true },
+  { name: "Memory", end: true },
+  { name: "Load", end: true },
+  { name: "Started" },
+  { name: "Does alone" },
+];
+
+/** Those that share the database. */
+function Nodes() {
+  const pages = useWholeList<NodeView>({
+    queryKey: ["nodes"],
+    read: ({ admin }) => admin.nodes.list(),
+    refetchEveryMs: REFETCH_MS,
+  });
+  return (
+    <>
+      <h2>Servers</h2>
+      <PagedTable
+        label="Servers"
+        columns={NODE_COLUMNS}
+        pages={pages}
+        empty={<EmptyState icon={Server} title="No server was seen in the last day" />}
+        row={({ id, name, status, version, load, started_at, seen_at, leases }) => (
+          <tr key={id}>
+            <td className="cell-main">{name}</td>
+            <td className="nowrap">
+              <Badge tone={status === "alive" ? "good" : "bad"}>{status}</Badge>
+              {status === "lost" && (
+                <span className="muted small">
+                  <Ago at={seen_at} />
+                </span>
+              )}
+            </td>
+            <td>{version}</td>
+            <td className="end number nowrap">
+              {load.sandboxes} <span className="muted">({load.busy} busy)</span>
+            </td>
+            <td className="end number nowrap">{Math.round(load.memory_mb)} MB</td>
+            <td className="end number">{load.machine_load.toFixed(2)}</td>
+            <td className="nowrap">
+              <Ago at={started_at} />
+            </td>
+            <td className="break muted">{leases.join(", ") || "–"}</td>
+          </tr>
+        )}
+      />
+    </>
   );
 }
 

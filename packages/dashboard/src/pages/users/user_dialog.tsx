@@ -9,7 +9,7 @@ import { TextField } from "../../parts/field.tsx";
 import { FormDialog } from "../../parts/form_dialog.tsx";
 import { toast } from "../../parts/toasts.tsx";
 import { useClient } from "../../session/use_session.ts";
-import { nameOf } from "./users_page.tsx";
+import { nameOf } from "./name.ts";
 
 export type UserTask = { readonly kind: "new" } | { readonly kind: "password"; readonly user: ListedUser };
 

@@ -33,6 +33,7 @@ import { PagedTable } from "../../parts/table.tsx";
 import { Ago } from "../../parts/time.tsx";
 import { toast } from "../../parts/toasts.tsx";
 import { useClient, useWho } from "../../session/use_session.ts";
+import { nameOf } from "./name.ts";
 import { UserDialog, type UserTask } from "./user_dialog.tsx";
 
 const PAGE_COUNT = 50;
@@ -57,15 +58,15 @@ export function UsersPage() {
   const [shown, setShown] = useState<ShownOnce | null>(null);
   const chosen = role === "admin" || role === "authenticated" ? role : undefined;
   const filter: ListUsers = {
-    ...(text === undefined ? {} : { text }),
+    ...(text === undefined ? {} : { search: text }),
     ...(chosen === undefined ? {} : { role: chosen }),
   };
   const refresh = () => queries.invalidateQueries({ queryKey: USERS_KEY });
   const pages = usePages<ListedUser>({
     queryKey: [...USERS_KEY, filter],
     size: PAGE_COUNT,
-    read: (client, { cursor, limit }) =>
-      client.admin.users.list({ ...filter, limit, ...(cursor === undefined ? {} : { cursor }) }),
+    read: async (client, { cursor, limit }) =>
+      (await client.admin.users.list({ ...filter, limit, ...(cursor === undefined ? {} : { cursor }) })).users,
     cursorOf: ({ cursor }) => cursor,
   });
 
@@ -208,8 +209,4 @@ export function UsersPage() {
       <ShownOnceDialog shown={shown} onClose={() => setShown(null)} />
     </Page>
   );
-}
-
-export function nameOf({ email, id }: { readonly email: string | null; readonly id: string }): string {
-  return email ?? `anonymous ${id.slice(0, 8)}`;
 }

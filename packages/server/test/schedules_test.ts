@@ -6,6 +6,11 @@
 import assert from "node:assert/strict";
 import { sql } from "kysely";
 import { FluxbaseClient } from "@fluxbase/sdk";
+import { PLATFORM } from "../src/auth/caller.ts";
+import { silentLog } from "../src/core/log.ts";
+import { startTicker } from "../src/schedules/ticker.ts";
+import { startListener } from "../src/storage/listener.ts";
+import { taskCallerOf } from "../src/tasks/attempt.ts";
 import { eventually, platformTest } from "./support/platform.ts";
 
 const HANDLER = `export default (req) => new Response("ok")`;
@@ -152,6 +157,9 @@ export default (req) => new Response("ok");`,
     await assert.rejects(schedules.remove("managed", "own"), /remove it there/);
     assert.equal((await schedules.pause("managed", "own")).paused, true);
     assert.equal((await schedules.resume("managed", "own")).next_runs.length, 5);
+    await schedules.add("managed", { cron: "*/5 9 1 1 *" });
+    assert.equal((await schedules.get("managed", "*/5 9 1 1 *")).name, "*/5 9 1 1 *");
+    await schedules.remove("managed", "*/5 9 1 1 *");
     await schedules.remove("managed", added.id);
     await assert.rejects(schedules.get("managed", "work"), /Schedule "work" of function "managed" not found/);
     const { body: entries } = await api("GET", "/admin/audit-log?limit=50");
@@ -275,9 +283,24 @@ export default {
     await platform.deploy("many", HANDLER);
     await schedules.add("many", { cron: "*/2 * * * * *", name: "often", overlap: "allow", paused: true });
     await sleptFor("often", "20 seconds");
-    await Promise.all(
-      Array.from({ length: 5 }, () => sql`select pg_notify('fluxbase_schedules', '')`.execute(db)),
-    );
+    await using servers = new AsyncDisposableStack();
+    for (let number = 0; number < 4; number += 1) {
+      const listener = servers.use(
+        await startListener({ url: platform.databaseUrl, log: silentLog, advice: "", onSilence: () => {} }),
+      );
+      servers.use(
+        await startTicker({
+          db,
+          listener,
+          log: silentLog,
+          caller: taskCallerOf(PLATFORM),
+          isFull: () => false,
+          announce: () => {},
+          stopping: new AbortController().signal,
+        }),
+      );
+    }
+    await sql`select pg_notify('fluxbase_schedules', '')`.execute(db);
     await eventually(async () => (await ticksOf("often")).length >= 10);
     // The same stretch again, as a server would that was restored from a backup.
     await sleptFor("often", "20 seconds");

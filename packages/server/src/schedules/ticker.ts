@@ -5,7 +5,8 @@
  *
  * A server sleeps until the next instant of any schedule, and then all of them look. Whoever is first has the schedule for
  * itself, writes down what became of its instants together with their tasks, and moves it on, in one transaction: one that
- * dies in the middle has done nothing. So an idle server asks once for each change, and once in half a minute.
+ * dies in the middle has done nothing. An idle server asks one question for each change, and one in half a minute, which is
+ * how often the listener looks again.
  *
  * @module
  */
@@ -42,7 +43,9 @@ export interface TickerParts {
 const CLAIM_COUNT = 500;
 /** `setTimeout` may be early by a part of a millisecond. */
 const TIMER_SLACK_MS = 1;
-const LOOK_MAX_MS = 30_000;
+const TIMER_MAX_MS = 3_600_000;
+/** What is due is in another server's hands, which may end before it is done. */
+const OTHERS_MS = 50;
 const RETRY_MS = 1_000;
 
 export async function startTicker(parts: TickerParts): Promise<AsyncDisposable> {
@@ -50,6 +53,8 @@ export async function startTicker(parts: TickerParts): Promise<AsyncDisposable> 
   let timer: ReturnType<typeof setTimeout> | undefined;
   let looking: Promise<void> | undefined;
   let isAskedAgain = false;
+  let isEnded = false;
+  const isOver = () => isEnded || stopping.aborted;
 
   /** One look at a time; asked for meanwhile, once more. */
   function look(): Promise<void> {
@@ -61,11 +66,16 @@ export async function startTicker(parts: TickerParts): Promise<AsyncDisposable> 
   }
 
   async function lookNow(): Promise<void> {
-    if (stopping.aborted) return;
+    if (isOver()) return;
     clearTimeout(timer);
     try {
-      while (await tick(parts) >= CLAIM_COUNT) if (stopping.aborted) return;
-      lookIn(await nextLookMs(db) ?? LOOK_MAX_MS);
+      let ms = await nextLookMs(db);
+      while (ms !== null && ms <= 0 && !isOver()) {
+        const count = await tick(parts);
+        ms = await nextLookMs(db);
+        if (count === 0) ms = Math.max(ms ?? OTHERS_MS, OTHERS_MS);
+      }
+      if (ms !== null) lookIn(ms);
     } catch (error) {
       log.warn("Cannot look at schedules: trying again", { error });
       lookIn(RETRY_MS);
@@ -73,14 +83,15 @@ export async function startTicker(parts: TickerParts): Promise<AsyncDisposable> 
   }
 
   function lookIn(ms: number): void {
-    if (stopping.aborted) return;
+    if (isOver()) return;
     clearTimeout(timer);
-    timer = setTimeout(() => void look(), Math.min(LOOK_MAX_MS, Math.max(0, ms) + TIMER_SLACK_MS));
+    timer = setTimeout(() => void look(), Math.min(TIMER_MAX_MS, ms + TIMER_SLACK_MS));
   }
 
   await listener.follow({ what: "schedules", channels: [SCHEDULES_CHANNEL], read: look });
   return {
     async [Symbol.asyncDispose]() {
+      isEnded = true;
       clearTimeout(timer);
       await looking;
     },

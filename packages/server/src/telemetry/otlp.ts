@@ -119,6 +119,10 @@ function begin(headers: HeaderList, sender: Sender): CallTrace {
     traceFlags: from.isSampled ? TraceFlags.SAMPLED : TraceFlags.NONE,
     isRemote: true,
   };
+  // Whoever makes no spans hands on what came.
+  if (parent !== undefined && sender.spans === undefined) {
+    return new Call({ call: parent, handler: parent, parent: undefined }, sender);
+  }
   // It means nothing without the other.
   if (from === null) headers.delete(TRACE_STATE_HEADER);
   const traceId = parent?.traceId ?? newTraceId();

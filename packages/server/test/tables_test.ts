@@ -291,7 +291,7 @@ platformTest("tables over HTTP", async (platform, step) => {
     assert.equal((await api("GET", "/tables/public/users?id=eq.1")).body[0].name, "Ada");
     assert.equal((await api("GET", "/tables/users/1")).body.name, "Ada");
     assert.equal((await api("GET", "/tables/public/users/1?select=name")).body.name, "Ada");
-    assert.equal((await api("GET", "/tables/users/999")).status, 406);
+    assert.equal((await api("GET", "/tables/users/999")).status, 404);
     assert.deepEqual((await api("POST", "/tables/teams", { id: 7, name: "seven" })).body, { id: 7, name: "seven" });
     assert.deepEqual((await api("POST", "/tables/teams", [{ id: 8, name: "eight" }])).body, [{ id: 8, name: "eight" }]);
     assert.deepEqual((await api("PATCH", "/tables/teams/7", { name: "sept" })).body, { id: 7, name: "sept" });

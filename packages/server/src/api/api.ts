@@ -27,6 +27,7 @@ import { absentAt } from "./absent_routes.ts";
 import { type Idempotency, IDEMPOTENCY_HEADER } from "./idempotency.ts";
 import { type BodyLimits, readJsonBody, readTextBody } from "./json_body.ts";
 import { openApiDocument } from "./openapi.ts";
+import { PAGE_POLICY, referencePage } from "./reference_page.ts";
 import type { ApiAnswer, ApiCall, Route } from "./route.ts";
 
 export interface ApiOptions {
@@ -82,6 +83,7 @@ const AT_ROOT: readonly string[] = [
   "/health/ready",
   "/limits",
   "/openapi.json",
+  "/docs",
   "/dashboard/auth/login",
   "/dashboard/auth/refresh",
   "/dashboard/auth/sso/providers",
@@ -95,7 +97,7 @@ export function createApi(options: ApiOptions): Api {
     { origins: null, methods: null, headers: null, credentials: null, maxAgeSec: null },
     options.cors,
   );
-  const routes = [...options.routes, documentRoute()];
+  const routes = [...options.routes, documentRoute(), pageRoute()];
   const app = new Hono<{ Bindings: Facts }>({ strict: false });
   for (const route of routes) {
     for (const place of placesOf(route)) {
@@ -121,13 +123,29 @@ export function createApi(options: ApiOptions): Api {
       summary: "This document",
       access: "public",
       answer: { status: 200 },
+      handle: () => ({ status: 200, body: documentOf() }),
+    };
+  }
+
+  function documentOf() {
+    return openApiDocument(options.routes, {
+      version: options.version,
+      serverUrl: options.place.baseUrl,
+      apiPrefix: PREFIX,
+    });
+  }
+
+  function pageRoute(): Route {
+    return {
+      method: "GET",
+      path: "/docs",
+      summary: "The same for people",
+      access: "public",
+      answer: { status: 200 },
       handle: () => ({
         status: 200,
-        body: openApiDocument(options.routes, {
-          version: options.version,
-          serverUrl: options.place.baseUrl,
-          apiPrefix: PREFIX,
-        }),
+        headers: [["content-type", "text/html; charset=utf-8"], ["content-security-policy", PAGE_POLICY]],
+        text: referencePage(documentOf()),
       }),
     };
   }

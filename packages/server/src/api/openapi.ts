@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import type { Access, Route } from "./route.ts";
+import type { Content, Operation, Parameter, ShownDocument } from "./reference_page.ts";
 import { errorSchema } from "./schemas.ts";
 
 const INVOKE_METHODS = ["get", "post", "put", "patch", "delete"] as const;
@@ -15,8 +16,15 @@ export interface DocumentInfo {
   readonly apiPrefix: string;
 }
 
-export function openApiDocument(routes: readonly Route[], { version, serverUrl, apiPrefix }: DocumentInfo): unknown {
-  const paths: Record<string, Record<string, unknown>> = {};
+export interface OpenApiDocument extends ShownDocument {
+  readonly openapi: string;
+}
+
+export function openApiDocument(
+  routes: readonly Route[],
+  { version, serverUrl, apiPrefix }: DocumentInfo,
+): OpenApiDocument {
+  const paths: Record<string, Record<string, Operation>> = {};
   for (const route of routes) {
     // The document has no way to say that a parameter may hold slashes.
     const path = route.path.replaceAll("*}", "}");
@@ -26,7 +34,7 @@ export function openApiDocument(routes: readonly Route[], { version, serverUrl, 
   for (const path of ["/functions/{name}/invoke", "/functions/{namespace}/{name}/invoke"]) {
     paths[`${apiPrefix}${path}`] = Object.fromEntries(INVOKE_METHODS.map((method) => [method, invokeOperation(path)]));
   }
-  return {
+  const document = {
     openapi: "3.1.0",
     info: { title: "Fluxbase Edge Functions", version, license: { name: "Apache-2.0", identifier: "Apache-2.0" } },
     servers: [{ url: serverUrl }],
@@ -40,9 +48,10 @@ export function openApiDocument(routes: readonly Route[], { version, serverUrl, 
       schemas: { Error: jsonSchema(errorSchema) },
     },
   };
+  return document;
 }
 
-function operationOf({ path, summary, access, query, body, answer }: Route): unknown {
+function operationOf({ path, summary, access, query, body, answer }: Route): Operation {
   const { status, schema } = answer;
   return {
     summary,
@@ -60,7 +69,7 @@ function operationOf({ path, summary, access, query, body, answer }: Route): unk
   };
 }
 
-function invokeOperation(path: string): unknown {
+function invokeOperation(path: string): Operation {
   return {
     summary: "Calls a function; any further path is handed to it",
     description: "Answers whatever the function answers",
@@ -71,8 +80,8 @@ function invokeOperation(path: string): unknown {
   };
 }
 
-function pathParameters(path: string): unknown[] {
-  return [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
+function pathParameters(path: string): Parameter[] {
+  return [...path.matchAll(/\{(\w+)\}/g)].map(([, name = ""]) => ({
     name,
     in: "path",
     required: true,
@@ -80,7 +89,7 @@ function pathParameters(path: string): unknown[] {
   }));
 }
 
-function queryParameters(query: z.ZodObject | undefined): unknown[] {
+function queryParameters(query: z.ZodObject | undefined): Parameter[] {
   return Object.entries(query?.shape ?? {}).map(([name, schema]) => ({
     name,
     in: "query",
@@ -95,7 +104,7 @@ function jsonSchema(schema: z.core.$ZodType): unknown {
   return rest;
 }
 
-function jsonContent(schema: unknown): unknown {
+function jsonContent(schema: unknown): Content {
   return { "application/json": { schema } };
 }
 

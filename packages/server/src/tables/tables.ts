@@ -112,7 +112,9 @@ export function createTables({ cache, sessions, schemas, maxRowsCount }: TablesP
     const planned = guesses ? plannedRows(plan?.[0] ?? "[]") : null;
     const isAll = page.offset === 0 && found.page < page.limit;
     const total = planned !== null && preferences.count === "estimated" && isAll ? found.page : planned ?? found.total;
-    if (request.isSingle || wantsObject(request)) return single(found);
+    if (request.isSingle && found.page === 0) throw noSuchRow(request.name);
+    if (wantsObject(request)) return single(found);
+    if (request.isSingle) return { ...single(found), headers: [jsonType()] };
     if (request.isRest && total !== null && page.offset > total) throw outOfRange(page.offset, total);
     const isPart = total !== null && found.page < total && found.page > 0;
     return {

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { sql } from "kysely";
 import pg from "pg";
 import type { Secret } from "../src/core/secret.ts";
-import { appUrlOf, createTestDatabase } from "./support/database.ts";
+import { administer, appUrlOf, createTestDatabase, testServerUrl } from "./support/database.ts";
 import { eventually, type TestPlatform, withTestPlatform } from "./support/platform.ts";
 import { withoutLeakedProcesses } from "./support/processes.ts";
 
@@ -187,19 +187,30 @@ Deno.test("the restore drill", async (test) => {
       });
     }, at(other.url));
 
-    await step("a move takes everything to another database, and says what to set", async () => {
-      await using third = await createTestDatabase({ template: "template1" });
-      const dataDir = { FLUXBASE_DATA_DIR: dir };
-      const { success, said } = await maintain({ ...at(other.url), ...dataDir }, "move", "--to", third.url.reveal());
-      assert.ok(success, said);
-      const settings = await Deno.readTextFile(join(dir, "moved.env"));
-      assert.ok(settings.startsWith(`DATABASE_URL=${third.url.reveal()}\nFLUXBASE_ENCRYPTION_KEY=`), settings);
-      const client = new pg.Client({ connectionString: appUrlOf(third.url).reveal() });
-      await client.connect();
-      const { rows } = await client.query("select count(*)::int as count, max(id)::int as id from notes");
-      await client.end();
-      assert.deepEqual(rows, [{ count: 2001, id: 2001 }]);
-    });
+    await step(
+      "a move takes everything to another database, whose owner is no superuser, and says what to set",
+      async () => {
+        await using third = await createTestDatabase({ template: "template1" });
+        const owner = `owner_${crypto.randomUUID().slice(0, 8)}`;
+        await administer(testServerUrl(), `create role ${owner} login createdb createrole bypassrls password 'x'`);
+        await administer(
+          testServerUrl(),
+          `alter database ${new URL(third.url.reveal()).pathname.slice(1)} owner to ${owner}`,
+        );
+        const target = new URL(third.url.reveal());
+        [target.username, target.password] = [owner, "x"];
+        const dataDir = { FLUXBASE_DATA_DIR: dir };
+        const { success, said } = await maintain({ ...at(other.url), ...dataDir }, "move", "--to", target.href);
+        assert.ok(success, said);
+        const settings = await Deno.readTextFile(join(dir, "moved.env"));
+        assert.ok(settings.startsWith(`DATABASE_URL=${target.href}\nFLUXBASE_ENCRYPTION_KEY=`), settings);
+        const client = new pg.Client({ connectionString: appUrlOf(third.url).reveal() });
+        await client.connect();
+        const { rows } = await client.query("select count(*)::int as count, max(id)::int as id from notes");
+        await client.end();
+        assert.deepEqual(rows, [{ count: 2001, id: 2001 }]);
+      },
+    );
   });
   await Deno.remove(dir, { recursive: true });
 });

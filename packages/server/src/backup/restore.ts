@@ -19,6 +19,7 @@ import {
   runScript,
   setPassword,
   setSequences,
+  takeBackRights,
   type Target,
 } from "../storage/dump/rebuild.ts";
 import { type RowsWriter, writeRows } from "../storage/dump/rows.ts";
@@ -184,6 +185,7 @@ async function beginRebuild(
       await writer?.end();
       await setSequences(client, contents.sequences);
       await runScript(target, script, names);
+      await takeBackRights(target);
       await refreshViews(client, contents.views);
       rebuild.isFinished = true;
     },

@@ -21,6 +21,9 @@ export interface Target {
   readonly owner: string;
   readonly isSuperuser: boolean;
   readonly settings: ReadonlySet<string>;
+  /** Who may make things where, for as long as the rebuilding takes; and who may from then on. */
+  readonly lent: Map<string, string>;
+  readonly granted: Set<string>;
 }
 
 export async function readTarget(client: pg.Client): Promise<Target> {
@@ -29,7 +32,7 @@ export async function readTarget(client: pg.Client): Promise<Target> {
       (select rolsuper from pg_catalog.pg_roles where rolname = current_user) as "isSuperuser",
       (select pg_catalog.array_agg(name) from pg_catalog.pg_settings) as settings
     from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()`);
-  return { client, ...place, settings: new Set(place.settings) };
+  return { client, ...place, settings: new Set(place.settings), lent: new Map(), granted: new Set() };
 }
 
 /** Everything that a dump makes. */
@@ -91,7 +94,8 @@ export async function makeRoles(
         await client.query(`alter role ${id(name)} set ${id(setting.slice(0, at))} = ${value}`);
       }
     }
-    if (!isSuperuser) await client.query(`grant ${id(name)} to current_user`);
+    // Whoever gives something to a role has to belong to it; one that was there may be somebody else's.
+    if (!isSuperuser && rowCount === 0) await client.query(`grant ${id(name)} to current_user`);
     if (isLogin) await client.query(`grant connect, temporary on database ${id(database)} to ${id(name)}`);
   }
 }
@@ -127,9 +131,30 @@ export async function runScript(target: Target, text: string, names: RoleNames):
     .split("\n")
     .filter((line) => settings.has(SETTING.exec(line)?.[1]?.toLowerCase() ?? "search_path"))
     .map((line) => withNames(line, names))
+    .map((line) => isSuperuser ? line : withRightToOwn(line, target))
     .join("\n");
   if (/^CREATE SCHEMA public;$/m.test(script)) await client.query("drop schema if exists public");
   await attempt(client, script, "Cannot make the schema again");
+}
+
+const OWNER = new RegExp(`^ALTER (?!SCHEMA )[A-Z ]+? ${ROLE}\\..+ OWNER TO ${ROLE};$`);
+const MAY_CREATE = new RegExp(`^GRANT (?:ALL|[A-Z,]*CREATE[A-Z,]*) ON SCHEMA ${ROLE} TO ${ROLE};$`);
+
+/** Only a superuser gives things to a role that may not make any in their schema. */
+function withRightToOwn(line: string, { lent, granted }: Target): string {
+  const [, ...mayCreate] = MAY_CREATE.exec(line) ?? [];
+  if (mayCreate.length > 0) granted.add(mayCreate.join(" to "));
+  const [, schema, role] = OWNER.exec(line) ?? [];
+  if (schema === undefined || role === undefined) return line;
+  const right = `${schema} to ${role}`;
+  if (lent.has(right)) return line;
+  lent.set(right, `REVOKE CREATE ON SCHEMA ${schema} FROM ${role};`);
+  return `GRANT CREATE ON SCHEMA ${right};\n${line}`;
+}
+
+/** What the dump does not give, nobody has in the end. */
+export async function takeBackRights({ client, lent, granted }: Target): Promise<void> {
+  for (const [right, revoke] of lent) if (!granted.has(right)) await client.query(revoke);
 }
 
 function withNames(line: string, names: RoleNames): string {

@@ -124,6 +124,15 @@ export {
   publicRouteText,
   ROUTE_SEGMENTS_MAX_COUNT,
 } from "./src/public_routes.ts";
+export {
+  type Alert,
+  ALERT_METRICS,
+  type AlertMetric,
+  type AlertNotice,
+  type AlertState,
+  type AlertTest,
+  type NewAlert,
+} from "./src/alerts.ts";
 export type { NodeLoad, NodeView } from "./src/nodes.ts";
 export {
   CATCH_UPS,

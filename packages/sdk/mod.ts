@@ -72,6 +72,9 @@ export {
   type WriteOptions,
 } from "./src/query.ts";
 export type {
+  Alert,
+  AlertNotice,
+  AlertTest,
   AuditEntry,
   BuildProblem,
   Execution,
@@ -98,6 +101,7 @@ export type {
   MetricsPoint,
   MetricsSeries,
   MetricsStep,
+  NewAlert,
   NodeLoad,
   NodeView,
   Readiness,

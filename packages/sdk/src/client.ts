@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { AlertsClient } from "./alerts.ts";
 import {
   AuditLogClient,
   DatabaseClient,
@@ -75,6 +76,7 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
     /** Settings and secrets of the server. */
     readonly settings: SettingsClient;
     readonly serviceKeys: KeysClient;
+    readonly alerts: AlertsClient;
     readonly database: DatabaseClient;
     readonly auditLog: AuditLogClient;
     readonly hooks: HooksClient;
@@ -128,6 +130,7 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
       functions: new AdminFunctionsClient(this.#http),
       settings: new SettingsClient(this.#http, "server"),
       serviceKeys: new KeysClient(this.#http, "service"),
+      alerts: new AlertsClient(this.#http),
       database: new DatabaseClient(this.#http),
       auditLog: new AuditLogClient(this.#http),
       hooks: new HooksClient(this.#http),

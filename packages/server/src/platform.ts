@@ -5,7 +5,9 @@
  */
 import { basename, join, resolve } from "node:path";
 import { type NodeLoad, PlatformError } from "@fluxbase/contract";
+import { assertTarget, startAlerts } from "./alerts/alerts.ts";
 import { absentRoutes } from "./api/absent_routes.ts";
+import { alertRoutes } from "./api/alert_routes.ts";
 import { createApi } from "./api/api.ts";
 import { auditRoutes } from "./api/audit_routes.ts";
 import { authRoutes } from "./api/auth_routes.ts";
@@ -500,6 +502,15 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
   const loader = functionsDir === null || folder === undefined
     ? undefined
     : parts.use(createLoader({ audit, dir: functionsDir, db, folder, deployer, sharedModules, rebuilder, clock, log }));
+  const alerts = parts.use(startAlerts({
+    db,
+    log,
+    catalog,
+    cipher: keyRing.server,
+    tasks,
+    isDenied: egress.isDenied,
+    stopping: stopping.signal,
+  }));
   const api = createApi({
     idempotency: createIdempotency({ db, cipher: keyRing.server }),
     authenticator,
@@ -564,6 +575,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
         ),
         stopping: stopping.signal,
       }),
+      ...alertRoutes({ db, alerts, assertTarget: (target) => assertTarget(catalog, target) }),
       ...executionDetailRoutes({
         db,
         catalog,

@@ -338,6 +338,11 @@ platformTest("the command line", async (platform, step) => {
         (await good(["executions", "show", calls[0].id, "--of", "hello", "--output", "json"])).out,
       );
       assert.equal(shown.id, calls[0].id);
+      const alert = ["--metric", "error_ratio", "--threshold", "0.5", "--function", "hello"];
+      await good(["alerts", "add", "too many fail", ...alert, "--tell-function", "default/hello"]);
+      assert.match((await good(["alerts", "list"])).out, /too many fail +ok +error_ratio/);
+      await good(["alerts", "test", "too many fail"]);
+      await good(["alerts", "remove", "too many fail"]);
       await good(["functions", "set", "hello", "--capture", "all"]);
       await good(["functions", "invoke", "hello"]);
       const [captured] = JSON.parse((await good(["functions", "executions", "hello", "--output", "json"])).out);

@@ -110,6 +110,8 @@ function toCidr({ start, size }: Block): string {
 export interface Egress {
   /** For sandboxes that start now. */
   denyNet(): string;
+  /** Whether it is one that functions may not reach now; what is no IPv4 address is closed. */
+  isDenied(address: string): boolean;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -151,6 +153,14 @@ export async function startEgress(holes: readonly EgressHole[], log: Log): Promi
   const timer = setInterval(() => void resolve(), RESOLVE_EVERY_MS);
   return {
     denyNet: () => list,
+    isDenied(address) {
+      const one = parseBlock(address);
+      if (one === undefined) return true;
+      return list.split(",").some((text) => {
+        const range = parseBlock(text);
+        return range !== undefined && range.start <= one.start && one.start < range.start + range.size;
+      });
+    },
     [Symbol.asyncDispose]() {
       clearInterval(timer);
       return Promise.resolve();

@@ -42,6 +42,11 @@ export function roleContext(name: string): SealContext {
   return { purpose: "password of a role", owner: "", name };
 }
 
+/** Whom an alert tells. */
+export function alertUrlContext(ruleId: string): SealContext {
+  return { purpose: "url of an alert", owner: "", name: ruleId };
+}
+
 export function envContext({ namespace, name }: EnvOwner): SealContext {
   return { purpose: "environment", owner: `${namespace}/${name}`, name: "env" };
 }

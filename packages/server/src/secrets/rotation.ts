@@ -4,6 +4,7 @@
  * @module
  */
 import type { Log } from "../core/log.ts";
+import { listAlertRules, replaceAlertUrl } from "../storage/alerts.ts";
 import type { Db } from "../storage/db.ts";
 import { keepSealedPassword, listSealedPasswords } from "../storage/roles.ts";
 import {
@@ -16,7 +17,7 @@ import {
 } from "../storage/secrets.ts";
 import { listSealedEnvs, replaceSealedEnv } from "../storage/versions.ts";
 import type { Cipher, SealContext } from "./cipher.ts";
-import { envContext, roleContext } from "./env_store.ts";
+import { alertUrlContext, envContext, roleContext } from "./env_store.ts";
 import type { KeyRing } from "./key_ring.ts";
 import { secretContext, SERVER } from "./secret_store.ts";
 
@@ -46,6 +47,11 @@ export async function rotateEncryption(
   for (const env of await listSealedEnvs(db)) {
     const { sealed } = env;
     await rotate(keyRing.server, { sealed, context: envContext(env) }, (fresh) => replaceSealedEnv(db, env, fresh));
+  }
+  for (const { id, targetUrl } of await listAlertRules(db)) {
+    if (targetUrl === null) continue;
+    const write = (after: Uint8Array) => replaceAlertUrl(db, id, { before: targetUrl, after });
+    await rotate(keyRing.server, { sealed: targetUrl, context: alertUrlContext(id) }, write);
   }
   for (const { name, sealed } of await listSealedPasswords(db)) {
     const write = (fresh: Uint8Array) => keepSealedPassword(db, name, fresh);

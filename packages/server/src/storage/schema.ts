@@ -4,6 +4,8 @@
  * @module
  */
 import type {
+  AlertMetric,
+  AlertState,
   BuildProblem,
   ErrorCode,
   ExecutionStatus,
@@ -253,6 +255,35 @@ export interface Schema {
     started_at: Instant;
     sealed: Uint8Array;
     bytes: number;
+  };
+  "fluxbase.alert_rules": {
+    id: string;
+    name: string;
+    metric: AlertMetric;
+    threshold: number;
+    namespace: string | null;
+    function_name: string | null;
+    window_sec: number;
+    for_sec: number;
+    min_calls: number;
+    target_function: string | null;
+    target_url: Uint8Array | null;
+    state: Generated<AlertState>;
+    turning_since: OptionalInstant;
+    changed_at: OptionalInstant;
+    value: number | null;
+    evaluated_at: OptionalInstant;
+    created_at: GeneratedInstant;
+    created_by: string | null;
+  };
+  "fluxbase.alert_deliveries": {
+    id: Generated<string>;
+    rule_id: string;
+    body: JSONColumnType<object>;
+    attempts: Generated<number>;
+    run_at: GeneratedInstant;
+    error: string | null;
+    created_at: GeneratedInstant;
   };
   "fluxbase.log_followers": {
     id: string;

@@ -68,7 +68,7 @@ platformTest("examples", async (platform, step) => {
     for await (const { name } of Deno.readDir(EXAMPLES)) {
       if (await read(name).then(() => true, () => false)) names.push(name);
     }
-    assert.equal(names.length, 14);
+    assert.equal(names.length, 15);
     const test = await Deno.readTextFile(new URL(import.meta.url));
     const lines = await Deno.readTextFile(new URL("README.md", EXAMPLES));
     for (const name of names) {
@@ -297,6 +297,25 @@ platformTest("examples", async (platform, step) => {
     assert.deepEqual((await ask("tools/list", {})).tools.map(({ name }: { name: string }) => name), ["add"]);
     const { content } = await ask("tools/call", { name: "add", arguments: { a: 2, b: 40 } });
     assert.deepEqual(content, [{ type: "text", text: "42" }]);
+  });
+
+  await step("report by schedule: what was paid, and nobody else has it sent", async () => {
+    await deploy("cron-report", { REPORT_URL: `${services.url}/report` });
+    const { body: listed } = await platform.api("GET", "/functions/cron-report/schedules");
+    assert.deepEqual(
+      listed.map(({ name, next_runs }: { name: string; next_runs: string[] }) => [name, next_runs.length]),
+      [
+        ["weekly", 5],
+      ],
+    );
+    const { status, body } = await platform.api("POST", "/functions/cron-report/schedules/weekly/run");
+    assert.equal(status, 202);
+    await eventually(async () => (await platform.api("GET", `/tasks/${body.task_id}`)).body.state === "done");
+    const sent = services.got.filter(({ path }) => path === "/report").map(({ body }) => JSON.parse(body).text);
+    assert.match(sent.join(), /^Report of \d{4}-\d\d-\d\d\nEUR 12\.00 in 1 payments$/);
+    const refused = await call("cron-report", post("{}", user));
+    assert.equal(refused.status, 403);
+    await refused.body?.cancel();
   });
 
   await step("queue worker: a service that is away gets it later, once told apart", async () => {

@@ -7,18 +7,22 @@ import type { FunctionVersion, FunctionVersionDetails } from "@fluxbase/sdk";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { ArrowLeftRight, History, Undo2 } from "lucide-react";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { FUNCTIONS_KEY, pathOf, versionQuery, versionsQuery } from "../../data/functions.ts";
 import { Badge } from "../../parts/badge.tsx";
 import { Button } from "../../parts/button.tsx";
 import { ConfirmDialog, Dialog } from "../../parts/dialog.tsx";
-import { FileDifferences } from "../../parts/editor/diff_view.tsx";
 import { Select } from "../../parts/field.tsx";
 import { EmptyState, ErrorState, Skeleton } from "../../parts/states.tsx";
 import { Ago, bytesText } from "../../parts/time.tsx";
 import { toast } from "../../parts/toasts.tsx";
 import { useClient } from "../../session/use_session.ts";
 import { settingsThatDiffer } from "./settings_diff.ts";
+
+/** The list does not wait for the editor. */
+const FileDifferences = lazy(async () => ({
+  default: (await import("../../parts/editor/diff_view.tsx")).FileDifferences,
+}));
 
 export function VersionsPage() {
   const place = useParams({ from: "/shell/functions/$namespace/$name" });
@@ -161,7 +165,9 @@ function Difference({ place, from, to }: DifferenceProps) {
   return (
     <>
       <SettingsDifference before={before.data} after={after.data} />
-      <FileDifferences before={before.data.files} after={after.data.files} />
+      <Suspense fallback={<Skeleton />}>
+        <FileDifferences before={before.data.files} after={after.data.files} />
+      </Suspense>
     </>
   );
 }

@@ -19,7 +19,10 @@ import {
   updateSetting,
 } from "../storage/custom_settings.ts";
 import type { Database } from "../storage/db.ts";
+import { invalidBody, parsedBody } from "./parsed_body.ts";
 import { type ApiCall, type Audit, authorOf, type Route } from "./route.ts";
+
+const WORDS = { noun: "setting", example: '{"key": "theme", "value": {"mode": "dark"}}' };
 
 /** The owner of settings of the server. */
 const SERVER = "";
@@ -279,7 +282,7 @@ async function assertRoom(db: Database["db"], userId: string): Promise<void> {
   const max = userId === SERVER ? MAX_COUNT.server : MAX_COUNT.user;
   if (await countSettings(db, userId) < max) return;
   const whose = userId === SERVER ? "the server" : "a user";
-  throw invalid([`${whose} may have ${max} settings; delete one first`]);
+  throw invalidBody(WORDS.noun, [`${whose} may have ${max} settings; delete one first`]);
 }
 
 function inColumns({ value_type, is_public, is_secret: _is_secret, ...same }: {
@@ -331,22 +334,6 @@ function notFound(key: string): PlatformError {
   return new PlatformError("NOT_FOUND", `Setting "${key.slice(0, 80).replaceAll("\0", "")}" not found`);
 }
 
-function invalid(problems: readonly string[]): PlatformError {
-  return new PlatformError("INVALID_ARGUMENT", `Cannot accept the setting: ${problems.join("; ")}`, {
-    details: { problems },
-  });
-}
-
 function parse<Schema extends z.ZodObject>(schema: Schema, sent: unknown): z.output<Schema> {
-  const { data, error } = schema.safeParse(sent);
-  if (data !== undefined) return data;
-  throw invalid(
-    (error?.issues ?? []).map((issue) =>
-      issue.code === "unrecognized_keys"
-        ? `${issue.keys.map((name) => JSON.stringify(name.slice(0, 80))).join(", ")} is no field of a setting`
-        : issue.path.length === 0
-        ? 'the body must be a JSON object, such as {"key": "theme", "value": {"mode": "dark"}}'
-        : `"${issue.path.join(".")}" ${issue.code === "invalid_type" ? `must be a ${issue.expected}` : issue.message}`
-    ),
-  );
+  return parsedBody(schema, sent, WORDS);
 }

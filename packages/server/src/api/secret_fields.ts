@@ -8,10 +8,13 @@ import { z } from "zod";
 import { reaches } from "../auth/permissions.ts";
 import { SERVER, VALUE_MAX_CHARACTERS } from "../secrets/secret_store.ts";
 import type { StoredSecret } from "../storage/secrets.ts";
+import { invalidBody, parsedBody } from "./parsed_body.ts";
 import type { ApiCall } from "./route.ts";
 
 export const SECRET_KEY = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/;
 const KEY_RULE = "must be 1 to 128 letters, digits, `_`, `.` or `-`, the first a letter or digit";
+
+const WORDS = { noun: "secret", example: '{"key": "stripe_api_key", "value": "…"}' };
 
 const noNul = (value: string) => !value.includes("\0") && value.isWellFormed();
 
@@ -67,22 +70,9 @@ export function secretNotFound(key: string): PlatformError {
 }
 
 export function invalidSecret(problems: readonly string[]): PlatformError {
-  return new PlatformError("INVALID_ARGUMENT", `Cannot accept the secret: ${problems.join("; ")}`, {
-    details: { problems },
-  });
+  return invalidBody(WORDS.noun, problems);
 }
 
-/** Never says what was sent. */
 export function parseSecret<Schema extends z.ZodObject>(schema: Schema, sent: unknown): z.output<Schema> {
-  const { data, error } = schema.safeParse(sent);
-  if (data !== undefined) return data;
-  throw invalidSecret(
-    (error?.issues ?? []).map((issue) =>
-      issue.code === "unrecognized_keys"
-        ? `${issue.keys.map((name) => JSON.stringify(name.slice(0, 80))).join(", ")} is no field of a secret`
-        : issue.path.length === 0
-        ? 'the body must be a JSON object, such as {"key": "stripe_api_key", "value": "…"}'
-        : `"${issue.path.join(".")}" ${issue.code === "invalid_type" ? `must be a ${issue.expected}` : issue.message}`
-    ),
-  );
+  return parsedBody(schema, sent, WORDS);
 }

@@ -124,6 +124,12 @@ const fnVersions = createRoute({
   component: lazyRouteComponent(() => import("./pages/function_versions/versions_page.tsx"), "VersionsPage"),
 });
 
+const fnTriggers = createRoute({
+  getParentRoute: () => fn,
+  path: "triggers",
+  component: lazyRouteComponent(() => import("./pages/function_triggers/triggers_page.tsx"), "TriggersPage"),
+});
+
 const fnSettings = createRoute({
   getParentRoute: () => fn,
   path: "settings",
@@ -201,7 +207,17 @@ export const router = createRouter({
       home,
       functions,
       newFunction,
-      fn.addChildren([fnHome, fnCode, fnLogs, fnExecutions, fnExecution, fnMetrics, fnVersions, fnSettings]),
+      fn.addChildren([
+        fnHome,
+        fnCode,
+        fnLogs,
+        fnExecutions,
+        fnExecution,
+        fnMetrics,
+        fnVersions,
+        fnTriggers,
+        fnSettings,
+      ]),
       overview,
       tasks,
       audit,

@@ -9,5 +9,6 @@ export const FUNCTION_TABS = [
   { to: "/functions/$namespace/$name/executions", text: "Executions" },
   { to: "/functions/$namespace/$name/metrics", text: "Metrics" },
   { to: "/functions/$namespace/$name/versions", text: "Versions" },
+  { to: "/functions/$namespace/$name/triggers", text: "Triggers" },
   { to: "/functions/$namespace/$name/settings", text: "Settings" },
 ] as const;

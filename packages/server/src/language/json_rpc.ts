@@ -18,8 +18,12 @@ export interface Rpc {
 }
 
 export interface RpcOptions {
+  /** For one answer. The first ones may take several times as long: nothing is read yet. */
   readonly deadlineMs: number;
 }
+
+const FIRST_COUNT = 3;
+const FIRST_PATIENCE = 4;
 
 const HEAD_MAX_BYTES = 1024;
 const MESSAGE_MAX_BYTES = 32 * 1024 * 1024;
@@ -38,6 +42,7 @@ export function startRpc(child: ConfinedProcess, { deadlineMs }: RpcOptions): Rp
   let isOver = false;
   let nextId = 1;
   let unreadBytes = 0;
+  let answeredCount = 0;
   void child.stderr.cancel();
   void read();
   void child.ended.then(() => end("The language service ended by itself: it may have used up its memory"));
@@ -61,6 +66,7 @@ export function startRpc(child: ConfinedProcess, { deadlineMs }: RpcOptions): Rp
     if (asked === undefined) return;
     waiting.delete(Number(id));
     clearTimeout(asked.timer);
+    answeredCount += 1;
     if (error === undefined) asked.resolve(result);
     else asked.reject(new Error("The language service has no answer to this"));
   }
@@ -95,9 +101,10 @@ export function startRpc(child: ConfinedProcess, { deadlineMs }: RpcOptions): Rp
       const id = nextId++;
       return new Promise((resolve, reject) => {
         if (isOver) return reject(new Error("The language service is gone"));
+        const limitMs = answeredCount < FIRST_COUNT ? FIRST_PATIENCE * deadlineMs : deadlineMs;
         const timer = setTimeout(
-          () => end(`The language service took longer than ${deadlineMs / 1000} s: the types may be too deep`),
-          deadlineMs,
+          () => end(`The language service took longer than ${limitMs / 1000} s: the types may be too deep`),
+          limitMs,
         );
         waiting.set(id, { resolve, reject, timer });
         send({ id, method, params });

@@ -124,11 +124,11 @@ dashboardTest("the server in the dashboard", async ({ platform, open, look, chec
     await page.keyboard.press("Control+End");
     await page.keyboard.type("export const wrong: number = greet(1);");
     // Of TypeScript, by way of the server: a string is no number.
-    await page.locator(".cm-lintRange-error").first().waitFor();
+    await page.locator(".cm-lintRange-error").first().waitFor({ timeout: 120_000 });
     await look(page, "shared-wrong");
     await page.keyboard.press("Control+a");
     await page.keyboard.insertText("export const greet = (name: string) => `Hi ${name}!`;\n");
-    await page.locator(".cm-lintRange-error").first().waitFor({ state: "detached" });
+    await page.locator(".cm-lintRange-error").first().waitFor({ state: "detached", timeout: 120_000 });
     await page.keyboard.press("Control+s");
     await page.getByText("Built again with it: greets").waitFor();
     await look(page, "shared");
@@ -138,7 +138,7 @@ dashboardTest("the server in the dashboard", async ({ platform, open, look, chec
     await code.click();
     await page.keyboard.press("Control+End");
     await page.keyboard.type(" secrets.");
-    await page.getByRole("option", { name: /getRequired/ }).waitFor();
+    await page.getByRole("option", { name: /getRequired/ }).waitFor({ timeout: 120_000 });
     await look(page, "code-completion");
     await page.keyboard.press("Escape");
     await checkAxe(page);

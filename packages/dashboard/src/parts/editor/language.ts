@@ -12,13 +12,14 @@ import {
   type CompletionResult,
 } from "@codemirror/autocomplete";
 import { localCompletionSource } from "@codemirror/lang-javascript";
-import { type Diagnostic, forceLinting, forEachDiagnostic, linter } from "@codemirror/lint";
-import type { Extension, Text } from "@codemirror/state";
+import { type Diagnostic, forEachDiagnostic, linter } from "@codemirror/lint";
+import { type Extension, StateEffect, type Text } from "@codemirror/state";
 import { type EditorView, hoverTooltip, keymap, ViewPlugin } from "@codemirror/view";
 import type { LanguageCompletion, LanguagePlace, LanguageProblem } from "@fluxbase/contract";
 import type { LanguageSession } from "./language_session.ts";
 import "./language.css";
 
+const lookAgain = StateEffect.define<null>();
 const TYPED_MS = 400;
 const SOURCE = "types";
 const SEVERITIES = { error: "error", warning: "warning", info: "info", hint: "hint" } as const;
@@ -92,7 +93,10 @@ export function languageExtension(session: LanguageSession, path: string): Exten
   }
 
   return [
-    linter(problems, { delay: TYPED_MS }),
+    linter(problems, {
+      delay: TYPED_MS,
+      needsRefresh: ({ transactions }) => transactions.some(({ effects }) => effects.some((one) => one.is(lookAgain))),
+    }),
     followed(session),
     autocompletion({ override: [complete] }),
     hover,
@@ -100,14 +104,15 @@ export function languageExtension(session: LanguageSession, path: string): Exten
   ];
 }
 
-/** There may be other problems once it is there, or has fetched what the source imports. */
+/** There may be other problems once it can be asked again, or has fetched what the source imports. */
 function followed(session: LanguageSession): Extension {
   return ViewPlugin.define((view) => {
     let before = session.state.kind;
     const unsubscribe = session.subscribe(() => {
       const { kind } = session.state;
-      if (kind === "ready" && before === "fetching") forceLinting(view);
+      const isOther = (kind === "ready" && before === "fetching") || (kind === "off" && before === "unavailable");
       before = kind;
+      if (isOther) view.dispatch({ effects: lookAgain.of(null) });
     });
     return { destroy: unsubscribe };
   });

@@ -44,6 +44,7 @@ const PAUSE_MS: Readonly<Record<Ended["reason"], number>> = {
   unavailable: 300_000,
 };
 const LOST_MS = 5_000;
+const PAUSE_MAX_MS = 600_000;
 
 type Connection = Awaited<ReturnType<FluxbaseClient["admin"]["language"]["connect"]>>;
 
@@ -56,6 +57,9 @@ export function createLanguageSession(client: () => FluxbaseClient, namespace: s
   let sent = new Map<string, string>();
   let nextId = 1;
   let notBeforeMs = 0;
+  /** Times that it was lost without an answer in between: each makes the pause twice as long. */
+  let lostCount = 0;
+  let again: ReturnType<typeof setTimeout> | undefined;
 
   function set(next: LanguageState): void {
     state = next;
@@ -72,9 +76,15 @@ export function createLanguageSession(client: () => FluxbaseClient, namespace: s
       sent = new Map();
       for (const resolve of waiting.values()) resolve(undefined);
       waiting.clear();
-      notBeforeMs = Date.now() + (ended === undefined ? LOST_MS : PAUSE_MS[ended.reason]);
       const isQuiet = ended?.reason === "idle" || ended?.reason === "credential";
-      set(isQuiet ? { kind: "off" } : { kind: "unavailable", why: ended?.message ?? "The connection is lost" });
+      const pauseMs = Math.min(PAUSE_MAX_MS, (ended === undefined ? LOST_MS : PAUSE_MS[ended.reason]) * 2 ** lostCount);
+      notBeforeMs = Date.now() + pauseMs;
+      if (isQuiet) return set({ kind: "off" });
+      lostCount += 1;
+      set({ kind: "unavailable", why: ended?.message ?? "The connection is lost" });
+      again = setTimeout(() => {
+        if (connecting === undefined) set({ kind: "off" });
+      }, pauseMs);
     };
     const reply = (said: LanguageReply) => {
       if (!isCurrent()) return;
@@ -82,6 +92,7 @@ export function createLanguageSession(client: () => FluxbaseClient, namespace: s
       else if (said.type === "packages") set({ kind: said.state === "fetching" ? "fetching" : "ready" });
       else if (said.type === "ended") ended = said;
       else {
+        lostCount = 0;
         waiting.get(said.id)?.(said.type === "answer" ? said.result : undefined);
         waiting.delete(said.id);
       }
@@ -134,6 +145,7 @@ export function createLanguageSession(client: () => FluxbaseClient, namespace: s
       return await answer as LanguageAnswer[What] | undefined;
     },
     close() {
+      clearTimeout(again);
       const before = connecting;
       connecting = undefined;
       sent = new Map();

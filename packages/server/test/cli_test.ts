@@ -343,6 +343,13 @@ platformTest("the command line", async (platform, step) => {
       assert.match((await good(["alerts", "list"])).out, /too many fail +ok +error_ratio/);
       await good(["alerts", "test", "too many fail"]);
       await good(["alerts", "remove", "too many fail"]);
+      assert.match((await good(["nodes"])).out, /^NAME +VERSION/);
+      assert.match((await good(["schedules", "add", "hello", "0 0 * * *", "--name", "nightly"])).err, /nightly/);
+      assert.match((await good(["schedules", "list", "hello"])).out, /nightly/);
+      await good(["schedules", "pause", "hello", "nightly"]);
+      assert.match((await good(["schedules", "get", "hello", "nightly"])).out, /nightly/);
+      await good(["schedules", "run", "hello", "nightly"]);
+      await good(["schedules", "remove", "hello", "nightly"]);
       await good(["functions", "set", "hello", "--capture", "all"]);
       await good(["functions", "invoke", "hello"]);
       const [captured] = JSON.parse((await good(["functions", "executions", "hello", "--output", "json"])).out);

@@ -7,7 +7,7 @@
 import pg from "pg";
 import { delay } from "../../src/core/clock.ts";
 import { type Chance, createChance } from "./chance.ts";
-import { createChecker } from "./checker.ts";
+import { createChecker, type Patience } from "./checker.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { type FaultName, FAULTS } from "./faults.ts";
 import { FUNCTIONS, type LoadParts, putLoadOn, send } from "./load.ts";
@@ -18,6 +18,7 @@ export interface ChaosOptions {
   readonly ms: number;
   /** Each comes at least once; without, all of them in random order until the time is over. */
   readonly faults?: readonly FaultName[];
+  readonly patience?: Patience;
   readonly say?: (text: string) => void;
 }
 
@@ -41,8 +42,10 @@ const TASKS_DONE_MS = 120_000;
 const TICK_MS = 5_000;
 const SHOWN = 20;
 
-export async function runChaos({ seed, ms, faults = [], say = () => {} }: ChaosOptions): Promise<ChaosReport> {
-  const checker = createChecker();
+export async function runChaos(
+  { seed, ms, faults = [], patience, say = () => {} }: ChaosOptions,
+): Promise<ChaosReport> {
+  const checker = createChecker(patience);
   await using witness = startWitness(checker.wrong);
   await using cluster = await startCluster(NODES, { FLUXBASE_FUNCTIONS_EGRESS_ALLOW: witness.address });
   const stopping = new AbortController();

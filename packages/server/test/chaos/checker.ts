@@ -6,6 +6,7 @@
 import type { Node } from "./cluster.ts";
 
 export interface Checker {
+  readonly liveMs: number;
   readonly writes: Set<string>;
   readonly tasks: Map<string, string>;
   /** Versions that were acknowledged, by when. */
@@ -26,22 +27,30 @@ export interface Attempt {
   readonly reason: string;
 }
 
-/** After a fault is over: connections are opened again, what was lost is noticed. */
-const AFTER_MS = 5_000;
+/** How long things may take; more on a machine that has other things to do. */
+export interface Patience {
+  /** After a fault is over: connections are opened again, what was lost is noticed. */
+  readonly afterFaultMs: number;
+  /** Until what is deployed is live on every server. */
+  readonly liveMs: number;
+}
 
-export function createChecker(): Checker {
+export const PATIENCE: Patience = { afterFaultMs: 5_000, liveMs: 2_000 };
+
+export function createChecker({ afterFaultMs, liveMs }: Patience = PATIENCE): Checker {
   let isAway = false;
   let backAtMs = -Infinity;
   const wrong: string[] = [];
   const counts = { calls: 0, refused: 0 };
   return {
+    liveMs,
     writes: new Set(),
     tasks: new Map(),
     deployed: [],
     counts,
     wrong,
     get isDatabaseAway() {
-      return isAway || performance.now() < backAtMs + AFTER_MS;
+      return isAway || performance.now() < backAtMs + afterFaultMs;
     },
     databaseIsAway(now) {
       isAway = now;
@@ -49,8 +58,8 @@ export function createChecker(): Checker {
     },
     failed(what, { node, beganAtMs, needsDatabase, reason }) {
       counts.refused += 1;
-      const isExplained = !node.isUp || beganAtMs < node.disturbedAtMs + AFTER_MS ||
-        (needsDatabase && (isAway || beganAtMs < backAtMs + AFTER_MS));
+      const isExplained = !node.isUp || beganAtMs < node.disturbedAtMs + afterFaultMs ||
+        (needsDatabase && (isAway || beganAtMs < backAtMs + afterFaultMs));
       if (!isExplained) wrong.push(`${what} failed at ${node.name} although nothing was done to it: ${reason}`);
     },
   };

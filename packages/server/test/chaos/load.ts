@@ -27,9 +27,8 @@ export const FUNCTIONS = {
   version: (number: number) => `export default () => new Response("${number}");`,
 } as const;
 
-const REQUEST_MS = 20_000;
+const REQUEST_MS = 60_000;
 const PAUSES_MS = { calls: 20, writes: 60, tasks: 150, deployments: 3_000 } as const;
-const LIVE_WITHIN_MS = 2_000;
 
 /** Resolves when the signal has come and everything under way is answered. */
 export async function putLoadOn(parts: LoadParts): Promise<void> {
@@ -85,8 +84,8 @@ async function call(parts: LoadParts, node: Node): Promise<void> {
   const isVersion = chance.next() < 0.2;
   // What was live for long enough before the call is the oldest that may answer.
   const calledAtMs = performance.now();
-  const oldest = checker.deployed.findLast(({ atMs }) => atMs < calledAtMs - LIVE_WITHIN_MS)?.number ?? 0;
-  const mayBeStale = checker.isDatabaseAway || performance.now() < node.disturbedAtMs + LIVE_WITHIN_MS;
+  const oldest = checker.deployed.findLast(({ atMs }) => atMs < calledAtMs - checker.liveMs)?.number ?? 0;
+  const mayBeStale = checker.isDatabaseAway || performance.now() < node.disturbedAtMs + checker.liveMs;
   const name = isVersion ? "version" : "times";
   const answer = await send(parts, `A call of ${name}`, {
     ...{ node, path: `/api/v1/functions/${name}/invoke`, method: "POST", body: String(number) },
@@ -99,7 +98,9 @@ async function call(parts: LoadParts, node: Node): Promise<void> {
     checker.wrong.push(`${node.name} answered ${answer.text} to ${number}`);
   }
   if (isVersion && !mayBeStale && !checker.isDatabaseAway && Number(answer.text) < oldest) {
-    checker.wrong.push(`${node.name} serves version ${answer.text} although ${oldest} was live for 2 s`);
+    checker.wrong.push(
+      `${node.name} serves version ${answer.text} although ${oldest} was live for ${checker.liveMs / 1_000} s`,
+    );
   }
 }
 

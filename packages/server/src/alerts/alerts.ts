@@ -81,15 +81,27 @@ export function startAlerts({ db, log, catalog, cipher, tasks, isDenied, stoppin
 
   /** False: none is due. */
   async function evaluateOne(): Promise<boolean> {
-    return await db.transaction().execute(async (trx) => {
-      const rule = await lockDueRule(trx, EVALUATE_SEC);
-      if (rule === undefined) return false;
-      const value = await valueOf(trx, rule);
-      const { hasChanged, ...standing } = decide(rule, value, rule.now);
-      await keepStanding(trx, rule.id, { ...standing, at: rule.now });
-      if (hasChanged) await tell(trx, rule, noticeOf(rule, standing.state === "firing" ? "firing" : "resolved", value));
+    let rule: (StoredAlertRule & { readonly now: Date }) | undefined;
+    try {
+      return await db.transaction().execute(async (trx) => {
+        rule = await lockDueRule(trx, EVALUATE_SEC);
+        if (rule !== undefined) await evaluate(trx, rule);
+        return rule !== undefined;
+      });
+    } catch (error) {
+      if (rule === undefined) throw error;
+      // The others must not wait for it; it stands as it stood, and has its turn again.
+      log.warn(`Cannot look at alert "${rule.name}": trying again`, { error });
+      await keepStanding(db, rule.id, { ...rule, at: rule.now });
       return true;
-    });
+    }
+  }
+
+  async function evaluate(trx: Db, rule: StoredAlertRule & { readonly now: Date }): Promise<void> {
+    const value = await valueOf(trx, rule);
+    const { hasChanged, ...standing } = decide(rule, value, rule.now);
+    await keepStanding(trx, rule.id, { ...standing, at: rule.now });
+    if (hasChanged) await tell(trx, rule, noticeOf(rule, standing.state === "firing" ? "firing" : "resolved", value));
   }
 
   async function valueOf(trx: Db, rule: StoredAlertRule & { readonly now: Date }): Promise<number | null> {

@@ -28,7 +28,7 @@ export const schedules: Suite = {
     await delay(2_000);
     const since = new Date().toISOString();
     await delay(MEASURED_SEC * 1_000);
-    const found = await ask(platform, "GET", "/functions/late/tasks?state=done&limit=1000");
+    const found = await ask(platform, "GET", "/tasks?function=late&state=done&limit=1000");
     const measured = found.filter(({ created_at }: { created_at: string }) => created_at > since);
     const lateMs: number[] = [];
     for (const { id } of measured) lateMs.push(Number((await ask(platform, "GET", `/tasks/${id}`)).answer.content));

@@ -17,7 +17,10 @@ export interface Timing {
 }
 
 export const CRON_OPTIONS = { mode: "5-or-6-parts", sloppyRanges: true } as const;
-const CHUNK_COUNT = 16;
+/** Most ask for the next one only. */
+const CHUNK_MAX_COUNT = 16;
+/** To read an expression takes ten times as long as to find its next instant. */
+const KEPT_MAX_COUNT = 1_000;
 
 /** The next instants after one, ascending, in milliseconds since the epoch; fewer than `count` where there are no more. */
 export function nextInstants(timing: Timing, { afterMs, count }: { afterMs: number; count: number }): number[] {
@@ -50,8 +53,9 @@ export function lastInstants(timing: Timing, { afterMs, untilMs, count }: Span):
 
 function* ascending(timing: Timing, afterMs: number): Generator<number> {
   const { cron, read, earliest } = clocksFor(timing);
-  for (let from = new Date(earliest(afterMs));;) {
-    const times = cron.nextRuns(CHUNK_COUNT, from);
+  let from = new Date(earliest(afterMs));
+  for (let count = 1;; count = Math.min(CHUNK_MAX_COUNT, 2 * count)) {
+    const times = cron.nextRuns(count, from);
     for (const time of times) yield read(time.getTime());
     const last = times.at(-1);
     if (last === undefined) return;
@@ -61,8 +65,9 @@ function* ascending(timing: Timing, afterMs: number): Generator<number> {
 
 function* descending(timing: Timing, untilMs: number): Generator<number> {
   const { cron, read, latest } = clocksFor(timing);
-  for (let from = new Date(latest(untilMs) + 1);;) {
-    const times = cron.previousRuns(CHUNK_COUNT, from);
+  let from = new Date(latest(untilMs) + 1);
+  for (let count = 1;; count = Math.min(CHUNK_MAX_COUNT, 2 * count)) {
+    const times = cron.previousRuns(count, from);
     for (const time of times) yield read(time.getTime());
     const last = times.at(-1);
     if (last === undefined) return;
@@ -80,12 +85,25 @@ interface Clocks {
   latest(instantMs: number): number;
 }
 
+const kept = new Map<string, Clocks>();
+
+function clocksFor(timing: Timing): Clocks {
+  const key = `${timing.cron} ${timing.timeZone}`;
+  let clocks = kept.get(key);
+  if (clocks === undefined) {
+    clocks = makeClocks(timing);
+    if (kept.size >= KEPT_MAX_COUNT) kept.clear();
+    kept.set(key, clocks);
+  }
+  return clocks;
+}
+
 /**
  * What runs in every hour goes by elapsed time, as with croner: it neither stops nor doubles when the clocks change. What
  * names hours names local times, also by steps (`a step of two`), lists and ranges, which croner takes for elapsed time: they are
  * walked as if there were no zone, and each local time is one instant.
  */
-function clocksFor({ cron, timeZone }: Timing): Clocks {
+function makeClocks({ cron, timeZone }: Timing): Clocks {
   const same = Math.floor;
   const isOfEveryHour = new CronPattern(cron, undefined, CRON_OPTIONS).hour.every((value) => value === 1);
   if (isOfEveryHour) {

@@ -8,7 +8,7 @@ import { SERVER_URL } from "../server.ts";
 import { type FunctionPlace, pathOf } from "./functions.ts";
 
 export const METHODS = ["POST", "GET", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"] as const;
-export const CALLERS = ["me", "anonymous", "key"] as const;
+export const CALLERS = ["me", "anonymous", "user", "key"] as const;
 
 /** As it is filled in. */
 export interface TestRequest {
@@ -19,6 +19,8 @@ export interface TestRequest {
   readonly headers: string;
   readonly body: string;
   readonly caller: typeof CALLERS[number];
+  /** E-mail of the one it is called as. */
+  readonly user: string;
 }
 
 export const FIRST_REQUEST: TestRequest = {
@@ -27,6 +29,7 @@ export const FIRST_REQUEST: TestRequest = {
   headers: "",
   body: '{\n  "name": "Alice"\n}',
   caller: "me",
+  user: "",
 };
 
 export interface TestAnswer {
@@ -59,7 +62,7 @@ export async function callFunction(
   },
 ): Promise<TestAnswer> {
   const { method, path, body, caller } = request;
-  const client = caller === "me" ? me : createClient(SERVER_URL, caller === "key" ? key : undefined, { storage: null });
+  const client = caller === "me" ? me : createClient(SERVER_URL, await credentialOf(request, { me, key }), APART);
   const headers = headersOf(request.headers);
   // By which its execution is found, whatever it answers.
   const requestId = headers.get("x-request-id") ?? crypto.randomUUID();
@@ -102,6 +105,22 @@ export async function callFunction(
     }
   }
   return answer(true);
+}
+
+/** With no session of its own, and what is refused is to be seen, not sent again. */
+const APART = { storage: null, retries: 0 };
+
+/** A token of a user is good for a few minutes, and its making is in the audit log. @throws {Error} without such a user */
+async function credentialOf(
+  { caller, user }: TestRequest,
+  { me, key }: { readonly me: FluxbaseClient; readonly key: string },
+): Promise<string | undefined> {
+  if (caller !== "user") return caller === "key" ? key : undefined;
+  const wanted = user.trim().toLowerCase();
+  const { users } = await me.admin.users.list({ search: wanted, limit: 100 });
+  const found = users.find(({ id, email }) => id === wanted || email?.toLowerCase() === wanted);
+  if (found === undefined) throw new Error(`No user with the e-mail "${user.trim()}" was found`);
+  return (await me.admin.users.tokenFor(found.id)).access_token;
 }
 
 /** @throws {TypeError} */

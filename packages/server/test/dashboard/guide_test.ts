@@ -21,7 +21,7 @@ dashboardTest("the guide's chapter on the dashboard", async ({ platform, open, l
   };
 
   await step("navigate to the Functions section, click “New Function”", async () => {
-    await page.getByRole("link", { name: "Functions" }).click();
+    await page.getByRole("link", { name: "Functions", exact: true }).first().click();
     await page.getByRole("heading", { name: "No functions yet" }).waitFor();
     await look(page, "functions-none");
     await checkAxe(page);
@@ -63,6 +63,13 @@ dashboardTest("the guide's chapter on the dashboard", async ({ platform, open, l
     await page.getByLabel("Caller").selectOption("anonymous");
     await page.getByRole("button", { name: "Send" }).click();
     await page.getByText(/^401/).waitFor();
+    await platform.api("POST", "/auth/signup", { email: "grace@example.invalid", password: "a long password" }, null);
+    await page.getByLabel("Caller").selectOption("user");
+    await page.getByLabel("E-mail of the user").fill("grace@example.invalid");
+    await page.getByRole("button", { name: "Send" }).click();
+    await page.getByText("200 OK").waitFor();
+    const [{ user_id }] = (await platform.api("GET", "/functions/hello/executions?limit=1")).body;
+    assert.match(user_id ?? "", /-/);
   });
 
   await step("what does not build is shown at its line, and the version before goes on", async () => {

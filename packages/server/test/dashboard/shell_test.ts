@@ -84,7 +84,7 @@ dashboardTest("the shell of the dashboard", async ({ platform, setupToken, open,
     await page.getByLabel("E-mail").fill(ADMIN.email);
     await page.getByLabel("Password").fill(ADMIN.password);
     await page.keyboard.press("Enter");
-    await page.getByRole("heading", { name: "Functions", level: 1 }).waitFor();
+    await page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
     await page.getByRole("button", { name: ADMIN.email }).click();
     await look(page, "account");
     await page.getByRole("menuitem", { name: "Sign out" }).click();
@@ -97,7 +97,7 @@ dashboardTest("the shell of the dashboard", async ({ platform, setupToken, open,
     await look(page, "sign-in");
     await page.getByLabel("Password").fill(ADMIN.password);
     await page.keyboard.press("Enter");
-    await page.getByRole("heading", { name: "Functions", level: 1 }).waitFor();
+    await page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
   });
 
   await step("a page that a function answers has no part in it", async () => {

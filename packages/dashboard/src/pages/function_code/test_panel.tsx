@@ -30,6 +30,7 @@ import { AnswerView } from "./answer_view.tsx";
 const CALLER_TEXTS: Readonly<Record<TestRequest["caller"], string>> = {
   me: "as yourself",
   anonymous: "as nobody",
+  user: "as a user",
   key: "with a key",
 };
 
@@ -131,6 +132,16 @@ export function TestPanel({ fn }: { readonly fn: FunctionDetails }) {
         options={CALLERS.map((caller) => [caller, `Call ${CALLER_TEXTS[caller]}`] as const)}
         onChange={(caller) => change({ caller })}
       />
+      {request.caller === "user" && (
+        <TextField
+          label="E-mail of the user"
+          autoComplete="off"
+          required
+          value={request.user}
+          hint="You get a token of theirs for a few minutes; the audit log says so."
+          onChange={(event) => change({ user: event.currentTarget.value })}
+        />
+      )}
       {request.caller === "key" && (
         <TextField
           label="Key"

@@ -85,7 +85,10 @@ export function createDashboard(
   return {
     handle(request) {
       if (!enabled || (request.method !== "GET" && request.method !== "HEAD")) return undefined;
-      const { pathname, hostname, search } = new URL(request.url);
+      // A Host that makes no URL is refused with everything else that is wrong.
+      const url = URL.parse(request.url);
+      if (url === null) return undefined;
+      const { pathname, hostname, search } = url;
       if (host !== null && hostname !== host) return undefined;
       if (pathname === "/") return wantsPage(request) ? Promise.resolve(redirect(`.${path}`)) : undefined;
       if (pathname !== path && !pathname.startsWith(`${path}/`)) return undefined;

@@ -66,10 +66,18 @@ admins.auth.onAuthStateChange((_event, kept) => {
   if (current.who?.kind !== "key") takeOver(kept);
 });
 
-/** Another tab has signed in or out. */
-addEventListener("storage", ({ key }) => {
-  if (key?.startsWith("fluxbase.session.")) location.reload();
+/** Another tab has signed in or out; that it has renewed the session is no business of this one. */
+addEventListener("storage", ({ key, oldValue, newValue }) => {
+  if (key?.startsWith("fluxbase.session.") && userIn(oldValue) !== userIn(newValue)) location.reload();
 });
+
+function userIn(kept: string | null): string | undefined {
+  try {
+    return kept === null ? undefined : JSON.parse(kept).user?.id;
+  } catch {
+    return undefined;
+  }
+}
 
 function takeOver(kept: Session | null): void {
   const isAdmin = kept !== null && kept.user.role === "admin";

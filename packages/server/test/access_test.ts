@@ -179,7 +179,7 @@ platformTest("access", async (platform, step) => {
       );
     }
   });
-});
+}, { FLUXBASE_RATE_LIMIT_FAILURES_PER_MINUTE: "10000" });
 
 platformTest("functions switched off", async (platform) => {
   for (const path of ["/api/v1/functions", "/api/v1/functions/x/invoke", "/functions/v1/x"]) {

@@ -183,12 +183,12 @@ dashboardTest("the server in the dashboard", async ({ platform, open, look, chec
   await step("Ctrl-K leads to pages and functions without a mouse", async () => {
     const page = await open("functions");
     await page.keyboard.press("Control+k");
-    await page.getByRole("combobox").fill("audit");
+    await page.getByRole("dialog").getByRole("combobox").fill("audit");
     await look(page, "palette");
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: "Audit log" }).waitFor();
     await page.keyboard.press("Control+k");
-    await page.getByRole("combobox").fill("works");
+    await page.getByRole("dialog").getByRole("combobox").fill("works");
     await page.getByRole("option", { name: /works/ }).waitFor();
     await checkAxe(page);
     await page.keyboard.press("Enter");

@@ -104,7 +104,7 @@ export async function lockDueRule(trx: Db, everySec: number): Promise<StoredAler
         where("evaluated_at", "is", null),
         where("evaluated_at", "<=", sql<Date>`clock_timestamp() - ${everySec} * interval '1 second'`),
       ])
-    ).orderBy("evaluated_at", sql`asc nulls first`).limit(1).forUpdate().skipLocked().executeTakeFirst();
+    ).orderBy("evaluated_at", (order) => order.asc().nullsFirst()).limit(1).forUpdate().skipLocked().executeTakeFirst();
 }
 
 export type AlertStanding = Pick<StoredAlertRule, "state" | "turningSince" | "changedAt" | "value">;

@@ -12,6 +12,9 @@ import { administer, TEMPLATE } from "../packages/server/test/support/database.t
 
 /** Most of a test is waiting for processes to start. */
 const LANES_COUNT = 2;
+/** Those that mostly wait, for leases, deadlines and other servers, have a lane of their own: it takes little. */
+const WAITING =
+  /\/(notifications|server_program|server_end|chaos|task_runner|log_tail|alerts|schedules|nodes)_test\.ts$/;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -62,12 +65,13 @@ export async function runTests(files: readonly string[], { env = {}, said = prin
   }
 }
 
-/** Two at a time, each in a process of its own, so that what one leaves behind is not laid at the other's door. */
+/** A few at a time, each in a process of its own, so that what one leaves behind is not laid at the other's door. */
 async function runFiles(files: readonly string[], options: Required<RunOptions>): Promise<Count> {
   const total: Count = { passed: 0, failed: 0 };
-  const waiting = [...files];
-  await Promise.all(Array.from({ length: LANES_COUNT }, async () => {
-    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+  const { slow = [], others = [] } = Object.groupBy(files, (file) => WAITING.test(file) ? "slow" : "others");
+  const lanes = [slow, ...Array.from({ length: LANES_COUNT }, () => others)];
+  await Promise.all(lanes.map(async (lane) => {
+    for (let file = lane.shift(); file !== undefined; file = lane.shift()) {
       const { passed, failed } = await runFile(file, options);
       total.passed += passed;
       total.failed += failed;

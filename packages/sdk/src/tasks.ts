@@ -5,6 +5,7 @@
  */
 import type { Task, TaskDetails, TaskState } from "@fluxbase/contract";
 import type { Http } from "./http.ts";
+import { placeOf } from "./place.ts";
 
 export interface ListTasks {
   readonly namespace?: string;
@@ -52,10 +53,7 @@ export class TasksClient {
 
   /** Runs all dead tasks of a function again. */
   async retryDead(name: string, options: { readonly namespace?: string } = {}): Promise<{ readonly retried: number }> {
-    const place = [...options.namespace === undefined ? [] : [options.namespace], name].flatMap((part) =>
-      part.split("/")
-    );
-    return await this.#http.request("POST", `/api/v1/functions/${place.map(encodeURIComponent).join("/")}/tasks/retry`);
+    return await this.#http.request("POST", `/api/v1/functions/${placeOf(name, options.namespace)}/tasks/retry`);
   }
 
   async delete(id: string): Promise<void> {

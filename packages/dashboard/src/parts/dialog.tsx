@@ -97,3 +97,27 @@ export function ConfirmDialog(
     </Dialog>
   );
 }
+
+/** A question about one of many; while there is no subject, it is not asked. */
+export function ConfirmAbout<Subject>(
+  { subject, onClose, onConfirm, ...question }:
+    & Omit<Parameters<typeof ConfirmDialog>[0], "open" | "onOpenChange" | "onConfirm">
+    & {
+      readonly subject: Subject | null;
+      readonly onClose: () => void;
+      readonly onConfirm: (subject: Subject) => Promise<unknown>;
+    },
+) {
+  return (
+    <ConfirmDialog
+      {...question}
+      open={subject !== null}
+      onOpenChange={(open) => {
+        if (!open) onClose();
+      }}
+      onConfirm={async () => {
+        if (subject !== null) await onConfirm(subject);
+      }}
+    />
+  );
+}

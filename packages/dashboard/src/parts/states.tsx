@@ -4,7 +4,7 @@
  * @module
  */
 import { FluxbaseError } from "@fluxbase/sdk";
-import { CircleAlert, type LucideIcon, RotateCw } from "lucide-react";
+import { CircleAlert, type LucideIcon, RotateCw, SearchX } from "lucide-react";
 import type { ReactNode } from "react";
 import { Button } from "./button.tsx";
 import { Copyable } from "./copyable.tsx";
@@ -27,6 +27,17 @@ export function EmptyState(
       </div>
       {action}
     </div>
+  );
+}
+
+/** A filter leaves nothing. */
+export function NothingFits({ what, onShowAll }: { readonly what: string; readonly onShowAll?: () => void }) {
+  return (
+    <EmptyState
+      icon={SearchX}
+      title={`No ${what} fits`}
+      action={onShowAll && <Button onClick={onShowAll}>Show all</Button>}
+    />
   );
 }
 

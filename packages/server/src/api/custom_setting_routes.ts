@@ -180,12 +180,7 @@ function ofUser(db: Database["db"]): Route[] {
       summary: "Reads a setting of the server that is public",
       access: "credential",
       answer: { status: 200, schema: valueSchema },
-      async handle(call) {
-        const key = keyIn(call);
-        const [stored] = await readable(db, call, [key]);
-        if (stored === undefined) throw notFound(key);
-        return { status: 200, body: { key, value: stored.value } };
-      },
+      handle: (call) => readOne(db, call),
     },
     {
       method: "GET",
@@ -253,14 +248,16 @@ function forAll(db: Database["db"]): Route[] {
       summary: "Reads a setting of the server: a public one for everybody, all for admins",
       access: "public",
       answer: { status: 200, schema: valueSchema },
-      async handle(call) {
-        const key = keyIn(call);
-        const [stored] = await readable(db, call, [key]);
-        if (stored === undefined) throw notFound(key);
-        return { status: 200, body: { key, value: stored.value } };
-      },
+      handle: (call) => readOne(db, call),
     },
   ];
+}
+
+async function readOne(db: Database["db"], call: ApiCall) {
+  const key = keyIn(call);
+  const [stored] = await readable(db, call, [key]);
+  if (stored === undefined) throw notFound(key);
+  return { status: 200, body: { key, value: stored.value } };
 }
 
 async function readable(db: Database["db"], { caller }: ApiCall, keys: readonly string[]): Promise<CustomSetting[]> {

@@ -62,8 +62,8 @@ export function taskRoutes({ db, catalog, announce }: TaskRouteParts): Route[] {
     if (task === undefined) throw taskNotFound(id);
     const { caller } = call;
     if (mayToo(caller, task) || may(caller, scope, task.namespace)) return task;
-    // Ids are not guessed, but who may not read a task is not told that it is there.
-    if (!may(caller, "functions:read", task.namespace) && !mayToo(caller, task)) throw concealed(taskNotFound(id));
+    // Who may not even read it is not told that it is there.
+    if (!may(caller, "functions:read", task.namespace)) throw concealed(taskNotFound(id));
     assertMay(caller, scope, task.namespace);
     return task;
   }

@@ -7,6 +7,7 @@
  * @module
  */
 import { Buffer } from "node:buffer";
+import { headerIn } from "../core/header_pairs.ts";
 
 export interface PlainRequest {
   readonly method: string;
@@ -177,8 +178,7 @@ function redactBody({ body, headerPairs }: PlainRequest, { clean, removed }: Red
   const text = textOf(body);
   // Bytes that are no text are kept as they are, unless there is text in them that has the form of a credential.
   if (text === undefined) return redactBytes(body, { clean, removed });
-  const at = headerPairs.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === "content-type");
-  const type = at < 0 ? "" : headerPairs[at + 1] ?? "";
+  const type = headerIn(headerPairs, "content-type") ?? "";
   const left = redactText(text, type, { clean, removed });
   if (left === text) return body;
   return new TextEncoder().encode(left);

@@ -5,17 +5,16 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
 import { PlatformError, type ReplayAnswer, type ReplayComparison } from "@fluxbase/contract";
 import { type CallerKind, heldCaller } from "../auth/caller.ts";
 import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
 import type { Answer, AnswerDigest, CapturedRequest, Captures } from "../executions/captures.ts";
-import type { SandboxResponse } from "../sandbox/exchange.ts";
 import type { Db } from "../storage/db.ts";
 import { findVersion } from "../storage/versions.ts";
 import { answerOfError } from "./answers.ts";
 import { internalCall } from "./internal_call.ts";
 import { type InvokeParts, runFor } from "./invoke.ts";
+import { readAnswer } from "./read_answer.ts";
 
 export interface ReplayParts {
   readonly db: Db;
@@ -102,12 +101,12 @@ async function run(
   try {
     const who = heldCaller({ ...caller, kind: caller.kind as CallerKind });
     const response = await runFor(call, who, invokeParts);
-    const { bytes, isCut, isStreamed } = await readAnswer(response);
+    const { bytes, isCut } = await readAnswer(response, { maxBytes: ANSWER_MAX_BYTES, rest: "cancel" });
     const answer = {
       status: response.status,
       code: null,
       headers: response.headers,
-      body: isStreamed ? undefined : bytes,
+      body: response.body instanceof ReadableStream ? undefined : bytes,
     };
     return { answer, shown: shownBody(bytes, isCut) };
   } catch (error) {
@@ -130,23 +129,6 @@ async function ofVersion(db: Db, live: LiveFunction, number: number): Promise<Li
   }
   const { settings, envSealed, problems } = version;
   return { ...live, liveVersion: number, settings, envSealed, problems };
-}
-
-async function readAnswer(
-  { body }: SandboxResponse,
-): Promise<{ bytes: Uint8Array; isCut: boolean; isStreamed: boolean }> {
-  if (!(body instanceof ReadableStream)) {
-    const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body ?? new Uint8Array();
-    return { bytes, isCut: false, isStreamed: false };
-  }
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of body) {
-    chunks.push(chunk);
-    length += chunk.length;
-    if (length > ANSWER_MAX_BYTES) break;
-  }
-  return { bytes: new Uint8Array(Buffer.concat(chunks)), isCut: length > ANSWER_MAX_BYTES, isStreamed: true };
 }
 
 function shownBody(bytes: Uint8Array, isCut: boolean): ReplayAnswer["body"] {

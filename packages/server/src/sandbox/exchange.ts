@@ -14,6 +14,7 @@
 import { type LogLevel, PlatformError } from "@fluxbase/contract";
 import { ByteBuffer, SMALL_CHUNK_BYTES } from "../../sandbox_runtime/byte_buffer.ts";
 import { isEventStream } from "../core/event_stream.ts";
+import { headerIn } from "../core/header_pairs.ts";
 import type { SocketLink } from "./socket_link.ts";
 
 /** A request as a sandbox gets it. */
@@ -239,7 +240,7 @@ export class Exchange {
     tell: { credit(byteCount: number): void; unwanted(): void },
   ): void {
     this.#window = windowBytes;
-    this.#isEventStream = isEventStream(contentTypeOf(head.headers ?? []));
+    this.#isEventStream = isEventStream(headerIn(head.headers ?? [], "content-type") ?? "");
     const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
       start: (controller) => {
         this.#outgoing = controller;
@@ -353,11 +354,6 @@ export class Exchange {
       linesBefore: this.loggedCount - this.#logs.length,
     }, this.#logs);
   }
-}
-
-function contentTypeOf(headers: readonly string[]): string {
-  const at = headers.findIndex((text, index) => index % 2 === 0 && text.toLowerCase() === "content-type");
-  return at < 0 ? "" : headers[at + 1] ?? "";
 }
 
 export function responseTooLarge(limitBytes: number, usedBytes: number): PlatformError {

@@ -3,11 +3,12 @@
  *
  * @module
  */
-import type { Caller, CallerKind } from "../auth/caller.ts";
-import { heldCaller } from "../auth/caller.ts";
+import { type Caller, type CallerKind, heldCaller } from "../auth/caller.ts";
 import type { Catalog } from "../catalog/catalog.ts";
+import { headerIn } from "../core/header_pairs.ts";
 import { internalCall } from "../invoke/internal_call.ts";
 import { type InvokeParts, runFor } from "../invoke/invoke.ts";
+import { readAnswer } from "../invoke/read_answer.ts";
 import type { SandboxResponse } from "../sandbox/exchange.ts";
 import type { TaskCaller } from "../storage/schema.ts";
 import type { AttemptOutcome, ClaimedTask } from "../storage/tasks.ts";
@@ -60,9 +61,15 @@ export async function attemptTask(
       signal,
     });
     const response = await runFor(call, callerOf(task), invokeParts);
-    const { kept, isCut } = await readAnswer(response);
+    const { bytes, isCut } = await readAnswer(response, { maxBytes: ANSWER_KEPT_BYTES, rest: "take" });
     const statusCode = response.status;
-    const answered = { ...base, statusCode, answerType: typeOf(response), answer: kept, isCut };
+    const answered = {
+      ...base,
+      statusCode,
+      answerType: typeOf(response),
+      answer: bytes.subarray(0, ANSWER_KEPT_BYTES),
+      isCut,
+    };
     const failure = failureOfAnswer(statusCode, response.headers, invokeParts.clock.epochMs());
     if (failure !== undefined) return failed(answered, task, failure);
     return { ...answered, state: "done", error: null, errorCode: null };
@@ -110,34 +117,9 @@ export function taskCallerOf({ kind, role, userId, keyId, factsJson }: Caller): 
   return { kind, role, userId, keyId, facts: factsJson === "" ? {} : JSON.parse(factsJson) };
 }
 
-/** All of it is taken, so that the function finishes what it sends; the beginning is kept. */
-async function readAnswer({ body }: SandboxResponse): Promise<{ kept: Uint8Array; isCut: boolean }> {
-  const whole = typeof body === "string" ? new TextEncoder().encode(body) : body ?? new Uint8Array();
-  if (whole instanceof Uint8Array) return cut(whole);
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of whole) {
-    if (length <= ANSWER_KEPT_BYTES) chunks.push(chunk);
-    length += chunk.length;
-  }
-  const some = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    some.set(chunk, at);
-    at += chunk.length;
-  }
-  return cut(some);
-}
-
-function cut(bytes: Uint8Array): { kept: Uint8Array; isCut: boolean } {
-  const isCut = bytes.length > ANSWER_KEPT_BYTES;
-  return { kept: isCut ? bytes.subarray(0, ANSWER_KEPT_BYTES) : bytes, isCut };
-}
-
 const TYPE_MAX_CHARACTERS = 200;
 
 function typeOf({ headers }: SandboxResponse): string | null {
   if (headers === null) return "application/json";
-  const at = headers.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === "content-type");
-  return at < 0 ? null : (headers[at + 1] ?? "").slice(0, TYPE_MAX_CHARACTERS).toWellFormed();
+  return headerIn(headers, "content-type")?.slice(0, TYPE_MAX_CHARACTERS).toWellFormed() ?? null;
 }

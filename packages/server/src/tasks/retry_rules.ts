@@ -4,6 +4,7 @@
  * @module
  */
 import { type ErrorCode, PlatformError } from "@fluxbase/contract";
+import { headerIn } from "../core/header_pairs.ts";
 
 const FIRST_PAUSE_SEC = 5;
 const PAUSE_FACTOR = 4;
@@ -59,8 +60,7 @@ export function failureOfError(error: unknown): Failure {
 
 /** `Retry-After` in seconds or as a date. */
 function askedSec(headers: readonly string[] | null, nowEpochMs: number): number | undefined {
-  const at = headers?.findIndex((name, index) => index % 2 === 0 && name.toLowerCase() === "retry-after") ?? -1;
-  const text = at < 0 ? undefined : headers?.[at + 1];
+  const text = headers === null ? undefined : headerIn(headers, "retry-after");
   if (text === undefined) return undefined;
   const sec = /^\s*\d+\s*$/.test(text) ? Number(text) : (Date.parse(text) - nowEpochMs) / 1_000;
   return Number.isNaN(sec) ? undefined : Math.min(Math.max(sec, 0), PAUSE_MAX_SEC);

@@ -5,7 +5,7 @@
  */
 import type { AuditEntry, ListAuditLog } from "@fluxbase/sdk";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { ScrollText, SearchX } from "lucide-react";
+import { ScrollText } from "lucide-react";
 import { useState } from "react";
 import { Badge } from "../../parts/badge.tsx";
 import { Button } from "../../parts/button.tsx";
@@ -14,7 +14,7 @@ import { Dialog } from "../../parts/dialog.tsx";
 import { SearchField } from "../../parts/field.tsx";
 import { Page } from "../../parts/page.tsx";
 import { usePages } from "../../parts/pages.ts";
-import { EmptyState } from "../../parts/states.tsx";
+import { EmptyState, NothingFits } from "../../parts/states.tsx";
 import { PagedTable } from "../../parts/table.tsx";
 import { exactTime } from "../../parts/time.tsx";
 
@@ -63,13 +63,7 @@ export function AuditPage() {
         columns={COLUMNS}
         pages={pages}
         empty={isFiltered
-          ? (
-            <EmptyState
-              icon={SearchX}
-              title="No entry fits"
-              action={<Button onClick={() => void navigate({ search: {} })}>Show all</Button>}
-            />
-          )
+          ? <NothingFits what="entry" onShowAll={() => void navigate({ search: {} })} />
           : <EmptyState icon={ScrollText} title="Nothing has been changed or refused yet" />}
         row={(entry) => (
           <tr key={entry.id}>

@@ -5,7 +5,7 @@
  */
 import type { FluxbaseClient } from "@fluxbase/sdk";
 import { useQueryClient } from "@tanstack/react-query";
-import { Pencil, Plus, RotateCw, Rows3, SearchX, Trash2 } from "lucide-react";
+import { Pencil, Plus, RotateCw, Rows3, Trash2 } from "lucide-react";
 import { useState } from "react";
 import {
   type Condition,
@@ -21,11 +21,11 @@ import {
   textOf,
 } from "../../data/tables.ts";
 import { Button, IconButton } from "../../parts/button.tsx";
-import { ConfirmDialog } from "../../parts/dialog.tsx";
+import { ConfirmAbout } from "../../parts/dialog.tsx";
 import { SearchField, Select } from "../../parts/field.tsx";
 import { usePages } from "../../parts/pages.ts";
 import { RowMenu } from "../../parts/row_menu.tsx";
-import { EmptyState } from "../../parts/states.tsx";
+import { EmptyState, NothingFits } from "../../parts/states.tsx";
 import { PagedTable } from "../../parts/table.tsx";
 import { toast } from "../../parts/toasts.tsx";
 import { RowDialog } from "./row_dialog.tsx";
@@ -91,7 +91,7 @@ export function Rows(
               {as !== undefined && "Row level security may keep them back."}
             </EmptyState>
           )
-          : <EmptyState icon={SearchX} title="No row fits" />}
+          : <NothingFits what="row" />}
         row={({ row, cursor }) => (
           <tr key={cursor}>
             {table.columns.map(({ name }) => (
@@ -114,19 +114,16 @@ export function Rows(
         )}
       />
       <RowDialog client={client} table={table} edited={edited} onClose={() => setEdited(null)} onSaved={refresh} />
-      <ConfirmDialog
+      <ConfirmAbout
         title="Delete this row?"
         about={toDelete === null ? "" : `${table.name}: ${isOfRow(toDelete)}`}
         action="Delete"
         danger
-        open={toDelete !== null}
-        onOpenChange={(open) => {
-          if (!open) setToDelete(null);
-        }}
-        onConfirm={async () => {
-          if (toDelete === null) return;
+        subject={toDelete}
+        onClose={() => setToDelete(null)}
+        onConfirm={async (row) => {
           let query = client.from(table.name).delete();
-          for (const name of key) query = query.filter(name, "eq", textOf(toDelete[name]));
+          for (const name of key) query = query.filter(name, "eq", textOf(row[name]));
           const { data, error } = await query.select();
           if (error !== null) throw error;
           if (data.length === 0) throw new Error(NOTHING_CHANGED);

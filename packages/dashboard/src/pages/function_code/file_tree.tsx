@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { Ellipsis, FileCode2, FilePlus2, Library, Pencil, Trash2 } from "lucide-react";
-import { useState } from "react";
+import { Ellipsis, FileCode2, FilePlus2, Library, type LucideIcon, Pencil, Trash2 } from "lucide-react";
+import { type ReactNode, useState } from "react";
 import type { Files } from "../../data/drafts.ts";
 import { Button, IconButton } from "../../parts/button.tsx";
 import { Dialog } from "../../parts/dialog.tsx";
@@ -36,16 +36,9 @@ export function FileTree({ files, shared, open, changedPaths, brokenPaths, onOpe
       <ul>
         {paths.map((path) => (
           <li key={path} className="file" data-open={path === open || undefined}>
-            <button
-              type="button"
-              className="file-name"
-              aria-current={path === open || undefined}
-              onClick={() => onOpen(path)}
-            >
-              <FileCode2 className="icon" aria-hidden />
-              <span className="file-text" data-broken={brokenPaths.has(path) || undefined}>{path}</span>
+            <FileButton icon={FileCode2} path={path} {...{ open, onOpen }} isBroken={brokenPaths.has(path)}>
               {changedPaths.has(path) && <span className="file-mark" role="img" aria-label="not deployed" />}
-            </button>
+            </FileButton>
             {!isEntryOf(path, files) && (
               <Menu
                 trigger={
@@ -85,15 +78,7 @@ export function FileTree({ files, shared, open, changedPaths, brokenPaths, onOpe
           <ul>
             {shared.map((path) => (
               <li key={path} className="file" data-open={path === open || undefined}>
-                <button
-                  type="button"
-                  className="file-name"
-                  aria-current={path === open || undefined}
-                  onClick={() => onOpen(path)}
-                >
-                  <Library className="icon" aria-hidden />
-                  <span className="file-text">{path}</span>
-                </button>
+                <FileButton icon={Library} path={path} {...{ open, onOpen }} />
               </li>
             ))}
           </ul>
@@ -155,5 +140,30 @@ function PathDialog(
         </div>
       </form>
     </Dialog>
+  );
+}
+
+function FileButton(
+  { icon: Icon, path, open, onOpen, isBroken, children }: {
+    readonly icon: LucideIcon;
+    readonly path: string;
+    /** The path that is shown in the editor. */
+    readonly open: string;
+    readonly onOpen: (path: string) => void;
+    readonly isBroken?: boolean;
+    readonly children?: ReactNode;
+  },
+) {
+  return (
+    <button
+      type="button"
+      className="file-name"
+      aria-current={path === open || undefined}
+      onClick={() => onOpen(path)}
+    >
+      <Icon className="icon" aria-hidden />
+      <span className="file-text" data-broken={isBroken || undefined}>{path}</span>
+      {children}
+    </button>
   );
 }

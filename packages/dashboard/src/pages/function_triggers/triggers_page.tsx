@@ -12,7 +12,7 @@ import { functionQuery } from "../../data/functions.ts";
 import { Badge } from "../../parts/badge.tsx";
 import { Button, IconButton } from "../../parts/button.tsx";
 import { Copyable, CopyButton } from "../../parts/copyable.tsx";
-import { ConfirmDialog } from "../../parts/dialog.tsx";
+import { ConfirmAbout } from "../../parts/dialog.tsx";
 import { Segments } from "../../parts/segments.tsx";
 import { EmptyState, ErrorState, Skeleton } from "../../parts/states.tsx";
 import { Ago, exactTime } from "../../parts/time.tsx";
@@ -127,18 +127,15 @@ function Schedules({ fn: { namespace, name } }: { readonly fn: FunctionDetails }
         </ul>
       )}
       <ScheduleDialog place={{ namespace, name }} open={isMaking} onClose={() => setMaking(false)} onSaved={refresh} />
-      <ConfirmDialog
+      <ConfirmAbout
         title={`Remove ${toRemove?.name}?`}
         about="The function is not called by it any more."
         action="Remove"
         danger
-        open={toRemove !== null}
-        onOpenChange={(open) => {
-          if (!open) setToRemove(null);
-        }}
-        onConfirm={async () => {
-          if (toRemove === null) return;
-          await client.schedules.remove(name, toRemove.id, { namespace });
+        subject={toRemove}
+        onClose={() => setToRemove(null)}
+        onConfirm={async (schedule) => {
+          await client.schedules.remove(name, schedule.id, { namespace });
           await refresh();
         }}
       />

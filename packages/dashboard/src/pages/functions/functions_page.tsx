@@ -6,18 +6,18 @@
 import type { FunctionSummary } from "@fluxbase/sdk";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
-import { Copy, Ellipsis, Plus, SearchX, Trash2, Zap } from "lucide-react";
+import { Copy, Ellipsis, Plus, Trash2, Zap } from "lucide-react";
 import { useState } from "react";
 import { busyQuery, dayOfQuery, FUNCTIONS_KEY, namespacesQuery, pathOf } from "../../data/functions.ts";
 import { Badge } from "../../parts/badge.tsx";
-import { Button, ButtonLink } from "../../parts/button.tsx";
-import { ConfirmDialog } from "../../parts/dialog.tsx";
+import { ButtonLink } from "../../parts/button.tsx";
+import { ConfirmAbout } from "../../parts/dialog.tsx";
 import { SearchField, Select } from "../../parts/field.tsx";
 import { Menu } from "../../parts/menu.tsx";
 import { Page } from "../../parts/page.tsx";
 import { usePages } from "../../parts/pages.ts";
 import { failuresOf, Sparkline } from "../../parts/sparkline.tsx";
-import { EmptyState } from "../../parts/states.tsx";
+import { EmptyState, NothingFits } from "../../parts/states.tsx";
 import { Switch } from "../../parts/switch.tsx";
 import { PagedTable } from "../../parts/table.tsx";
 import { Ago, countText, durationText, shareText } from "../../parts/time.tsx";
@@ -89,32 +89,23 @@ export function FunctionsPage() {
           />
         )}
         empty={isFiltered
-          ? (
-            <EmptyState
-              icon={SearchX}
-              title="No function fits"
-              action={<Button onClick={() => void navigate({ search: {} })}>Show all</Button>}
-            />
-          )
+          ? <NothingFits what="function" onShowAll={() => void navigate({ search: {} })} />
           : (
             <EmptyState icon={Zap} title="No functions yet" action={newFunction}>
               Write one here, or deploy a folder with <code>fluxbase functions deploy</code>.
             </EmptyState>
           )}
       />
-      <ConfirmDialog
+      <ConfirmAbout
         title={`Delete ${toDelete?.name}?`}
         about="Calls get 404 at once. It can be restored for 30 days, with all its versions."
         action="Delete"
         danger
-        open={toDelete !== null}
-        onOpenChange={(open) => {
-          if (!open) setToDelete(null);
-        }}
-        onConfirm={async () => {
-          if (toDelete === null) return;
-          await client.functions.delete(pathOf(toDelete));
-          toast.done(`Deleted ${toDelete.name}`);
+        subject={toDelete}
+        onClose={() => setToDelete(null)}
+        onConfirm={async (fn) => {
+          await client.functions.delete(pathOf(fn));
+          toast.done(`Deleted ${fn.name}`);
           await refresh();
         }}
       />

@@ -6,18 +6,18 @@
 import type { Key, KeysClient } from "@fluxbase/sdk";
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { Ban, CircleCheck, CirclePause, KeyRound, Pencil, Plus, RefreshCw, SearchX, Trash2 } from "lucide-react";
+import { Ban, CircleCheck, CirclePause, KeyRound, Pencil, Plus, RefreshCw, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { Badge, type Tone } from "../../parts/badge.tsx";
 import { Button } from "../../parts/button.tsx";
-import { ConfirmDialog } from "../../parts/dialog.tsx";
+import { ConfirmAbout } from "../../parts/dialog.tsx";
 import { SearchField } from "../../parts/field.tsx";
 import type { MenuEntry } from "../../parts/menu.tsx";
 import { Page } from "../../parts/page.tsx";
 import { RowMenu } from "../../parts/row_menu.tsx";
 import { Segments } from "../../parts/segments.tsx";
 import { type ShownOnce, ShownOnceDialog } from "../../parts/shown_once.tsx";
-import { EmptyState } from "../../parts/states.tsx";
+import { EmptyState, NothingFits } from "../../parts/states.tsx";
 import { PagedTable } from "../../parts/table.tsx";
 import { Ago } from "../../parts/time.tsx";
 import { toast } from "../../parts/toasts.tsx";
@@ -158,7 +158,7 @@ export function KeysPage() {
                 : "A service key is the service role under a name of its own: it may do everything."}
             </EmptyState>
           )
-          : <EmptyState icon={SearchX} title="No key fits" />}
+          : <NothingFits what="key" />}
         row={(key) => (
           <tr key={key.id}>
             <td className="cell-wide">
@@ -197,17 +197,13 @@ export function KeysPage() {
           await refresh();
         }}
       />
-      <ConfirmDialog
+      <ConfirmAbout
         {...QUESTIONS[asked?.what ?? "delete"]}
         title={`${asked?.key.name ?? ""}: ${QUESTIONS[asked?.what ?? "delete"].title}`}
         danger={asked?.what !== "rotate"}
-        open={asked !== null}
-        onOpenChange={(open) => {
-          if (!open) setAsked(null);
-        }}
-        onConfirm={async () => {
-          if (asked !== null) await confirmed(asked);
-        }}
+        subject={asked}
+        onClose={() => setAsked(null)}
+        onConfirm={confirmed}
       />
       <ShownOnceDialog shown={shown} onClose={() => setShown(null)} />
     </Page>

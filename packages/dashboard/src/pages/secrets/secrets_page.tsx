@@ -6,15 +6,15 @@
 import type { SecretView } from "@fluxbase/sdk";
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { History, LockKeyhole, Pencil, Plus, SearchX, Trash2 } from "lucide-react";
+import { History, LockKeyhole, Pencil, Plus, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { Badge } from "../../parts/badge.tsx";
 import { Button } from "../../parts/button.tsx";
-import { ConfirmDialog } from "../../parts/dialog.tsx";
+import { ConfirmAbout } from "../../parts/dialog.tsx";
 import { SearchField } from "../../parts/field.tsx";
 import { Page } from "../../parts/page.tsx";
 import { RowMenu } from "../../parts/row_menu.tsx";
-import { EmptyState } from "../../parts/states.tsx";
+import { EmptyState, NothingFits } from "../../parts/states.tsx";
 import { PagedTable } from "../../parts/table.tsx";
 import { Ago } from "../../parts/time.tsx";
 import { toast } from "../../parts/toasts.tsx";
@@ -68,7 +68,7 @@ export function SecretsPage() {
               Functions read a secret with <code>secrets.get("NAME")</code>. It is kept encrypted, and masked in logs.
             </EmptyState>
           )
-          : <EmptyState icon={SearchX} title="No secret fits" />}
+          : <NothingFits what="secret" />}
         row={(secret) => (
           <tr key={secret.id}>
             <td className="cell-wide">
@@ -107,19 +107,16 @@ export function SecretsPage() {
       />
       <SecretDialog edited={edited} onClose={() => setEdited(null)} onSaved={refresh} />
       <SecretHistory secret={looked} onClose={() => setLooked(null)} onChange={refresh} />
-      <ConfirmDialog
+      <ConfirmAbout
         title={`Delete ${toDelete?.key}?`}
         about="Functions that read it find nothing from their next call on. All its versions go with it."
         action="Delete"
         danger
-        open={toDelete !== null}
-        onOpenChange={(open) => {
-          if (!open) setToDelete(null);
-        }}
-        onConfirm={async () => {
-          if (toDelete === null) return;
-          await client.secrets.deleteById(toDelete.id);
-          toast.done(`Deleted ${toDelete.key}`);
+        subject={toDelete}
+        onClose={() => setToDelete(null)}
+        onConfirm={async (secret) => {
+          await client.secrets.deleteById(secret.id);
+          toast.done(`Deleted ${secret.key}`);
           await refresh();
         }}
       />

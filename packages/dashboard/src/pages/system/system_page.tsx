@@ -7,12 +7,12 @@ import type { NodeView } from "@fluxbase/sdk";
 import { LIMITS, LOG_LEVELS } from "@fluxbase/contract";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { CircleCheck, SearchX, Server, TriangleAlert } from "lucide-react";
+import { CircleCheck, Server, TriangleAlert } from "lucide-react";
 import { readinessQuery } from "../../data/server.ts";
 import { Badge } from "../../parts/badge.tsx";
 import { SearchField, Select } from "../../parts/field.tsx";
 import { Page } from "../../parts/page.tsx";
-import { EmptyState, ErrorState, Skeleton } from "../../parts/states.tsx";
+import { EmptyState, ErrorState, NothingFits, Skeleton } from "../../parts/states.tsx";
 import { PagedTable } from "../../parts/table.tsx";
 import { Ago } from "../../parts/time.tsx";
 import { toast } from "../../parts/toasts.tsx";
@@ -216,7 +216,7 @@ function Limits() {
         label="Limits"
         columns={COLUMNS}
         pages={pages}
-        empty={<EmptyState icon={SearchX} title="No limit fits" />}
+        empty={<NothingFits what="limit" />}
         row={({ name, value, min, max, byDefault }) => (
           <tr key={name}>
             <td className="cell-wide">

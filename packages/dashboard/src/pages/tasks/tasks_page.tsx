@@ -6,7 +6,7 @@
 import type { ListTasks, Task, TaskState } from "@fluxbase/sdk";
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { CircleX, Eye, ListChecks, RotateCw, SearchX } from "lucide-react";
+import { CircleX, Eye, ListChecks, RotateCw } from "lucide-react";
 import { useState } from "react";
 import { Badge, type Tone } from "../../parts/badge.tsx";
 import { Button } from "../../parts/button.tsx";
@@ -15,7 +15,7 @@ import { Page } from "../../parts/page.tsx";
 import { usePages } from "../../parts/pages.ts";
 import { RowMenu } from "../../parts/row_menu.tsx";
 import { Segments } from "../../parts/segments.tsx";
-import { EmptyState } from "../../parts/states.tsx";
+import { EmptyState, NothingFits } from "../../parts/states.tsx";
 import { PagedTable } from "../../parts/table.tsx";
 import { Ago } from "../../parts/time.tsx";
 import { toast } from "../../parts/toasts.tsx";
@@ -125,13 +125,7 @@ export function TasksPage() {
         columns={COLUMNS}
         pages={pages}
         empty={isFiltered
-          ? (
-            <EmptyState
-              icon={SearchX}
-              title="No task fits"
-              action={<Button onClick={() => void navigate({ search: {} })}>Show all</Button>}
-            />
-          )
+          ? <NothingFits what="task" onShowAll={() => void navigate({ search: {} })} />
           : (
             <EmptyState icon={ListChecks} title="No tasks yet">
               A call with <code>Prefer: respond-async</code>, a schedule or a hook makes one.

@@ -6,29 +6,18 @@
 import type { ListedUser, ListUsers } from "@fluxbase/sdk";
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import {
-  Copy,
-  KeyRound,
-  LogOut,
-  Plus,
-  SearchX,
-  ShieldCheck,
-  ShieldOff,
-  Trash2,
-  Users,
-  VenetianMask,
-} from "lucide-react";
+import { Copy, KeyRound, LogOut, Plus, ShieldCheck, ShieldOff, Trash2, Users, VenetianMask } from "lucide-react";
 import { useState } from "react";
 import { Badge } from "../../parts/badge.tsx";
 import { Button } from "../../parts/button.tsx";
-import { ConfirmDialog } from "../../parts/dialog.tsx";
+import { ConfirmAbout } from "../../parts/dialog.tsx";
 import { SearchField, Select } from "../../parts/field.tsx";
 import type { MenuEntry } from "../../parts/menu.tsx";
 import { Page } from "../../parts/page.tsx";
 import { usePages } from "../../parts/pages.ts";
 import { RowMenu } from "../../parts/row_menu.tsx";
 import { type ShownOnce, ShownOnceDialog } from "../../parts/shown_once.tsx";
-import { EmptyState } from "../../parts/states.tsx";
+import { EmptyState, NothingFits } from "../../parts/states.tsx";
 import { PagedTable } from "../../parts/table.tsx";
 import { Ago } from "../../parts/time.tsx";
 import { toast } from "../../parts/toasts.tsx";
@@ -152,13 +141,7 @@ export function UsersPage() {
         columns={COLUMNS}
         pages={pages}
         empty={isFiltered
-          ? (
-            <EmptyState
-              icon={SearchX}
-              title="No user fits"
-              action={<Button onClick={() => void navigate({ search: {} })}>Show all</Button>}
-            />
-          )
+          ? <NothingFits what="user" onShowAll={() => void navigate({ search: {} })} />
           : (
             <EmptyState icon={Users} title="No users yet" action={newUser}>
               People sign up through your application.
@@ -190,19 +173,16 @@ export function UsersPage() {
         )}
       />
       <UserDialog task={task} onClose={() => setTask(null)} onSaved={refresh} />
-      <ConfirmDialog
+      <ConfirmAbout
         title={`Delete ${toDelete === null ? "" : nameOf(toDelete)}?`}
         about="Sessions and keys of this user go with it. Rows in your tables stay, unless they refer to it."
         action="Delete"
         danger
-        open={toDelete !== null}
-        onOpenChange={(open) => {
-          if (!open) setToDelete(null);
-        }}
-        onConfirm={async () => {
-          if (toDelete === null) return;
-          await client.admin.users.delete(toDelete.id);
-          toast.done(`Deleted ${nameOf(toDelete)}`);
+        subject={toDelete}
+        onClose={() => setToDelete(null)}
+        onConfirm={async (user) => {
+          await client.admin.users.delete(user.id);
+          toast.done(`Deleted ${nameOf(user)}`);
           await refresh();
         }}
       />

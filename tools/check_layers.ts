@@ -6,7 +6,7 @@
  */
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseSync } from "oxc-parser";
+import { type Import, importsOf } from "./module_imports.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
@@ -48,12 +48,6 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   server: ["contract"],
 };
 
-interface Import {
-  readonly from: string;
-  readonly specifier: string;
-  readonly isType: boolean;
-}
-
 const files = sourceFiles(join(ROOT, "packages"));
 const imports = files.flatMap(importsOf);
 const problems = [...imports.flatMap(checkImport), ...findCycles(imports)];
@@ -66,24 +60,6 @@ function sourceFiles(dir: string): string[] {
     if (isDirectory) return name === "node_modules" || name === "test" ? [] : sourceFiles(path);
     return /\.tsx?$/.test(name) && !/_test\.tsx?$/.test(name) ? [path] : [];
   });
-}
-
-function importsOf(file: string): Import[] {
-  const { program, module } = parseSync(file, Deno.readTextFileSync(file));
-  const typeOnly = new Set<string>();
-  for (const statement of program.body) {
-    const isType = statement.type === "ImportDeclaration" &&
-      (statement.importKind === "type" ||
-        (statement.specifiers.length > 0 &&
-          statement.specifiers.every((item) => item.type === "ImportSpecifier" && item.importKind === "type")));
-    if (isType) typeOnly.add(statement.source.value);
-  }
-  const named = module.staticImports.map(({ moduleRequest }) => moduleRequest.value);
-  const reexported = module.staticExports.flatMap(({ entries }) =>
-    entries.flatMap(({ moduleRequest }) => moduleRequest ? [moduleRequest.value] : [])
-  );
-  return [...new Set([...named, ...reexported])]
-    .map((specifier) => ({ from: file, specifier, isType: typeOnly.has(specifier) }));
 }
 
 function checkImport({ from, specifier }: Import): string[] {

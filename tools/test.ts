@@ -1,10 +1,12 @@
 /**
  * Everything that must hold before a change is done: format, lint, types, our own checks, tests.
  *
- * `npm test` runs all of it; `npm test -- packages/server/test/calls_test.ts` only the tests given.
+ * `npm test` runs all of it; `npm test -- packages/server/test/calls_test.ts` only the tests given;
+ * `npm test -- --changed` the checks and the tests near what changed since `main`, or since what follows.
  *
  * @module
  */
+import { changedFiles, changedTests } from "./changed_tests.ts";
 import { type Count, print, runTests, testFiles } from "./test_run.ts";
 
 interface Check {
@@ -18,6 +20,7 @@ const CHECKS: readonly Check[] = [
   { name: "types", args: ["check", "packages", "tools", "bench"] },
   { name: "layers", args: ["run", "-A", "tools/check_layers.ts"] },
   { name: "ids", args: ["run", "-A", "tools/check_ids.ts"] },
+  { name: "unused", args: ["run", "-A", "node_modules/knip/bin/knip.js"] },
   { name: "links", args: ["run", "-A", "tools/check_links.ts"] },
   { name: "settings reference", args: ["run", "-A", "tools/settings_reference.ts", "--check"] },
 ];
@@ -40,14 +43,34 @@ async function shortSet(): Promise<string[]> {
   return all.filter((file) => !file.startsWith(`${BROWSER_TESTS}/`) || WITHOUT_SCRIPT.includes(file));
 }
 
-const inBrowser = Deno.args[0] === "--browser";
-const files = inBrowser ? await testFiles(BROWSER_TESTS) : Deno.args;
-const total: Count = { passed: 0, failed: 0 };
-if (files.length === 0) {
-  for (const check of CHECKS) total[await runCheck(check) ? "passed" : "failed"] += 1;
+const [first, ...others] = Deno.args;
+const total = await runAll();
+print(`${total.passed} passed, ${total.failed} failed\n`);
+Deno.exit(total.failed === 0 ? 0 : 1);
+
+async function runAll(): Promise<Count> {
+  if (first === "--browser") {
+    return await runTests(await testFiles(BROWSER_TESTS), { env: { FLUXBASE_BROWSER_TESTS: "all" } });
+  }
+  if (first === "--changed") return await runChecked(await nearChange(others[0] ?? "main"));
+  return Deno.args.length > 0 ? await runTests(Deno.args) : await runChecked(await shortSet());
 }
-const { passed, failed } = await runTests(files.length > 0 ? files : await shortSet(), {
-  env: inBrowser ? { FLUXBASE_BROWSER_TESTS: "all" } : {},
-});
-print(`${total.passed + passed} passed, ${total.failed + failed} failed\n`);
-Deno.exit(total.failed + failed === 0 ? 0 : 1);
+
+/** Beside the tests: a check needs no more than one processor, and tests wait a lot. */
+async function runChecked(files: readonly string[]): Promise<Count> {
+  const [checks, tests] = await Promise.all([runChecks(), runTests(files)]);
+  return { passed: checks.passed + tests.passed, failed: checks.failed + tests.failed };
+}
+
+async function runChecks(): Promise<Count> {
+  const count: Count = { passed: 0, failed: 0 };
+  for (const check of CHECKS) count[await runCheck(check) ? "passed" : "failed"] += 1;
+  return count;
+}
+
+async function nearChange(base: string): Promise<string[]> {
+  const changed = await changedFiles(base);
+  const files = changedTests(await shortSet(), changed);
+  print(`${changed.length} files changed since ${base}: ${files.length} files of tests are near them\n`);
+  return files;
+}

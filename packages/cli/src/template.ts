@@ -42,7 +42,7 @@ export function writeFunction(dir: string, { name, version, template }: NewFunct
 }
 
 /** By what calls the function. */
-export const TEMPLATES = {
+const TEMPLATES = {
   http: { functionText, testText },
   webhook: { functionText: webhookText, testText: webhookTestText },
   schedule: { functionText: scheduleText, testText: scheduleTestText },

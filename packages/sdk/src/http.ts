@@ -172,7 +172,7 @@ function parse(text: string, { status, headers }: Response): unknown {
   }
 }
 
-export function encode(body: unknown): { readonly body: BodyInit | undefined; readonly type: string | undefined } {
+function encode(body: unknown): { readonly body: BodyInit | undefined; readonly type: string | undefined } {
   if (body === undefined) return { body: undefined, type: undefined };
   if (typeof body === "string") return { body, type: isJson(body) ? "application/json" : "text/plain;charset=UTF-8" };
   if (isNative(body)) return { body, type: undefined };

@@ -9,7 +9,7 @@
  *
  * @module
  */
-import { type Call, type CallerFacts, signalOf } from "./call.ts";
+import { type Call, signalOf } from "./call.ts";
 import { joinCall } from "./current_call.ts";
 import { type BodySource, TextualBody } from "./textual_body.ts";
 
@@ -257,5 +257,3 @@ for (const slot of Object.getOwnPropertySymbols(new NativeRequest("http://localh
     configurable: true,
   });
 }
-
-export type { CallerFacts };

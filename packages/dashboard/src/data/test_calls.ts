@@ -23,7 +23,7 @@ export interface TestRequest {
   readonly user: string;
 }
 
-export const FIRST_REQUEST: TestRequest = {
+const FIRST_REQUEST: TestRequest = {
   method: "POST",
   path: "",
   headers: "",

@@ -54,7 +54,7 @@ export interface Alerts {
 }
 
 const LOOK_MS = 2_000;
-export const EVALUATE_SEC = 10;
+const EVALUATE_SEC = 10;
 const MINUTE_MS = 60_000;
 const FOREVER_SEC = 4_000 * 86_400;
 const PAUSE_SEC = 15;

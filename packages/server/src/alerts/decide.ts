@@ -13,7 +13,7 @@ import type { AlertStanding, StoredAlertRule } from "../storage/alerts.ts";
 export type Deciding = Pick<StoredAlertRule, "state" | "turningSince" | "changedAt" | "threshold" | "forSec">;
 
 /** What fires is resolved below this part of its threshold. */
-export const RESOLVED_BELOW_PART = 0.9;
+const RESOLVED_BELOW_PART = 0.9;
 
 /** `value` is null where there is not enough to say anything: then it is not over. */
 export function decide(

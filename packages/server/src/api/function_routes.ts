@@ -280,7 +280,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
 }
 
 /** The function a route is about: its namespace may stand in the path or in the query. */
-export function functionOf({ params, query }: ApiCall): { namespace: string; name: string } {
+function functionOf({ params, query }: ApiCall): { namespace: string; name: string } {
   return {
     namespace: params["namespace"] ?? (query.get("namespace") || DEFAULT_NAMESPACE),
     name: params["name"] ?? "",

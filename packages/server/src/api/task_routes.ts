@@ -209,7 +209,7 @@ function isMakers(caller: Caller, { caller: maker, namespace }: StoredTask): boo
   return caller.kind === maker.kind && caller.keyId === maker.keyId && reaches(caller, namespace);
 }
 
-export function taskView(task: StoredTask): Task {
+function taskView(task: StoredTask): Task {
   return {
     id: task.id,
     cursor: cursorOf(task.createdAtUs, task.id),

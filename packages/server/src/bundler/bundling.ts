@@ -478,7 +478,7 @@ function quotedIn(source: string): ImportUse[] {
 }
 
 /** The other way round than `placeOf`. */
-export function ownPath(placed: string): string {
+function ownPath(placed: string): string {
   const file = placed.replace(/^deno:/, "");
   return file.startsWith(`${SHARED_FOLDER}/`) || file.startsWith(`${SDK_FOLDER}/`) || /^\w+:/.test(file)
     ? file

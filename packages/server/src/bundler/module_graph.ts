@@ -53,7 +53,7 @@ export interface Graph {
   readonly redirects: readonly Redirect[];
 }
 
-export const SHARED_PREFIX = "_shared/";
+const SHARED_PREFIX = "_shared/";
 export const SCRIPT = /\.[cm]?[jt]sx?$/;
 const SCHEME = /^([a-z][a-z0-9+.-]*):/i;
 const PROBLEMS_MAX_COUNT = 20;

@@ -40,7 +40,7 @@ export interface CatalogOptions {
   readonly listener: Listener;
 }
 
-export const FUNCTIONS_CHANNEL = "fluxbase_functions";
+const FUNCTIONS_CHANNEL = "fluxbase_functions";
 const BUNDLES_MAX_BYTES = 64 * 1024 * 1024;
 
 export async function startCatalog({ db, listener }: CatalogOptions): Promise<Catalog> {

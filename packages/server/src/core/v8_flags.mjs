@@ -9,7 +9,7 @@
  * then on puts them into the old generation: collections of 3 to 8 ms instead of 0.7, and a heap of 80 MB instead of 23,
  * when measured. See docs/decisions/0012.
  */
-export const V8_FLAGS = "--no-allocation-site-pretenuring";
+const V8_FLAGS = "--no-allocation-site-pretenuring";
 
 /** In the server: it may ask for a collection (./chunk_garbage.ts). */
 export const SERVER_V8_FLAGS = `${V8_FLAGS},--expose-gc`;

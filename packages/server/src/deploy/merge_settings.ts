@@ -296,7 +296,7 @@ type LimitField = keyof typeof UNITS;
 type LimitFields = { readonly [Field in LimitField]?: number | null };
 
 /** Those of the three that were sent. */
-export function limitFields(input: FunctionInput): LimitFields {
+function limitFields(input: FunctionInput): LimitFields {
   const sentFields = Object.keys(UNITS).map((name) => [name, input[name as LimitField]] as const);
   return Object.fromEntries(sentFields.filter(([, value]) => value !== undefined));
 }

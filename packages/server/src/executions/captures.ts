@@ -117,7 +117,7 @@ export interface CapturesOptions {
   readonly maxBytes: number;
 }
 
-export const CAPTURED_BODY_MAX_BYTES = 256 * 1024;
+const CAPTURED_BODY_MAX_BYTES = 256 * 1024;
 const PER_FUNCTION_COUNT = 200;
 /** Of one server; beyond it nothing is kept of calls. */
 const BUDGET = { capacity: 64 * 1024 * 1024, refillPerSec: 512 * 1024 };

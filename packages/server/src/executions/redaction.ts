@@ -23,7 +23,7 @@ export interface RedactedRequest extends PlainRequest {
   readonly removed: readonly string[];
 }
 
-export const REMOVED = "[removed]";
+const REMOVED = "[removed]";
 
 /** In the name of a header, of a parameter or of a field. */
 const SUSPICIOUS_NAME =

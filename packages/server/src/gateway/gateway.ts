@@ -203,7 +203,7 @@ function stackOf(error: unknown): string | undefined {
 }
 
 /** Path and query of an absolute URL, as they were sent. */
-export function targetOf(url: string): string {
+function targetOf(url: string): string {
   const start = url.indexOf("/", url.indexOf("://") + 3);
   return start < 0 ? "/" : url.slice(start);
 }

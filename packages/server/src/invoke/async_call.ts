@@ -57,8 +57,8 @@ export interface AsyncWish {
   readonly key: string | null;
 }
 
-export const TASK_BODY_MAX_BYTES = 1024 * 1024;
-export const RETRIES_MAX = 100;
+const TASK_BODY_MAX_BYTES = 1024 * 1024;
+const RETRIES_MAX = 100;
 const KEY_MAX_CHARACTERS = 255;
 const DELAY_MAX_DAYS = 366;
 const MS_PER_DAY = 86_400_000;

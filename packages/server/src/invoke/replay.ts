@@ -146,7 +146,7 @@ function pairsOf(headers: readonly string[] | null): [string, string][] {
   return list.flatMap((name, index) => index % 2 === 0 ? [[name, list[index + 1] ?? ""] as [string, string]] : []);
 }
 
-export function compare(first: AnswerDigest, second: AnswerDigest): ReplayComparison {
+function compare(first: AnswerDigest, second: AnswerDigest): ReplayComparison {
   const before = new Map(first.headers);
   const after = new Map(second.headers);
   const names = [...new Set([...before.keys(), ...after.keys()])].sort();

@@ -117,7 +117,7 @@ export function startRpc(child: ConfinedProcess, { deadlineMs }: RpcOptions): Rp
 }
 
 /** @throws {Error} with a sentence, for what is no message */
-export async function* messagesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<unknown> {
+async function* messagesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<unknown> {
   let buffer: Uint8Array = new Uint8Array();
   let wanted: number | undefined;
   for await (const chunk of stream) {

@@ -13,7 +13,7 @@ import type { Log } from "../core/log.ts";
 import type { Database, Db } from "./db.ts";
 import { wasFirst } from "./roles.ts";
 
-export const EXTENSIONS_SCHEMA = "extensions";
+const EXTENSIONS_SCHEMA = "extensions";
 const EXTENSIONS = ["pgcrypto", "uuid-ossp", "pg_trgm", "citext"];
 /** How a table is known as ours. A database from elsewhere may have one of its own. */
 const MARK = "Users of Fluxbase, kept by the server";

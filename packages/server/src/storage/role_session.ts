@@ -20,7 +20,7 @@ export const SETTINGS_OF_ROLE = `select pg_catalog.left(pg_catalog.array_to_stri
   where r.rolname = session_user`;
 
 /** Says how the role of a session differs from what it should be. */
-export class AlteredRoleError extends Error {
+class AlteredRoleError extends Error {
   override readonly name = "AlteredRoleError";
 }
 

@@ -92,7 +92,7 @@ export const STATEMENT_GONE = "26000";
 export const EMPTYING =
   "close all; set session authorization default; reset all; unlisten *; discard temp; discard sequences; " +
   "select pg_catalog.pg_advisory_unlock_all()";
-export const COUNTING =
+const COUNTING =
   "select pg_catalog.count(*)::int4 as count, pg_catalog.bool_or(from_sql) as foreign from pg_catalog.pg_prepared_statement()";
 
 /** @throws when the session has other statements than were prepared here */

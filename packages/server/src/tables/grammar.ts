@@ -245,7 +245,7 @@ function unquoted(text: string): string {
   return text.startsWith('"') && text.endsWith('"') && text.length > 1 ? text.slice(1, -1) : text;
 }
 
-export function parseSelect(text: string): readonly SelectItem[] {
+function parseSelect(text: string): readonly SelectItem[] {
   const reader = new Reader(text);
   if (text.trim() === "") return [{ kind: "all" }];
   const items = reader.items(0);
@@ -261,7 +261,7 @@ function parseNames(text: string, what: string): readonly string[] {
   return names;
 }
 
-export function parseOrder(text: string): readonly OrderTerm[] {
+function parseOrder(text: string): readonly OrderTerm[] {
   const reader = new Reader(text);
   const terms: OrderTerm[] = [];
   do {

@@ -35,7 +35,7 @@ export interface Patience {
   readonly liveMs: number;
 }
 
-export const PATIENCE: Patience = { afterFaultMs: 5_000, liveMs: 2_000 };
+const PATIENCE: Patience = { afterFaultMs: 5_000, liveMs: 2_000 };
 
 export function createChecker({ afterFaultMs, liveMs }: Patience = PATIENCE): Checker {
   let isAway = false;

@@ -97,7 +97,7 @@ function Split({ record: { execution } }: { readonly record: CallRecord }) {
   );
 }
 
-export function toneOf(status: number): Tone {
+function toneOf(status: number): Tone {
   return status >= 500 ? "bad" : status >= 400 ? "warn" : "good";
 }
 

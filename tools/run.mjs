@@ -29,7 +29,7 @@ const SCRIPTS = {
   attacks: deno("run", "-A", "tools/attacks.ts"),
   packages: deno("run", "-A", "tools/packages.ts"),
   fmt: deno("fmt", "--quiet"),
-  docs: deno("run", "-A", "tools/settings_reference.ts"),
+  docs: deno("run", "-A", "tools/references.ts"),
   "build-sdk": deno("run", "-A", "tools/build_sdk.ts"),
   "build-cli": deno("run", "-A", "tools/build_cli.ts"),
   "build-server": deno("run", "-A", "tools/build_server.ts"),

@@ -22,7 +22,7 @@ const CHECKS: readonly Check[] = [
   { name: "ids", args: ["run", "-A", "tools/check_ids.ts"] },
   { name: "unused", args: ["run", "-A", "node_modules/knip/bin/knip.js"] },
   { name: "links", args: ["run", "-A", "tools/check_links.ts"] },
-  { name: "settings reference", args: ["run", "-A", "tools/settings_reference.ts", "--check"] },
+  { name: "reference pages", args: ["run", "-A", "tools/references.ts", "--check"] },
 ];
 const decoder = new TextDecoder();
 

@@ -21,7 +21,7 @@ const UNIT = "/etc/systemd/system/fluxbase.service";
 const ENV_FILE = "/etc/fluxbase/fluxbase.env";
 const DATA_DIR = "/var/lib/fluxbase";
 const SETTINGS =
-  `# Settings of the server, one a line: docs/settings.md. Secrets may be files: DATABASE_URL_FILE=/etc/fluxbase/database_url
+  `# Settings of the server, one a line: docs/reference/settings.md. Secrets may be files: DATABASE_URL_FILE=/etc/fluxbase/database_url
 FLUXBASE_SERVER_ADDRESS=127.0.0.1:8080
 `;
 

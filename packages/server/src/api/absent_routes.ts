@@ -36,7 +36,7 @@ const ELSEWHERE: readonly (readonly [paths: readonly string[], sentence: string]
   [["/graphql/v1"], "GraphQL is not available on this server: read tables over /rest/v1"],
 ];
 
-const SET_BY_OPERATOR = "Settings of the server are set by its environment (docs/settings.md), not over HTTP";
+const SET_BY_OPERATOR = "Settings of the server are set by its environment (docs/reference/settings.md), not over HTTP";
 
 /** Below `/api/v1`, where nothing else is found. */
 const ABSENT_BELOW_API: readonly (readonly [starts: readonly string[], sentence: string])[] = [

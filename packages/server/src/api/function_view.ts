@@ -111,7 +111,7 @@ function sharedModulesOf({ dependencies }: StoredVersion): string[] {
   return Object.keys(dependencies).filter((path) => path.startsWith(WHOLE) && path !== WHOLE).sort();
 }
 
-function settingsView(settings: FunctionSettings): FunctionSettingsFields {
+export function settingsView(settings: FunctionSettings): FunctionSettingsFields {
   const { permissions, cors, rateLimits } = settings;
   const { service = "namespace" } = permissions;
   const timeout = settings.timeoutMs / 1000;

@@ -1,7 +1,7 @@
 /**
  * Every setting of the server: its name in the environment and in fluxbase.yaml, what it accepts, what it is for.
  *
- * The reference page `docs/settings.md` is generated from this table.
+ * The reference page `docs/reference/settings.md` is generated from this table.
  *
  * @module
  */

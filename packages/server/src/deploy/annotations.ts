@@ -147,6 +147,11 @@ const KNOWN: Readonly<Record<string, Known>> = {
   },
 };
 
+const SCHEDULE = "schedule";
+
+/** Every name that counts, without `@fluxbase:`. */
+export const ANNOTATION_NAMES: readonly string[] = [...Object.keys(KNOWN), SCHEDULE];
+
 export function readAnnotations(annotations: readonly Annotation[]): Annotated {
   const inputs = new Map<string, { input: FunctionInput; place: BuildProblem }>();
   const problems: BuildProblem[] = [];
@@ -191,7 +196,6 @@ export function readAnnotations(annotations: readonly Annotation[]): Annotated {
   return { inputs: [...inputs.values()], schedules, problems, warnings };
 }
 
-const SCHEDULE = "schedule";
 const SCHEDULES_MAX_COUNT = 50;
 
 /** As it stands in a comment, or in code. */
@@ -231,7 +235,7 @@ const ALIKE_MAX_DISTANCE = 3;
 function nearestName(name: string): string | undefined {
   const text = name.toLowerCase().replaceAll("_", "-").slice(0, 40);
   let best: { readonly name: string; readonly distance: number } | undefined;
-  for (const known of [...Object.keys(KNOWN), SCHEDULE]) {
+  for (const known of ANNOTATION_NAMES) {
     const distance = distanceOf(text, known);
     if (distance <= Math.min(ALIKE_MAX_DISTANCE, known.length / 2) && distance < (best?.distance ?? Infinity)) {
       best = { name: known, distance };

@@ -182,7 +182,7 @@ export function mergeSettings(base: FunctionSettings, sent: FunctionInput, bound
   };
 }
 
-const TASK_BOUNDS = {
+export const TASK_BOUNDS = {
   retries: { min: 0, max: 100, unit: "retries" },
   task_concurrency: { min: 1, max: 1_000, unit: "tasks" },
 };

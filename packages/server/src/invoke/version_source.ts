@@ -6,7 +6,7 @@
 import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
 import type { Clock } from "../core/clock.ts";
 import type { SandboxVersion } from "../sandbox/sandbox_pool.ts";
-import type { Tokens } from "../auth/tokens.ts";
+import type { Tokens, Validity } from "../auth/tokens.ts";
 import type { EnvStore } from "../secrets/env_store.ts";
 import { hiddenValues } from "../secrets/masking.ts";
 import type { SecretStore } from "../secrets/secret_store.ts";
@@ -42,10 +42,10 @@ const REGION = "local";
 /** What runs when the life of its sandbox is over may go on for so long. */
 const KEY_SLACK_MS = 3_600_000;
 
-interface VersionKeys {
-  readonly mintedMs: number;
-  readonly serviceRole: Promise<string>;
-  readonly anon: Promise<string>;
+/** A key for all sandboxes that start within the life of one. */
+interface Minted {
+  readonly atMs: number;
+  readonly key: Promise<string>;
 }
 
 /** Functions that were written for other servers of the system find secrets there. */
@@ -63,36 +63,30 @@ export function createVersionSource(parts: VersionSourceParts): VersionSource {
   /** By namespace: how often its secrets have changed. */
   const generations = new Map<string, number>();
   const generationOf = (namespace: string) => generations.get(namespace) ?? 0;
+  /** Says the same for every function. */
+  let anon: Minted | undefined;
   const keyOf = ({ id, liveVersion, namespace }: LiveFunction) => `${id}:${liveVersion}:${generationOf(namespace)}`;
+
+  function current(minted: Minted | undefined, mint: (validity: Validity) => Promise<string>): Minted {
+    const nowMs = clock.epochMs();
+    if (minted !== undefined && nowMs - minted.atMs <= parts.sandboxLifeMs) return minted;
+    const issuedAtSec = Math.floor(nowMs / 1_000);
+    const expiresAtSec = issuedAtSec + Math.ceil((2 * parts.sandboxLifeMs + KEY_SLACK_MS) / 1_000);
+    return { atMs: nowMs, key: mint({ issuedAtSec, expiresAtSec }) };
+  }
 
   function make(fn: LiveFunction): SandboxVersion {
     const { permissions: { net, read, write, env }, memoryMiB } = fn.settings;
     const systemSecrets: Record<string, string> = JSON.parse(secrets.systemIn(fn.namespace).reveal());
     let hidden = hiddenValues(Object.values(systemSecrets));
-    let keys: VersionKeys | undefined;
-
-    /** One pair of keys for all sandboxes that start within the life of one. */
-    function currentKeys(): VersionKeys {
-      const nowMs = clock.epochMs();
-      if (keys === undefined || nowMs - keys.mintedMs > parts.sandboxLifeMs) {
-        const issuedAtSec = Math.floor(nowMs / 1_000);
-        const expiresAtSec = issuedAtSec + Math.ceil((2 * parts.sandboxLifeMs + KEY_SLACK_MS) / 1_000);
-        const validity = { issuedAtSec, expiresAtSec };
-        const version = {
-          functionId: fn.id,
-          version: fn.liveVersion ?? 0,
-          namespace: fn.namespace,
-          name: fn.name,
-          isAdmin: fn.settings.permissions.service === "admin",
-        };
-        keys = {
-          mintedMs: nowMs,
-          serviceRole: tokens.mintFunction(version, validity),
-          anon: tokens.mintRole("anon", validity),
-        };
-      }
-      return keys;
-    }
+    const keyed = {
+      functionId: fn.id,
+      version: fn.liveVersion ?? 0,
+      namespace: fn.namespace,
+      name: fn.name,
+      isAdmin: fn.settings.permissions.service === "admin",
+    };
+    let serviceRole: Minted | undefined;
     return {
       key: keyOf(fn),
       functionId: fn.id,
@@ -105,11 +99,12 @@ export function createVersionSource(parts: VersionSourceParts): VersionSource {
       async env() {
         if (!env) return {};
         const own = await envStore.open(fn.envSealed, fn);
-        const { serviceRole, anon } = currentKeys();
-        const serviceRoleKey = await serviceRole;
+        serviceRole = current(serviceRole, (validity) => tokens.mintFunction(keyed, validity));
+        anon = current(anon, (validity) => tokens.mintRole("anon", validity));
+        const serviceRoleKey = await serviceRole.key;
         const hookSecrets = fn.settings.hooks === undefined ? {} : { FLUXBASE_HOOK_SECRET: hookSecretOf(fn.id) };
         hidden = hiddenValues([...hidden, ...Object.values(own), ...Object.values(hookSecrets), serviceRoleKey]);
-        const anonKey = await anon;
+        const anonKey = await anon.key;
         const databaseUrl = net === false ? undefined : parts.databaseUrl?.(fn.namespace);
         return {
           ...serverEnv,

@@ -34,6 +34,7 @@ const SCRIPTS = {
   "build-cli": deno("run", "-A", "tools/build_cli.ts"),
   "build-server": deno("run", "-A", "tools/build_server.ts"),
   cli: deno("run", "-A", "packages/cli/mod.ts"),
+  release: deno("run", "-A", "tools/release.ts"),
   bench: deno("run", "-A", "bench/main.ts"),
 };
 

@@ -10,6 +10,8 @@ import { startEmbeddedPostgres } from "../packages/server/src/storage/embedded/e
 import { migrate } from "../packages/server/src/storage/migrate.ts";
 import { administer, TEMPLATE } from "../packages/server/test/support/database.ts";
 
+/** Files that are named at the end: where to look when the whole takes too long. */
+const SLOWEST_COUNT = 200;
 /** Most of a test is waiting for processes to start. */
 const LANES_COUNT = 2;
 /** Those that mostly wait, for leases, deadlines and other servers, have a lane of their own: it takes little. */
@@ -68,15 +70,20 @@ export async function runTests(files: readonly string[], { env = {}, said = prin
 /** A few at a time, each in a process of its own, so that what one leaves behind is not laid at the other's door. */
 async function runFiles(files: readonly string[], options: Required<RunOptions>): Promise<Count> {
   const total: Count = { passed: 0, failed: 0 };
+  const times: { file: string; sec: number }[] = [];
   const { slow = [], others = [] } = Object.groupBy(files, (file) => WAITING.test(file) ? "slow" : "others");
   const lanes = [slow, ...Array.from({ length: LANES_COUNT }, () => others)];
   await Promise.all(lanes.map(async (lane) => {
     for (let file = lane.shift(); file !== undefined; file = lane.shift()) {
+      const startedMs = performance.now();
       const { passed, failed } = await runFile(file, options);
+      times.push({ file, sec: Math.round((performance.now() - startedMs) / 1_000) });
       total.passed += passed;
       total.failed += failed;
     }
   }));
+  const slowest = times.sort((a, b) => b.sec - a.sec).slice(0, SLOWEST_COUNT);
+  options.said(`slowest: ${slowest.map(({ file, sec }) => `${file} ${sec} s`).join(", ")}\n`);
   return total;
 }
 

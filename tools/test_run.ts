@@ -11,7 +11,7 @@ import { migrate } from "../packages/server/src/storage/migrate.ts";
 import { administer, TEMPLATE } from "../packages/server/test/support/database.ts";
 
 /** Files that are named at the end: where to look when the whole takes too long. */
-const SLOWEST_COUNT = 200;
+const SLOWEST_COUNT = 12;
 /** Most of a test is waiting for processes to start. */
 const LANES_COUNT = 2;
 /** Those that mostly wait, for leases, deadlines and other servers, have a lane of their own: it takes little. */

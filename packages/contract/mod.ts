@@ -47,6 +47,7 @@ export { type SecretStats, type SecretVersionView, type SecretView } from "./src
 export { type AuditEntry } from "./src/audit.ts";
 export { type Key } from "./src/keys.ts";
 export {
+  type CapturedRequestView,
   type Execution,
   EXECUTION_STATUSES,
   type ExecutionDetails,
@@ -61,6 +62,7 @@ export {
   type RelatedTask,
   type ReplayAnswer,
   type ReplayComparison,
+  type ShownBody,
   TRIGGER_TYPES,
   type TriggerType,
 } from "./src/executions.ts";

@@ -135,6 +135,27 @@ export interface ExecutionFailure {
   readonly related: readonly { readonly kind: "cause" | "member"; readonly stack: string }[];
 }
 
+/** Some of a body, or all of it. */
+export interface ShownBody {
+  readonly bytes: number;
+  readonly is_cut: boolean;
+  readonly encoding: "utf8" | "base64";
+  readonly content: string;
+}
+
+/** A request that was kept, as it is run again: without credentials. */
+export interface CapturedRequestView {
+  readonly execution_id: string;
+  readonly method: string;
+  /** Its path, as the function saw it, and its query. */
+  readonly target: string;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  /** All of it; `is_cut` where it was longer than what is kept, and nothing of it is there. */
+  readonly body: ShownBody;
+  /** What was taken out before it was kept, such as `header cookie`. */
+  readonly removed: readonly string[];
+}
+
 /** What became of an execution that was run again. */
 export interface ReplayAnswer {
   readonly execution_id: string;
@@ -145,12 +166,7 @@ export interface ReplayAnswer {
   readonly error_code: ErrorCode | null;
   readonly headers: readonly (readonly [name: string, value: string])[];
   /** The first 64 KB; of an error its message. */
-  readonly body: {
-    readonly bytes: number;
-    readonly is_cut: boolean;
-    readonly encoding: "utf8" | "base64";
-    readonly content: string;
-  };
+  readonly body: ShownBody;
   /** What was taken out of the request before it was kept, such as `header cookie`, and so was missing. */
   readonly removed: readonly string[];
   readonly comparison: ReplayComparison;

@@ -100,7 +100,7 @@ const fnLogs = createRoute({
 const fnExecutions = createRoute({
   getParentRoute: () => fn,
   path: "executions",
-  validateSearch: textFilters(["status", "text", "version", "code", "hours"]),
+  validateSearch: textFilters(["status", "text", "version", "code", "hours", "captured"]),
   component: lazyRouteComponent(() => import("./pages/function_executions/executions_page.tsx"), "ExecutionsPage"),
 });
 

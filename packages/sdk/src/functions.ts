@@ -4,6 +4,7 @@
  * @module
  */
 import type {
+  CapturedRequestView,
   Execution,
   ExecutionDetails,
   ExecutionStatus,
@@ -42,6 +43,7 @@ export interface FunctionFields {
   /** MB. */
   readonly memory?: number | null;
   readonly max_response_bytes?: number | null;
+  /** All of it; see `env_changes` of a change for single variables. */
   readonly env?: Readonly<Record<string, string>>;
   readonly permissions?: {
     /** What the function's own service-role key may do: "namespace" (as without) or "admin", which only admins may grant. */
@@ -94,6 +96,12 @@ export interface NewFunction extends FunctionFields {
 export interface DeployOptions {
   /** Refuse what does not build (422) instead of keeping it beside the version that works. */
   readonly strict?: boolean;
+}
+
+/** What is left out stays as it is. */
+export interface FunctionChange extends FunctionFields {
+  /** Variables of the environment that are set, or taken away with null; the others stay. */
+  readonly env_changes?: Readonly<Record<string, string | null>>;
 }
 
 export interface UpdateOptions extends DeployOptions {
@@ -167,6 +175,8 @@ export interface ListExecutions {
   readonly trigger?: string;
   /** Of the trace that they belong to: 32 digits. */
   readonly trace_id?: string;
+  /** Only those whose request was kept, or whose was not. */
+  readonly captured?: boolean;
   /** In the message of the error. */
   readonly text?: string;
   /** An instant such as `2026-01-31T12:00:00Z`. */
@@ -312,7 +322,7 @@ export class FunctionsClient<Types extends FunctionTypes = Record<never, never>>
 
   async update(
     name: string,
-    change: FunctionFields,
+    change: FunctionChange,
     { namespace, strict, if_version }: UpdateOptions = {},
   ): Promise<FunctionDetails> {
     const path = `${BASE}/${placeOf(name, namespace)}`;
@@ -500,6 +510,16 @@ export class AdminFunctionsClient<Types extends FunctionTypes = Record<never, ne
     return await this.http.request("POST", path, { body: options, timeoutMs: 600_000 });
   }
 
+  /** A request that was kept, as `replay` runs it again: without credentials. */
+  async getCapturedRequest(id: string): Promise<CapturedRequestView> {
+    return await this.http.request("GET", requestOf(id));
+  }
+
+  /** The record of the execution stays. */
+  async deleteCapturedRequest(id: string): Promise<void> {
+    await this.http.request("DELETE", requestOf(id));
+  }
+
   /** Of all functions. */
   async listLogs(query: ListLogs & { readonly function_name?: string } = {}): Promise<LogEntry[]> {
     return await this.http.request("GET", ALL_LOGS, { query: { ...query } });
@@ -517,6 +537,10 @@ export class AdminFunctionsClient<Types extends FunctionTypes = Record<never, ne
     const path = `/api/v1/admin/functions/executions/${encodeURIComponent(id)}/logs`;
     return (await this.http.request<{ entries: LogEntry[] }>("GET", path, { query: options })).entries;
   }
+}
+
+function requestOf(id: string): string {
+  return `/api/v1/admin/functions/executions/${encodeURIComponent(id)}/request`;
 }
 
 /** An object of nothing but options, and of at least one. */

@@ -318,6 +318,15 @@ platformTest("the command line", async (platform, step) => {
       await good(["functions", "set", "hello", "--timeout", "7", "--enabled", "false", "--description", "says hello"]);
       assert.match((await good(["functions", "get", "hello"])).out, /enabled +false[^]*timeout +7\n/);
       await good(["functions", "set", "hello", "--enabled", "true"]);
+      await good(["functions", "set", "hello", "--env", "A=1", "B=2=3", "--if-version", "2"]);
+      const known = async () => JSON.parse((await good(["functions", "get", "hello", "--output", "json"])).out);
+      const { env, version: known1 } = await known();
+      assert.deepEqual(env, ["A", "B"]);
+      await good(["functions", "set", "hello", "--unset-env", "A", "--if-version", `${known1}`]);
+      assert.deepEqual((await known()).env, ["B"]);
+      const late = await fluxbase(["functions", "deploy", "functions/hello.ts", "--if-version", `${known1}`]);
+      assert.match(late.err, /version/);
+      assert.equal(late.code, 1);
       assert.match((await good(["functions", "get", "hello", "--at", "1", "--code"])).out, /Hello \$\{name\}/);
       assert.match((await good(["functions", "namespaces"])).out, /default/);
       assert.match((await good(["functions", "executions"])).out, /FUNCTION_NAME[^]*hello/);
@@ -354,6 +363,9 @@ platformTest("the command line", async (platform, step) => {
       await good(["functions", "invoke", "hello"]);
       const [captured] = JSON.parse((await good(["functions", "executions", "hello", "--output", "json"])).out);
       assert.match((await good(["executions", "replay", captured.id])).out, /^The same answer[^]*body +the same/);
+      assert.match((await good(["captures", "list", "hello"])).out, new RegExp(captured.id));
+      assert.match((await good(["captures", "show", captured.id])).out, /^POST \/\n[^]*user-agent: /);
+      await good(["captures", "delete", captured.id]);
       const found = JSON.parse(
         (await good(["functions", "executions", "hello", "--request-id", calls[0].id, "--output", "json"])).out,
       );

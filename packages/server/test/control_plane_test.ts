@@ -396,6 +396,17 @@ platformTest("the life of a function", async (platform, step) => {
     assert.equal(body.memory_limit_mb, 64);
     assert.deepEqual(body.cors_origins, ["https://app.example.com"]);
     assert.deepEqual(body.env, ["A"]);
+    const code = `function handler() { return [Deno.env.get("A"), Deno.env.get("B")].join(); }`;
+    assert.equal((await api("POST", "/functions", { name: "varies", code, env: { A: "1", B: "2" } })).status, 201);
+    const seen = async () => await (await platform.call("varies")).text();
+    assert.equal(await seen(), `"1,2"`);
+    const changed = await api("PUT", "/functions/varies", { env_changes: { A: "one", C: "3" } });
+    assert.deepEqual([changed.body.env, await seen()], [["A", "B", "C"], `"one,2"`]);
+    const fewer = await api("PATCH", "/functions/varies", { env_changes: { A: null, C: null } });
+    assert.deepEqual([fewer.body.env, await seen()], [["B"], `",2"`]);
+    for (const wrong of [{ "1A": "x" }, { A: 1 }, [], { A: "\0" }]) {
+      assert.equal((await api("PUT", "/functions/varies", { env_changes: wrong })).body.code, "INVALID_ARGUMENT");
+    }
     assert.equal(body.description, "counts");
     assert.equal((await api("PATCH", "/functions/grows", { cors_origins: null })).body.cors_origins, null);
   });

@@ -260,13 +260,44 @@ platformTest("a captured request is run again, and the answers are compared", as
     },
   );
 
-  await step("only admins run it again, and it is written down", async () => {
-    const id = await call("how=fail");
+  await step("only admins run it again, and it is written down, without what was answered", async () => {
+    const id = await call("how=fail", { headers: { "x-tenant": "tenant-in-the-answer" } });
     const key = await platform.mintKey(["functions:*"]);
     assert.equal((await again(id, {}, key)).status, 403);
-    await again(id);
+    assert.match((await again(id)).body.body.content, /tenant-in-the-answer/);
     const { body } = await api("GET", "/admin/audit-log?limit=20");
     assert.ok(body.some(({ target }: { target: string }) => target === `execution ${id}`), JSON.stringify(body[0]));
+    assert.doesNotMatch(JSON.stringify(body), /tenant-in-the-answer/);
+  });
+
+  await step("what was kept is found, opened and deleted by admins, and that is written down", async () => {
+    const id = await call("how=fail&color=red", { headers: { "x-tenant": "acme", cookie: "session=needle-4" } });
+    const kept = async (query: string) =>
+      (await api("GET", `/functions/fails/executions?${query}`)).body.map(({ id }: { id: string }) => id);
+    const place = `/admin/functions/executions/${id}/request`;
+    const { status, body } = await api("GET", place);
+    assert.equal(status, 200, JSON.stringify(body));
+    assert.deepEqual([body.method, body.target], [
+      "PUT",
+      "/some/path?how=fail&color=red",
+    ]);
+    assert.deepEqual(body.body, { bytes: 5, is_cut: false, encoding: "utf8", content: "hello" });
+    assert.deepEqual(body.headers.find(([name]: [string]) => name === "x-tenant"), ["x-tenant", "acme"]);
+    assert.doesNotMatch(JSON.stringify(body), /needle/);
+    assert.equal((await api("GET", place, undefined, await platform.mintKey(["functions:*"]))).status, 403);
+    assert.ok((await kept("captured=true")).includes(id));
+    assert.ok(!(await kept("captured=false")).includes(id));
+    assert.equal((await api("DELETE", place)).status, 204);
+    assert.equal((await api("DELETE", place)).body.code, "NOT_CAPTURED");
+    assert.equal((await api("GET", place)).body.code, "NOT_CAPTURED");
+    assert.ok(!(await kept("captured=true")).includes(id));
+    assert.equal((await details(id)).is_captured, false);
+    const { body: written } = await api("GET", `/admin/audit-log?target=${encodeURIComponent(`execution ${id}`)}`);
+    assert.deepEqual(
+      written.map(({ action, status }: { action: string; status: number }) => [action.split(" ")[0], status])
+        .toSorted(),
+      [["GET", 409], ["DELETE", 409], ["DELETE", 204], ["GET", 403], ["GET", 200]].toSorted(),
+    );
   });
 
   await step("of one function the newest are kept, and of all so many bytes", async () => {

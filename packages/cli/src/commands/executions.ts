@@ -4,7 +4,7 @@
  * @module
  */
 import process from "node:process";
-import type { ExecutionDetails, ReplayAnswer } from "@fluxbase/sdk";
+import type { CapturedRequestView, ExecutionDetails, ReplayAnswer } from "@fluxbase/sdk";
 import { type Command, InvalidArgumentError } from "commander";
 import { type InNamespace, inNamespace, withClient } from "../action.ts";
 import { print, printable, printJson, printRows, say } from "../output.ts";
@@ -39,6 +39,42 @@ export function addExecutions(program: Command): void {
       if (options.output === "json") printJson(answer);
       else showReplay(answer);
     }));
+
+  const captures = program.command("captures").description("requests that were kept to be run again");
+
+  captures.command("list [function]").description("executions whose request was kept, newest first")
+    .option("-n, --namespace <name>", "its namespace").option("--limit <count>", "calls", numberOf, 20)
+    .action(withClient<InNamespace & { limit: number }, [string | undefined]>(
+      async (client, { namespace, limit, ...options }, name) => {
+        const query = { captured: true, limit, ...inNamespace(namespace) };
+        const found = name === undefined
+          ? (await client.admin.functions.listExecutions(query)).executions
+          : await client.functions.getExecutions(name, query);
+        printRows(found, ["executed_at", "function_name", "method", "path", "status", "status_code", "id"], options);
+      },
+    ));
+
+  captures.command("show <id>").description("the request of an execution, without credentials")
+    .action(withClient<object, [string]>(async (client, options, id) => {
+      const request = await client.admin.functions.getCapturedRequest(id);
+      if (options.output === "json") printJson(request);
+      else showRequest(request);
+    }));
+
+  captures.command("delete <id>").description("the request of an execution; its record stays")
+    .action(withClient<object, [string]>(async (client, _, id) => {
+      await client.admin.functions.deleteCapturedRequest(id);
+      say(`Deleted the request of ${id}`);
+    }));
+}
+
+function showRequest({ method, target, headers, body, removed }: CapturedRequestView): void {
+  print(printable(`${method} ${target}`));
+  for (const [name, value] of headers) print(printable(`${name}: ${value}`));
+  if (body.is_cut) say("Its body was longer than 256 KB, or was not read to its end, so it was not kept");
+  if (body.encoding === "base64") say(`Its body is no text: ${body.bytes} bytes; --output json has them`);
+  else if (body.content !== "") print(`\n${printable(body.content)}`);
+  if (removed.length > 0) say(`Taken out before it was kept: ${printable(removed.join(", "))}`);
 }
 
 function show(details: ExecutionDetails, options: GlobalOptions): void {
@@ -134,6 +170,6 @@ function factsOf(details: ExecutionDetails): (readonly [string, string])[] {
 
 function numberOf(text: string): number {
   const number = Number(text);
-  if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError("It must be the number of a version.");
+  if (!Number.isInteger(number) || number < 1) throw new InvalidArgumentError("It must be a number from 1.");
   return number;
 }

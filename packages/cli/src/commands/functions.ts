@@ -8,7 +8,7 @@ import { relative } from "node:path";
 import process from "node:process";
 import { parseEnv } from "node:util";
 import { functionNameProblem } from "@fluxbase/contract";
-import { type FluxbaseClient, FluxbaseError, type FunctionFields, type LogEntry, type SyncAnswer } from "@fluxbase/sdk";
+import { type FluxbaseClient, FluxbaseError, type FunctionChange, type LogEntry, type SyncAnswer } from "@fluxbase/sdk";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type InNamespace, inNamespace, withClient, withOptions } from "../action.ts";
 import { lastOption, type StatsOptions, statsRows } from "./metrics.ts";
@@ -83,6 +83,28 @@ const SETTINGS: readonly (readonly [field: string, option: Option])[] = [
   ["cors_origins", new Option("--cors-origins <origins>", "with commas; * for any")],
 ];
 
+interface SetOptions {
+  readonly envFile?: string;
+  readonly env?: readonly string[];
+  readonly unsetEnv?: readonly string[];
+  readonly ifVersion?: number;
+}
+
+function ifVersion(): Option {
+  return new Option("--if-version <version>", "fail if the function has another version by now").argParser(numberOf);
+}
+
+/** As the SDK takes it. */
+function asKnown(version: number | undefined): { readonly if_version?: number } {
+  return version === undefined ? {} : { if_version: version };
+}
+
+interface Deploy extends InNamespace {
+  readonly name?: string;
+  readonly strict: boolean;
+  readonly ifVersion?: number;
+}
+
 export function addFunctions(program: Command, version: string): void {
   const functions = program.command("functions").description("functions: deploy, call, look at");
   /** A command about one namespace. */
@@ -131,21 +153,27 @@ export function addFunctions(program: Command, version: string): void {
 
   command("deploy <path>", "deploy a file, or a folder with index.ts").option("--name <name>", "instead of its own")
     .option("--no-strict", "keep what does not build beside the version that works")
-    .action(withClient<InNamespace & { name?: string; strict: boolean }, [string]>(deploy));
+    .addOption(ifVersion())
+    .action(withClient<Deploy, [string]>(deploy));
 
   const set = command("set <name>", "change settings of a function")
-    .option("--env-file <path>", "its environment, all of it, from a file of NAME=value lines");
+    .option("--env-file <path>", "its environment, all of it, from a file of NAME=value lines")
+    .option("--env <NAME=value...>", "variables of its environment; the others stay")
+    .option("--unset-env <name...>", "variables that are taken away")
+    .addOption(ifVersion());
   for (const [, option] of SETTINGS) set.addOption(option);
-  set.action(withClient<InNamespace & { envFile?: string } & Record<string, unknown>, [string]>(
-    async (client, { namespace, envFile, ...options }, name) => {
+  set.action(withClient<InNamespace & SetOptions & Record<string, unknown>, [string]>(
+    async (client, { namespace, envFile, env = [], unsetEnv = [], ifVersion, ...options }, name) => {
       const change: Record<string, unknown> = {};
       for (const [field, option] of SETTINGS) {
         const value = options[option.attributeName()];
         if (value !== undefined) change[field] = value;
       }
       if (envFile !== undefined) change["env"] = parseEnv(readFileSync(pathOf(envFile), "utf8"));
+      const changes = [...env.map(variableOf), ...unsetEnv.map((unset) => [unset, null] as const)];
+      if (changes.length > 0) change["env_changes"] = Object.fromEntries(changes);
       if (Object.keys(change).length === 0) throw new UsageError("Nothing to change: --help lists the settings");
-      const fn = await client.functions.update(placeIn(name, namespace), change as FunctionFields);
+      const fn = await client.functions.update(placeIn(name, namespace), change as FunctionChange, asKnown(ifVersion));
       printObject(fn, DETAILS, options);
     },
   ));
@@ -280,15 +308,16 @@ function filtersOf(filters: Filters, given: Given): Record<string, string | numb
 
 async function deploy(
   { functions }: FluxbaseClient,
-  { name, namespace, strict, output }: GlobalOptions & InNamespace & { name?: string; strict: boolean },
+  { name, namespace, strict, ifVersion, output }: GlobalOptions & Deploy,
   path: string,
 ): Promise<void> {
   const source = readFunction(pathOf(path));
   const chosen = name ?? source.name;
   const fn = await progress(
     `Deploying ${chosen}`,
-    functions.update(placeIn(chosen, namespace), source.fields, { strict }).catch((error) => {
-      if (!(error instanceof FluxbaseError) || error.code !== "FUNCTION_NOT_FOUND") throw error;
+    functions.update(placeIn(chosen, namespace), source.fields, { strict, ...asKnown(ifVersion) }).catch((error) => {
+      const isNew = error instanceof FluxbaseError && error.code === "FUNCTION_NOT_FOUND" && ifVersion === undefined;
+      if (!isNew) throw error;
       return functions.create({ name: chosen, ...inNamespace(namespace), ...source.fields }, { strict });
     }),
   );
@@ -393,6 +422,12 @@ function headerOf(line: string): [string, string] {
   const colon = line.indexOf(":");
   if (colon < 1) throw new UsageError(`"${line}" is no header: use one such as 'x-name: value'`);
   return [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
+}
+
+function variableOf(text: string): [name: string, value: string] {
+  const at = text.indexOf("=");
+  if (at < 1) throw new UsageError(`"${text}" sets no variable: use one such as NAME=value`);
+  return [text.slice(0, at), text.slice(at + 1)];
 }
 
 function numberOf(text: string): number {

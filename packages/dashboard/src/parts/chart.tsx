@@ -1,5 +1,5 @@
 /**
- * Numbers over time. Loaded with the pages that have charts.
+ * Numbers over time. Loaded by ./lazy_chart.tsx, after the numbers beside it.
  *
  * @module
  */
@@ -7,7 +7,6 @@ import { useEffect, useRef, useSyncExternalStore } from "react";
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { theme } from "../shell/theme.ts";
-import "./chart.css";
 
 export interface ChartSeries {
   readonly name: string;

@@ -220,7 +220,8 @@ export function createApi(options: ApiOptions): Api {
       const answered = await route.handle(call);
       const { status, body } = answered;
       const target = targetOf(route, { ...asked, ...before, ...(isRecord(body) ? body : {}) });
-      const changes = route.audit === undefined ? null : changesBetween(before, body);
+      const isKept = route.audit !== undefined && !route.audit.withoutChanges;
+      const changes = isKept ? changesBetween(before, body) : null;
       await options.audit.note(facts, { action, target, caller }, { status, code: null, changes });
       return answered;
     } catch (error) {

@@ -3,9 +3,11 @@
  *
  * @module
  */
-import { PlatformError } from "@fluxbase/contract";
+import { type CapturedRequestView, PlatformError } from "@fluxbase/contract";
 import { z } from "zod";
 import { reaches } from "../auth/permissions.ts";
+import { pairsOf } from "../core/header_pairs.ts";
+import { shownBody } from "../core/shown_body.ts";
 import type { ExecutionLog } from "../executions/execution_log.ts";
 import { replay, type ReplayParts } from "../invoke/replay.ts";
 import {
@@ -18,7 +20,7 @@ import { listTasksMadeBy } from "../storage/tasks.ts";
 import { detailsView } from "./execution_view.ts";
 import { placeFor } from "./function_routes.ts";
 import type { ApiCall, Route } from "./route.ts";
-import { executionDetailsSchema, replaySchema } from "./schemas.ts";
+import { capturedRequestSchema, executionDetailsSchema, replaySchema } from "./schemas.ts";
 
 const CALLS_MAX_COUNT = 100;
 const LINES_MAX_COUNT = 1_000;
@@ -86,7 +88,33 @@ export function executionDetailRoutes(parts: ExecutionDetailParts): Route[] {
     return { status: 200, body };
   }
 
+  async function capturedRequest(call: ApiCall) {
+    const id = call.params["id"] ?? "";
+    const captured = id.includes("\0") ? undefined : await captures.find(id);
+    if (captured === undefined) throw nothingCaptured(id);
+    const { method, target, headers, body, isCut, removed } = captured;
+    const view: CapturedRequestView = {
+      execution_id: id,
+      method,
+      target,
+      headers: pairsOf(headers),
+      body: shownBody(body, { isCut, maxBytes: body.length }),
+      removed,
+    };
+    return { status: 200, body: view };
+  }
+
+  async function deleteCaptured(call: ApiCall) {
+    const id = call.params["id"] ?? "";
+    if (id.includes("\0") || !await captures.delete(id)) throw nothingCaptured(id);
+    return { status: 204 };
+  }
+
   const answer = { status: 200, schema: executionDetailsSchema };
+  const audit = {
+    target: ({ id }: Readonly<Record<string, unknown>>) => `execution ${id}`,
+    withoutChanges: true,
+  } as const;
   const summary =
     "Shows one execution: its phases, sandbox, caller, failure, lines, and the executions that it made by calling the platform";
   return [
@@ -106,8 +134,27 @@ export function executionDetailRoutes(parts: ExecutionDetailParts): Route[] {
       access: "admin",
       body: replayBody,
       answer: { status: 200, schema: replaySchema },
-      audit: { target: ({ id, replay_of }) => `execution ${replay_of ?? id}` },
+      // What the function answered is nobody's to keep.
+      audit,
       handle: replayed,
+    },
+    {
+      method: "GET",
+      path: "/admin/functions/executions/{id}/request",
+      summary: "Shows a captured request: its headers and body, without credentials",
+      access: "admin",
+      answer: { status: 200, schema: capturedRequestSchema },
+      audit,
+      handle: capturedRequest,
+    },
+    {
+      method: "DELETE",
+      path: "/admin/functions/executions/{id}/request",
+      summary: "Deletes a captured request; the record of the execution stays",
+      access: "admin",
+      answer: { status: 204 },
+      audit,
+      handle: deleteCaptured,
     },
     ...["/functions/{name}", "/functions/{namespace}/{name}"].map((base): Route => ({
       method: "GET",
@@ -121,4 +168,11 @@ export function executionDetailRoutes(parts: ExecutionDetailParts): Route[] {
       },
     })),
   ];
+}
+
+function nothingCaptured(id: string): PlatformError {
+  return new PlatformError(
+    "NOT_CAPTURED",
+    `Cannot find the request of execution "${id.slice(0, 80)}": it was not kept, or has been deleted`,
+  );
 }

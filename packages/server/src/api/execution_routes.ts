@@ -48,6 +48,7 @@ const executionFilter = {
   user_id: textParam,
   trigger: textParam,
   trace_id: textParam,
+  captured: choiceParam(["true", "false"]),
   text: textParam,
   since: instantParam,
   until: instantParam,
@@ -280,7 +281,8 @@ function given<T extends object>(values: T): { [Key in keyof T]?: Exclude<T[Key]
 type ExecutionsQuery = Omit<z.output<typeof executionsQuery>, "namespace">;
 
 function executionFilterOf({ limit, offset, cursor, ...query }: ExecutionsQuery) {
-  const { request_id, status_code, code, user_id, trigger, trace_id, since, until, version, status, text } = query;
+  const { request_id, status_code, code, user_id, trigger, trace_id, captured, since, until, version, status, text } =
+    query;
   return {
     limit,
     offset,
@@ -294,6 +296,7 @@ function executionFilterOf({ limit, offset, cursor, ...query }: ExecutionsQuery)
       userId: user_id,
       triggerType: trigger,
       traceId: trace_id,
+      isCaptured: captured === undefined ? undefined : captured === "true",
       text,
       since: dateOf(since),
       until: dateOf(until),

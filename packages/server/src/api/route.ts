@@ -44,6 +44,8 @@ export interface ErrorFacts {
 export interface Audit {
   /** What is there before; undefined or a rejection where there is nothing. */
   readonly before?: (call: ApiCall) => Promise<object | undefined>;
+  /** Only that the call was made: its answer is no view of what it changed. */
+  readonly withoutChanges?: true;
   /** What it is about, from a view or the parameters of the path. */
   target(facts: Readonly<Record<string, unknown>>): string | undefined;
 }

@@ -10,6 +10,7 @@ import {
   type AuthHookView,
   type BuildProblem,
   CAPTURE_MODES,
+  type CapturedRequestView,
   CATCH_UPS,
   type DbHookView,
   ERRORS,
@@ -449,6 +450,22 @@ export const executionDetailsSchema = executionSchema.extend({
 }) satisfies z.ZodType<ExecutionDetails>;
 
 const same = z.boolean();
+const shownBodySchema = z.object({
+  bytes: z.int(),
+  is_cut: z.boolean(),
+  encoding: z.enum(["utf8", "base64"]),
+  content: z.string(),
+});
+
+export const capturedRequestSchema = z.object({
+  execution_id: z.string(),
+  method: z.string(),
+  target: z.string(),
+  headers: z.array(z.tuple([z.string(), z.string()])),
+  body: shownBodySchema,
+  removed: z.array(z.string()),
+}) satisfies z.ZodType<CapturedRequestView>;
+
 export const replaySchema = z.object({
   execution_id: z.string(),
   replay_of: z.string(),
@@ -456,12 +473,7 @@ export const replaySchema = z.object({
   status_code: z.int(),
   error_code: errorCode.nullable(),
   headers: z.array(z.tuple([z.string(), z.string()])),
-  body: z.object({
-    bytes: z.int(),
-    is_cut: z.boolean(),
-    encoding: z.enum(["utf8", "base64"]),
-    content: z.string(),
-  }),
+  body: shownBodySchema,
   removed: z.array(z.string()),
   comparison: z.object({
     same,

@@ -245,7 +245,7 @@ export function createDeployer(parts: DeployParts): Deployer {
       input,
       before,
       isRolledBack: fn.currentVersion !== fn.latestVersion,
-      env: input.env ?? await envStore.open(before.envSealed, fn),
+      env: changedEnv(input.env ?? await envStore.open(before.envSealed, fn), input.env_changes),
     }, options);
     assertMayTouch(fn.name, version?.settings, options);
     const changed = changeOf(fn, input, options, version !== undefined);
@@ -633,4 +633,10 @@ function canonicalJson(value: unknown): string {
         ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => a < b ? -1 : 1))
         : inner,
   );
+}
+
+/** Null takes a variable away. */
+function changedEnv(env: Env, changes: Readonly<Record<string, string | null>> = {}): Env {
+  const changed = Object.entries({ ...env, ...changes });
+  return Object.fromEntries(changed.filter((entry): entry is [string, string] => entry[1] !== null));
 }

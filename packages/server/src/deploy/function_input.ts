@@ -15,15 +15,19 @@ const PROBLEMS_SHOWN_COUNT = 20;
 /** Text that every part of the platform can keep: Postgres knows no NUL, UTF-8 no half characters. */
 const isKeepable = (value: string) => !value.includes("\0") && value.isWellFormed();
 const text = z.string().refine(isKeepable, "must not contain NUL or unpaired surrogates");
+const isText = (value: unknown) => typeof value === "string" && isKeepable(value);
 const textOrList = z.union([text, z.array(text)]).nullable();
 const flag = z.boolean();
 
 /** A record whose keys are checked one by one; a plain object would let `__proto__` slip through. */
 const texts = z.custom<Record<string, string>>(
-  (value) =>
-    typeof value === "object" && value !== null && !Array.isArray(value) &&
-    Object.values(value).every((item) => typeof item === "string" && isKeepable(item)),
+  (value) => isRecord(value) && Object.values(value).every(isText),
   { message: "must be an object whose values are strings without NUL" },
+);
+
+const textsOrNull = z.custom<Record<string, string | null>>(
+  (value) => isRecord(value) && Object.values(value).every((item) => item === null || isText(item)),
+  { message: "must be an object whose values are strings without NUL, or null" },
 );
 
 const flagOrHosts = z.union([z.boolean(), z.array(z.string()).readonly()], "must be true, false or a list of hosts")
@@ -85,8 +89,10 @@ const FIELDS = {
   original_code: text,
 } as const;
 
-export const functionUpdateSchema = z.strictObject({ name: text, ...FIELDS }).partial();
-export const functionCreateSchema = functionUpdateSchema.required({ name: true });
+const fieldsSchema = z.strictObject({ name: text, ...FIELDS }).partial();
+export const functionCreateSchema = fieldsSchema.required({ name: true });
+/** Of the environment what is not named stays; null takes a variable away. */
+export const functionUpdateSchema = fieldsSchema.extend({ env_changes: textsOrNull.optional() });
 
 export type FunctionInput = z.output<typeof functionUpdateSchema>;
 export type NewFunctionInput = z.output<typeof functionCreateSchema>;
@@ -206,13 +212,14 @@ function problemsOf(error: z.ZodError | undefined, value: unknown): string[] {
 /** Names, which have rules of their own. */
 function ownProblems(value: Record<string, unknown>): string[] {
   const problems: (string | undefined)[] = [];
-  const { name, namespace, env, files } = value;
+  const { name, namespace, env, env_changes: changes, files } = value;
   if (typeof name === "string") problems.push(functionNameProblem(name));
   if (typeof namespace === "string") problems.push(namespaceProblem(namespace));
-  for (const key of isRecord(env) ? Object.keys(env) : []) {
-    if (!ENV_NAME.test(key) || key === "__proto__") {
+  for (const [field, names] of Object.entries({ env, env_changes: changes })) {
+    for (const key of isRecord(names) ? Object.keys(names) : []) {
+      if (ENV_NAME.test(key) && key !== "__proto__") continue;
       problems.push(
-        `${quoted(`env.${key}`)} is no name for a variable: letters, digits and underscores, no digit first`,
+        `${quoted(`${field}.${key}`)} is no name for a variable: letters, digits and underscores, no digit first`,
       );
     }
   }

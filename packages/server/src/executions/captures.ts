@@ -13,7 +13,7 @@ import type { CaptureMode, ErrorCode, ExecutionStatus } from "@fluxbase/contract
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { TokenBucket } from "../core/token_bucket.ts";
-import { findCapture, hasCapture, insertCapture, pruneCaptures } from "../storage/captures.ts";
+import { deleteCapture, findCapture, hasCapture, insertCapture, pruneCaptures } from "../storage/captures.ts";
 import type { Db } from "../storage/db.ts";
 import { redact } from "./redaction.ts";
 
@@ -90,6 +90,8 @@ export interface Captures {
   begin(start: CaptureStart): Capture;
   has(executionId: string): Promise<boolean>;
   find(executionId: string): Promise<CapturedRequest | undefined>;
+  /** Resolves with whether there was one. */
+  delete(executionId: string): Promise<boolean>;
   digestOf(answer: Answer): Promise<AnswerDigest>;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -238,6 +240,10 @@ export function createCaptures({ db, clock, log, cipher, retentionDays, maxBytes
       if (stored === undefined) return undefined;
       const { body, ...captured } = JSON.parse(await cipher.open(stored.sealed, contextOf(stored)));
       return { ...captured, body: Uint8Array.fromBase64(body) };
+    },
+    async delete(executionId) {
+      await Promise.all(writing);
+      return await deleteCapture(db, executionId);
     },
     digestOf,
     async [Symbol.asyncDispose]() {

@@ -13,6 +13,8 @@ import type { Db } from "../storage/db.ts";
 import { findVersion } from "../storage/versions.ts";
 import { answerOfError } from "./answers.ts";
 import { internalCall } from "./internal_call.ts";
+import { pairsOf } from "../core/header_pairs.ts";
+import { shownBody } from "../core/shown_body.ts";
 import { type InvokeParts, runFor } from "./invoke.ts";
 import { readAnswer } from "./read_answer.ts";
 
@@ -34,6 +36,7 @@ export interface ReplayWish {
 
 /** Of an answer that comes in pieces. */
 const ANSWER_MAX_BYTES = 1024 * 1024;
+/** Of an answer. */
 const SHOWN_MAX_BYTES = 64 * 1024;
 
 /** @throws {PlatformError} NOT_CAPTURED, FUNCTION_NOT_FOUND, VERSION_NOT_FOUND */
@@ -65,7 +68,7 @@ export async function replay(wish: ReplayWish, parts: ReplayParts): Promise<Repl
     version: fn.liveVersion ?? 0,
     status_code: answer.status,
     error_code: answer.code,
-    headers: pairsOf(answer.headers),
+    headers: pairsOf(answer.headers ?? ["content-type", "application/json"]),
     body: shown,
     removed: captured.removed,
     comparison: compare(captured.answer, digest),
@@ -108,10 +111,11 @@ async function run(
       headers: response.headers,
       body: response.body instanceof ReadableStream ? undefined : bytes,
     };
-    return { answer, shown: shownBody(bytes, isCut) };
+    return { answer, shown: shownBody(bytes, { isCut, maxBytes: SHOWN_MAX_BYTES }) };
   } catch (error) {
     if (!(error instanceof PlatformError)) throw error;
-    return { answer: answerOfError(error), shown: shownBody(new TextEncoder().encode(error.message), false) };
+    const message = new TextEncoder().encode(error.message);
+    return { answer: answerOfError(error), shown: shownBody(message, { isCut: false, maxBytes: SHOWN_MAX_BYTES }) };
   }
 }
 
@@ -129,21 +133,6 @@ async function ofVersion(db: Db, live: LiveFunction, number: number): Promise<Li
   }
   const { settings, envSealed, problems } = version;
   return { ...live, liveVersion: number, settings, envSealed, problems };
-}
-
-function shownBody(bytes: Uint8Array, isCut: boolean): ReplayAnswer["body"] {
-  const some = bytes.subarray(0, SHOWN_MAX_BYTES);
-  const facts = { bytes: bytes.length, is_cut: isCut || bytes.length > SHOWN_MAX_BYTES };
-  try {
-    return { ...facts, encoding: "utf8", content: new TextDecoder("utf-8", { fatal: true }).decode(some) };
-  } catch {
-    return { ...facts, encoding: "base64", content: some.toBase64() };
-  }
-}
-
-function pairsOf(headers: readonly string[] | null): [string, string][] {
-  const list = headers ?? ["content-type", "application/json"];
-  return list.flatMap((name, index) => index % 2 === 0 ? [[name, list[index + 1] ?? ""] as [string, string]] : []);
 }
 
 function compare(first: AnswerDigest, second: AnswerDigest): ReplayComparison {

@@ -38,6 +38,13 @@ export async function hasCapture(db: Db, executionId: string): Promise<boolean> 
   return row !== undefined;
 }
 
+/** @returns whether there was one */
+export async function deleteCapture(db: Db, executionId: string): Promise<boolean> {
+  const { numDeletedRows } = await db.deleteFrom("fluxbase.execution_captures")
+    .where("execution_id", "=", executionId).executeTakeFirst();
+  return numDeletedRows > 0n;
+}
+
 export interface CaptureBounds {
   readonly before: Date;
   readonly perFunctionCount: number;

@@ -200,6 +200,8 @@ export interface ExecutionFilter {
   readonly userId?: string;
   readonly triggerType?: string;
   readonly traceId?: string;
+  /** Those whose request was kept, or those whose was not. */
+  readonly isCaptured?: boolean;
   /** In the message of its error, in any case of letters. */
   readonly text?: string;
   readonly since?: Date;
@@ -253,7 +255,7 @@ export async function countExecutions(db: Db, filter: ExecutionFilter): Promise<
 /** Statuses are part of the text: the planner has to see which of the indexes of failures answers them. */
 function matching(filter: ExecutionFilter): RawBuilder<unknown> {
   const { functionId, functionName, namespace, requestId, version, status, statusCode, since, until } = filter;
-  const { id, parentId, errorCode, userId, triggerType, traceId, text } = filter;
+  const { id, parentId, errorCode, userId, triggerType, traceId, isCaptured, text } = filter;
   const conditions: RawBuilder<unknown>[] = [sql`true`];
   if (id !== undefined) conditions.push(sql`id = ${id}`);
   if (parentId !== undefined) conditions.push(sql`parent_id = ${parentId}`);
@@ -268,6 +270,11 @@ function matching(filter: ExecutionFilter): RawBuilder<unknown> {
   if (userId !== undefined) conditions.push(sql`user_id = ${userId}`);
   if (triggerType !== undefined) conditions.push(sql`trigger_type = ${triggerType}`);
   if (traceId !== undefined) conditions.push(sql`trace_id = ${traceId}`);
+  if (isCaptured !== undefined) {
+    const kept = sql`select execution_id from fluxbase.execution_captures
+      where ${functionId === undefined ? sql`true` : sql`function_id = ${functionId}`}`;
+    conditions.push(isCaptured ? sql`id in (${kept})` : sql`id not in (${kept})`);
+  }
   if (text !== undefined) conditions.push(sql`error_message ilike ${containing(text)}`);
   if (since !== undefined) conditions.push(sql`started_at >= ${since}`);
   if (until !== undefined) conditions.push(sql`started_at < ${until}`);

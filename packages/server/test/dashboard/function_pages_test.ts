@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import type { Page } from "playwright-core";
 import { dashboardTest } from "../support/dashboard.ts";
 
 /** Everything in it tries to be run by who looks at it. */
@@ -17,6 +18,10 @@ const CODE = `export default async (req) => {
   });
 };
 `;
+
+async function clipboardOf(page: Page): Promise<string> {
+  return await page.evaluate("navigator.clipboard.readText()") as string;
+}
 
 dashboardTest("the pages of a function", async ({ platform, open, look, checkAxe }, step) => {
   await platform.deploy("shop", CODE, { timeout: 5, description: HOSTILE, env: { API_KEY: "1" } });
@@ -54,14 +59,54 @@ dashboardTest("the pages of a function", async ({ platform, open, look, checkAxe
     await checkAxe(page);
     await row.getByRole("link").click();
     await page.getByLabel("Failure").getByText("onerror").first().waitFor();
-    await page.getByLabel("Where its time went").getByText("handler").waitFor();
+    await page.getByLabel("Time", { exact: true }).getByText("handler").waitFor();
     await look(page, "execution");
     await checkAxe(page);
     await page.getByRole("button", { name: "Copy as curl" }).click();
-    assert.match(
-      await page.evaluate("navigator.clipboard.readText()") as string,
-      /^curl -X GET '.*shop\/invoke\/fail'/,
-    );
+    assert.match(await clipboardOf(page), /^curl -X GET \S*shop\/invoke\/fail /);
+  });
+
+  await step("a request that was kept is read, copied, replayed on a version, and deleted", async () => {
+    await platform.deploy("kept", CODE, { capture: "all" });
+    const sent = await platform.call("kept/invoke/fail?which=it's", {
+      method: "POST",
+      headers: { "x-hostile": HOSTILE, authorization: `Bearer ${platform.serviceKey}`, cookie: "session=needle" },
+      body: HOSTILE,
+    });
+    await sent.body?.cancel();
+    await platform.api("PUT", "/functions/kept", { code: CODE.replace('endsWith("/fail")', 'endsWith("/never")') });
+    await page.goto(`${platform.url}/dashboard/functions/default/kept/executions`);
+    await page.getByLabel("Requests").selectOption("true");
+    await page.getByRole("link", { name: "POST /fail" }).click();
+    await page.getByRole("button", { name: "Show", exact: true }).click();
+    await page.getByLabel("Body of the request").getByText(HOSTILE).waitFor();
+    await page.getByText("Removed before it was kept").waitFor();
+    await look(page, "execution-request");
+    await checkAxe(page);
+    await page.getByRole("button", { name: "Copy as curl" }).click();
+    await page.getByText("Copied", { exact: true }).waitFor();
+    const copied = await clipboardOf(page);
+    assert.match(copied, /^curl -X POST '[^\n]*kept\/invoke\/fail\?which=it/);
+    assert.ok(copied.endsWith(`--data-raw '${HOSTILE.replaceAll("'", String.raw`'\''`)}'`), copied);
+    assert.doesNotMatch(copied, /needle/);
+    await page.getByRole("button", { name: "Replay" }).click();
+    await page.getByLabel("Version", { exact: true }).selectOption("1");
+    await page.getByRole("button", { name: "Run", exact: true }).click();
+    await page.getByText("Same answer").waitFor();
+    await page.getByLabel("Version", { exact: true }).selectOption("");
+    await page.getByRole("button", { name: "Run", exact: true }).click();
+    await page.getByText("Different answer").waitFor();
+    await page.getByRole("row", { name: /Status 500 200 different/ }).waitFor();
+    await look(page, "replay");
+    await checkAxe(page);
+    await page.getByRole("link", { name: "Open the new execution" }).click();
+    await page.getByText("Replay of").waitFor();
+    await page.goBack();
+    await page.getByRole("button", { name: "Delete", exact: true }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
+    await page.getByText("Headers and body were not kept").waitFor();
+    await look(page, "execution-not-kept");
+    await page.goto(`${platform.url}/dashboard/functions/default/shop/executions`);
   });
 
   await step("its numbers are drawn, also by version", async () => {
@@ -77,7 +122,7 @@ dashboardTest("the pages of a function", async ({ platform, open, look, checkAxe
   await step("a setting is changed, and says where it comes from", async () => {
     await page.getByRole("link", { name: "Settings" }).click();
     const timeout = page.locator(".setting", { hasText: "Time limit" });
-    await timeout.getByText("set here").waitFor();
+    await timeout.getByText("API", { exact: true }).waitFor();
     await timeout.getByRole("textbox").fill("100000");
     await page.getByRole("button", { name: "Save", exact: true }).last().click();
     await page.getByRole("alert").filter({ hasText: "timeout" }).waitFor();
@@ -85,16 +130,42 @@ dashboardTest("the pages of a function", async ({ platform, open, look, checkAxe
     await page.getByRole("button", { name: "Save", exact: true }).last().click();
     await page.getByText("Saved as version 2").waitFor();
     assert.equal((await platform.api("GET", "/functions/shop")).body.timeout, 7);
-    await timeout.getByRole("button", { name: "Take Time limit back" }).click();
+    await timeout.getByRole("button", { name: "Reset Time limit" }).click();
     await timeout.getByText("default").waitFor();
     await look(page, "settings");
+    await checkAxe(page);
+  });
+
+  await step("one variable of the environment is added, replaced and deleted; the others stay", async () => {
+    const card = page.getByLabel("Environment variables", { exact: true });
+    await card.getByRole("button", { name: "Add" }).click();
+    await page.getByLabel("Name", { exact: true }).fill("1 bad");
+    await page.getByLabel("Value", { exact: true }).fill("x");
+    await page.getByRole("button", { name: "Save", exact: true }).last().click();
+    await page.getByRole("alert").filter({ hasText: "no name for a variable" }).waitFor();
+    await page.getByLabel("Name", { exact: true }).fill("REGION");
+    await page.getByLabel("Value", { exact: true }).fill(HOSTILE);
+    await look(page, "settings-variable");
+    await checkAxe(page);
+    await page.getByRole("button", { name: "Save", exact: true }).last().click();
+    await card.getByText("REGION", { exact: true }).waitFor();
+    await card.getByRole("button", { name: "Paste .env" }).click();
+    await page.getByLabel("Lines of NAME=value").fill("# mine\nexport MORE='x y'\n");
+    await page.getByRole("button", { name: "Save", exact: true }).last().click();
+    await card.getByText("MORE", { exact: true }).waitFor();
+    await card.getByRole("button", { name: "Delete REGION" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
+    await card.getByText("REGION", { exact: true }).waitFor({ state: "detached" });
+    assert.deepEqual((await platform.api("GET", "/functions/shop")).body.env, ["API_KEY", "MORE"]);
+    await card.scrollIntoViewIfNeeded();
+    await look(page, "settings-environment");
     await checkAxe(page);
   });
 
   await step("versions are compared, and one is gone back to", async () => {
     await platform.api("PUT", "/functions/shop", { code: CODE.replace("text/html", "text/plain") });
     await page.getByRole("link", { name: "Versions" }).click();
-    await page.getByRole("button", { name: "What changed in version 4" }).click();
+    await page.getByRole("button", { name: "What changed in version 7" }).click();
     await page.locator(".cm-deletedChunk", { hasText: "text/html" }).waitFor();
     await look(page, "versions-diff");
     await checkAxe(page);

@@ -3,20 +3,24 @@
  *
  * @module
  */
-import type { ExecutionDetails, RelatedExecution } from "@fluxbase/sdk";
-import { useQuery } from "@tanstack/react-query";
+import type { ExecutionDetails, RelatedExecution, RelatedTask } from "@fluxbase/sdk";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useParams } from "@tanstack/react-router";
-import { ArrowLeft, Terminal } from "lucide-react";
-import type { ReactNode } from "react";
+import { ArrowLeft, RotateCcw, Terminal } from "lucide-react";
+import { type ReactNode, useState } from "react";
 import { pathOf } from "../../data/functions.ts";
+import { Badge } from "../../parts/badge.tsx";
 import { Button, ButtonLink } from "../../parts/button.tsx";
 import { Copyable } from "../../parts/copyable.tsx";
 import { LogLines } from "../../parts/log_lines.tsx";
 import { ErrorState, Skeleton } from "../../parts/states.tsx";
-import { bytesText, durationText, exactTime } from "../../parts/time.tsx";
+import { Ago, bytesText, durationText, exactTime } from "../../parts/time.tsx";
 import { toast } from "../../parts/toasts.tsx";
-import { SERVER_URL } from "../../server.ts";
-import { useClient } from "../../session/use_session.ts";
+import { useClient, useWho } from "../../session/use_session.ts";
+import { CapturedRequest } from "./captured_request.tsx";
+import { curlOf } from "./curl.ts";
+import { capturedRequestQuery } from "./queries.ts";
+import { ReplayDialog } from "./replay_dialog.tsx";
 import { StatusBadge } from "./status_badge.tsx";
 import "./executions.css";
 
@@ -52,24 +56,44 @@ export function ExecutionPage() {
 }
 
 function Story({ one }: { readonly one: ExecutionDetails }) {
+  const client = useClient();
+  const queries = useQueryClient();
+  const isAdmin = useWho()?.kind === "admin";
+  const [isReplaying, setReplaying] = useState(false);
+  const copy = async () => {
+    try {
+      const request = one.is_captured && isAdmin
+        ? await queries.fetchQuery(capturedRequestQuery(client, one.id))
+        : undefined;
+      await navigator.clipboard.writeText(curlOf(one, request));
+      toast.done(request === undefined ? "Copied, without headers and body: they were not kept" : "Copied");
+    } catch (error) {
+      toast.failed("Cannot copy the call", error);
+    }
+  };
   return (
     <>
       <div className="row row-wrap">
         <StatusBadge execution={one} />
         <h2 className="mono break">{one.method} {one.path || "/"}</h2>
-        <span className="spread">
-          <Button
-            icon={Terminal}
-            onClick={() =>
-              void navigator.clipboard.writeText(curlOf(one)).then(() => toast.done("Copied it as a curl command"))}
-          >
-            Copy as curl
-          </Button>
+        <span className="spread row row-wrap">
+          <Button icon={Terminal} onClick={() => void copy()}>Copy as curl</Button>
+          {isAdmin && (
+            <Button
+              icon={RotateCcw}
+              disabled={!one.is_captured}
+              data-tip={one.is_captured ? "Run the request again and compare the answers" : "The request was not kept"}
+              onClick={() => setReplaying(true)}
+            >
+              Replay
+            </Button>
+          )}
         </span>
       </div>
+      <ReplayDialog one={one} open={isReplaying} onClose={() => setReplaying(false)} />
       <div className="execution">
         <div className="stack">
-          <section className="card" aria-label="Where its time went">
+          <section className="card" aria-label="Time">
             <h3 className="card-head">
               Time <span className="muted number">{durationText(one.duration_ms)}</span>
             </h3>
@@ -81,11 +105,13 @@ function Story({ one }: { readonly one: ExecutionDetails }) {
           <section className="card" aria-label="Log">
             <h3 className="card-head">Log</h3>
             {one.log_entries.length === 0
-              ? <p className="card-body muted">It wrote no lines.</p>
+              ? <p className="card-body muted">No log lines.</p>
               : <LogLines lines={one.log_entries} label="Log lines" />}
           </section>
+          <CapturedRequest one={one} />
           <Related title="Called by" all={one.parent === null ? [] : [one.parent]} />
-          <Related title="What it called" all={one.calls} />
+          <Related title="Calls to other functions" all={one.calls} />
+          <Tasks all={one.tasks} />
         </div>
         <Facts one={one} />
       </div>
@@ -169,12 +195,50 @@ function Related({ title, all }: { readonly title: string; readonly all: readonl
   );
 }
 
+function Tasks({ all }: { readonly all: readonly RelatedTask[] }) {
+  if (all.length === 0) return null;
+  return (
+    <section className="card" aria-label="Tasks">
+      <h3 className="card-head">Tasks created</h3>
+      <ul className="card-body stack">
+        {all.map(({ id, namespace, function_name: name, state, created_at: at }) => (
+          <li key={id} className="row">
+            <Badge tone={state === "dead" ? "bad" : "plain"}>{state}</Badge>
+            <Link className="function-name break" to="/tasks" search={{ function: `${namespace}/${name}` }}>
+              {namespace}/{name}
+            </Link>
+            <span className="spread muted">
+              <Ago at={at} />
+            </span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
 function Facts({ one }: { readonly one: ExecutionDetails }) {
   const { caller, limits, sandbox } = one;
   const facts: readonly (readonly [string, ReactNode])[] = [
     ["Started", exactTime(one.started_at)],
     ["Version", String(one.version)],
     ["Trigger", one.trigger_type],
+    ...(one.replay_of === null ? [] : [
+      [
+        "Replay of",
+        <Link
+          key="replay"
+          className="link break"
+          to="/functions/$namespace/$name/executions/$id"
+          params={{ namespace: one.namespace, name: one.function_name, id: one.replay_of }}
+        >
+          {one.replay_of}
+        </Link>,
+      ] as const,
+    ]),
+    ...(one.task_id === null
+      ? []
+      : [[`Task, attempt ${one.task_attempt ?? "–"}`, <Copyable key="task" text={one.task_id} />] as const]),
     ["Caller", caller === null ? "–" : [caller.kind, caller.user_id ?? caller.key_id ?? ""].join(" ")],
     [
       "Sandbox",
@@ -214,11 +278,4 @@ function Facts({ one }: { readonly one: ExecutionDetails }) {
       </dl>
     </aside>
   );
-}
-
-/** Its query, headers and body are not kept. */
-function curlOf({ method, namespace, function_name: name, path }: ExecutionDetails): string {
-  const url = `${SERVER_URL}/api/v1/functions/${namespace}/${name}/invoke${path}`;
-  const quoted = `'${url.replaceAll("'", String.raw`'\''`)}'`;
-  return `curl -X ${method} ${quoted} -H "Authorization: Bearer $FLUXBASE_CLIENT_KEY"`;
 }

@@ -95,6 +95,12 @@ export function ExecutionsPage() {
           onBlur={(event) => set({ code: event.currentTarget.value.replaceAll(/\D/g, "") })}
           onKeyDown={(event) => event.key === "Enter" && event.currentTarget.blur()}
         />
+        <Select
+          label="Requests"
+          value={search.captured === "true" ? "true" : ""}
+          options={[["", "Any request"], ["true", "Kept for replay"]]}
+          onChange={(captured) => set({ captured })}
+        />
         {isFiltered && (
           <Button kind="quiet" icon={ListX} onClick={() => void navigate({ search: {}, replace: true })}>
             Show all
@@ -162,15 +168,17 @@ interface Search {
   readonly version?: string;
   readonly code?: string;
   readonly hours?: string;
+  readonly captured?: string;
 }
 
 /** What is no filter of the server is left out. */
-function filterOf({ status, text, version, code }: Search) {
+function filterOf({ status, text, version, code, captured }: Search) {
   const wanted = STATUSES.find(([value]) => value !== "" && value === status)?.[0] as ExecutionStatus | undefined;
   return {
     ...(wanted === undefined ? {} : { status: wanted }),
     ...(text === undefined ? {} : { text }),
     ...(version === undefined ? {} : { version: Number(version) }),
+    ...(captured === "true" ? { captured: true } : {}),
     ...(code === undefined ? {} : { status_code: Number(code) }),
   };
 }

@@ -8,7 +8,8 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
 import { useMemo } from "react";
 import { pathOf } from "../../data/functions.ts";
-import { Chart, type ChartSeries } from "../../parts/chart.tsx";
+import type { ChartSeries } from "../../parts/chart.tsx";
+import { LazyChart } from "../../parts/lazy_chart.tsx";
 import { Segments } from "../../parts/segments.tsx";
 import { failuresOf } from "../../parts/sparkline.tsx";
 import { ErrorState, Skeleton } from "../../parts/states.tsx";
@@ -83,7 +84,7 @@ function Shown({ metrics, isSplit }: { readonly metrics: Metrics; readonly isSpl
     <>
       <Totals all={metrics.series} />
       <div className="charts">
-        {charts.map((chart) => <Chart key={chart.title} at={at} {...chart} />)}
+        {charts.map((chart) => <LazyChart key={chart.title} at={at} {...chart} />)}
       </div>
     </>
   );

@@ -31,67 +31,101 @@ export const GROUPS: readonly SettingGroup[] = [
     fields: [
       field("timeout", "Time limit", "number", { hint: "Seconds for one call." }),
       field("memory", "Memory", "number", { hint: "MB for one sandbox." }),
-      field("max_response_bytes", "Answer", "number", { hint: "Bytes at most." }),
-      field("rate_limit_per_minute", "Calls a minute", "number", { hint: "Of one caller; empty: no limit." }),
-      field("rate_limit_per_hour", "Calls an hour", "number"),
-      field("rate_limit_per_day", "Calls a day", "number"),
-      field("isolation", "Sandboxes", "choice", {
-        choices: [["shared", "shared by calls"], ["request", "one for each call"]],
+      field("max_response_bytes", "Response size", "number", { hint: "Bytes at most." }),
+      field("rate_limit_per_minute", "Calls per minute", "number", { hint: "For each caller. Empty: no limit." }),
+      field("rate_limit_per_hour", "Calls per hour", "number", { hint: "For each caller. Empty: no limit." }),
+      field("rate_limit_per_day", "Calls per day", "number", { hint: "For each caller. Empty: no limit." }),
+      field("isolation", "Isolation", "choice", {
+        choices: [["shared", "calls share sandboxes"], ["request", "a new sandbox for each call"]],
       }),
     ],
   },
   {
-    title: "Who may call",
+    title: "Access",
     fields: [
-      field("allow_unauthenticated", "Without a key", "switch"),
-      field("is_public", "Listed for everybody", "switch"),
-      field("auth", "Who checks callers", "choice", {
-        choices: [["platform", "the server"], ["none", "the function itself"]],
+      field("allow_unauthenticated", "Anonymous calls", "switch", {
+        hint: "Off: callers without a key or token get 401.",
       }),
-      field("verify", "Signed by", "text", { hint: "Such as stripe STRIPE_WEBHOOK_SECRET: others get 401." }),
-    ],
-  },
-  {
-    title: "What it reaches",
-    fields: [
-      field("allow_net", "Network", "hosts", {
-        hint: "all, none, or hosts with commas: api.example.com, *.example.org",
+      field("is_public", "Visible in lists", "switch", {
+        hint: "Off: only keys that may read functions see it listed.",
       }),
-      field("allow_env", "Environment", "switch"),
-      field("allow_read", "Read files", "switch"),
-      field("allow_write", "Write files", "switch"),
-      field("allow_service", "Its own key", "choice", {
-        choices: [["namespace", "its namespace"], ["admin", "everything"]],
-        hint: "Only admins give it more.",
+      field("auth", "Authentication", "choice", {
+        choices: [["platform", "by the server"], ["none", "by the function"]],
+        hint: "By the function: it gets every Authorization header and decides itself.",
+      }),
+      field("verify", "Webhook signature", "text", {
+        hint: "A sender and the secret it signs with, such as stripe STRIPE_WEBHOOK_SECRET. Other requests get 401.",
       }),
     ],
   },
   {
-    title: "Browsers of other origins",
+    title: "Permissions",
     fields: [
-      field("cors", "CORS headers", "choice", { choices: [["on", "by the server"], ["off", "by the function"]] }),
-      field("cors_origins", "Origins", "list", { hint: "With commas; * for any. Empty: as the server." }),
-      field("cors_methods", "Methods", "list"),
-      field("cors_headers", "Headers", "list"),
-      field("cors_max_age", "Remembered", "number", { hint: "Seconds." }),
-    ],
-  },
-  {
-    title: "Paths",
-    fields: [
-      field("routes", "Public paths", "list", { hint: "Such as GET /shop/*" }),
-      field("base_path", "The path it sees", "choice", {
-        choices: [["keep", "with its name"], ["strip", "behind its name"], ["full", "whole"]],
+      field("allow_net", "Network access", "hosts", {
+        hint: "all, none, or hosts separated by commas: api.example.com, *.example.org",
+      }),
+      field("allow_env", "Environment variables and secrets", "switch"),
+      field("allow_read", "Read files", "switch", { hint: "In its own folder and its scratch space." }),
+      field("allow_write", "Write files", "switch", { hint: "In its scratch space." }),
+      field("allow_service", "Service role key", "choice", {
+        choices: [["namespace", "its namespace only"], ["admin", "everything"]],
+        hint: "What the key that the function gets may do. Only admins can change it.",
       }),
     ],
   },
   {
-    title: "Records and retries",
+    title: "CORS",
     fields: [
-      field("disable_execution_logs", "Keep no log lines", "switch"),
-      field("retries", "Attempts of a task again", "number"),
-      field("task_concurrency", "Tasks at once", "number"),
-      field("respond_async", "Answer later", "switch", { hint: "Calls become tasks." }),
+      field("cors", "CORS headers", "choice", {
+        choices: [["on", "set by the server"], ["off", "set by the function"]],
+        hint: "For calls from web pages of other origins.",
+      }),
+      field("cors_origins", "Allowed origins", "list", {
+        hint: "Separated by commas; * for any. Empty: the server's setting.",
+      }),
+      field("cors_methods", "Allowed methods", "list", { hint: "Empty: the server's setting." }),
+      field("cors_headers", "Allowed headers", "list", { hint: "Empty: the server's setting." }),
+      field("cors_credentials", "Cookies and credentials", "choice", {
+        choices: [["", "the server's setting"], ["true", "allowed"], ["false", "not allowed"]],
+      }),
+      field("cors_max_age", "Cache preflights for", "number", { hint: "Seconds. Empty: the server's setting." }),
+    ],
+  },
+  {
+    title: "Routing",
+    fields: [
+      field("routes", "Public paths", "list", { hint: "Separated by commas, such as GET /shop/*" }),
+      field("base_path", "Path in the request", "choice", {
+        choices: [["keep", "with the function's name"], ["strip", "without the function's name"], [
+          "full",
+          "as it was called",
+        ]],
+      }),
+    ],
+  },
+  {
+    title: "Asynchronous calls",
+    fields: [
+      field("respond_async", "Every call is a task", "switch", {
+        hint: "Callers get 202 at once; the call runs later.",
+      }),
+      field("retries", "Retries", "number", { hint: "Attempts of a task after the first, 0 to 100." }),
+      field("task_concurrency", "Tasks at a time", "number", { hint: "On all servers together." }),
+    ],
+  },
+  {
+    title: "Records",
+    fields: [
+      field("capture", "Keep requests for replay", "choice", {
+        choices: [
+          ["", "the server's setting"],
+          ["none", "none"],
+          ["errors", "of failed calls"],
+          ["all", "of all calls"],
+        ],
+        hint: "Headers and up to 256 KB of body, encrypted, without credentials. At most 200 requests of a function.",
+      }),
+      field("disable_execution_logs", "Discard log lines", "switch"),
     ],
   },
 ];
@@ -116,8 +150,10 @@ export function valueOf({ kind }: SettingField, text: string): unknown {
       return trimmed === "" ? null : partsOf(trimmed);
     case "hosts":
       return trimmed === "all" || trimmed === "" ? true : trimmed === "none" ? false : partsOf(trimmed);
-    case "text":
     case "choice":
+      // Of a setting that is on, off, or left to the server.
+      return trimmed === "" ? null : trimmed === "true" || trimmed === "false" ? trimmed === "true" : trimmed;
+    case "text":
       return trimmed === "" ? null : trimmed;
   }
 }

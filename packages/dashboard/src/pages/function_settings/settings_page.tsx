@@ -3,21 +3,22 @@
  *
  * @module
  */
-import type { FunctionDetails, FunctionFields } from "@fluxbase/sdk";
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import type { FunctionDetails } from "@fluxbase/sdk";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { Undo2 } from "lucide-react";
 import { useId, useState } from "react";
 import { functionQuery, FUNCTIONS_KEY, pathOf } from "../../data/functions.ts";
 import { Badge, type Tone } from "../../parts/badge.tsx";
 import { Button, IconButton } from "../../parts/button.tsx";
-import { ConfirmDialog, Dialog } from "../../parts/dialog.tsx";
-import { Field } from "../../parts/field.tsx";
+import { ConfirmDialog } from "../../parts/dialog.tsx";
 import { ErrorNote } from "../../parts/states.tsx";
 import { Switch } from "../../parts/switch.tsx";
 import { toast } from "../../parts/toasts.tsx";
 import { useClient } from "../../session/use_session.ts";
-import { envOf, GROUPS, type SettingField, textOf, valueOf } from "./fields.ts";
+import { Environment } from "./environment.tsx";
+import { GROUPS, type SettingField, textOf, valueOf } from "./fields.ts";
+import { useChange } from "./use_change.ts";
 import "./settings.css";
 
 export function SettingsPage() {
@@ -27,25 +28,10 @@ export function SettingsPage() {
 }
 
 const ORIGINS: Readonly<Record<string, readonly [text: string, tone: Tone, tip: string]>> = {
-  api: ["set here", "accent", "By the API, the command line or this page; it wins over an annotation"],
-  annotation: ["annotation", "plain", "By an annotation in the source"],
-  default: ["default", "plain", "Nobody has set it"],
+  api: ["API", "accent", "Set here, by the API or by the command line; it wins over an annotation"],
+  annotation: ["annotation", "plain", "Set by an annotation in the source"],
+  default: ["default", "plain", "Not set"],
 };
-
-/** How a change is sent, and what follows from it. */
-function useChange(fn: FunctionDetails) {
-  const client = useClient();
-  const queries = useQueryClient();
-  return useMutation({
-    mutationFn: (change: FunctionFields) => client.functions.update(pathOf(fn), change, { if_version: fn.version }),
-    async onSuccess(saved) {
-      queries.setQueryData(functionQuery(client, fn).queryKey, saved);
-      await queries.invalidateQueries({ queryKey: FUNCTIONS_KEY });
-      await queries.invalidateQueries({ queryKey: ["function", fn.namespace, fn.name, "versions"] });
-      toast.done(saved.version === fn.version ? "Saved" : `Saved as version ${saved.version}`);
-    },
-  });
-}
 
 function Settings({ fn }: { readonly fn: FunctionDetails }) {
   const [texts, setTexts] = useState<Readonly<Record<string, string>>>({});
@@ -78,7 +64,7 @@ function Settings({ fn }: { readonly fn: FunctionDetails }) {
         <div className="settings-bar">
           <ErrorNote error={change.error} />
           <span className="muted">
-            {changed.length === 1 ? "1 setting" : `${changed.length} settings`} changed: a new version
+            {changed.length === 1 ? "1 setting" : `${changed.length} settings`} changed. Saving makes a new version.
           </span>
           <span className="spread row">
             <Button onClick={() => (setTexts({}), change.reset())}>Undo</Button>
@@ -104,7 +90,7 @@ function SettingRow(
   const [originText, tone, tip] = ORIGINS[origin] ?? ["", "plain", ""];
   const about = hint === undefined ? {} : { "aria-describedby": `${id}-hint` };
   return (
-    <div className="setting">
+    <div className="setting" id={field.name}>
       <div>
         {kind === "switch"
           ? <span className="setting-label">{label}</span>
@@ -143,7 +129,7 @@ function SettingRow(
         <span data-tip={tip}>
           <Badge tone={tone}>{originText}</Badge>
         </span>
-        {origin === "api" && <IconButton small icon={Undo2} label={`Take ${label} back`} onClick={onTakeBack} />}
+        {origin === "api" && <IconButton small icon={Undo2} label={`Reset ${label}`} onClick={onTakeBack} />}
       </div>
     </div>
   );
@@ -192,73 +178,6 @@ function General({ fn }: { readonly fn: FunctionDetails }) {
         </p>
       </div>
       <ErrorNote error={change.error} />
-    </section>
-  );
-}
-
-/** Values are never shown again: whoever changes the environment gives all of it. */
-function Environment({ fn }: { readonly fn: FunctionDetails }) {
-  const [isOpen, setOpen] = useState(false);
-  const [text, setText] = useState("");
-  const change = useChange(fn);
-  const [problem, setProblem] = useState<string>();
-  const save = () => {
-    try {
-      change.mutate({ env: envOf(text) }, { onSuccess: () => setOpen(false) });
-      setProblem(undefined);
-    } catch (error) {
-      setProblem(error instanceof Error ? error.message : String(error));
-    }
-  };
-  return (
-    <section className="card">
-      <h2 className="card-head">
-        Environment
-        <span className="spread">
-          <Button
-            small
-            onClick={() => {
-              setText(fn.env.map((name) => `${name}=`).join("\n"));
-              setOpen(true);
-            }}
-          >
-            Replace
-          </Button>
-        </span>
-      </h2>
-      <div className="card-body row row-wrap">
-        {fn.env.length === 0
-          ? (
-            <p className="muted">
-              No variables of its own. Secrets are for all functions, and for what must not be seen.
-            </p>
-          )
-          : fn.env.map((name) => <code key={name} className="badge">{name}</code>)}
-      </div>
-      <Dialog
-        title="Replace the environment"
-        about="All of it: values are write-only, so those that you leave out are gone."
-        open={isOpen}
-        onOpenChange={setOpen}
-      >
-        <Field label="Lines of NAME=value" error={problem}>
-          {(facts) => (
-            <textarea
-              {...facts}
-              className="textarea mono"
-              rows={8}
-              spellCheck={false}
-              value={text}
-              onChange={(event) => setText(event.currentTarget.value)}
-            />
-          )}
-        </Field>
-        <ErrorNote error={change.error} />
-        <div className="dialog-actions">
-          <Button onClick={() => setOpen(false)}>Cancel</Button>
-          <Button kind="primary" busy={change.isPending} onClick={save}>Replace</Button>
-        </div>
-      </Dialog>
     </section>
   );
 }

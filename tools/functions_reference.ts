@@ -21,7 +21,13 @@ interface Row {
   readonly about: string;
 }
 
-type Field = keyof FunctionSettingsFields & keyof FunctionInput | "description" | "namespace" | "enabled" | "env";
+type Field =
+  | keyof FunctionSettingsFields & keyof FunctionInput
+  | "description"
+  | "namespace"
+  | "enabled"
+  | "env"
+  | "env_changes";
 
 const between = ({ min, max }: Pick<Limit, "min" | "max">, unit: string, factor = 1) =>
   `${(min / factor).toLocaleString("en")} to ${(max / factor).toLocaleString("en")} ${unit}`;
@@ -184,6 +190,10 @@ const ROWS: Readonly<Partial<Record<Field, Row>>> = {
   },
   enabled: { type: "boolean", about: "`false`: calls get 403 `FUNCTION_DISABLED`." },
   env: { type: "object of texts", about: "Environment variables; values can be set but never read back." },
+  env_changes: {
+    type: "object of texts or `null`",
+    about: "Sets single variables in an update and keeps the others; `null` removes one.",
+  },
 };
 
 /** Other spellings of the same, and what is no setting. */

@@ -62,12 +62,12 @@ export function placeOf(options: GlobalOptions): Place {
   const sources = sourcesOf(options);
   const speaker = sources.find(({ key, session }) => key !== undefined || session !== undefined);
   if (speaker === undefined) {
-    throw new UsageError(`No key: set ${KEY_NAMES[0]}, give --key, or run "fluxbase login"`);
+    throw new UsageError(`No key: set ${KEY_NAMES[0]}, pass --key, or run "fluxbase login"`);
   }
   const url = urlIn(sources);
   // A key that was kept for one server must not reach another because of a variable that is set.
   if (speaker.url !== undefined && originOf(speaker.url) !== originOf(url)) {
-    throw new UsageError(`The key for ${speaker.url} is not sent to ${url}: give --key, or another --profile`);
+    throw new UsageError(`The key for ${speaker.url} is not sent to ${url}: pass --key or another --profile`);
   }
   return {
     url,
@@ -97,7 +97,7 @@ export function isLocal(url: string): boolean {
 function profileOf(name: string): Profile {
   const known = readConfig().profiles?.[name];
   if (known === undefined) {
-    throw new UsageError(`There is no profile "${name}": make it with "fluxbase login --profile ${name}"`);
+    throw new UsageError(`There is no profile "${name}": create it with "fluxbase login --profile ${name}"`);
   }
   return known;
 }
@@ -147,7 +147,7 @@ function readConfig(): ConfigFile {
   try {
     return JSON.parse(text);
   } catch {
-    throw new UsageError(`${path} is damaged: mend it, or delete it and log in again`);
+    throw new UsageError(`Cannot read ${path}: fix the JSON, or delete the file and log in again`);
   }
 }
 

@@ -30,11 +30,11 @@ import { addUsers } from "./commands/users.ts";
 
 export function createProgram(version: string): Command {
   const program = new Command("fluxbase").description("The command line of Fluxbase").version(version)
-    .option("--url <url>", "the server; FLUXBASE_URL, else the profile's, else http://localhost:8080")
-    .option("--key <key>", "key or token; FLUXBASE_SERVICE_ROLE_KEY or FLUXBASE_CLIENT_KEY, else the profile's")
-    .option("--profile <name>", "a profile made by `fluxbase login`")
-    .addOption(new Option("--output <format>", "how results are shown").choices(["table", "json"]).default("table"))
-    .showSuggestionAfterError().showHelpAfterError("(run with --help for usage)").exitOverride();
+    .option("--url <url>", "URL of the server (default: FLUXBASE_URL, the profile, or http://localhost:8080)")
+    .option("--key <key>", "key or token (default: FLUXBASE_SERVICE_ROLE_KEY, FLUXBASE_CLIENT_KEY, or the profile)")
+    .option("--profile <name>", "profile saved by `fluxbase login`")
+    .addOption(new Option("--output <format>", "output format").choices(["table", "json"]).default("table"))
+    .showSuggestionAfterError().showHelpAfterError("Run `fluxbase --help` for usage.").exitOverride();
   addServer(program);
   addLogin(program);
   addFunctions(program, version);

@@ -27,10 +27,10 @@ const SHARED = "_shared";
 
 /** A file, or a folder whose entry is `index.ts`. @throws {UsageError} */
 export function readFunction(path: string): FunctionSource {
-  if (!existsSync(path)) throw new UsageError(`${path} is not there`);
+  if (!existsSync(path)) throw new UsageError(`Cannot find ${path}`);
   const name = basename(path).replace(/\.\w+$/, "");
   if (!statSync(path).isDirectory()) return { name, fields: { code: readFileSync(path, "utf8") } };
-  if (!hasEntry(path)) throw new UsageError(`${path} has no index.ts`);
+  if (!hasEntry(path)) throw new UsageError(`Cannot deploy ${path}: it has no index.ts`);
   return { name, fields: { files: withBeside(path, readFiles(path)) } };
 }
 
@@ -71,7 +71,7 @@ function mappedIn(dir: string, root: string): Record<string, string> {
 
 /** Every function of a folder, by the rules that the server has for its own. @throws {UsageError} */
 export function readFunctions(dir: string): FunctionSource[] {
-  if (!existsSync(dir)) throw new UsageError(`${dir} is not there`);
+  if (!existsSync(dir)) throw new UsageError(`Cannot find ${dir}`);
   const found = new Map<string, string>();
   const entries = readdirSync(dir, { withFileTypes: true });
   const files = entries.filter((entry) => entry.isFile() && !isNoSource(entry.name)).map(({ name }) => name);

@@ -23,7 +23,7 @@ export interface NewFunction {
 /** Paths of what it wrote; what is there already, other than the function, stays. @throws {UsageError} */
 export function writeFunction(dir: string, { name, version, template }: NewFunction): string[] {
   const path = join(dir, `${name}.ts`);
-  if (existsSync(path) || existsSync(join(dir, name))) throw new UsageError(`${path} exists already`);
+  if (existsSync(path) || existsSync(join(dir, name))) throw new UsageError(`${path} already exists`);
   const declarations = join(dir, "fluxbase.d.ts");
   const files: readonly (readonly [string, string])[] = [
     ...ownFiles(dir, name, template),

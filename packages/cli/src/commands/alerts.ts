@@ -32,23 +32,31 @@ interface NewOptions {
 }
 
 export function addAlerts(program: Command): void {
-  const alerts = program.command("alerts").description("who is told when something goes wrong");
+  const alerts = program.command("alerts").description("Manage alerts");
 
-  alerts.command("list").description("list alerts, and where each stands")
+  alerts.command("list").description("List alerts with their state")
     .action(withClient<object, []>(async ({ admin }, options) => {
       printRows(await admin.alerts.list(), COLUMNS, options);
     }));
 
-  alerts.command("add <name>").description("tell a function or a URL when a figure is over its threshold for a while")
-    .addOption(new Option("--metric <metric>", "what is looked at").choices(ALERT_METRICS).makeOptionMandatory())
-    .addOption(new Option("--threshold <number>", "such as 0.05 for a ratio").argParser(Number).makeOptionMandatory())
-    .option("-n, --namespace <name>", "of this namespace")
-    .option("--function <name>", "of this function")
-    .option("--window <seconds>", "of so long a time, 300 without", Number)
-    .option("--for <seconds>", "it has to be over, and below, for so long: 60 without", Number)
-    .option("--min-calls <count>", "of fewer nothing is said: 10 without", Number)
-    .option("--tell-function <place>", "namespace/name")
-    .option("--tell-url <url>", "gets a POST, such as a webhook of a chat program")
+  alerts.command("add <name>").description(
+    "Create an alert that calls a function or URL when a metric stays above a threshold",
+  )
+    .addOption(new Option("--metric <metric>", "metric to watch").choices(ALERT_METRICS).makeOptionMandatory())
+    .addOption(
+      new Option("--threshold <number>", "threshold, such as 0.05 for a ratio").argParser(Number).makeOptionMandatory(),
+    )
+    .option("-n, --namespace <name>", "only this namespace")
+    .option("--function <name>", "only this function")
+    .option("--window <seconds>", "time window in seconds (default: 300)", Number)
+    .option(
+      "--for <seconds>",
+      "seconds above the threshold before it fires, and below before it resolves (default: 60)",
+      Number,
+    )
+    .option("--min-calls <count>", "calls in the window below which it stays silent (default: 10)", Number)
+    .option("--tell-function <place>", "function to call, as namespace/name")
+    .option("--tell-url <url>", "URL that gets a POST request, such as a chat webhook")
     .action(withClient<NewOptions, [string]>(async ({ admin }, options, name) => {
       const given = {
         namespace: options.namespace,
@@ -64,16 +72,16 @@ export function addAlerts(program: Command): void {
       printObject(await admin.alerts.add({ name, metric, threshold, ...set }), DETAILS, options);
     }));
 
-  alerts.command("remove <name>").description("remove an alert")
+  alerts.command("remove <name>").description("Remove an alert")
     .action(withClient<object, [string]>(async ({ admin }, _, name) => {
       await admin.alerts.remove(name);
       say(`Removed ${name}`);
     }));
 
-  alerts.command("test <name>").description("tell whoever it tells, now")
+  alerts.command("test <name>").description("Send a test notification")
     .action(withClient<object, [string]>(async ({ admin }, _, name) => {
       const { delivered, error } = await admin.alerts.test(name);
-      if (!delivered) throw new Error(`Cannot tell of ${name}: ${error}`);
-      say(`Told of ${name}`);
+      if (!delivered) throw new Error(`Cannot send a notification for ${name}: ${error}`);
+      say(`Sent a test notification for ${name}`);
     }));
 }

@@ -10,18 +10,18 @@ import { printObject, printRows } from "../output.ts";
 import { urlOf } from "../place.ts";
 
 const FILTERS: Readonly<Record<string, string>> = {
-  "--actor <id>": "of this user or key",
-  "--action <action>": "such as 'PATCH /functions/{name}'",
-  "--target <target>": "such as default/hello",
-  "--code <code>": "refused with this code",
-  "--since <instant>": "such as 2026-01-31T12:00:00Z",
-  "--until <instant>": "such as 2026-01-31T12:00:00Z",
-  "--before <id>": "before this entry, for the next page",
+  "--actor <id>": "only entries of this user or key",
+  "--action <action>": "only this action, such as 'PATCH /functions/{name}'",
+  "--target <target>": "only this target, such as default/hello",
+  "--code <code>": "only requests refused with this error code",
+  "--since <instant>": "from this instant on, such as 2026-01-31T12:00:00Z",
+  "--until <instant>": "up to this instant, such as 2026-01-31T12:00:00Z",
+  "--before <id>": "only entries before this one, for the next page",
 };
 
 export function addAudit(program: Command): void {
-  const audit = program.command("audit").description("who changed what, and who was refused; newest first")
-    .option("--limit <count>", "entries", "50");
+  const audit = program.command("audit").description("Show who changed what and who was refused, newest first")
+    .option("--limit <count>", "number of entries", "50");
   for (const [flags, description] of Object.entries(FILTERS)) audit.option(flags, description);
   audit.action(withClient<Omit<ListAuditLog, "limit"> & { limit: string }, []>(
     async ({ admin }, { url: _, key: __, profile: ___, output, limit, ...filter }) => {
@@ -31,8 +31,8 @@ export function addAudit(program: Command): void {
     },
   ));
 
-  program.command("log-level [level]").description("how much servers log; with a level, sets it on all of them at once")
-    .option("--reset", "to what each server is configured with")
+  program.command("log-level [level]").description("Show the log level, or set it on all servers")
+    .option("--reset", "return to the configured level")
     .action(withClient<{ reset?: boolean }, [string | undefined]>(async ({ admin }, { reset, ...options }, level) => {
       const wanted = reset ? null : level;
       const view = wanted === undefined
@@ -41,7 +41,7 @@ export function addAudit(program: Command): void {
       printObject(view, ["level", "configured"], options);
     }));
 
-  program.command("limits").description("every limit of the server, with its unit and bounds")
+  program.command("limits").description("List the limits of the server with their bounds")
     .action(withOptions(async (options) => {
       const limits = await createClient(urlOf(options)).admin.limits.list();
       const rows = Object.entries(limits).map(([name, limit]) => ({ name, ...limit }));

@@ -9,15 +9,15 @@ import { runMaintenance } from "../launcher.ts";
 import { pathOf } from "../place.ts";
 
 export function addBackup(program: Command): void {
-  program.command("backup <file>").description("write all that the server keeps to a file, while it runs or not")
-    .option("--force", "replace a file that is there")
+  program.command("backup <file>").description("Write a backup of all data to a file; works while the server runs")
+    .option("--force", "overwrite an existing file")
     .action(
       withOptions<{ force?: boolean }, [string]>(({ force }, file) =>
         runMaintenance(["backup", pathOf(file), ...(force ? ["--force"] : [])])
       ),
     );
 
-  program.command("restore <file>").description("make the databases what a backup says; the server must not run")
+  program.command("restore <file>").description("Restore the databases from a backup; the server must be stopped")
     .option("--replace", "drop what the databases hold")
     .action(
       withOptions<{ replace?: boolean }, [string]>(({ replace }, file) =>

@@ -33,9 +33,9 @@ const MAKE_TABLE = `create table if not exists ${TABLE} (
   name text primary key, checksum text not null, applied_at timestamptz not null default now())`;
 
 export function addDatabase(program: Command): void {
-  const db = program.command("db").description("the database that functions use");
-  db.command("query [sql]").description("run SQL; without it, it is read from stdin or --file")
-    .option("--file <path>", "a file with SQL")
+  const db = program.command("db").description("Query, migrate and move the database of functions");
+  db.command("query [sql]").description("Run SQL from the argument, --file or stdin")
+    .option("--file <path>", "file with SQL")
     .action(withClient<{ file?: string }, [string | undefined]>(async ({ admin }, { file, ...options }, sql) => {
       const text = sql ?? (file === undefined ? await readSecret("SQL: ") : readFileSync(pathOf(file), "utf8"));
       const answer = await admin.database.query(text);
@@ -43,10 +43,10 @@ export function addDatabase(program: Command): void {
       say(`${answer.command} ${answer.row_count}`);
     }));
 
-  db.command("move").description("copy everything that the server of this folder keeps to another Postgres")
-    .requiredOption("--to <url>", "postgres://…, for the platform")
-    .option("--users-to <url>", "for users' tables; else a database beside it, which is made")
-    .option("--replace", "drop what is there")
+  db.command("move").description("Copy all data of the server in this folder to another Postgres")
+    .requiredOption("--to <url>", "URL of the platform's new database, postgres://…")
+    .option("--users-to <url>", "URL of the new database for users' tables (default: one created beside it)")
+    .option("--replace", "drop what the databases hold")
     .action(
       withOptions<{ to: string; usersTo?: string; replace?: boolean }, []>(({ to, usersTo, replace }) =>
         runMaintenance([
@@ -57,22 +57,29 @@ export function addDatabase(program: Command): void {
       ),
     );
 
-  db.command("migrate").description("run the migrations that have not run yet, in the order of their names")
-    .option("--folder <path>", "where they are", "migrations").option("--dry-run", "say which would run")
+  db.command("migrate").description("Run pending migrations in the order of their names")
+    .option("--folder <path>", "folder with the migrations", "migrations").option(
+      "--dry-run",
+      "show which migrations would run",
+    )
     .action(withClient<Folder & { dryRun?: boolean }, []>(migrate));
 
-  const migrations = db.command("migrations").description("files of SQL that make your tables");
-  migrations.command("new <name>").description("write an empty one").option("--folder <path>", "where", "migrations")
+  const migrations = db.command("migrations").description("Manage SQL files that create your tables");
+  migrations.command("new <name>").description("Create an empty migration").option(
+    "--folder <path>",
+    "folder with the migrations",
+    "migrations",
+  )
     .action(withOptions<Folder, [string]>(({ folder }, name) => {
       const file = `${new Date().toISOString().replaceAll(/[-:T]|\..*$/g, "")}_${name.replaceAll(/\W+/g, "_")}.sql`;
-      if (!FILE.test(file)) throw new UsageError(`"${name}" is no name of a migration: use letters, digits and _`);
+      if (!FILE.test(file)) throw new UsageError(`"${name}" is not a valid migration name: use letters, digits and _`);
       const path = join(pathOf(folder), file);
       mkdirSync(pathOf(folder), { recursive: true });
       writeFileSync(path, `-- ${name}\n`, { flag: "wx" });
       say(`Wrote ${join(folder, file)}; "fluxbase db migrate" runs it`);
     }));
-  migrations.command("list").description("which have run, and which have not")
-    .option("--folder <path>", "where they are", "migrations")
+  migrations.command("list").description("List migrations that have run and that are pending")
+    .option("--folder <path>", "folder with the migrations", "migrations")
     .action(withClient<Folder, []>(async (client, { folder, ...options }) => {
       const applied = await listApplied(client);
       const names = new Set([...applied.keys(), ...readMigrations(folder).map(({ name }) => name)]);
@@ -90,11 +97,11 @@ async function migrate(
   for (const { name, checksum } of all) {
     const before = applied.get(name);
     if (before !== undefined && before.checksum !== checksum) {
-      throw new Error(`${name} was changed after it ran: undo the change, and write a new migration instead`);
+      throw new Error(`${name} was changed after it ran: undo the change and write a new migration instead`);
     }
   }
   const waiting = all.filter(({ name }) => !applied.has(name));
-  if (waiting.length === 0) say("Nothing to do: every migration has run");
+  if (waiting.length === 0) say("All migrations have run");
   // Of two that make it at once, one fails: it is there then. No lock of SQL, which any function could hold.
   const makeTable = () => client.admin.database.query(MAKE_TABLE);
   if (waiting.length > 0 && !dryRun) await makeTable().catch(makeTable);
@@ -129,10 +136,12 @@ async function listApplied(
 
 function readMigrations(folder: string): Migration[] {
   const dir = pathOf(folder);
-  if (!existsSync(dir)) throw new UsageError(`${dir} is not there: "fluxbase db migrations new <name>" makes it`);
+  if (!existsSync(dir)) throw new UsageError(`Cannot find ${dir}: create it with "fluxbase db migrations new <name>"`);
   const files = readdirSync(dir).filter((name) => name.endsWith(".sql")).sort();
   const wrong = files.find((name) => !FILE.test(name));
-  if (wrong !== undefined) throw new UsageError(`"${wrong}" is no name of a migration: use letters, digits, _ and -`);
+  if (wrong !== undefined) {
+    throw new UsageError(`"${wrong}" is not a valid migration name: use letters, digits, _ and -`);
+  }
   return files.map((name) => {
     const sql = readFileSync(join(dir, name), "utf8");
     return { name, sql, checksum: createHash("sha256").update(sql).digest("hex") };

@@ -28,7 +28,7 @@ const NODE_MIN = 20;
 const FREE_MIN_BYTES = 1024 ** 3;
 
 export function addDoctor(program: Command): void {
-  program.command("doctor").description("check this machine and the server: database, sandboxes and their fences, key")
+  program.command("doctor").description("Check this machine and the server: database, sandboxes, isolation, key")
     .action(withOptions(async (options) => {
       const machine = isLocal(urlOf(options)) ? await examineMachine() : [];
       const findings = [...machine, ...await examineServer(options)];

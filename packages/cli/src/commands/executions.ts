@@ -15,12 +15,14 @@ interface OfFunction extends InNamespace {
 }
 
 export function addExecutions(program: Command): void {
-  const executions = program.command("executions").description("one call of a function, in full");
+  const executions = program.command("executions").description("Inspect and replay single executions");
 
-  executions.command("show <id>").description("its phases, sandbox, caller, failure, log lines and own calls")
-    .option("--of <function>", "whose it is, for keys that are no admin's").option(
+  executions.command("show <id>").description(
+    "Show an execution in full: timeline, sandbox, caller, error, log and calls",
+  )
+    .option("--of <function>", "name of its function; required for keys without admin rights").option(
       "-n, --namespace <name>",
-      "its namespace",
+      "namespace of the function",
     )
     .action(withClient<OfFunction, [string]>(async (client, { of, namespace, ...options }, id) => {
       const details = of === undefined
@@ -30,9 +32,9 @@ export function addExecutions(program: Command): void {
     }));
 
   executions.command("replay <id>").description(
-    "run a captured request again, and compare the answers; 1 if they differ",
+    "Run a captured request again and compare the responses; exits with 1 if they differ",
   )
-    .option("--of-version <version>", "on this version instead of the live one", numberOf)
+    .option("--of-version <version>", "run this version instead of the live one", numberOf)
     .action(withClient<{ ofVersion?: number }, [string]>(async (client, { ofVersion, ...options }, id) => {
       const answer = await client.admin.functions.replay(id, ofVersion === undefined ? {} : { version: ofVersion });
       if (!answer.comparison.same) process.exitCode = 1;
@@ -40,10 +42,15 @@ export function addExecutions(program: Command): void {
       else showReplay(answer);
     }));
 
-  const captures = program.command("captures").description("requests that were kept to be run again");
+  const captures = program.command("captures").description("Manage requests that are kept for replay");
 
-  captures.command("list [function]").description("executions whose request was kept, newest first")
-    .option("-n, --namespace <name>", "its namespace").option("--limit <count>", "calls", numberOf, 20)
+  captures.command("list [function]").description("List executions with a kept request, newest first")
+    .option("-n, --namespace <name>", "namespace of the function").option(
+      "--limit <count>",
+      "number of executions",
+      numberOf,
+      20,
+    )
     .action(withClient<InNamespace & { limit: number }, [string | undefined]>(
       async (client, { namespace, limit, ...options }, name) => {
         const query = { captured: true, limit, ...inNamespace(namespace) };
@@ -54,27 +61,27 @@ export function addExecutions(program: Command): void {
       },
     ));
 
-  captures.command("show <id>").description("the request of an execution, without credentials")
+  captures.command("show <id>").description("Show the kept request of an execution; credentials are never kept")
     .action(withClient<object, [string]>(async (client, options, id) => {
       const request = await client.admin.functions.getCapturedRequest(id);
       if (options.output === "json") printJson(request);
       else showRequest(request);
     }));
 
-  captures.command("delete <id>").description("the request of an execution; its record stays")
+  captures.command("delete <id>").description("Delete the kept request of an execution; the execution stays")
     .action(withClient<object, [string]>(async (client, _, id) => {
       await client.admin.functions.deleteCapturedRequest(id);
-      say(`Deleted the request of ${id}`);
+      say(`Deleted the kept request of ${id}`);
     }));
 }
 
 function showRequest({ method, target, headers, body, removed }: CapturedRequestView): void {
   print(printable(`${method} ${target}`));
   for (const [name, value] of headers) print(printable(`${name}: ${value}`));
-  if (body.is_cut) say("Its body was longer than 256 KB, or was not read to its end, so it was not kept");
-  if (body.encoding === "base64") say(`Its body is no text: ${body.bytes} bytes; --output json has them`);
+  if (body.is_cut) say("Its body was not kept: it is longer than 256 KB or was not read to the end");
+  if (body.encoding === "base64") say(`Its body is binary (${body.bytes} bytes): use --output json to see it`);
   else if (body.content !== "") print(`\n${printable(body.content)}`);
-  if (removed.length > 0) say(`Taken out before it was kept: ${printable(removed.join(", "))}`);
+  if (removed.length > 0) say(`Removed before it was kept: ${printable(removed.join(", "))}`);
 }
 
 function show(details: ExecutionDetails, options: GlobalOptions): void {
@@ -126,7 +133,7 @@ function showReplay({ execution_id, version, comparison, removed, body }: Replay
   print(`headers  ${headers.same ? "the same" : `not the same: ${printable(headers.differing.join(", "))}`}`);
   const compared = bodies.same === null ? "not compared: sent in pieces" : bodies.same ? "the same" : "not the same";
   print(`body     ${compared}, ${bodies.after_bytes ?? body.bytes} bytes`);
-  if (removed.length > 0) say(`Missing in the request, since it is not kept: ${printable(removed.join(", "))}`);
+  if (removed.length > 0) say(`Not sent, because it is never kept: ${printable(removed.join(", "))}`);
   if (body.encoding === "utf8" && body.content !== "") print(`\n${printable(body.content)}`);
 }
 

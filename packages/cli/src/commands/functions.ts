@@ -41,46 +41,49 @@ const EXECUTION = ["executed_at", "status", "status_code", "duration_ms", "id", 
 type Filters = readonly (readonly [field: string, option: Option])[];
 
 const TIME_FILTERS: Filters = [
-  ["since", new Option("--since <instant>", "such as 2026-01-31T12:00:00Z")],
-  ["until", new Option("--until <instant>", "such as 2026-01-31T12:00:00Z")],
-  ["text", new Option("--text <text>", "with this in the message, in any case of letters")],
+  ["since", new Option("--since <instant>", "from this instant on, such as 2026-01-31T12:00:00Z")],
+  ["until", new Option("--until <instant>", "up to this instant, such as 2026-01-31T12:00:00Z")],
+  ["text", new Option("--text <text>", "only lines that contain this text, ignoring case")],
 ];
 
 const LOG_FILTERS: Filters = [["level", new Option("--level <level>", "only this level")], ...TIME_FILTERS];
 
 const EXECUTION_FILTERS: Filters = [
-  ["status", new Option("--status <status>", "such as error, timeout, killed")],
-  ["status_code", new Option("--status-code <status>", "status of HTTP").argParser(numberOf)],
-  ["code", new Option("--code <code>", "of the error, such as WALL_LIMIT")],
-  ["version", new Option("--of-version <version>", "of this version").argParser(numberOf)],
-  ["user_id", new Option("--user <id>", "of this user")],
-  ["request_id", new Option("--request-id <id>", "with this X-Request-ID")],
-  ["trace_id", new Option("--trace <id>", "of this trace")],
-  ["cursor", new Option("--cursor <cursor>", "of the last one of the page before; --output json shows it")],
+  ["status", new Option("--status <status>", "only this status, such as error, timeout, killed")],
+  ["status_code", new Option("--status-code <status>", "only this HTTP status").argParser(numberOf)],
+  ["code", new Option("--code <code>", "only this error code, such as WALL_LIMIT")],
+  ["version", new Option("--of-version <version>", "only this version").argParser(numberOf)],
+  ["user_id", new Option("--user <id>", "only calls of this user")],
+  ["request_id", new Option("--request-id <id>", "only the call with this X-Request-ID")],
+  ["trace_id", new Option("--trace <id>", "only calls of this trace")],
+  [
+    "cursor",
+    new Option("--cursor <cursor>", "continue after this cursor, which --output json of the page before shows"),
+  ],
   ...TIME_FILTERS,
 ];
 
 /** Flags of `functions set`, by the field of the API. */
 const SETTINGS: readonly (readonly [field: string, option: Option])[] = [
-  ["description", new Option("--description <text>", "what it is for")],
-  ["enabled", new Option("--enabled <boolean>", "whether it can be called").argParser(booleanOf)],
-  ["timeout", new Option("--timeout <seconds>", "time of one call").argParser(numberOf)],
-  ["memory", new Option("--memory <megabytes>", "heap of a sandbox").argParser(numberOf)],
-  ["verify", new Option("--verify <rule>", "how webhooks are signed, such as 'stripe STRIPE_WEBHOOK_SECRET'")],
-  ["capture", new Option("--capture <which>", "requests to keep, to be run again").choices(["none", "errors", "all"])],
-  ["hooks", new Option("--hooks <events>", "of the authentication, with commas, that it is asked about")],
-  ["rate_limit", new Option("--rate-limit <limits>", "such as 100/min,1000/hour")],
-  ["is_public", new Option("--public <boolean>", "whether it is listed for any caller").argParser(booleanOf)],
+  ["description", new Option("--description <text>", "description")],
+  ["enabled", new Option("--enabled <boolean>", "whether the function can be called").argParser(booleanOf)],
+  ["timeout", new Option("--timeout <seconds>", "time limit of a call in seconds").argParser(numberOf)],
+  ["memory", new Option("--memory <megabytes>", "memory limit of a sandbox in MB").argParser(numberOf)],
+  ["verify", new Option("--verify <rule>", "signature to verify on webhooks, such as 'stripe STRIPE_WEBHOOK_SECRET'")],
+  ["capture", new Option("--capture <which>", "requests to keep for replay").choices(["none", "errors", "all"])],
+  ["hooks", new Option("--hooks <events>", "authentication events that call it, separated by commas")],
+  ["rate_limit", new Option("--rate-limit <limits>", "rate limits, such as 100/min,1000/hour")],
+  ["is_public", new Option("--public <boolean>", "whether any caller sees it in lists").argParser(booleanOf)],
   [
     "allow_unauthenticated",
-    new Option("--allow-unauthenticated <boolean>", "whether it is called without a key").argParser(booleanOf),
+    new Option("--allow-unauthenticated <boolean>", "whether it can be called without a key").argParser(booleanOf),
   ],
   [
     "allow_service",
-    new Option("--service <reach>", "what its own service-role key reaches; only admins give it more")
+    new Option("--service <reach>", "reach of its own service-role key; only admins can set admin")
       .choices(["namespace", "admin"]),
   ],
-  ["cors_origins", new Option("--cors-origins <origins>", "with commas; * for any")],
+  ["cors_origins", new Option("--cors-origins <origins>", "allowed origins, separated by commas; * for any")],
 ];
 
 interface SetOptions {
@@ -91,7 +94,7 @@ interface SetOptions {
 }
 
 function ifVersion(): Option {
-  return new Option("--if-version <version>", "fail if the function has another version by now").argParser(numberOf);
+  return new Option("--if-version <version>", "fail if the function has another version now").argParser(numberOf);
 }
 
 /** As the SDK takes it. */
@@ -106,13 +109,13 @@ interface Deploy extends InNamespace {
 }
 
 export function addFunctions(program: Command, version: string): void {
-  const functions = program.command("functions").description("functions: deploy, call, look at");
+  const functions = program.command("functions").description("Deploy, invoke and inspect functions");
   /** A command about one namespace. */
   const command = (usage: string, description: string) =>
-    functions.command(usage).description(description).option("-n, --namespace <name>", "its namespace");
+    functions.command(usage).description(description).option("-n, --namespace <name>", "namespace of the function");
 
-  functions.command("new <name>").description("write a function with its test, and what editors need, to functions/")
-    .option("--folder <path>", "instead of functions/", "functions")
+  functions.command("new <name>").description("Create a function with a test and editor settings in functions/")
+    .option("--folder <path>", "folder to write to", "functions")
     .option("--template <kind>", `what calls it, or an example: ${templates().join(", ")}`, "http")
     .action(withOptions<{ folder: string; template: string }, [string]>(({ folder, template }, name) => {
       const problem = functionNameProblem(name);
@@ -126,20 +129,20 @@ export function addFunctions(program: Command, version: string): void {
       say(`Deploy it with "fluxbase functions deploy ${paths[0]}"; ${how}`);
     }));
 
-  command("list", "list functions").option("--text <text>", "in the name")
+  command("list", "List functions").option("--text <text>", "only functions whose name contains this text")
     .action(withClient<InNamespace & { text?: string }, []>(async (client, { namespace, text, ...options }) => {
       const query = { ...inNamespace(namespace), ...(text === undefined ? {} : { text }) };
       printRows(await client.functions.list(query), SUMMARY, options);
     }));
 
-  functions.command("namespaces").description("list the namespaces that have functions")
+  functions.command("namespaces").description("List the namespaces that have functions")
     .action(withClient<object, []>(async (client, options) => {
       const names = await client.admin.functions.namespaces();
       printRows(names.map((namespace) => ({ namespace })), ["namespace"], options);
     }));
 
-  command("get <name>", "show a function").option("--code", "print its source only")
-    .option("--at <version>", "as it was in a version", numberOf)
+  command("get <name>", "Show a function").option("--code", "print only its source")
+    .option("--at <version>", "show an earlier version", numberOf)
     .action(withClient<InNamespace & { code?: boolean; at?: number }, [string]>(
       async (client, { namespace, code, at, ...options }, name) => {
         const place = placeIn(name, namespace);
@@ -151,15 +154,18 @@ export function addFunctions(program: Command, version: string): void {
       },
     ));
 
-  command("deploy <path>", "deploy a file, or a folder with index.ts").option("--name <name>", "instead of its own")
-    .option("--no-strict", "keep what does not build beside the version that works")
+  command("deploy <path>", "Deploy a file, or a folder with index.ts").option(
+    "--name <name>",
+    "name of the function (default: from the path)",
+  )
+    .option("--no-strict", "accept code that does not build; the working version stays live")
     .addOption(ifVersion())
     .action(withClient<Deploy, [string]>(deploy));
 
-  const set = command("set <name>", "change settings of a function")
-    .option("--env-file <path>", "its environment, all of it, from a file of NAME=value lines")
-    .option("--env <NAME=value...>", "variables of its environment; the others stay")
-    .option("--unset-env <name...>", "variables that are taken away")
+  const set = command("set <name>", "Change the settings of a function")
+    .option("--env-file <path>", "replace all environment variables by those in a file of NAME=value lines")
+    .option("--env <NAME=value...>", "set environment variables; others stay")
+    .option("--unset-env <name...>", "remove environment variables")
     .addOption(ifVersion());
   for (const [, option] of SETTINGS) set.addOption(option);
   set.action(withClient<InNamespace & SetOptions & Record<string, unknown>, [string]>(
@@ -178,45 +184,54 @@ export function addFunctions(program: Command, version: string): void {
     },
   ));
 
-  command("delete <name>", "delete a function; it can be restored for 30 days")
+  command("delete <name>", "Delete a function; it can be restored for 30 days")
     .action(withClient<InNamespace, [string]>(async (client, { namespace }, name) => {
       const place = placeIn(name, namespace);
       const removed = Object.entries(await client.functions.delete(place)).filter(([, count]) => count > 0);
       const along = removed.length === 0
         ? ""
         : `, and with it: ${removed.map(([what, n]) => `${n} ${what}`).join(", ")}`;
-      say(`Deleted ${name}${along}; "fluxbase functions restore ${name}" takes it back within 30 days`);
+      say(`Deleted ${name}${along}; "fluxbase functions restore ${name}" restores it within 30 days`);
     }));
 
-  command("restore <name>", "take a deletion back")
+  command("restore <name>", "Restore a deleted function")
     .action(withClient<InNamespace, [string]>(async (client, { namespace }, name) => {
       await client.functions.restore(placeIn(name, namespace));
       say(`Restored ${name}`);
     }));
 
-  command("invoke <name>", "call a function; its answer goes to stdout")
-    .option("-d, --data <text>", "body; - reads stdin").option("-X, --method <method>", "method; POST without")
-    .option("--path <path>", "what follows the function's own path")
-    .option("-H, --header <header...>", "such as 'x-name: value'")
+  command("invoke <name>", "Call a function and print its response")
+    .option("-d, --data <text>", "request body; - reads stdin").option(
+      "-X, --method <method>",
+      "request method (default: POST)",
+    )
+    .option("--path <path>", "path below the function's own path")
+    .option("-H, --header <header...>", "request header, such as 'x-name: value'")
     .option("--async", "queue the call and print the id of its task")
-    .option("--delay <time>", "of a queued call: such as 90s, 2h or 2026-01-31T12:00:00Z")
-    .option("--retries <count>", "of a queued call: attempts after the first", numberOf)
+    .option("--delay <time>", "queue the call for later, such as 90s, 2h or 2026-01-31T12:00:00Z")
+    .option("--retries <count>", "queue the call with this many attempts after the first", numberOf)
     .action(withClient<InNamespace & Call, [string]>(invoke));
 
-  withFilters(command("logs <name>", "show log lines").option("-f, --follow", "go on with new lines"), LOG_FILTERS)
-    .option("--limit <count>", "lines", numberOf, 50)
+  withFilters(
+    command("logs <name>", "Show log lines of a function").option("-f, --follow", "follow new lines"),
+    LOG_FILTERS,
+  )
+    .option("--limit <count>", "number of lines", numberOf, 50)
     .action(withClient<InNamespace & LogOptions, [string]>(showLogs));
 
   withFilters(
-    program.command("logs").description("show log lines of all functions").option("-n, --namespace <name>", "of one")
-      .option("-f, --follow", "go on with new lines"),
+    program.command("logs").description("Show log lines of all functions").option(
+      "-n, --namespace <name>",
+      "only this namespace",
+    )
+      .option("-f, --follow", "follow new lines"),
     LOG_FILTERS,
-  ).option("--limit <count>", "lines", numberOf, 50)
+  ).option("--limit <count>", "number of lines", numberOf, 50)
     .action(withClient<InNamespace & LogOptions, []>((client, options) => showLogs(client, options, undefined)));
 
-  withFilters(command("executions [name]", "show calls of a function, or of all"), EXECUTION_FILTERS)
-    .option("--limit <count>", "calls", numberOf, 20)
-    .option("--logs <id>", "the log lines of one call, by its id")
+  withFilters(command("executions [name]", "List executions of a function, or of all functions"), EXECUTION_FILTERS)
+    .option("--limit <count>", "number of executions", numberOf, 20)
+    .option("--logs <id>", "show the log lines of the execution with this id")
     .action(withClient<InNamespace & { limit: number; logs?: string } & Given, [string | undefined]>(
       async (client, { namespace, limit: count, logs, ...options }, name) => {
         const limit = { limit: count, ...filtersOf(EXECUTION_FILTERS, options) };
@@ -234,11 +249,11 @@ export function addFunctions(program: Command, version: string): void {
 
   command(
     "stats [name]",
-    "count calls of a function, or of all, by steps of time: how many, how they ended, what they took",
+    "Count executions over time: calls, errors and durations, of a function or of all",
   )
     .addOption(lastOption("1h"))
-    .addOption(new Option("--step <step>", "of time").choices(["1m", "5m", "15m", "1h", "6h", "1d"]))
-    .addOption(new Option("--by <what>", "split by").choices(["version", "trigger", "status"]))
+    .addOption(new Option("--step <step>", "interval of the table").choices(["1m", "5m", "15m", "1h", "6h", "1d"]))
+    .addOption(new Option("--by <what>", "split the counts by").choices(["version", "trigger", "status"]))
     .action(withClient<InNamespace & StatsOptions, [string | undefined]>(
       async (client, { namespace, last, step, by, ...options }, name) => {
         const query = {
@@ -255,24 +270,27 @@ export function addFunctions(program: Command, version: string): void {
       },
     ));
 
-  command("versions <name>", "list versions").action(
+  command("versions <name>", "List the versions of a function").action(
     withClient<InNamespace, [string]>(async (client, { namespace, ...options }, name) => {
       printRows(await client.functions.getVersions(placeIn(name, namespace)), VERSION, options);
     }),
   );
 
-  command("rollback <name> <version>", "make an earlier version live")
+  command("rollback <name> <version>", "Make an earlier version live")
     .action(withClient<InNamespace, [string, string]>(async (client, { namespace }, name, version) => {
       const fn = await client.functions.rollback(placeIn(name, namespace), numberOf(version));
       say(`${fn.namespace}/${fn.name} is at version ${fn.live_version}`);
     }));
 
-  command("sync [folder]", "deploy every function of a folder, and the shared modules beside them")
-    .option("--delete-missing", "delete functions that are not in it").option("--dry-run", "say what would happen")
+  command("sync [folder]", "Deploy all functions and shared modules of a folder")
+    .option("--delete-missing", "delete functions that are not in the folder").option(
+      "--dry-run",
+      "show what would change, without changing it",
+    )
     .action(withClient<InNamespace & { deleteMissing?: boolean; dryRun?: boolean }, [string | undefined]>(sync));
 
-  functions.command("reload").description("make the server read its functions folder")
-    .option("--dry-run", "say what would happen")
+  functions.command("reload").description("Let the server read its functions folder again")
+    .option("--dry-run", "show what would change, without changing it")
     .action(withClient<{ dryRun?: boolean }, []>(async (client, { dryRun = false, ...options }) => {
       showSync(await progress("Reloading", client.admin.functions.reload({ dry_run: dryRun })), options);
     }));
@@ -351,7 +369,7 @@ async function invoke(
   for await (const chunk of response.body ?? []) process.stdout.write(chunk);
   if (process.stdout.isTTY) print("");
   if (response.status < 400) return;
-  say(`The function answered ${response.status}`);
+  say(`The function returned status ${response.status}`);
   process.exitCode = 1;
 }
 
@@ -420,13 +438,13 @@ function placeIn(name: string, namespace: string | undefined): string {
 
 function headerOf(line: string): [string, string] {
   const colon = line.indexOf(":");
-  if (colon < 1) throw new UsageError(`"${line}" is no header: use one such as 'x-name: value'`);
+  if (colon < 1) throw new UsageError(`"${line}" is not a header: use the form 'x-name: value'`);
   return [line.slice(0, colon).trim(), line.slice(colon + 1).trim()];
 }
 
 function variableOf(text: string): [name: string, value: string] {
   const at = text.indexOf("=");
-  if (at < 1) throw new UsageError(`"${text}" sets no variable: use one such as NAME=value`);
+  if (at < 1) throw new UsageError(`"${text}" is not a variable: use the form NAME=value`);
   return [text.slice(0, at), text.slice(at + 1)];
 }
 

@@ -20,48 +20,49 @@ interface DbHookOptions {
 
 export function addHooks(program: Command): void {
   const hooks = program.command("hooks").description(
-    "events of sign-up and sign-in that functions are asked about, and of tables that they are told",
+    "Manage hooks: functions that are called on sign-up, sign-in and changes of rows",
   );
-  const event = () => new Argument("<event>", "of the authentication").choices([...AUTH_HOOKS, ...ACCOUNT_EVENTS]);
+  const event = () => new Argument("<event>", "authentication event").choices([...AUTH_HOOKS, ...ACCOUNT_EVENTS]);
 
-  hooks.command("list").description("list events and who is asked about them").action(
+  hooks.command("list").description("List authentication events and the functions that handle them").action(
     withClient<object, []>(async ({ admin }, options) => {
       printRows(await admin.hooks.list(), ["event", "functions", "enabled", "waiting", "dead", "last_error"], options);
     }),
   );
-  hooks.command("enable").description("ask functions about an event again").addArgument(event()).action(
+  hooks.command("enable").description("Call functions for an event again").addArgument(event()).action(
     withClient<object, [AuthHook | AccountEvent]>(async ({ admin }, _, name) => {
       const { functions } = await admin.hooks.enable(name);
-      say(`Switched ${name} on: it asks ${functions.join(", ") || "no function yet"}`);
+      say(`Enabled ${name}: it calls ${functions.join(", ") || "no function yet"}`);
     }),
   );
-  hooks.command("disable").description("ask nobody about an event, such as when a hook is broken").addArgument(event())
+  hooks.command("disable").description("Stop calling functions for an event, for example when a hook is broken")
+    .addArgument(event())
     .action(withClient<object, [AuthHook | AccountEvent]>(async ({ admin }, _, name) => {
       await admin.hooks.disable(name);
-      say(`Switched ${name} off: no function is asked`);
+      say(`Disabled ${name}: no function is called`);
     }));
 
-  hooks.command("retry").description("tell functions again of events whose attempts are used up")
+  hooks.command("retry").description("Deliver events again whose attempts are used up")
     .addArgument(new Argument("<event>", "of accounts").choices(ACCOUNT_EVENTS))
     .action(withClient<object, [AccountEvent]>(async ({ admin }, _, name) => {
-      say(`Trying ${(await admin.hooks.retry(name)).retried} events again`);
+      say(`Retrying ${(await admin.hooks.retry(name)).retried} events`);
     }));
 
-  const tables = hooks.command("db").description("functions that are called when rows of tables change");
-  tables.command("list").description("list them, with the events that wait").action(
+  const tables = hooks.command("db").description("Manage functions that are called when rows change");
+  tables.command("list").description("List database hooks with their waiting events").action(
     withClient<object, []>(async ({ admin }, options) => {
       printRows(await admin.hooks.database.list(), DB_HOOK, options);
     }),
   );
-  tables.command("add <function> <table>").description("call a function when rows of a table change")
-    .option("-n, --namespace <name>", "of the function")
+  tables.command("add <function> <table>").description("Call a function when rows of a table change")
+    .option("-n, --namespace <name>", "namespace of the function")
     .addOption(
-      new Option("--event <event...>", "which changes").choices(["INSERT", "UPDATE", "DELETE"])
+      new Option("--event <event...>", "changes to deliver").choices(["INSERT", "UPDATE", "DELETE"])
         .default(["INSERT", "UPDATE", "DELETE"]),
     )
-    .option("--column <column...>", "an update counts when one of them changes")
-    .option("--where <conditions>", "such as 'status=eq.paid&amount=gt.100'")
-    .option("--ordered", "one event at a time, in their order")
+    .option("--column <column...>", "deliver updates only if one of these columns changes")
+    .option("--where <conditions>", "conditions, such as 'status=eq.paid&amount=gt.100'")
+    .option("--ordered", "deliver one event at a time, in order")
     .action(withClient<DbHookOptions, [string, string]>(async ({ admin }, options, name, table) => {
       const { namespace, event, column, where, ordered } = options;
       const { id } = await admin.hooks.database.create({
@@ -75,18 +76,18 @@ export function addHooks(program: Command): void {
       });
       print(id);
     }));
-  tables.command("get <id>").description("show one").action(
+  tables.command("get <id>").description("Show a database hook").action(
     withClient<object, [string]>(async ({ admin }, options, id) => {
       printObject(await admin.hooks.database.get(id), [...DB_HOOK, "columns", "created_at", "created_by"], options);
     }),
   );
-  tables.command("remove <id>").description("call it no more; events that wait are gone").action(
+  tables.command("remove <id>").description("Remove a database hook and its waiting events").action(
     withClient<object, [string]>(async ({ admin }, _, id) => {
       await admin.hooks.database.delete(id);
       say(`Removed hook ${id}`);
     }),
   );
-  tables.command("retry <id>").description("try events again whose attempts are used up").action(
+  tables.command("retry <id>").description("Deliver events again whose attempts are used up").action(
     withClient<object, [string]>(async ({ admin }, _, id) => {
       say(`Trying ${(await admin.hooks.database.retry(id)).retried} events again`);
     }),

@@ -18,14 +18,14 @@ interface Options {
 }
 
 export function addImport(program: Command): void {
-  const group = program.command("import").description("bring functions of another platform into a functions folder");
+  const group = program.command("import").description("Import functions from another platform into a functions folder");
   const command = (usage: string, description: string, plan: (path: string) => ImportPlan) =>
     group.command(usage).description(description)
-      .option("--folder <path>", "where they go", "functions")
-      .option("--dry-run", "only say what would come of it")
+      .option("--folder <path>", "folder to write to", "functions")
+      .option("--dry-run", "show what would be written, without writing")
       .action(withOptions<Options, [string]>((options, path) => bring(plan(pathOf(path)), options)));
-  command("supabase <project>", "the functions of a Supabase project", planSupabase);
-  command("workers <wrangler>", "a Cloudflare Worker, by its wrangler.toml or wrangler.jsonc", planWorker);
+  command("supabase <project>", "Import the functions of a Supabase project", planSupabase);
+  command("workers <wrangler>", "Import a Cloudflare Worker from its wrangler.toml or wrangler.jsonc", planWorker);
 }
 
 function bring(plan: ImportPlan, options: GlobalOptions & Options): void {
@@ -42,6 +42,6 @@ function bring(plan: ImportPlan, options: GlobalOptions & Options): void {
   const place = relative(pathOf("."), folder) || ".";
   say(`${options.dryRun ? "Would write" : "Wrote"} ${files.size} files to ${place}/`);
   if (!options.dryRun) {
-    say(`Send them with "fluxbase functions sync ${place}", or serve the folder with "fluxbase dev"`);
+    say(`Deploy them with "fluxbase functions sync ${place}", or run "fluxbase dev"`);
   }
 }

@@ -39,65 +39,68 @@ const FIELDS = [
 ];
 
 export function addKeys(program: Command): void {
-  const keys = program.command("keys").description("client keys; with --service service keys");
+  const keys = program.command("keys").description("Manage client keys, and with --service service keys");
   const command = (usage: string, description: string) =>
-    keys.command(usage).description(description).option("--service", "a service key, not a client key");
+    keys.command(usage).description(description).option("--service", "a service key instead of a client key");
   const withFields = (made: Command) =>
-    made.option("--description <text>", "what it is for")
-      .option("--scope <scope...>", "such as functions:invoke")
-      .option("--namespace <name...>", "limits it to namespaces")
-      .option("--expires-at <instant>", "such as 2030-01-31T12:00:00Z")
-      .option("--rate-limit <count>", "requests in a minute; 0 is no limit")
-      .option("--rate-limit-per-hour <count>", "requests in an hour")
-      .option("--rate-limit-per-day <count>", "requests in a day");
+    made.option("--description <text>", "description")
+      .option("--scope <scope...>", "scopes, such as functions:invoke")
+      .option("--namespace <name...>", "limit the key to these namespaces")
+      .option("--expires-at <instant>", "expiry, such as 2030-01-31T12:00:00Z")
+      .option("--rate-limit <count>", "requests per minute; 0 for no limit")
+      .option("--rate-limit-per-hour <count>", "requests per hour; 0 for no limit")
+      .option("--rate-limit-per-day <count>", "requests per day; 0 for no limit");
   const of = ({ keys: client, admin }: FluxbaseClient, { service }: Kind): KeysClient =>
     service ? admin.serviceKeys : client;
 
-  withFields(command("create <name>", "make one; it is shown once")).option("--user-id <id>", "whose key it is")
+  withFields(command("create <name>", "Create a key; it is shown only once")).option(
+    "--user-id <id>",
+    "id of the user who owns the key",
+  )
     .action(withClient<Kind & Fields & { userId?: string }, [string]>(async (client, options, name) => {
       const owner = options.userId === undefined ? {} : { user_id: options.userId };
       showKey(await of(client, options).create({ ...fieldsOf(options), ...owner, name }), options.output);
     }));
-  command("list", "list them").action(withClient<Kind, []>(async (client, options) => {
+  command("list", "List keys").action(withClient<Kind, []>(async (client, options) => {
     printRows(await of(client, options).list(), FIELDS, options);
   }));
-  command("get <id>", "show one; never the key itself").action(
+  command("get <id>", "Show a key without its value").action(
     withClient<Kind, [string]>(async (client, options, id) => {
       printObject(await of(client, options).get(id), FIELDS, options);
     }),
   );
-  withFields(command("update <id>", "change what one may do").option("--name <name>", "its name"))
+  withFields(command("update <id>", "Change a key").option("--name <name>", "new name"))
     .action(withClient<Kind & Fields, [string]>(async (client, options, id) => {
       const change = fieldsOf(options);
       if (Object.keys(change).length === 0) throw new UsageError("Nothing to change: --help lists the fields");
       printObject(await of(client, options).update(id, change), FIELDS, options);
     }));
-  command("revoke <id>", "revoke one for ever").action(withClient<Kind, [string]>(async (client, options, id) => {
+  command("revoke <id>", "Revoke a key permanently").action(withClient<Kind, [string]>(async (client, options, id) => {
     await of(client, options).revoke(id);
     say(`Revoked ${id}`);
   }));
-  command("disable <id>", "refuse one until it is enabled").action(
+  command("disable <id>", "Disable a key until it is enabled again").action(
     withClient<Kind, [string]>(async (client, options, id) => {
       await of(client, options).disable(id);
       say(`Disabled ${id}`);
     }),
   );
-  command("enable <id>", "let one work again").action(withClient<Kind, [string]>(async (client, options, id) => {
+  command("enable <id>", "Enable a disabled key").action(withClient<Kind, [string]>(async (client, options, id) => {
     await of(client, options).enable(id);
     say(`Enabled ${id}`);
   }));
-  command("deprecate <id>", "let one run out after a while")
-    .option("--grace <duration>", "such as 48h; 24h without it")
+  command("deprecate <id>", "Let a key expire after a grace period")
+    .option("--grace <duration>", "time it still works, such as 48h (default: 24h)")
     .action(withClient<Kind & Grace, [string]>(async (client, options, id) => {
       const { grace_period_ends_at } = await of(client, options).deprecate(id, options.grace);
       say(`Deprecated ${id}: it works until ${grace_period_ends_at}`);
     }));
-  command("rotate <id>", "give one another value; it is shown once")
-    .option("--grace <duration>", "the old value goes on for so long, such as 1h")
+  command("rotate <id>", "Replace a key by a new value, which is shown only once")
+    .option("--grace <duration>", "time the old key still works, such as 1h")
     .action(withClient<Kind & Grace, [string]>(async (client, options, id) => {
       showKey(await of(client, options).rotate(id, options.grace), options.output);
     }));
-  command("delete <id>", "delete one").action(withClient<Kind, [string]>(async (client, options, id) => {
+  command("delete <id>", "Delete a key").action(withClient<Kind, [string]>(async (client, options, id) => {
     await of(client, options).delete(id);
     say(`Deleted ${id}`);
   }));

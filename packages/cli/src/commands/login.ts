@@ -13,32 +13,32 @@ import { keepProfile, profileStorage, urlOfNewProfile, UsageError } from "../pla
 const SETUP_TOKEN = "FLUXBASE_SETUP_TOKEN";
 
 export function addLogin(program: Command): void {
-  program.command("login").description("keep a server and who you are there for later commands")
-    .option("--email <address>", "sign in with a password, from stdin or a prompt, instead of a key")
+  program.command("login").description("Save a server and your credentials for later commands")
+    .option("--email <address>", "sign in with a password instead of a key; the password comes from stdin or a prompt")
     .action(withOptions<{ email?: string }, []>(async (options) => {
       const { email, key, profile: name = "default" } = options;
       const url = urlOfNewProfile(options);
       if (email !== undefined) return await signIn({ url, name, email, password: await readSecret("Password: ") });
       const given = key ?? await readSecret("Key: ");
-      if (given === "") throw new UsageError("No key was given");
+      if (given === "") throw new UsageError("No key given");
       await createClient(url, given).functions.list();
-      say(`Logged in to ${url}; kept in ${keepProfile(name, { url, key: given })}`);
+      say(`Logged in to ${url}; saved in ${keepProfile(name, { url, key: given })}`);
     }));
 
-  program.command("logout").description("end the session of `login --email`")
+  program.command("logout").description("End the session of `fluxbase login --email`")
     .action(withOptions(async (options) => {
       const client = clientOf(options);
-      if (await client.auth.getSession() === null) throw new UsageError("Nobody has signed in with --email");
+      if (await client.auth.getSession() === null) throw new UsageError("Nobody is signed in with --email");
       await client.auth.signOut();
       say("Signed out");
     }));
 
-  program.command("setup").description(`make the first admin, with the setup token that the server printed`)
-    .requiredOption("--email <address>", "of the admin; the password comes from stdin or a prompt")
-    .option("--token <token>", `the setup token; ${SETUP_TOKEN} without`)
+  program.command("setup").description("Create the first admin with the setup token that the server printed")
+    .requiredOption("--email <address>", "email address of the admin; the password comes from stdin or a prompt")
+    .option("--token <token>", `setup token (default: ${SETUP_TOKEN})`)
     .action(withOptions<{ email: string; token?: string }, []>(async (options) => {
       const { email, token = process.env[SETUP_TOKEN], profile: name = "default" } = options;
-      if (!token) throw new UsageError(`No setup token: set ${SETUP_TOKEN}, or give --token`);
+      if (!token) throw new UsageError(`No setup token: set ${SETUP_TOKEN}, or pass --token`);
       const url = urlOfNewProfile(options);
       const password = await readSecret("Password: ");
       await makeAdmin(url, { email, password, setup_token: token });
@@ -69,5 +69,5 @@ async function signIn(
     }
     throw error;
   }
-  say(`Signed in to ${url} as ${email}; kept in ${path}`);
+  say(`Signed in to ${url} as ${email}; saved in ${path}`);
 }

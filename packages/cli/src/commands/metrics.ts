@@ -35,7 +35,7 @@ const CLEAR = "\x1b[2J\x1b[H";
 const UNIT_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 export const lastOption = (otherwise: string) =>
-  new Option("--last <time>", "such as 15m, 24h, 7d").argParser(millisecondsOf)
+  new Option("--last <time>", "time range, such as 15m, 24h, 7d").argParser(millisecondsOf)
     .default(millisecondsOf(otherwise), otherwise);
 
 export interface StatsOptions {
@@ -52,14 +52,14 @@ interface TopOptions extends InNamespace {
 }
 
 export function addTop(program: Command): void {
-  program.command("top").description("the functions with the most calls, live")
-    .option("-n, --namespace <name>", "of one namespace")
+  program.command("top").description("Show the busiest functions, live")
+    .option("-n, --namespace <name>", "only this namespace")
     .addOption(lastOption("5m"))
-    .option("--limit <count>", "functions", Number, 20)
+    .option("--limit <count>", "number of functions", Number, 20)
     .addOption(
-      new Option("--sort <what>", "what the most comes first of").choices(Object.keys(ORDERS)).default("calls"),
+      new Option("--sort <what>", "sort order, highest first").choices(Object.keys(ORDERS)).default("calls"),
     )
-    .option("--once", "show it once; as without a terminal")
+    .option("--once", "print once and exit, as without a terminal")
     .action(withClient<TopOptions, []>(async (client, { namespace, last, limit, sort, once, ...options }) => {
       const order = ORDERS[sort] ?? (() => 0);
       const isLive = process.stdout.isTTY && once !== true && options.output !== "json";

@@ -10,7 +10,7 @@ import { printRows } from "../output.ts";
 const COLUMNS = ["name", "version", "status", "seen_at", "sandboxes", "busy", "waiting", "memory_mb", "leases"];
 
 export function addNodes(program: Command): void {
-  program.command("nodes").description("the servers that share the database, and what each has to do")
+  program.command("nodes").description("List the servers that share the database, with their load")
     .action(withClient(async ({ admin }, options) => {
       const nodes = await admin.nodes.list();
       const rows = options.output === "json"

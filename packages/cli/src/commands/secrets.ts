@@ -28,15 +28,15 @@ interface Setting extends SecretNamespace {
 
 export function addSecrets(program: Command): void {
   const secrets = program.command("secrets").alias("secret")
-    .description("secrets of the server with versions and an end; values are set, never shown");
+    .description("Manage secrets with versions and expiry; values are never shown");
   const one = (usage: string, description: string) =>
-    secrets.command(usage).description(description).option("-n, --namespace <name>", "the one for this namespace");
+    secrets.command(usage).description(description).option("-n, --namespace <name>", "secret of this namespace");
   const placeOf = ({ namespace }: SecretNamespace) => namespace === undefined ? {} : { namespace };
 
-  one("set <name> [value]", "set one; without a value it is read from stdin or a prompt")
-    .option("--scope <scope>", "of a new one: global, or namespace with --namespace")
-    .option("--description <text>", "what it is for")
-    .option("--expires <duration>", "functions see it for so long, such as 30d; `never` takes an end away")
+  one("set <name> [value]", "Set a secret; reads the value from stdin or a prompt if it is not given")
+    .option("--scope <scope>", "scope of a new secret: global, or namespace together with --namespace")
+    .option("--description <text>", "description")
+    .option("--expires <duration>", "time until it expires, such as 30d; `never` removes the expiry")
     .action(withClient<Setting, [string, string | undefined]>(async (client, options, name, value) => {
       const place = placeOf(options);
       const change = {
@@ -51,33 +51,36 @@ export function addSecrets(program: Command): void {
       say(`Set secret ${name}, version ${version}`);
       if (value !== undefined) warn("others on this machine can see a value on the command line; a pipe they cannot");
     }));
-  secrets.command("list").description("list them, without values")
-    .option("-n, --namespace <name>", "those for this namespace").option("--scope <scope>", "global or namespace")
+  secrets.command("list").description("List secrets without their values")
+    .option("-n, --namespace <name>", "only secrets of this namespace").option(
+      "--scope <scope>",
+      "only this scope: global or namespace",
+    )
     .action(withClient<SecretNamespace & { scope?: "global" | "namespace" }, []>(async (client, options) => {
       const { scope } = options;
       const asked = { ...placeOf(options), ...(scope === undefined ? {} : { scope }) };
       printRows(await client.secrets.list(asked), FIELDS, options);
     }));
-  one("get <name>", "show what is known of one; never its value")
+  one("get <name>", "Show a secret without its value")
     .action(withClient<SecretNamespace, [string]>(async (client, options, name) => {
       printObject(await client.secrets.get(name, placeOf(options)), FIELDS, options);
     }));
-  one("history <name>", "list versions of one, the one in use first").alias("versions")
+  one("history <name>", "List the versions of a secret, the current one first").alias("versions")
     .action(withClient<SecretNamespace, [string]>(async (client, options, name) => {
       const versions = await client.secrets.getVersions(name, placeOf(options));
       printRows(versions, ["version", "created_at", "created_by"], options);
     }));
-  one("rollback <name> <version>", "make an earlier value the one in use, as a new version")
+  one("rollback <name> <version>", "Restore an earlier value as a new version")
     .action(withClient<SecretNamespace, [string, string]>(async (client, options, name, version) => {
       const now = await client.secrets.rollback(name, Number(version), placeOf(options));
-      say(`Rolled secret ${name} back to version ${version}: it is version ${now.version}`);
+      say(`Restored version ${version} of secret ${name} as version ${now.version}`);
     }));
-  one("delete <name>", "delete one with all its versions").alias("rm")
+  one("delete <name>", "Delete a secret with all its versions").alias("rm")
     .action(withClient<SecretNamespace, [string]>(async (client, options, name) => {
       await client.secrets.delete(name, placeOf(options));
       say(`Deleted secret ${name}`);
     }));
-  secrets.command("stats").description("count them: all, those that expire within 7 days, those that have")
+  secrets.command("stats").description("Count secrets: all, expiring within 7 days, expired")
     .action(withClient<object, []>(async (client, { output }) => {
       const stats = await client.secrets.stats();
       if (output === "json") return printJson(stats);
@@ -96,5 +99,5 @@ function instantAfter(duration: string): string {
   const [, count, unit = ""] = /^(\d{1,9})([smhdwy])$/.exec(duration) ?? [];
   const at = new Date(Date.now() + Number(count) * (UNIT_MS[unit] ?? NaN));
   if (!Number.isNaN(at.getTime())) return at.toISOString();
-  throw new UsageError(`Cannot use "${duration}" as --expires: it must be such as 12h, 30d, 2w, 1y, or never`);
+  throw new UsageError(`Cannot use "${duration}" as --expires: use a duration such as 12h, 30d, 2w or 1y, or never`);
 }

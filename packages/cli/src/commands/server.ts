@@ -16,12 +16,15 @@ interface Options {
 
 export function addServer(program: Command): void {
   const command = (name: string, description: string) =>
-    program.command(name).description(description).option("-p, --port <number>", "instead of 8080; 0 takes a free one");
+    program.command(name).description(description).option(
+      "-p, --port <number>",
+      "port (default: 8080); 0 picks a free one",
+    );
 
-  command("start", "run the server here: its data in .fluxbase/, functions of functions/")
+  command("start", "Run the server in this folder, with data in .fluxbase/ and functions from functions/")
     .action(withOptions<Options, []>((options) => run(options)));
 
-  command("dev", "run the server here, follow changes of functions/, and show what functions log")
+  command("dev", "Run the server in this folder, redeploy functions/ on every change, and show their logs")
     .action(withOptions<Options, []>(async (options) => {
       mkdirSync(pathOf("functions"), { recursive: true });
       await run(options, (await launcher()).DEVELOPMENT);

@@ -26,18 +26,18 @@ FLUXBASE_SERVER_ADDRESS=127.0.0.1:8080
 `;
 
 export function addService(program: Command): void {
-  const service = program.command("service").description("the server of this machine as a service of systemd");
-  service.command("install").description("write the service, enable and start it; as root")
+  const service = program.command("service").description("Run the server as a systemd service");
+  service.command("install").description("Install, enable and start the service (as root)")
     .option("-p, --port <number>", "instead of 8080").option("--no-start", "only write it")
-    .option("--print", "show the service, and change nothing")
+    .option("--print", "print the unit file without installing it")
     .action(withOptions<InstallOptions, []>((options) => install(options)));
-  service.command("uninstall").description("stop and remove the service; data and settings stay")
+  service.command("uninstall").description("Stop and remove the service; data and settings stay")
     .action(withOptions(() => {
       needRoot();
       systemctl("disable", "--now", "fluxbase");
       rmSync(UNIT, { force: true });
       systemctl("daemon-reload");
-      say(`Removed ${UNIT}; data stay in ${DATA_DIR}, settings in ${ENV_FILE}`);
+      say(`Removed ${UNIT}; data stays in ${DATA_DIR}, settings in ${ENV_FILE}`);
     }));
 }
 
@@ -47,7 +47,7 @@ function install({ port, start, print: isShown }: InstallOptions): void {
   if (isShown) return print(unit);
   needRoot();
   if (program.includes("/_npx/")) {
-    throw new UsageError("npx keeps this command only for a while: npm install --global fluxbase, then try again");
+    throw new UsageError("npx keeps this command only temporarily: run `npm install --global fluxbase` first");
   }
   mkdirSync("/etc/fluxbase", { recursive: true, mode: 0o755 });
   if (!existsSync(ENV_FILE)) {
@@ -60,16 +60,16 @@ function install({ port, start, print: isShown }: InstallOptions): void {
   systemctl("daemon-reload");
   if (start) systemctl("enable", "--now", "fluxbase");
   say(`Wrote ${UNIT}${start ? ", and started it" : ""}; settings: ${ENV_FILE}`);
-  say(`Keys: ${DATA_DIR}/.fluxbase/keys.env; what it says: journalctl -u fluxbase`);
+  say(`Keys: ${DATA_DIR}/.fluxbase/keys.env; log: journalctl -u fluxbase`);
 }
 
 function needRoot(): void {
-  if (process.getuid?.() !== 0) throw new UsageError("Only root may change services: try it with sudo");
+  if (process.getuid?.() !== 0) throw new UsageError("Only root can change services: run it with sudo");
 }
 
 function systemctl(...args: string[]): void {
   const { status, error, stderr } = spawnSync("systemctl", args, { encoding: "utf8" });
-  if (error !== undefined) throw new Error("There is no systemd here: systemctl cannot be started");
+  if (error !== undefined) throw new Error("Cannot run systemctl: this machine has no systemd");
   if (status !== 0) throw new Error(`systemctl ${args.join(" ")}: ${stderr.trim()}`);
 }
 

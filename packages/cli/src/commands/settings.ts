@@ -16,18 +16,21 @@ interface Scope {
 const FIELDS = ["key", "namespaces", "description", "updated_at", "updated_by"];
 
 export function addSettings(program: Command): void {
-  const settings = program.command("settings").description("settings of the server, and of users");
+  const settings = program.command("settings").description("Manage settings that programs store on the server");
   addValues(settings);
-  const secrets = settings.command("secrets").description("secrets that functions read; values are set, never shown");
+  const secrets = settings.command("secrets").description("Manage secrets that functions read; values are never shown");
   const command = (usage: string, description: string) =>
-    secrets.command(usage).description(description).option("--user", "of the user who speaks, not of the server");
+    secrets.command(usage).description(description).option(
+      "--user",
+      "your own, as the signed-in user, instead of the server's",
+    );
   const one = (usage: string, description: string) =>
-    command(usage, description).option("-n, --namespace <name...>", "the one for functions of these namespaces");
+    command(usage, description).option("-n, --namespace <name...>", "only for functions of these namespaces");
   const placeOf = ({ namespace }: Scope) => namespace === undefined ? {} : { namespaces: namespace };
   const of = ({ settings, admin }: FluxbaseClient, { user }: Scope): SettingsClient => user ? settings : admin.settings;
 
-  one("set <key> [value]", "set one; without a value it is read from stdin or a prompt")
-    .option("--description <text>", "what it is for")
+  one("set <key> [value]", "Set a secret; reads the value from stdin or a prompt if it is not given")
+    .option("--description <text>", "description")
     .action(withClient<Scope & { description?: string }, [string, string | undefined]>(
       async (client, { description, ...scope }, key, value) => {
         const given = value ?? await readSecret(`Value of ${key}: `);
@@ -37,14 +40,14 @@ export function addSettings(program: Command): void {
         if (value !== undefined) warn("others on this machine can see a value on the command line; a pipe they cannot");
       },
     ));
-  one("get <key>", "show what is known of one; never its value")
+  one("get <key>", "Show a secret without its value")
     .action(withClient<Scope, [string]>(async (client, options, key) => {
       printObject(await of(client, options).getSecret(key, placeOf(options)), FIELDS, options);
     }));
-  command("list", "list them, without values").action(withClient<Scope, []>(async (client, options) => {
+  command("list", "List secrets without their values").action(withClient<Scope, []>(async (client, options) => {
     printRows(await of(client, options).listSecrets(), FIELDS, options);
   }));
-  one("delete <key>", "delete one").action(withClient<Scope, [string]>(async (client, options, key) => {
+  one("delete <key>", "Delete a secret").action(withClient<Scope, [string]>(async (client, options, key) => {
     await of(client, options).deleteSecret(key, placeOf(options));
     say(`Deleted secret ${key}`);
   }));
@@ -53,12 +56,15 @@ export function addSettings(program: Command): void {
 /** What programs keep on the server. */
 function addValues(settings: Command): void {
   const command = (usage: string, description: string) =>
-    settings.command(usage).description(description).option("--user", "of the user who speaks, not of the server");
+    settings.command(usage).description(description).option(
+      "--user",
+      "your own, as the signed-in user, instead of the server's",
+    );
   const of = ({ settings, admin }: FluxbaseClient, { user }: Scope) => user ? settings : admin.settings;
 
-  command("set <key> <value>", "set one: JSON, or else text")
-    .option("--description <text>", "what it is for").option("--public", "everybody may read it")
-    .option("--private", "only admins may read it")
+  command("set <key> <value>", "Set a setting to a JSON value or text")
+    .option("--description <text>", "description").option("--public", "readable by everybody")
+    .option("--private", "readable only by admins")
     .action(withClient<Scope & { description?: string; public?: boolean; private?: boolean }, [string, string]>(
       async (client, { description, ...options }, key, value) => {
         const isPublic = options.public ?? (options.private ? false : undefined);
@@ -69,16 +75,18 @@ function addValues(settings: Command): void {
         say(`Set ${key}`);
       },
     ));
-  command("get <key>", "show the value of one").action(withClient<Scope, [string]>(async (client, options, key) => {
-    const { value } = await of(client, options).getSetting(key);
-    if (typeof value === "string" && options.output !== "json") print(value);
-    else printJson(value);
-  }));
-  command("list", "list them").action(withClient<Scope, []>(async (client, options) => {
+  command("get <key>", "Show the value of a setting").action(
+    withClient<Scope, [string]>(async (client, options, key) => {
+      const { value } = await of(client, options).getSetting(key);
+      if (typeof value === "string" && options.output !== "json") print(value);
+      else printJson(value);
+    }),
+  );
+  command("list", "List settings").action(withClient<Scope, []>(async (client, options) => {
     const fields = ["key", "value", ...(options.user ? [] : ["is_public"]), "description", "updated_at"];
     printRows(await of(client, options).listSettings(), fields, options);
   }));
-  command("delete <key>", "delete one").action(withClient<Scope, [string]>(async (client, options, key) => {
+  command("delete <key>", "Delete a setting").action(withClient<Scope, [string]>(async (client, options, key) => {
     await of(client, options).deleteSetting(key);
     say(`Deleted ${key}`);
   }));

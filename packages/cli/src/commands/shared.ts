@@ -11,25 +11,25 @@ import { pathOf } from "../place.ts";
 import { setSharedModule } from "../shared_modules.ts";
 
 export function addShared(program: Command): void {
-  const shared = program.command("shared").description("shared modules, which functions import from _shared/");
+  const shared = program.command("shared").description("Manage shared modules, which functions import from _shared/");
   const command = (usage: string, description: string) =>
-    shared.command(usage).description(description).option("-n, --namespace <name>", "their namespace");
+    shared.command(usage).description(description).option("-n, --namespace <name>", "namespace of the modules");
 
-  command("list", "list them").action(withClient<InNamespace, []>(async ({ functions }, options) => {
+  command("list", "List shared modules").action(withClient<InNamespace, []>(async ({ functions }, options) => {
     const columns = ["module_path", "version", "description", "updated_at"];
     printRows(await functions.listSharedModules(inNamespace(options.namespace)), columns, options);
   }));
-  command("get <path>", "print the source of one")
+  command("get <path>", "Print the source of a shared module")
     .action(withClient<InNamespace, [string]>(async ({ functions }, options, path) => {
       print((await functions.getSharedModule(path, inNamespace(options.namespace))).content);
     }));
-  command("set <path> <file>", "make or change one from a file")
+  command("set <path> <file>", "Create or change a shared module from a file")
     .action(withClient<InNamespace, [string, string]>(async (client, options, path, file) => {
       const content = readFileSync(pathOf(file), "utf8");
       const module = await setSharedModule(client, path, content, inNamespace(options.namespace));
       say(`${module.module_path} is at version ${module.version}`);
     }));
-  command("delete <path>", "delete one").option("--force", "even while functions use it")
+  command("delete <path>", "Delete a shared module").option("--force", "delete it even if functions import it")
     .action(
       withClient<InNamespace & { force?: boolean }, [string]>(async ({ functions }, { force, ...options }, path) => {
         await functions.deleteSharedModule(path, { ...inNamespace(options.namespace), ...(force ? { force } : {}) });

@@ -37,12 +37,12 @@ export function addTasks(program: Command): void {
   const tasks = program.command("tasks").description("List, retry and cancel asynchronous calls and other tasks");
 
   tasks.command("list [function]").description("List tasks, newest first")
-    .option("-n, --namespace <name>", "of one namespace")
-    .addOption(new Option("--state <state>", "in one state").choices(TASK_STATES))
-    .option("--trigger <type>", "made by task, cron or hook")
-    .option("--source <id>", "made by one schedule or hook")
-    .option("--limit <count>", "how many, at most 1000", Number, 50)
-    .option("--cursor <cursor>", "those after this one, from --json of the page before")
+    .option("-n, --namespace <name>", "only tasks of this namespace")
+    .addOption(new Option("--state <state>", "only tasks in this state").choices(TASK_STATES))
+    .option("--trigger <type>", "only tasks created by task, cron or hook")
+    .option("--source <id>", "only tasks of this schedule or hook")
+    .option("--limit <count>", "number of results, at most 1000", Number, 50)
+    .option("--cursor <cursor>", "continue after this cursor, which --output json of the page before shows")
     .action(withClient<ListOptions, [string?]>(async ({ tasks }, options, name) => {
       const { state, trigger, source, limit, cursor, namespace } = options;
       const found = await tasks.list({
@@ -56,18 +56,18 @@ export function addTasks(program: Command): void {
       });
       printRows(found.map(withFunction), COLUMNS, options);
     }));
-  tasks.command("get <id>").description("Show a task, what was sent and what was answered").action(
+  tasks.command("get <id>").description("Show a task with its payload and attempts").action(
     withClient<object, [string]>(async ({ tasks }, options, id) => {
       printObject(withFunction(await tasks.get(id)), DETAILS, options);
     }),
   );
-  tasks.command("retry [id]").description("Run a task that is over again, or all dead ones of a function")
+  tasks.command("retry [id]").description("Run a finished task again, or all dead tasks of a function")
     .option("--dead-of <function>", "all dead tasks of this function")
-    .option("-n, --namespace <name>", "of the function")
+    .option("-n, --namespace <name>", "namespace of the function")
     .action(withClient<InNamespace & { readonly deadOf?: string }, [string?]>(async ({ tasks }, options, id) => {
       const { deadOf, namespace } = options;
       if ((id === undefined) === (deadOf === undefined)) {
-        throw new Error("Cannot retry: name the id of one task, or a function with --dead-of <function>");
+        throw new Error("Cannot retry: pass the id of a task, or --dead-of <function>");
       }
       if (deadOf !== undefined) {
         say(`Retrying ${(await tasks.retryDead(deadOf, inNamespace(namespace))).retried} dead tasks of ${deadOf}`);
@@ -76,13 +76,13 @@ export function addTasks(program: Command): void {
         say(`Retrying task ${id}`);
       }
     }));
-  tasks.command("cancel <id>").description("Cancel a task; an attempt that runs is aborted").action(
+  tasks.command("cancel <id>").description("Cancel a task; aborts an attempt that is running").action(
     withClient<object, [string]>(async ({ tasks }, _, id) => {
       await tasks.cancel(id);
       say(`Cancelled task ${id}`);
     }),
   );
-  tasks.command("delete <id>").description("Delete a task that does not run").action(
+  tasks.command("delete <id>").description("Delete a task that is not running").action(
     withClient<object, [string]>(async ({ tasks }, _, id) => {
       await tasks.delete(id);
       say(`Deleted task ${id}`);

@@ -45,8 +45,11 @@ interface ColumnRow {
 }
 
 export function addTypes(program: Command): void {
-  program.command("types").description("write the types of your tables for the SDK, to stdout or a file")
-    .option("--schema <name>", "schema of the tables", "public").option("--out <path>", "a file")
+  program.command("types").description("Generate TypeScript types of your tables for the SDK")
+    .option("--schema <name>", "schema of the tables", "public").option(
+      "--out <path>",
+      "file to write (default: stdout)",
+    )
     .action(withClient<{ schema: string; out?: string }, []>(async ({ admin }, { schema, out }) => {
       const { rows } = await admin.database.query(COLUMNS, [schema]);
       const text = typesOf(rows as unknown as readonly ColumnRow[]);

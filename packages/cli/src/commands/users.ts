@@ -24,15 +24,15 @@ interface ChangeOptions {
 }
 
 export function addUsers(program: Command): void {
-  const users = program.command("users").alias("user").description("who can sign in");
-  const role = () => new Option("--role <role>", "of the user").choices(["authenticated", "admin"]);
+  const users = program.command("users").alias("user").description("Manage users");
+  const role = () => new Option("--role <role>", "role of the user").choices(["authenticated", "admin"]);
 
-  users.command("list").description("list users, newest first").option(
+  users.command("list").description("List users, newest first").option(
     "--search <text>",
     "part of the e-mail, or of the id",
   )
-    .addOption(role()).option("--limit <count>", "how many, at most 1000", Number, 100)
-    .option("--cursor <cursor>", "those after this one, from --json of the page before")
+    .addOption(role()).option("--limit <count>", "number of results, at most 1000", Number, 100)
+    .option("--cursor <cursor>", "continue after this cursor, which --output json of the page before shows")
     .action(withClient<ListOptions, []>(async ({ admin }, { search, role, limit, cursor, ...options }) => {
       const query = { search, role, cursor };
       const given = Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined));
@@ -41,35 +41,38 @@ export function addUsers(program: Command): void {
       printRows(found.users, FIELDS, options);
       if (found.users.length < found.total) say(`${found.users.length} of ${found.total}`);
     }));
-  users.command("get <id>").description("show one").action(
+  users.command("get <id>").description("Show a user").action(
     withClient<object, [string]>(async ({ admin }, options, id) => {
       printObject(await admin.users.get(id), [...FIELDS, "user_metadata", "app_metadata", "updated_at"], options);
     }),
   );
-  users.command("create <email>").description("make one").option("--password <text>", "else nobody can sign in as one")
+  users.command("create <email>").description("Create a user").option(
+    "--password <text>",
+    "password; without it, nobody can sign in as this user",
+  )
     .addOption(role())
     .action(withClient<ChangeOptions, [string]>(async ({ admin }, options, email) => {
       printObject(await admin.users.create({ ...fieldsOf(options), email }), FIELDS, options);
     }));
-  users.command("update <id>").description("change one").option("--email <email>", "another e-mail")
-    .option("--password <text>", "another password, which ends every session").addOption(role())
+  users.command("update <id>").description("Change a user").option("--email <email>", "new email address")
+    .option("--password <text>", "new password; ends all sessions of the user").addOption(role())
     .action(withClient<ChangeOptions, [string]>(async ({ admin }, options, id) => {
       printObject(await admin.users.update(id, fieldsOf(options)), FIELDS, options);
     }));
-  users.command("delete <id>").description("delete one, with sessions and keys").action(
+  users.command("delete <id>").description("Delete a user with their sessions and keys").action(
     withClient<object, [string]>(async ({ admin }, _, id) => {
       await admin.users.delete(id);
       say(`Deleted user ${id}`);
     }),
   );
-  users.command("sign-out <id>").description("end every session of one").action(
+  users.command("sign-out <id>").description("End all sessions of a user").action(
     withClient<object, [string]>(async ({ admin }, _, id) => {
       await admin.users.signOut(id);
       say(`Ended every session of user ${id}`);
     }),
   );
-  users.command("token <id>").description("print a short-lived token for trying out what a user gets")
-    .option("--seconds <count>", "how long it is good, at most 3600", Number)
+  users.command("token <id>").description("Print a short-lived token to test as a user")
+    .option("--seconds <count>", "lifetime in seconds, at most 3600", Number)
     .action(withClient<{ seconds?: number }, [string]>(async ({ admin }, { seconds, ...options }, id) => {
       const token = await admin.users.tokenFor(id, seconds === undefined ? {} : { seconds });
       if (options.output === "json") printJson(token);

@@ -7,6 +7,7 @@
 import { basename, dirname, join, relative } from "node:path";
 import { transformSync } from "oxc-transform";
 import { buildDashboard } from "../packages/dashboard/build.mjs";
+import { buildDocs } from "../packages/docs/build.mjs";
 import { bundle, ROOT } from "./esbuild.ts";
 import { declareSdk } from "./sdk_declarations.ts";
 
@@ -28,6 +29,8 @@ await bundle(join(PACKAGES, "sdk/mod.ts"), {
 });
 await buildDashboard();
 await copy("dashboard/dist");
+await buildDocs();
+await copy("docs/dist");
 await bundle(join(PG_DUMP_FROM, "dist/pg_dump.js"), {
   outfile: join(PG_DUMP_TO, "pg_dump.js"),
   format: "esm",

@@ -14,7 +14,7 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const LINES: readonly (readonly string[])[] = [
   ["main.ts", "maintenance.ts"],
   ["platform.ts"],
-  ["config", "gateway", "api", "dashboard", "files", "hooks", "alerts"],
+  ["config", "gateway", "api", "dashboard", "docs", "files", "hooks", "alerts"],
   ["tasks"],
   ["invoke", "deploy", "language"],
   [

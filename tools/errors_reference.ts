@@ -175,7 +175,7 @@ const EXPLAINED: Readonly<Record<ErrorCode, Explained>> = {
   },
   INVALID_RESPONSE: {
     why: "The function returned something that cannot become an HTTP response, such as a wrong header name.",
-    todo: "Fix what the message names ([Responses](../answers.md)).",
+    todo: "Fix what the message names ([Responses](../requests-and-responses.md)).",
   },
   NOT_AVAILABLE: {
     why: "Clients know this feature from other platforms; this server does not have it.",

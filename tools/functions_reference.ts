@@ -141,7 +141,7 @@ const ROWS: Readonly<Partial<Record<Field, Row>>> = {
   hooks: {
     annotation: "hook before_sign_in",
     type: "list of events",
-    about: "Authentication events that call the function ([Authentication hooks](../auth_hooks.md)).",
+    about: "Authentication events that call the function ([Authentication hooks](../auth-hooks.md)).",
   },
   cron_schedule: {
     annotation: "schedule 0 9 * * MON-FRI Europe/Paris",

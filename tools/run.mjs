@@ -7,6 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildDashboard } from "../packages/dashboard/build.mjs";
+import { buildDocs } from "../packages/docs/build.mjs";
 import { denoPath, DEVELOPMENT, runDeno, startServer } from "../packages/server/launch.mjs";
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -38,12 +39,14 @@ const SCRIPTS = {
   bench: deno("run", "-A", "bench/main.ts"),
 };
 
-/** A server is of use without the dashboard. */
+/** A server is of use without its pages. */
 async function start(env = {}) {
-  try {
-    await buildDashboard();
-  } catch (error) {
-    process.stderr.write(`Cannot build the dashboard: ${error.message}\n`);
+  for (const [what, build] of [["dashboard", buildDashboard], ["documentation", buildDocs]]) {
+    try {
+      await build();
+    } catch (error) {
+      process.stderr.write(`Cannot build the ${what}: ${error.message}\n`);
+    }
   }
   return await startServer({ cwd: ROOT, env });
 }

@@ -60,6 +60,7 @@ import { InvariantError } from "./core/invariant.ts";
 import type { AdjustableLog, Log } from "./core/log.ts";
 import { Secret } from "./core/secret.ts";
 import { createDashboard } from "./dashboard/dashboard.ts";
+import { createDocs, DOCS_PATH } from "./docs/docs.ts";
 import { createDeployer } from "./deploy/deploy.ts";
 import { createRebuilder } from "./deploy/rebuild.ts";
 import { createSharedModules } from "./deploy/shared_modules.ts";
@@ -526,6 +527,11 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       ...systemRoutes({
         version: RELEASE.version,
         limits,
+        addresses: () => ({
+          base: place.baseUrl,
+          docs: config.docsEnabled ? place.baseUrl + DOCS_PATH : null,
+          dashboard: config.dashboard.host === null ? dashboardUrlOf(place.baseUrl, config.dashboard) : null,
+        }),
         readiness: async () => ({
           ...await readinessOf({
             database,
@@ -614,9 +620,11 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
 
   const managing = createBusyConnections();
   const dashboard = createDashboard({ ...config.dashboard, place, development: config.development });
+  const docs = createDocs({ enabled: config.docsEnabled, development: config.development });
   place.handle = (request, connection) =>
     gateway.handle(request, connection) ??
       dashboard.handle(request) ??
+      docs.handle(request) ??
       managing.during(connection, () =>
         api.handle(request, {
           address: clientOf(clientAddresses, connection, request.headers),

@@ -43,6 +43,7 @@ const NO_COMMAND = [
   /^PATCH \/api\/v1\/functions/, // As PUT.
   /^\w+ \/api\/v1\/(auth\/(signup|refresh|user|config|captcha|account|oauth|saml)|dashboard\/|admin\/(login|refresh|logout|me|setup\/status))/,
   /^GET \/api\/v1\/settings\/secret$/, // As /settings/secrets.
+  /^GET \/$/, // Says where everything is.
   /^GET \/api\/v1\/health/, // `doctor` asks for readiness, at the root.
   /^(GET|PUT|PATCH|DELETE) .*\/invoke$/, // As POST, with --method.
   /\/secrets\/\{id\}/, // By name.

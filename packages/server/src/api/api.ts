@@ -27,7 +27,6 @@ import { absentAt } from "./absent_routes.ts";
 import { type Idempotency, IDEMPOTENCY_HEADER } from "./idempotency.ts";
 import { type BodyLimits, readJsonBody, readTextBody } from "./json_body.ts";
 import { openApiDocument } from "./openapi.ts";
-import { PAGE_POLICY, referencePage } from "./reference_page.ts";
 import type { ApiAnswer, ApiCall, Route } from "./route.ts";
 
 export interface ApiOptions {
@@ -83,7 +82,6 @@ const AT_ROOT: readonly string[] = [
   "/health/ready",
   "/limits",
   "/openapi.json",
-  "/docs",
   "/dashboard/auth/login",
   "/dashboard/auth/refresh",
   "/dashboard/auth/sso/providers",
@@ -97,7 +95,7 @@ export function createApi(options: ApiOptions): Api {
     { origins: null, methods: null, headers: null, credentials: null, maxAgeSec: null },
     options.cors,
   );
-  const routes = [...options.routes, documentRoute(), pageRoute()];
+  const routes = [...options.routes, documentRoute()];
   const app = new Hono<{ Bindings: Facts }>({ strict: false });
   for (const route of routes) {
     for (const place of placesOf(route)) {
@@ -133,21 +131,6 @@ export function createApi(options: ApiOptions): Api {
       serverUrl: options.place.baseUrl,
       apiPrefix: PREFIX,
     });
-  }
-
-  function pageRoute(): Route {
-    return {
-      method: "GET",
-      path: "/docs",
-      summary: "The same for people",
-      access: "public",
-      answer: { status: 200 },
-      handle: () => ({
-        status: 200,
-        headers: [["content-type", "text/html; charset=utf-8"], ["content-security-policy", PAGE_POLICY]],
-        text: referencePage(documentOf()),
-      }),
-    };
   }
 
   async function run(route: Route, facts: Facts, params: Record<string, string>): Promise<ApiAnswer> {

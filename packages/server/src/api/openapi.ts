@@ -5,7 +5,6 @@
  */
 import { z } from "zod";
 import type { Access, Route } from "./route.ts";
-import type { Content, Operation, Parameter, ShownDocument } from "./reference_page.ts";
 import { errorSchema } from "./schemas.ts";
 
 const INVOKE_METHODS = ["get", "post", "put", "patch", "delete"] as const;
@@ -16,8 +15,28 @@ export interface DocumentInfo {
   readonly apiPrefix: string;
 }
 
-export interface OpenApiDocument extends ShownDocument {
+interface Parameter {
+  readonly name: string;
+  readonly in: string;
+}
+
+/** By media type. */
+type Content = Readonly<Record<string, { readonly schema?: unknown }>>;
+
+interface Operation {
+  readonly tags: readonly string[];
+  readonly summary: string;
+  readonly description: string;
+  readonly parameters: readonly Parameter[];
+  readonly requestBody?: { readonly required: boolean; readonly content: Content };
+  readonly responses: Readonly<Record<string, { readonly description: string; readonly content?: Content }>>;
+}
+
+export interface OpenApiDocument {
   readonly openapi: string;
+  readonly info: { readonly title: string; readonly version: string };
+  readonly servers: readonly { readonly url: string }[];
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
 }
 
 export function openApiDocument(
@@ -54,6 +73,7 @@ export function openApiDocument(
 function operationOf({ path, summary, access, query, body, answer }: Route): Operation {
   const { status, schema } = answer;
   return {
+    tags: [tagOf(path)],
     summary,
     description: describeAccess(access),
     ...(access === "public" ? { security: [] } : {}),
@@ -71,6 +91,7 @@ function operationOf({ path, summary, access, query, body, answer }: Route): Ope
 
 function invokeOperation(path: string): Operation {
   return {
+    tags: [tagOf(path)],
     summary: "Calls a function; any further path is handed to it",
     description: "Answers whatever the function answers",
     parameters: pathParameters(path),
@@ -78,6 +99,12 @@ function invokeOperation(path: string): Operation {
       default: { description: "What the function answers, or an error of the platform", content: { "*/*": {} } },
     },
   };
+}
+
+/** The first word of a path; with `admin` before it, the second as well. */
+function tagOf(path: string): string {
+  const parts = path.replace(/^\/api\/v1/, "").split("/").filter((part) => part !== "" && !part.startsWith("{"));
+  return parts.slice(0, parts[0] === "admin" ? 2 : 1).join(" ") || "server";
 }
 
 function pathParameters(path: string): Parameter[] {

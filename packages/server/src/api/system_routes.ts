@@ -17,10 +17,39 @@ export interface SystemParts {
   readonly version: string;
   readonly limits: Readonly<Record<LimitKey, number>>;
   readiness(): Promise<Readiness>;
+  /** Where the server is, and its pages; null: it has none, or not for everybody. */
+  addresses(): { readonly base: string; readonly docs: string | null; readonly dashboard: string | null };
 }
 
-export function systemRoutes({ version, limits, readiness }: SystemParts): Route[] {
+const ABOUT = z.object({
+  name: z.string(),
+  version: z.string(),
+  api: z.url(),
+  openapi: z.url(),
+  docs: z.url().nullable(),
+  dashboard: z.url().nullable(),
+});
+
+export function systemRoutes({ version, limits, readiness, addresses }: SystemParts): Route[] {
   return [
+    {
+      method: "GET",
+      path: "/",
+      isAtRoot: true,
+      summary: "Says what this server is, and where its parts are; browsers are sent to its pages",
+      access: "public",
+      answer: { status: 200, schema: ABOUT },
+      handle() {
+        const { base, docs, dashboard } = addresses();
+        const body = {
+          name: "Fluxbase Edge Functions",
+          version,
+          api: `${base}/api/v1`,
+          openapi: `${base}/openapi.json`,
+        };
+        return { status: 200, body: { ...body, docs, dashboard } };
+      },
+    },
     {
       method: "GET",
       path: "/health",

@@ -46,6 +46,8 @@ export interface Config {
   readonly encryptionKey: Secret | null;
   readonly encryptionPreviousKeys: readonly Secret[];
   readonly cors: CorsPolicy;
+  /** Whether the server serves its documentation. */
+  readonly docsEnabled: boolean;
   /** Of the dashboard; `host`: the only one that has it. */
   readonly dashboard: { readonly enabled: boolean; readonly path: string; readonly host: string | null };
   readonly functionsEnabled: boolean;
@@ -207,6 +209,7 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     encryptionPreviousKeys: get(SETTINGS.encryptionPreviousKeys) ?? [],
     cors,
     functionsEnabled: get(SETTINGS.functionsEnabled),
+    docsEnabled: get(SETTINGS.docsEnabled),
     dashboard: {
       enabled: get(SETTINGS.dashboardEnabled),
       path: get(SETTINGS.dashboardPath),

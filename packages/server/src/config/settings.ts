@@ -283,6 +283,14 @@ export const SETTINGS = {
     example: "false",
     about: "When false, every route of functions answers 503 FEATURE_DISABLED.",
   }),
+  docsEnabled: setting({
+    env: "FLUXBASE_DOCS_ENABLED",
+    yaml: "docs.enabled",
+    parser: boolean,
+    default: "true",
+    example: "false",
+    about: "Whether the server serves its documentation and the API reference at /docs.",
+  }),
   dashboardEnabled: setting({
     env: "FLUXBASE_DASHBOARD_ENABLED",
     yaml: "dashboard.enabled",

@@ -8,7 +8,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { NOSNIFF } from "../core/error_response.ts";
-import { type BuiltFile, readBuilt } from "./built_files.ts";
+import { type BuiltFile, builtFiles, fileResponse, plain, redirect, wantsPage } from "../core/built_files.ts";
 
 export interface DashboardOptions {
   readonly enabled: boolean;
@@ -38,22 +38,13 @@ export function createDashboard(
   { enabled, path, host, place, development }: DashboardOptions,
   dir: string = BUILT_DIR,
 ): Dashboard {
-  let files: Promise<ReadonlyMap<string, BuiltFile>> | undefined;
-
-  async function built(): Promise<ReadonlyMap<string, BuiltFile>> {
-    if (development) return await readBuilt(dir);
-    files ??= readBuilt(dir);
-    const known = await files;
-    // Perhaps it is built by now.
-    if (known.size === 0) files = undefined;
-    return known;
-  }
+  const built = builtFiles(dir, { mayChange: development });
 
   async function answer(request: Request, below: string): Promise<Response> {
     const known = await built();
     if (below.startsWith(ASSETS)) {
       const file = known.get(below.slice(1));
-      return file === undefined ? plain(404, "There is no such file") : await fileResponse(request, file);
+      return file === undefined ? plain(404, "There is no such file") : await fileResponse(request, file, [FOR_EVER]);
     }
     const page = known.get("index.html");
     if (page === undefined) return plain(503, "The dashboard is not built: start the server with npm start");
@@ -117,33 +108,6 @@ function policyOf(nonce: string): string {
     "require-trusted-types-for 'script'",
     "trusted-types 'none'",
   ].join("; ");
-}
-
-async function fileResponse(request: Request, { type, bytes, gzipped }: BuiltFile): Promise<Response> {
-  const mayZip = /\bgzip\b/.test(request.headers.get("accept-encoding") ?? "");
-  const body = mayZip ? await gzipped() : bytes;
-  return new Response(request.method === "HEAD" ? null : body, {
-    headers: [
-      ["content-type", type],
-      FOR_EVER,
-      ["vary", "accept-encoding"],
-      ...(mayZip ? [["content-encoding", "gzip"] as [string, string]] : []),
-      NOSNIFF,
-    ],
-  });
-}
-
-/** A browser, not a program that looks whether somebody is there. */
-function wantsPage({ headers }: Request): boolean {
-  return /\btext\/html\b/.test(headers.get("accept") ?? "");
-}
-
-function redirect(to: string): Response {
-  return new Response(null, { status: 302, headers: { location: to, "cache-control": "no-store" } });
-}
-
-function plain(status: number, text: string): Response {
-  return new Response(`${text}\n`, { status, headers: [["content-type", "text/plain; charset=utf-8"], NOSNIFF] });
 }
 
 function escaped(text: string): string {

@@ -89,7 +89,7 @@ export function addHooks(program: Command): void {
   );
   tables.command("retry <id>").description("Deliver events again whose attempts are used up").action(
     withClient<object, [string]>(async ({ admin }, _, id) => {
-      say(`Retrying ${(await admin.hooks.database.retry(id)).retried} events`);
+      say(`Trying ${(await admin.hooks.database.retry(id)).retried} events again`);
     }),
   );
 }

@@ -79,6 +79,7 @@ export type {
   AuditEntry,
   BuildProblem,
   CapturedRequestView,
+  DbHookView,
   Execution,
   ExecutionDetails,
   ExecutionFailure,

@@ -162,10 +162,102 @@ dashboardTest("the pages of a function", async ({ platform, open, look, checkAxe
     await checkAxe(page);
   });
 
+  await step("a schedule is added, changed, run at once, and paused; its runs are shown", async () => {
+    await page.getByRole("link", { name: "Triggers", exact: true }).click();
+    await page.getByRole("heading", { name: "No schedules" }).waitFor();
+    await look(page, "triggers-none");
+    await checkAxe(page);
+    await page.getByRole("button", { name: "New schedule" }).click();
+    await page.getByLabel("When").fill("61 9 * * *");
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").getByRole("alert").waitFor();
+    await page.getByLabel("When").fill("0 9 * * MON-FRI");
+    await look(page, "schedule");
+    await checkAxe(page);
+    await page.keyboard.press("Enter");
+    await page.getByText(/^Next /).waitFor();
+    await page.getByRole("button", { name: /^Change / }).click();
+    await page.getByLabel("If the run before has not ended").selectOption("queue");
+    await page.getByRole("button", { name: "Save", exact: true }).last().click();
+    await page.getByText("Changed the schedule").waitFor();
+    await page.getByRole("button", { name: /^Run .* now$/ }).click();
+    await page.getByText("Started a run").waitFor();
+    await page.getByRole("button", { name: /^Runs of / }).click();
+    await page.getByLabel("Next runs").getByRole("listitem").nth(4).waitFor();
+    await page.getByLabel("Last runs").getByRole("link", { name: "Execution" }).waitFor();
+    await look(page, "schedule-runs");
+    await checkAxe(page);
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: /^Pause / }).click();
+    await page.getByText("Paused", { exact: true }).first().waitFor();
+    const [schedule] = (await platform.api("GET", "/functions/shop/schedules")).body;
+    assert.deepEqual(
+      [schedule.cron, schedule.paused, schedule.overlap, schedule.source],
+      ["0 9 * * MON-FRI", true, "queue", "api"],
+    );
+  });
+
+  await step("webhooks are verified, and a secret that is missing is told", async () => {
+    const card = page.getByLabel("Webhook signature", { exact: true });
+    await card.getByRole("button", { name: "Set up" }).click();
+    await page.getByLabel("Sender").selectOption("github");
+    await page.getByLabel("Secret", { exact: true }).fill("GITHUB_WEBHOOK_SECRET");
+    await look(page, "verification");
+    await checkAxe(page);
+    await page.keyboard.press("Enter");
+    await card.getByText("github GITHUB_WEBHOOK_SECRET").waitFor();
+    await card.getByText("see no secret named GITHUB_WEBHOOK_SECRET").waitFor();
+    assert.equal((await platform.call("shop", { method: "POST" })).status, 401);
+    await look(page, "triggers");
+    await checkAxe(page);
+    await card.getByRole("button", { name: "Change" }).click();
+    await page.getByLabel("Sender").selectOption("hmac");
+    await page.getByLabel("Options").fill("header=");
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").getByRole("alert").waitFor();
+    await page.getByLabel("Sender").selectOption("");
+    await page.getByRole("button", { name: "Save", exact: true }).last().click();
+    await card.getByText("Requests are not verified").waitFor();
+    assert.equal((await platform.api("GET", "/functions/shop")).body.verify, null);
+  });
+
+  await step("a change of rows calls it, and so do events of accounts", async () => {
+    await platform.api("POST", "/admin/database/query", { sql: "create table orders (id int primary key, status text)" });
+    await page.getByRole("button", { name: "New table hook" }).click();
+    await page.getByLabel("Table", { exact: true }).fill("nothing");
+    await page.keyboard.press("Enter");
+    await page.getByRole("dialog").getByRole("alert").waitFor();
+    await page.getByLabel("Table", { exact: true }).fill("orders");
+    await page.getByLabel("DELETE").uncheck();
+    await page.getByLabel("Columns").fill("status");
+    await page.getByLabel("Conditions").fill("status=eq.paid");
+    await look(page, "table-hook");
+    await checkAxe(page);
+    await page.keyboard.press("Enter");
+    await page.getByText("INSERT, UPDATE in public.orders").waitFor();
+    await page.getByText("only status; where status=eq.paid").waitFor();
+    await page.getByRole("button", { name: "Choose events" }).click();
+    await page.getByRole("checkbox", { name: /^user_created/ }).check();
+    await look(page, "auth-hooks");
+    await checkAxe(page);
+    await page.getByRole("button", { name: "Save", exact: true }).last().click();
+    await page.getByRole("switch", { name: "user_created, for all functions" }).waitFor();
+    await page.getByLabel("Table hooks").first().scrollIntoViewIfNeeded();
+    await look(page, "hooks");
+    await checkAxe(page);
+    await page.getByRole("button", { name: "Delete the hook of public.orders" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
+    await page.getByText("No table hooks").waitFor();
+    await page.getByRole("button", { name: "Choose events" }).click();
+    await page.getByRole("checkbox", { name: /^user_created/ }).uncheck();
+    await page.getByRole("button", { name: "Save", exact: true }).last().click();
+    await page.getByText("No auth hooks").waitFor();
+  });
+
   await step("versions are compared, and one is gone back to", async () => {
     await platform.api("PUT", "/functions/shop", { code: CODE.replace("text/html", "text/plain") });
     await page.getByRole("link", { name: "Versions" }).click();
-    await page.getByRole("button", { name: "What changed in version 7" }).click();
+    await page.getByRole("button", { name: "What changed in version 11" }).click();
     await page.locator(".cm-deletedChunk", { hasText: "text/html" }).waitFor();
     await look(page, "versions-diff");
     await checkAxe(page);
@@ -194,7 +286,7 @@ dashboardTest("the pages of a function", async ({ platform, open, look, checkAxe
 
   await step("everything fits a narrow window", async () => {
     const narrow = await open("functions/default/shop/executions", { size: "narrow" });
-    for (const name of ["Executions", "Logs", "Metrics", "Versions", "Settings"]) {
+    for (const name of ["Executions", "Logs", "Metrics", "Versions", "Triggers", "Settings"]) {
       await narrow.getByRole("link", { name, exact: true }).click();
       await narrow.locator(".table, .log, .chart, .setting").first().waitFor();
       await look(narrow, name.toLowerCase());

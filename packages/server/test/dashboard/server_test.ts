@@ -144,23 +144,6 @@ dashboardTest("the server in the dashboard", async ({ platform, open, look, chec
     await checkAxe(page);
   });
 
-  await step("a schedule is added, run at once, and paused", async () => {
-    const page = await open("functions/default/works/triggers");
-    await page.getByRole("heading", { name: "No schedule calls it" }).waitFor();
-    await page.getByRole("button", { name: "New schedule" }).click();
-    await page.getByLabel("When").fill("0 9 * * MON-FRI");
-    await page.keyboard.press("Enter");
-    await page.getByText(/^Next /).waitFor();
-    await page.getByRole("button", { name: /^Run .* now$/ }).click();
-    await page.getByText("It runs now").waitFor();
-    await page.getByRole("button", { name: /^Pause / }).click();
-    await page.getByText("Paused: instants go by.").waitFor();
-    const [schedule] = (await api("GET", "/functions/works/schedules")).body;
-    assert.deepEqual([schedule.cron, schedule.paused, schedule.source], ["0 9 * * MON-FRI", true, "api"]);
-    await look(page, "triggers");
-    await checkAxe(page);
-  });
-
   await step("everything that pages ask for is a call of the SDK, and a route of the document", async () => {
     const { calls, otherWays } = await callsOfDashboard();
     assert.deepEqual(otherWays, [], "they speak with a server beside the SDK");

@@ -81,6 +81,7 @@ export {
 export {
   type AuthHookView,
   type BuildProblem,
+  type Canary,
   type DbHookView,
   type FunctionDetails,
   type FunctionSettingsFields,

@@ -78,6 +78,7 @@ export type {
   AlertTest,
   AuditEntry,
   BuildProblem,
+  Canary,
   CapturedRequestView,
   DbHookView,
   Execution,

@@ -70,6 +70,12 @@ export interface FunctionSettingsFields {
   readonly capture: CaptureMode | null;
 }
 
+export interface Canary {
+  readonly version: number;
+  /** 1 to 99. */
+  readonly percent: number;
+}
+
 export interface FunctionSummary extends FunctionSettingsFields {
   readonly id: string;
   readonly name: string;
@@ -79,6 +85,8 @@ export interface FunctionSummary extends FunctionSettingsFields {
   readonly version: number;
   /** The version that serves calls; lower than `version` when a later build failed, null when none ever worked. */
   readonly live_version: number | null;
+  /** A version that is tried: so many of 100 calls over HTTP get it instead of the live one. */
+  readonly canary: Canary | null;
   readonly is_bundled: boolean;
   readonly bundle_error: string | null;
   readonly bundle_size: number | null;
@@ -109,6 +117,8 @@ export interface FunctionDetails extends FunctionSummary {
 export interface FunctionVersion {
   readonly version: number;
   readonly is_live: boolean;
+  /** So many of 100 calls over HTTP get it. */
+  readonly traffic_percent: number;
   readonly is_bundled: boolean;
   readonly bundle_error: string | null;
   readonly bundle_size: number | null;

@@ -4,6 +4,7 @@
  * @module
  */
 import type {
+  Canary,
   CapturedRequestView,
   Execution,
   ExecutionDetails,
@@ -108,6 +109,8 @@ export interface UpdateOptions extends DeployOptions {
   readonly namespace?: string;
   /** Refuse (409 `VERSION_CONFLICT`) when the function has another version by now. */
   readonly if_version?: number;
+  /** The new version is tried with so many of 100 calls over HTTP, 1 to 99; the live one gets the others. */
+  readonly canary?: number;
 }
 
 export interface ListFunctions {
@@ -323,10 +326,10 @@ export class FunctionsClient<Types extends FunctionTypes = Record<never, never>>
   async update(
     name: string,
     change: FunctionChange,
-    { namespace, strict, if_version }: UpdateOptions = {},
+    { namespace, strict, if_version, canary }: UpdateOptions = {},
   ): Promise<FunctionDetails> {
     const path = `${BASE}/${placeOf(name, namespace)}`;
-    return await this.http.request("PUT", path, { body: change, query: { strict, if_version } });
+    return await this.http.request("PUT", path, { body: change, query: { strict, if_version, canary } });
   }
 
   /** Says what went along: tasks are cancelled; schedules and hooks of tables come back with `restore`. */
@@ -433,6 +436,20 @@ export class FunctionsClient<Types extends FunctionTypes = Record<never, never>>
     return await this.http.request("POST", `${BASE}/${placeOf(name, options.namespace)}/rollback`, {
       body: { version },
     });
+  }
+
+  /** Gives a version so many of 100 calls over HTTP, 1 to 99, beside the live one; `rollback` gives it all of them. */
+  async setCanary(
+    name: string,
+    canary: Canary,
+    options: { readonly namespace?: string } = {},
+  ): Promise<FunctionDetails> {
+    return await this.http.request("PUT", `${BASE}/${placeOf(name, options.namespace)}/canary`, { body: canary });
+  }
+
+  /** The live version gets all calls again. */
+  async endCanary(name: string, options: { readonly namespace?: string } = {}): Promise<FunctionDetails> {
+    return await this.http.request("DELETE", `${BASE}/${placeOf(name, options.namespace)}/canary`);
   }
 
   async createSharedModule(

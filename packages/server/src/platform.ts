@@ -50,7 +50,7 @@ import { fillDirectory } from "./auth/user_directory.ts";
 import { countBuilds } from "./bundler/counted_builds.ts";
 import { startBackupSchedule } from "./backup/schedule.ts";
 import { startBundler } from "./bundler/bundler.ts";
-import { type Catalog, type CatalogChange, type LiveFunction, startCatalog } from "./catalog/catalog.ts";
+import { type Catalog, type CatalogChange, type LiveFunction, servedVersions, startCatalog } from "./catalog/catalog.ts";
 import type { Config } from "./config/config.ts";
 import { type LocalSecrets, readLocalSecrets } from "./config/local_secrets.ts";
 import { delay, systemClock, withDeadline } from "./core/clock.ts";
@@ -337,8 +337,9 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
   });
   secrets.onSystemChange((isChanged) => {
     const concerned = catalog.all().filter(({ namespace }) => isChanged(namespace));
-    const before = concerned.map(versions.keyOf);
-    versions.renew(concerned);
+    const served = concerned.flatMap(servedVersions);
+    const before = served.map(versions.keyOf);
+    versions.renew(served);
     for (const key of before) sandboxes.retire(key);
   });
   catalog.subscribe((change) => followChange(change, { sandboxes, versions, prewarm: config.prewarm }));
@@ -924,10 +925,11 @@ function pathOfFunction(fn: LiveFunction | undefined): string {
 
 /** A version that is not live any more gets no new requests; the one that took its place may be made ready. */
 function followChange({ before, after }: CatalogChange, { sandboxes, versions, prewarm }: ChangeParts): void {
+  const wasWarm = before !== undefined && sandboxes.isWarm(versions.keyOf(before));
+  const kept = new Set((after?.enabled ? servedVersions(after) : []).map(versions.keyOf));
+  for (const key of servedVersions(before).map(versions.keyOf)) if (!kept.has(key)) sandboxes.retire(key);
   const isServed = before?.liveVersion === after?.liveVersion && after?.enabled === true;
   if (isServed) return;
-  const wasWarm = before !== undefined && sandboxes.isWarm(versions.keyOf(before));
-  if (before !== undefined) sandboxes.retire(versions.keyOf(before));
   const isRunnable = after !== undefined && after.enabled && after.liveVersion !== null;
   if (isRunnable && (prewarm === "always" || (prewarm === "active" && wasWarm))) {
     sandboxes.prewarm(versions.of(after));

@@ -365,6 +365,14 @@ platformTest("the command line", async (platform, step) => {
       await good(["functions", "invoke", "hello"]);
       const [captured] = JSON.parse((await good(["functions", "executions", "hello", "--output", "json"])).out);
       assert.match((await good(["executions", "replay", captured.id])).out, /^The same answer[^]*body +the same/);
+      const deployed = JSON.parse((await good(["functions", "get", "hello", "--output", "json"])).out);
+      assert.match((await good(["functions", "canary", "hello", "1", "10"])).err, /version 1 gets 10 % of the calls/);
+      assert.match((await good(["functions", "get", "hello"])).out, /canary +.*10/);
+      assert.match(
+        (await good(["functions", "canary", "hello", "--end"])).err,
+        new RegExp(`at version ${deployed.live_version}, for all calls`),
+      );
+      assert.equal((await fluxbase(["functions", "canary", "hello", "1"])).code, 2);
       assert.match((await good(["captures", "list", "hello"])).out, new RegExp(captured.id));
       assert.match((await good(["captures", "show", captured.id])).out, /^POST \/\n[^]*user-agent: /);
       await good(["captures", "delete", captured.id]);

@@ -118,6 +118,79 @@ platformTest("versions are listed, read and rolled back to", async (platform, st
   });
 });
 
+platformTest("a version is tried with a share of the calls, beside the live one", async (platform, step) => {
+  const { api } = platform;
+  const saying = (text: string) => `export default async () => {
+    const headers = { authorization: "Bearer " + Deno.env.get("FLUXBASE_SERVICE_ROLE_KEY") };
+    const { status } = await fetch(Deno.env.get("FLUXBASE_URL") + "/api/v1/functions", { headers });
+    return { status: 200, body: "${text} " + status };
+  };`;
+  /** Enough that a version with a share of half is never missed. */
+  const said = async () => {
+    const answers = new Set<string>();
+    for (let count = 0; count < 50; count += 1) answers.add(await (await platform.call("fn")).text());
+    return [...answers].sort();
+  };
+  const put = (query: string, change: object) => api("PUT", `/functions/fn${query}`, change);
+  const standing = ({ body }: { body: Record<string, unknown> }) => [body["version"], body["live_version"], body["canary"]];
+  await platform.deploy("fn", saying("one"));
+
+  await step("a deployment is tried, with a key of its own, and the live one gets the other calls", async () => {
+    assert.deepEqual(standing(await put("?canary=50", { code: saying("two") })), [2, 1, { version: 2, percent: 50 }]);
+    assert.deepEqual(await said(), ["one 200", "two 200"]);
+    const { body } = await api("GET", "/functions/fn/versions");
+    assert.deepEqual(
+      body.map((one: Record<string, unknown>) => [one["version"], one["is_live"], one["traffic_percent"]]),
+      [[2, false, 50], [1, true, 50]],
+    );
+    const { body: seen } = await api("GET", "/functions/fn/executions?version=2&limit=1");
+    assert.equal(seen[0].version, 2);
+  });
+
+  await step("what is called otherwise gets the live one", async () => {
+    for (let count = 0; count < 12; count += 1) {
+      const { task_id: id } = await (await platform.call("fn", { headers: { prefer: "respond-async" } })).json();
+      let task: Record<string, unknown> = {};
+      await eventually(async () => (task = (await api("GET", `/tasks/${id}`)).body)["state"] === "done");
+      assert.match(JSON.stringify(task["answer"]), /one 200/);
+    }
+  });
+
+  await step("what is deployed next takes its place, what does not build does not", async () => {
+    assert.deepEqual(standing(await put("", { memory: 64 })), [3, 1, { version: 3, percent: 50 }]);
+    assert.deepEqual(standing(await put("", { code: BROKEN })), [4, 1, { version: 3, percent: 50 }]);
+    assert.deepEqual(standing(await put("?canary=60", { code: saying("three") })), [5, 1, { version: 5, percent: 60 }]);
+    assert.deepEqual(await said(), ["one 200", "three 200"]);
+  });
+
+  await step("it is given all calls, or none", async () => {
+    assert.deepEqual(standing(await api("POST", "/functions/fn/rollback", { version: 5 })), [5, 5, null]);
+    assert.deepEqual(await said(), ["three 200"]);
+    const older = await api("PUT", "/functions/fn/canary", { version: 1, percent: 50 });
+    assert.deepEqual(standing(older), [5, 5, { version: 1, percent: 50 }]);
+    assert.deepEqual(await said(), ["one 200", "three 200"]);
+    assert.deepEqual(standing(await api("DELETE", "/functions/fn/canary")), [5, 5, null]);
+    assert.deepEqual(await said(), ["three 200"]);
+    await api("PUT", "/functions/fn/canary", { version: 1, percent: 99 });
+    assert.deepEqual(standing(await put("", { code: saying("four") })), [6, 6, null]);
+  });
+
+  await step("what cannot be tried is told, and who may not change it is refused", async () => {
+    const refused = async (body: unknown, key?: string) => {
+      const { status, body: answer } = await api("PUT", "/functions/fn/canary", body, key);
+      return [status, answer.code];
+    };
+    for (const body of [{ version: 1 }, { version: 1, percent: 0 }, { version: 1, percent: 100 }, { version: 6, percent: 5 }]) {
+      assert.deepEqual(await refused(body), [400, "INVALID_ARGUMENT"], JSON.stringify(body));
+    }
+    assert.deepEqual(await refused({ version: 4, percent: 5 }), [409, "VERSION_NOT_BUILT"]);
+    assert.deepEqual(await refused({ version: 99, percent: 5 }), [404, "VERSION_NOT_FOUND"]);
+    assert.deepEqual(await refused({ version: 1, percent: 5 }, await platform.mintKey(["functions:read"])), [403, "FORBIDDEN"]);
+    assert.equal((await put("?canary=100", { code: saying("five") })).body.code, "INVALID_ARGUMENT");
+    assert.deepEqual(standing(await api("GET", "/functions/fn")), [6, 6, null]);
+  });
+});
+
 platformTest("new versions, broken ones and rollbacks under load: no request fails", async (platform) => {
   await platform.deploy("fn", answering("v1"), { allow_unauthenticated: true });
   let isOver = false;

@@ -8,7 +8,7 @@ import { relative } from "node:path";
 import process from "node:process";
 import { parseEnv } from "node:util";
 import { functionNameProblem } from "@fluxbase/contract";
-import { type FluxbaseClient, FluxbaseError, type FunctionChange, type LogEntry, type SyncAnswer } from "@fluxbase/sdk";
+import { type FluxbaseClient, FluxbaseError, type FunctionChange, type FunctionDetails, type LogEntry, type SyncAnswer } from "@fluxbase/sdk";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type InNamespace, inNamespace, withClient, withOptions } from "../action.ts";
 import { lastOption, type StatsOptions, statsRows } from "./metrics.ts";
@@ -26,6 +26,7 @@ const DETAILS = [
   "enabled",
   "version",
   "live_version",
+  "canary",
   "bundle_error",
   "timeout",
   "memory",
@@ -34,7 +35,7 @@ const DETAILS = [
   "hooks",
   "updated_at",
 ];
-const VERSION = ["version", "is_live", "is_bundled", "bundle_size", "created_at", "created_by"];
+const VERSION = ["version", "is_live", "traffic_percent", "is_bundled", "bundle_size", "created_at", "created_by"];
 const EXECUTION = ["executed_at", "status", "status_code", "duration_ms", "id", "error"];
 
 /** Flags of what is looked for, by the field of the API. */
@@ -106,6 +107,7 @@ interface Deploy extends InNamespace {
   readonly name?: string;
   readonly strict: boolean;
   readonly ifVersion?: number;
+  readonly canary?: number;
 }
 
 export function addFunctions(program: Command, version: string): void {
@@ -160,6 +162,7 @@ export function addFunctions(program: Command, version: string): void {
   )
     .option("--no-strict", "accept code that does not build; the working version stays live")
     .addOption(ifVersion())
+    .option("--canary <percent>", "send it only so many percent of the calls, 1 to 99; the live version gets the others", numberOf)
     .action(withClient<Deploy, [string]>(deploy));
 
   const set = command("set <name>", "Change the settings of a function")
@@ -282,6 +285,21 @@ export function addFunctions(program: Command, version: string): void {
       say(`${fn.namespace}/${fn.name} is at version ${fn.live_version}`);
     }));
 
+  command("canary <name> [version] [percent]", "Send a share of the calls to a version, beside the live one")
+    .option("--end", "send all calls to the live version again")
+    .action(withClient<InNamespace & { end?: boolean }, [string, string | undefined, string | undefined]>(
+      async (client, { namespace, end = false }, name, version, percent) => {
+        const place = placeIn(name, namespace);
+        if (end === (version !== undefined) || (version === undefined) !== (percent === undefined)) {
+          throw new UsageError("Name a version and a percentage, such as: functions canary hello 8 10; or --end");
+        }
+        const fn = end
+          ? await client.functions.endCanary(place)
+          : await client.functions.setCanary(place, { version: numberOf(version ?? ""), percent: numberOf(percent ?? "") });
+        say(`${fn.namespace}/${fn.name}${sharesOf(fn) || ` is at version ${fn.live_version}, for all calls`}`);
+      },
+    ));
+
   command("sync [folder]", "Deploy all functions and shared modules of a folder")
     .option("--delete-missing", "delete functions that are not in the folder").option(
       "--dry-run",
@@ -326,14 +344,18 @@ function filtersOf(filters: Filters, given: Given): Record<string, string | numb
 
 async function deploy(
   { functions }: FluxbaseClient,
-  { name, namespace, strict, ifVersion, output }: GlobalOptions & Deploy,
+  { name, namespace, strict, ifVersion, canary, output }: GlobalOptions & Deploy,
   path: string,
 ): Promise<void> {
   const source = readFunction(pathOf(path));
   const chosen = name ?? source.name;
   const fn = await progress(
     `Deploying ${chosen}`,
-    functions.update(placeIn(chosen, namespace), source.fields, { strict, ...asKnown(ifVersion) }).catch((error) => {
+    functions.update(placeIn(chosen, namespace), source.fields, {
+      strict,
+      ...asKnown(ifVersion),
+      ...(canary === undefined ? {} : { canary }),
+    }).catch((error) => {
       const isNew = error instanceof FluxbaseError && error.code === "FUNCTION_NOT_FOUND" && ifVersion === undefined;
       if (!isNew) throw error;
       return functions.create({ name: chosen, ...inNamespace(namespace), ...source.fields }, { strict });
@@ -342,7 +364,14 @@ async function deploy(
   if (output === "json") printJson(fn);
   for (const warning of fn.warnings) warn(warning);
   if (fn.bundle_error !== null) throw new Error(fn.bundle_error);
-  if (output !== "json") say(`Deployed ${fn.namespace}/${fn.name}, version ${fn.version}`);
+  if (output !== "json") say(`Deployed ${fn.namespace}/${fn.name}, version ${fn.version}${sharesOf(fn)}`);
+}
+
+/** Who gets which calls, where two versions share them. */
+function sharesOf({ canary, live_version: live }: FunctionDetails): string {
+  return canary === null
+    ? ""
+    : `: version ${canary.version} gets ${canary.percent} % of the calls, version ${live} the others`;
 }
 
 async function invoke(

@@ -41,12 +41,18 @@ const listQuery = z.object({
     .optional(),
   limit: pageParam(PAGE_MAX_COUNT),
 });
+const PERCENT = "must be a percentage from 1 to 99";
 const writeQuery = z.object({
   namespace: textParam,
   strict: choiceParam(["true", "false"]),
 });
-const updateQuery = writeQuery.extend({ if_version: numberParam("must be the number of a version") });
+const updateQuery = writeQuery.extend({
+  if_version: numberParam("must be the number of a version"),
+  /** The new version is tried with so many of 100 calls. */
+  canary: z.coerce.number().int().min(1, PERCENT).max(99, PERCENT).optional(),
+});
 
+const trafficSchema = z.strictObject({ version: z.int().min(1), percent: z.int().min(1).max(99) });
 const rollbackSchema = z.strictObject({ version: z.int().min(1) });
 
 export interface FunctionRouteParts {
@@ -103,7 +109,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
   }
 
   async function update(call: ApiCall) {
-    const { strict, if_version: ifVersion } = parseQuery(updateQuery, call.query);
+    const { strict, if_version: ifVersion, canary: canaryPercent } = parseQuery(updateQuery, call.query);
     const { namespace, name } = writable(call);
     const sent = await call.body();
     const isWhole = typeof sent === "object" && sent !== null && "id" in sent;
@@ -115,6 +121,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
         deployer.update(namespace, name, input, {
           ...optionsOf(call, strict),
           ...(ifVersion === undefined ? {} : { ifVersion }),
+          ...(canaryPercent === undefined ? {} : { canaryPercent }),
         }),
     );
     return { status: 200, body: detailsOf(updated) };
@@ -162,6 +169,28 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
     };
     const rolledBack = await saving({ namespace, name }, () => deployer.rollback(namespace, name, options));
     return { status: 200, body: detailsOf(rolledBack) };
+  }
+
+  async function shareCalls(call: ApiCall) {
+    const { namespace, name } = writable(call);
+    const { data } = trafficSchema.safeParse(await call.body());
+    if (data === undefined) {
+      throw new PlatformError(
+        "INVALID_ARGUMENT",
+        'Cannot split the calls: the body must be such as {"version": 3, "percent": 10}, with 1 to 99 percent',
+      );
+    }
+    const { version: number, percent } = data;
+    const split = await deployer.shareCalls(namespace, name, { number, percent, mayGrant: isAdmin(call.caller) });
+    return { status: 200, body: detailsOf(split) };
+  }
+
+  async function endCanary(call: ApiCall) {
+    const { namespace, name } = writable(call);
+    const granter = { mayGrant: isAdmin(call.caller) };
+    // The folder has the source of what was tried.
+    const ended = await saving({ namespace, name }, () => deployer.endCanary(namespace, name, granter));
+    return { status: 200, body: detailsOf(ended) };
   }
 
   async function restore(call: ApiCall) {
@@ -263,6 +292,27 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
         body: rollbackSchema,
         answer: { status: 200, schema: functionDetailsSchema },
         handle: rollback,
+      },
+      {
+        method: "PUT",
+        path: `${path}/canary`,
+        summary: "Gives a version a share of the calls over HTTP, beside the live one",
+        access: "functions:write",
+        audit: changing,
+        query: namespaceQuery,
+        body: trafficSchema,
+        answer: { status: 200, schema: functionDetailsSchema },
+        handle: shareCalls,
+      },
+      {
+        method: "DELETE",
+        path: `${path}/canary`,
+        summary: "Gives the live version all calls again",
+        access: "functions:write",
+        audit: changing,
+        query: namespaceQuery,
+        answer: { status: 200, schema: functionDetailsSchema },
+        handle: endCanary,
       },
       {
         method: "POST",

@@ -4,6 +4,7 @@
  * @module
  */
 import {
+  type Canary,
   DEFAULT_RETRIES,
   DEFAULT_TASK_CONCURRENCY,
   type FunctionDetails,
@@ -32,6 +33,7 @@ export function summaryOf({ function: fn, version }: FunctionWithVersion): Funct
     enabled: fn.enabled,
     version: version.number,
     live_version: fn.liveVersion,
+    canary: canaryOf(fn),
     ...settingsView(version.settings),
     ...bundleView(version),
     source: fn.source,
@@ -39,6 +41,10 @@ export function summaryOf({ function: fn, version }: FunctionWithVersion): Funct
     updated_at: fn.updatedAt.toISOString(),
     created_by: fn.createdBy,
   };
+}
+
+function canaryOf({ canaryVersion: version, canaryPercent: percent }: StoredFunction): Canary | null {
+  return version === null || percent === null ? null : { version, percent };
 }
 
 export function detailsOf(found: FunctionWithVersion): FunctionDetails {
@@ -58,6 +64,11 @@ export function versionOf(version: StoredVersion, fn: StoredFunction): FunctionV
   return {
     version: version.number,
     is_live: version.number === fn.liveVersion,
+    traffic_percent: version.number === fn.canaryVersion
+      ? fn.canaryPercent ?? 0
+      : version.number === fn.liveVersion
+      ? 100 - (fn.canaryPercent ?? 0)
+      : 0,
     ...bundleView(version),
     content_hash: version.contentHash,
     timeout,

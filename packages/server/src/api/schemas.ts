@@ -112,6 +112,7 @@ const summaryFields = {
   enabled: z.boolean(),
   version: z.int(),
   live_version: numberOrNull,
+  canary: z.object({ version: z.int(), percent: z.int() }).nullable(),
   ...settingsFields,
   is_bundled: z.boolean(),
   bundle_error: textOrNull,
@@ -152,6 +153,7 @@ export const functionDetailsSchema = z.object({
 export const functionVersionSchema = z.object({
   version: z.int(),
   is_live: z.boolean(),
+  traffic_percent: z.int(),
   is_bundled: z.boolean(),
   bundle_error: textOrNull,
   bundle_size: numberOrNull,

@@ -14,14 +14,19 @@ export interface KeyedVersion {
   readonly version: number;
 }
 
+interface ServedFunction {
+  readonly id: string;
+  readonly enabled: boolean;
+  readonly liveVersion: number | null;
+  readonly canary: { readonly fn: { readonly liveVersion: number | null } } | null;
+}
+
 /** The functions of this server, as far as their keys are concerned. */
 export interface ServedFunctions {
-  findById(id: string): { readonly enabled: boolean; readonly liveVersion: number | null } | undefined;
+  findById(id: string): ServedFunction | undefined;
   /** Tells of every change; returns the way to stop. */
   subscribe(
-    listener: (change: {
-      readonly before: { readonly id: string; readonly liveVersion: number | null } | undefined;
-    }) => void,
+    listener: (change: { readonly before: ServedFunction | undefined }) => void,
   ): () => void;
 }
 
@@ -42,21 +47,27 @@ export function watchFunctionKeys(functions: ServedFunctions, clock: Clock): Fun
       if (nowMs - untilMs <= AFTER_LIVE_MS) break;
       wasLiveUntilMs.delete(version);
     }
-    if (before === undefined || before.liveVersion === null) return;
-    const version = textOf({ functionId: before.id, version: before.liveVersion });
-    wasLiveUntilMs.delete(version);
-    wasLiveUntilMs.set(version, nowMs);
+    for (const number of before === undefined ? [] : numbersOf(before)) {
+      const version = textOf({ functionId: before?.id ?? "", version: number });
+      wasLiveUntilMs.delete(version);
+      wasLiveUntilMs.set(version, nowMs);
+    }
   });
   return {
     isAccepted({ functionId, version }) {
       const found = functions.findById(functionId);
       if (found === undefined || !found.enabled) return false;
-      if (found.liveVersion === version) return true;
+      if (numbersOf(found).includes(version)) return true;
       const untilMs = wasLiveUntilMs.get(textOf({ functionId, version }));
       return untilMs !== undefined && clock.nowMs() - untilMs <= AFTER_LIVE_MS;
     },
     [Symbol.dispose]: unsubscribe,
   };
+}
+
+/** Of the versions that serve calls. */
+function numbersOf({ liveVersion, canary }: ServedFunction): number[] {
+  return [liveVersion, canary?.fn.liveVersion ?? null].filter((number) => number !== null);
 }
 
 function textOf({ functionId, version }: KeyedVersion): string {

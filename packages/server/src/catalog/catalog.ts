@@ -16,6 +16,17 @@ import { createBundleCache } from "./bundle_cache.ts";
 /** A function as it is now; never changed, only replaced by another object. */
 export type LiveFunction = LiveFunctionRow;
 
+/** Each version of it that serves calls. */
+export function servedVersions(fn: LiveFunction | undefined): readonly LiveFunction[] {
+  if (fn === undefined) return [];
+  return fn.canary === null ? [fn] : [fn, fn.canary.fn];
+}
+
+/** Which of its versions serves a call over HTTP. `chance`: from 0 to less than 1. */
+export function versionFor(fn: LiveFunction, chance: number): LiveFunction {
+  return fn.canary !== null && chance * 100 < fn.canary.percent ? fn.canary.fn : fn;
+}
+
 export interface CatalogChange {
   readonly before: LiveFunction | undefined;
   readonly after: LiveFunction | undefined;
@@ -109,5 +120,6 @@ function bundleKey(functionId: string, version: number | null): string {
 /** A version is immutable, so its number stands for its settings and env. */
 function isSame(a: LiveFunction, b: LiveFunctionRow): boolean {
   return a.liveVersion === b.liveVersion && a.latestVersion === b.latestVersion && a.enabled === b.enabled &&
-    a.namespace === b.namespace && a.name === b.name;
+    a.namespace === b.namespace && a.name === b.name && a.canary?.percent === b.canary?.percent &&
+    a.canary?.fn.liveVersion === b.canary?.fn.liveVersion;
 }

@@ -32,7 +32,9 @@ import {
   type FunctionChange,
   type FunctionWithVersion,
   listLiveFunctions,
+  endCanary,
   makeLive,
+  shareCalls,
   restoreFunction,
   type StoredFunction,
   updateFunction,
@@ -75,6 +77,8 @@ export interface DeployOptions extends Granter {
   readonly mayRoute: boolean;
   /** Only while this is the current version: somebody else may have changed the function. */
   readonly ifVersion?: number;
+  /** The version is tried with so many of 100 calls over HTTP; the live one gets the others. */
+  readonly canaryPercent?: number;
   /** Do everything but store. */
   readonly dryRun?: boolean;
   /** What is sent is all of the source: files that it does not name are gone. */
@@ -123,6 +127,14 @@ export interface Deployer {
     name: string,
     options: Pick<DeployOptions, "mayGrant" | "mayRoute"> & { readonly number: number },
   ): Promise<FunctionWithVersion>;
+  /** A version beside the live one gets so many of 100 calls over HTTP. */
+  shareCalls(
+    namespace: string,
+    name: string,
+    options: Granter & { readonly number: number; readonly percent: number },
+  ): Promise<FunctionWithVersion>;
+  /** The live version gets all calls again. */
+  endCanary(namespace: string, name: string, granter: Granter): Promise<FunctionWithVersion>;
   remove(namespace: string, name: string, granter: Granter): Promise<RemovedWith>;
   /** Takes a deletion of the last 30 days back. */
   restore(namespace: string, name: string, granter: Granter): Promise<FunctionWithVersion>;
@@ -255,7 +267,11 @@ export function createDeployer(parts: DeployParts): Deployer {
       warnings: (version ?? before).warnings,
     };
     if (options.dryRun || applied.outcome === "unchanged") return applied;
-    const update = version === undefined ? { change: changed } : { version, change: changed };
+    const update = {
+      change: changed,
+      ...(version === undefined ? {} : { version }),
+      ...(options.canaryPercent === undefined ? {} : { canaryPercent: options.canaryPercent }),
+    };
     if (!await ofItsRoutes(() => updateFunction(db, fn, update))) return undefined;
     await publish(fn.id, fn.latestVersion + 1, version);
     return applied;
@@ -391,6 +407,19 @@ export function createDeployer(parts: DeployParts): Deployer {
     return found;
   }
 
+  /** @throws {PlatformError} for who may not touch it */
+  async function versionToServe(
+    namespace: string,
+    name: string,
+    { number, mayGrant }: { readonly number: number } & Granter,
+  ) {
+    const { function: fn, version: current } = await read(namespace, name);
+    const version = await findVersion(db, fn.id, number);
+    if (version === undefined) throw versionNotFound(fn, number);
+    for (const { settings } of [current, version]) assertMayTouch(name, settings, { mayGrant });
+    return { fn, current, version };
+  }
+
   return {
     namespaceOf,
     create,
@@ -427,19 +456,29 @@ export function createDeployer(parts: DeployParts): Deployer {
       return found;
     },
     async rollback(namespace, name, { number, mayGrant, mayRoute }) {
-      const { function: fn, version: current } = await read(namespace, name);
-      const version = await findVersion(db, fn.id, number);
-      if (version === undefined) throw versionNotFound(fn, number);
-      for (const { settings } of [current, version]) assertMayTouch(name, settings, { mayGrant });
+      const { fn, current, version } = await versionToServe(namespace, name, { number, mayGrant });
       if (!mayRoute) assertNoNewRoute(name, version.settings, current.settings);
-      if (!await ofItsRoutes(() => makeLive(db, fn.id, number))) {
-        // Deleted meanwhile.
-        if (version.bundleBytes !== null) throw functionNotFound(namespace, name);
+      if (!await ofItsRoutes(() => makeLive(db, fn.id, number))) throw cannotServe(fn, version);
+      await catalog.refresh(fn.id);
+      return read(namespace, name);
+    },
+    async shareCalls(namespace, name, { number, percent, mayGrant }) {
+      const { fn, version } = await versionToServe(namespace, name, { number, mayGrant });
+      if (fn.liveVersion === null || fn.liveVersion === number) {
+        const why = fn.liveVersion === null ? "it has no live version" : `version ${number} is the live one`;
         throw new PlatformError(
-          "VERSION_NOT_BUILT",
-          `Cannot roll function "${name}" back to version ${number}: that version never built; choose one with is_bundled`,
+          "INVALID_ARGUMENT",
+          `Cannot split the calls of function "${name}": ${why}; choose a version beside the live one`,
         );
       }
+      if (!await shareCalls(db, fn.id, { version: number, percent })) throw cannotServe(fn, version);
+      await catalog.refresh(fn.id);
+      return read(namespace, name);
+    },
+    async endCanary(namespace, name, { mayGrant }) {
+      const { function: fn, version } = await read(namespace, name);
+      assertMayTouch(name, version.settings, { mayGrant });
+      await endCanary(db, fn.id);
       await catalog.refresh(fn.id);
       return read(namespace, name);
     },
@@ -639,4 +678,13 @@ function canonicalJson(value: unknown): string {
 function changedEnv(env: Env, changes: Readonly<Record<string, string | null>> = {}): Env {
   const changed = Object.entries({ ...env, ...changes });
   return Object.fromEntries(changed.filter((entry): entry is [string, string] => entry[1] !== null));
+}
+
+function cannotServe({ namespace, name }: StoredFunction, { number, bundleBytes }: StoredVersion): PlatformError {
+  // Deleted meanwhile.
+  if (bundleBytes !== null) return functionNotFound(namespace, name);
+  return new PlatformError(
+    "VERSION_NOT_BUILT",
+    `Cannot have version ${number} of function "${name}" serve calls: that version never built; choose one with is_bundled`,
+  );
 }

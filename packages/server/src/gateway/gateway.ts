@@ -10,7 +10,7 @@ import { type CorsPolicy, PlatformError } from "@fluxbase/contract";
 import { asksForWebSocket, handshakeProblem } from "../../sandbox_runtime/handshake.ts";
 import { CONNECTION_HEADERS } from "../../sandbox_runtime/header_rules.ts";
 import type { AuditLog } from "../audit/audit_log.ts";
-import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
+import { type Catalog, type LiveFunction, versionFor } from "../catalog/catalog.ts";
 import { functionNotFound } from "../catalog/function_not_found.ts";
 import { clientClosed } from "../core/client_closed.ts";
 import { createDeadlines, type Deadlines } from "../core/deadlines.ts";
@@ -99,7 +99,8 @@ export function createGateway(parts: GatewayParts, options: GatewayOptions): Gat
     const givenId = givenRequestId(headers);
     const executionId = crypto.randomUUID();
     const requestId = givenId ?? executionId;
-    const fn = parts.catalog.find(route.namespace, route.name);
+    const found = parts.catalog.find(route.namespace, route.name);
+    const fn = found?.canary ? versionFor(found, Math.random()) : found;
     const cors = fn === undefined ? serverCors : corsFor(fn);
     const origin = headers.get("origin");
     let call: HttpInvocation | undefined;

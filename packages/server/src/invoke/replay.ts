@@ -132,7 +132,7 @@ async function ofVersion(db: Db, live: LiveFunction, number: number): Promise<Li
     throw new PlatformError("BUNDLE_FAILED", `Cannot run the execution again: version ${number} did not build`);
   }
   const { settings, envSealed, problems } = version;
-  return { ...live, liveVersion: number, settings, envSealed, problems };
+  return { ...live, liveVersion: number, settings, envSealed, problems, canary: null };
 }
 
 function compare(first: AnswerDigest, second: AnswerDigest): ReplayComparison {

@@ -29,6 +29,9 @@ export interface StoredFunction {
   readonly latestVersion: number;
   /** The version that is shown and changed: the latest one, or the one that was rolled back to. */
   readonly currentVersion: number;
+  /** A version that gets so many of 100 calls over HTTP instead of the live one. */
+  readonly canaryVersion: number | null;
+  readonly canaryPercent: number | null;
   readonly createdAt: Date;
   readonly updatedAt: Date;
   readonly createdBy: string | null;
@@ -53,6 +56,8 @@ export interface LiveFunctionRow {
   readonly envSealed: Uint8Array | null;
   /** Why it did not build, when none ever did. */
   readonly problems: readonly BuildProblem[];
+  /** The same function on another version, which gets so many of 100 calls over HTTP. */
+  readonly canary: { readonly percent: number; readonly fn: LiveFunctionRow } | null;
 }
 
 const FUNCTION_COLUMNS = [
@@ -65,6 +70,8 @@ const FUNCTION_COLUMNS = [
   "f.live_version as liveVersion",
   "f.latest_version as latestVersion",
   "f.current_version as currentVersion",
+  "f.canary_version as canaryVersion",
+  "f.canary_percent as canaryPercent",
   "f.created_at as createdAt",
   "f.updated_at as updatedAt",
   "f.created_by as createdBy",
@@ -75,6 +82,8 @@ const STATE_COLUMNS = [
   "latestVersion",
   "currentVersion",
   "liveVersion",
+  "canaryVersion",
+  "canaryPercent",
   "enabled",
   "description",
   "source",
@@ -101,7 +110,7 @@ export function createFunction(db: Kysely<Schema>, fn: NewFunction, version: New
       created_by: fn.createdBy,
       live_version: null,
     }).returning("id").executeTakeFirstOrThrow();
-    await storeVersion(trx, id, version, 1);
+    await storeVersion(trx, { id, version, number: 1, place: { live_version: 1 } });
     return id;
   });
 }
@@ -110,10 +119,12 @@ export function createFunction(db: Kysely<Schema>, fn: NewFunction, version: New
 export interface FunctionUpdate {
   readonly version?: NewVersion;
   readonly change: FunctionChange;
+  /** The version gets so many of 100 calls, and the live one stays. */
+  readonly canaryPercent?: number;
 }
 
 /**
- * Stores the next version, makes it live if it built, and changes the function's own fields, all in one transaction: no
+ * Stores the next version, makes it live if it built (or has it tried, see placeOf), and changes the function's own fields, all in one transaction: no
  * server ever sees the one without the other.
  *
  * @returns false when another deployment, change or rollback came first, or the function has been deleted
@@ -121,41 +132,68 @@ export interface FunctionUpdate {
 export function updateFunction(
   db: Kysely<Schema>,
   before: StoredFunction,
-  { version, change }: FunctionUpdate,
+  { version, change, canaryPercent }: FunctionUpdate,
 ): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
     // The lock puts two deployments at once in an order; the second finds what it did not build upon.
     const locked = await trx.selectFrom("fluxbase.functions as f").select(FUNCTION_COLUMNS)
       .where("f.id", "=", before.id).where("f.deleted_at", "is", null).forUpdate().executeTakeFirst();
     if (locked === undefined || STATE_COLUMNS.some((name) => locked[name] !== before[name])) return false;
-    if (version !== undefined) await storeVersion(trx, before.id, version, before.latestVersion + 1, change);
+    const number = before.latestVersion + 1;
+    const place = placeOf(before, number, canaryPercent);
+    if (version !== undefined) await storeVersion(trx, { id: before.id, version, number, place, change });
     else await setFields(trx, before.id, change);
     return true;
   });
 }
 
-async function storeVersion(
-  trx: Db,
-  functionId: string,
-  version: NewVersion,
+/**
+ * While a version is tried that came after the live one, what is deployed next takes its place; everything else goes
+ * live, and nothing is tried any more.
+ */
+function placeOf(
+  { liveVersion, canaryVersion, canaryPercent }: StoredFunction,
   number: number,
-  change: FunctionChange = {},
-): Promise<void> {
-  await insertVersion(trx, functionId, version, number);
-  await setFields(trx, functionId, {
+  wanted: number | undefined,
+): Fields {
+  const isTrying = canaryVersion !== null && canaryVersion > (liveVersion ?? 0);
+  const percent = wanted ?? (isTrying ? canaryPercent : null);
+  return percent === null || liveVersion === null
+    ? { live_version: number, ...NO_CANARY }
+    : { canary_version: number, canary_percent: percent };
+}
+
+const NO_CANARY = { canary_version: null, canary_percent: null } as const;
+
+interface VersionToStore {
+  /** Of the function. */
+  readonly id: string;
+  readonly version: NewVersion;
+  readonly number: number;
+  /** What becomes of it once it has built. */
+  readonly place: Fields;
+  readonly change?: FunctionChange;
+}
+
+async function storeVersion(trx: Db, { id, version, number, place, change = {} }: VersionToStore): Promise<void> {
+  await insertVersion(trx, id, version, number);
+  const isBuilt = version.bundle !== null;
+  await setFields(trx, id, {
     ...change,
     latest_version: number,
     current_version: number,
-    ...(version.bundle === null ? {} : { live_version: number }),
+    ...(isBuilt ? place : {}),
   });
-  if (version.bundle !== null) await syncSchedules(trx, functionId);
-  await pruneVersions(trx, functionId);
+  if (isBuilt && place.live_version !== undefined) await syncSchedules(trx, id);
+  await pruneVersions(trx, id);
 }
 
 type Fields = FunctionChange & {
   readonly latest_version?: number;
   readonly current_version?: number;
   readonly live_version?: number;
+  readonly canary_version?: number | null;
+  readonly canary_percent?: number | null;
 };
 
 async function setFields(db: Db, functionId: string, fields: Fields): Promise<void> {
@@ -216,9 +254,10 @@ function functionsWithCurrent(db: Db) {
 function split(row: StoredFunction & VersionRow): FunctionWithVersion {
   const { id, namespace, name, description, enabled, source, liveVersion, latestVersion, currentVersion, ...rest } =
     row;
-  const { createdAt, updatedAt, createdBy, ...version } = rest;
+  const { canaryVersion, canaryPercent, createdAt, updatedAt, createdBy, ...version } = rest;
   const fn = { id, namespace, name, description, enabled, source, liveVersion, latestVersion, currentVersion };
-  return { function: { ...fn, createdAt, updatedAt, createdBy }, version: toVersion(version) };
+  const more = { canaryVersion, canaryPercent, createdAt, updatedAt, createdBy };
+  return { function: { ...fn, ...more }, version: toVersion(version) };
 }
 
 export interface FunctionChange {
@@ -227,8 +266,38 @@ export interface FunctionChange {
   readonly source?: FunctionSource;
 }
 
-/** Makes an earlier version live and current; false when it does not exist or never built. */
+/** Makes a version live and current, for all calls; false when it does not exist or never built. */
 export function makeLive(db: Kysely<Schema>, functionId: string, version: number): Promise<boolean> {
+  return ofBuiltVersion(db, { functionId, version }, async (trx) => {
+    await setFields(trx, functionId, { live_version: version, current_version: version, ...NO_CANARY });
+    await syncSchedules(trx, functionId);
+  });
+}
+
+/** Gives a version a share of the calls, beside the live one; false when it does not exist or never built. */
+export function shareCalls(
+  db: Kysely<Schema>,
+  functionId: string,
+  { version, percent }: { readonly version: number; readonly percent: number },
+): Promise<boolean> {
+  return ofBuiltVersion(db, { functionId, version }, async (trx) => {
+    await setFields(trx, functionId, { canary_version: version, canary_percent: percent });
+  });
+}
+
+/** The live version gets all calls again, and is what the next change starts from. */
+export async function endCanary(db: Db, functionId: string): Promise<void> {
+  await db.updateTable("fluxbase.functions")
+    .set(({ ref }) => ({ current_version: ref("live_version").$notNull(), ...NO_CANARY, updated_at: sql<Date>`now()` }))
+    .where("id", "=", functionId).where("canary_version", "is not", null).execute();
+}
+
+/** @returns false, and nothing is done, when the version does not exist or never built */
+function ofBuiltVersion(
+  db: Kysely<Schema>,
+  { functionId, version }: { readonly functionId: string; readonly version: number },
+  work: (trx: Db) => Promise<void>,
+): Promise<boolean> {
   return db.transaction().execute(async (trx) => {
     // Locked before the version is looked up: a deployment at the same time may remove old versions.
     const locked = await trx.selectFrom("fluxbase.functions").select("id")
@@ -237,8 +306,7 @@ export function makeLive(db: Kysely<Schema>, functionId: string, version: number
       .where("function_id", "=", functionId).where("number", "=", version).where("bundle", "is not", null)
       .executeTakeFirst();
     if (locked === undefined || built === undefined) return false;
-    await setFields(trx, functionId, { live_version: version, current_version: version });
-    await syncSchedules(trx, functionId);
+    await work(trx);
     return true;
   });
 }
@@ -297,6 +365,10 @@ export async function listLiveFunctions(db: Db, ids?: readonly string[]): Promis
           sql<number>`coalesce(f.live_version, f.latest_version)`,
         ),
     )
+    .leftJoin(
+      "fluxbase.versions as c",
+      (join) => join.onRef("c.function_id", "=", "f.id").onRef("c.number", "=", "f.canary_version"),
+    )
     .select([
       "f.id",
       "f.namespace",
@@ -307,8 +379,18 @@ export async function listLiveFunctions(db: Db, ids?: readonly string[]): Promis
       "v.settings",
       "v.env_sealed as envSealed",
       "v.problems",
+      "f.canary_percent as canaryPercent",
+      "c.number as canaryVersion",
+      "c.settings as canarySettings",
+      "c.env_sealed as canaryEnvSealed",
     ])
     .where("f.deleted_at", "is", null);
   if (ids !== undefined) query = query.where("f.id", "=", sql<string>`any(${ids}::uuid[])`);
-  return await query.execute();
+  return (await query.execute()).map(
+    ({ canaryPercent: percent, canaryVersion, canarySettings: settings, canaryEnvSealed: envSealed, ...live }) => {
+      if (percent === null || canaryVersion === null || settings === null) return { ...live, canary: null };
+      const fn = { ...live, liveVersion: canaryVersion, settings, envSealed, problems: [], canary: null };
+      return { ...live, canary: { percent, fn } };
+    },
+  );
 }

@@ -131,6 +131,8 @@ export interface Schema {
     live_version: number | null;
     latest_version: Generated<number>;
     current_version: Generated<number>;
+    canary_version: Generated<number | null>;
+    canary_percent: Generated<number | null>;
     created_at: GeneratedInstant;
     updated_at: GeneratedInstant;
     created_by: string | null;

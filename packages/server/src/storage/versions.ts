@@ -100,6 +100,7 @@ export async function pruneVersions(db: Db, functionId: string): Promise<void> {
     .whereRef("f.id", "=", "v.function_id").where("f.id", "=", functionId)
     .where(({ eb, ref }) => eb("v.number", "<=", eb(ref("f.latest_version"), "-", KEPT_VERSIONS_COUNT)))
     .where(({ eb, ref, or }) => or([eb("f.live_version", "is", null), eb("v.number", "!=", ref("f.live_version"))]))
+    .where(({ eb, ref, or }) => or([eb("f.canary_version", "is", null), eb("v.number", "!=", ref("f.canary_version"))]))
     .execute();
 }
 

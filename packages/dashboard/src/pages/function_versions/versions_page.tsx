@@ -4,11 +4,11 @@
  * @module
  */
 import type { FunctionVersion, FunctionVersionDetails } from "@fluxbase/sdk";
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useParams, useSearch } from "@tanstack/react-router";
-import { ArrowLeftRight, History, Undo2 } from "lucide-react";
+import { ArrowLeftRight, ArrowUp, History, Split, Undo2 } from "lucide-react";
 import { lazy, Suspense, useState } from "react";
-import { FUNCTIONS_KEY, pathOf, versionQuery, versionsQuery } from "../../data/functions.ts";
+import { pathOf, versionQuery, versionsQuery } from "../../data/functions.ts";
 import { Badge } from "../../parts/badge.tsx";
 import { Button } from "../../parts/button.tsx";
 import { ConfirmDialog, Dialog } from "../../parts/dialog.tsx";
@@ -17,6 +17,7 @@ import { EmptyState, ErrorState, Skeleton } from "../../parts/states.tsx";
 import { Ago, bytesText } from "../../parts/time.tsx";
 import { toast } from "../../parts/toasts.tsx";
 import { useClient } from "../../session/use_session.ts";
+import { Canary, CanaryDialog, useVersionChange } from "./canary.tsx";
 import { settingsThatDiffer } from "./settings_diff.ts";
 
 /** The list does not wait for the editor. */
@@ -29,9 +30,10 @@ export function VersionsPage() {
   const { from, to } = useSearch({ from: "/shell/functions/$namespace/$name/versions" });
   const navigate = useNavigate({ from: "/functions/$namespace/$name/versions" });
   const client = useClient();
-  const queries = useQueryClient();
+  const refresh = useVersionChange(place);
   const query = useQuery(versionsQuery(client, place));
   const [toRestore, setToRestore] = useState<FunctionVersion | null>(null);
+  const [toTry, setToTry] = useState<number | null>(null);
   const versions = query.data ?? [];
   const live = versions.find(({ is_live }) => is_live);
   const compare = (one: number, other: number) =>
@@ -50,11 +52,14 @@ export function VersionsPage() {
   if (versions.length === 0) return <EmptyState icon={History} title="No versions are kept" />;
   return (
     <div className="page">
+      <Canary place={place} versions={versions} onChange={(version) => setToTry(version)} />
       <div className="table-frame">
         <table className="table" aria-label="Versions">
           <thead>
             <tr>
-              {["Version", "State", "Deployed", "By", "Size"].map((name) => <th key={name} scope="col">{name}</th>)}
+              {["Version", "State", "Calls", "Deployed", "By", "Size"].map((name) => (
+                <th key={name} scope="col">{name}</th>
+              ))}
               <th scope="col">
                 <span className="unseen">Actions</span>
               </th>
@@ -69,9 +74,14 @@ export function VersionsPage() {
                   <td>
                     {one.is_live
                       ? <Badge tone="good">live</Badge>
+                      : one.traffic_percent > 0
+                      ? <Badge tone="accent">canary</Badge>
                       : one.is_bundled
                       ? <Badge>kept</Badge>
                       : <Badge tone="bad">did not build</Badge>}
+                  </td>
+                  <td className="number">
+                    {one.traffic_percent > 0 ? `${one.traffic_percent} %` : <span className="muted">–</span>}
                   </td>
                   <td>
                     <Ago at={one.created_at} />
@@ -91,14 +101,25 @@ export function VersionsPage() {
                           What changed
                         </Button>
                       )}
+                      {!one.is_live && one.is_bundled && live !== undefined && one.traffic_percent === 0 && (
+                        <Button
+                          small
+                          kind="quiet"
+                          icon={Split}
+                          onClick={() => setToTry(one.version)}
+                          aria-label={`Split calls with version ${one.version}`}
+                        >
+                          Split calls
+                        </Button>
+                      )}
                       {!one.is_live && one.is_bundled && (
                         <Button
                           small
-                          icon={Undo2}
+                          icon={one.version > (live?.version ?? 0) ? ArrowUp : Undo2}
                           onClick={() => setToRestore(one)}
-                          aria-label={`Roll back to version ${one.version}`}
+                          aria-label={`${wordsFor(one, live)} version ${one.version}`}
                         >
-                          Roll back
+                          {one.version > (live?.version ?? 0) ? "Make live" : "Roll back"}
                         </Button>
                       )}
                     </div>
@@ -128,10 +149,13 @@ export function VersionsPage() {
         </div>
         <Difference place={place} from={Number(from)} to={Number(to)} />
       </Dialog>
+      <CanaryDialog place={place} versions={versions} version={toTry} onClose={() => setToTry(null)} />
       <ConfirmDialog
-        title={`Roll back to version ${toRestore?.version}?`}
-        about={`It serves calls at once, as it was built, with its settings. Version ${live?.version ?? "–"} is kept.`}
-        action="Roll back"
+        title={`${toRestore === null ? "" : wordsFor(toRestore, live)} version ${toRestore?.version}?`}
+        about={`It gets all calls at once, as it was built, with its settings. Version ${
+          live?.version ?? "–"
+        } is kept.`}
+        action={toRestore !== null && toRestore.version > (live?.version ?? 0) ? "Make live" : "Roll back"}
         open={toRestore !== null}
         onOpenChange={(open) => {
           if (!open) setToRestore(null);
@@ -140,12 +164,15 @@ export function VersionsPage() {
           if (toRestore === null) return;
           await client.functions.rollback(pathOf(place), toRestore.version);
           toast.done(`Version ${toRestore.version} is live`);
-          await queries.invalidateQueries({ queryKey: ["function", place.namespace, place.name] });
-          await queries.invalidateQueries({ queryKey: FUNCTIONS_KEY });
+          await refresh();
         }}
       />
     </div>
   );
+}
+
+function wordsFor(one: FunctionVersion, live: FunctionVersion | undefined): string {
+  return one.version > (live?.version ?? 0) ? "Make live:" : "Roll back to";
 }
 
 interface DifferenceProps {

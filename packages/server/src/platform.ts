@@ -50,7 +50,13 @@ import { fillDirectory } from "./auth/user_directory.ts";
 import { countBuilds } from "./bundler/counted_builds.ts";
 import { startBackupSchedule } from "./backup/schedule.ts";
 import { startBundler } from "./bundler/bundler.ts";
-import { type Catalog, type CatalogChange, type LiveFunction, servedVersions, startCatalog } from "./catalog/catalog.ts";
+import {
+  type Catalog,
+  type CatalogChange,
+  type LiveFunction,
+  servedVersions,
+  startCatalog,
+} from "./catalog/catalog.ts";
 import type { Config } from "./config/config.ts";
 import { type LocalSecrets, readLocalSecrets } from "./config/local_secrets.ts";
 import { delay, systemClock, withDeadline } from "./core/clock.ts";

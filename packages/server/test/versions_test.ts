@@ -120,7 +120,8 @@ platformTest("versions are listed, read and rolled back to", async (platform, st
 
 platformTest("a version is tried with a share of the calls, beside the live one", async (platform, step) => {
   const { api } = platform;
-  const saying = (text: string) => `export default async () => {
+  const saying = (text: string) =>
+    `export default async () => {
     const headers = { authorization: "Bearer " + Deno.env.get("FLUXBASE_SERVICE_ROLE_KEY") };
     const { status } = await fetch(Deno.env.get("FLUXBASE_URL") + "/api/v1/functions", { headers });
     return { status: 200, body: "${text} " + status };
@@ -132,7 +133,9 @@ platformTest("a version is tried with a share of the calls, beside the live one"
     return [...answers].sort();
   };
   const put = (query: string, change: object) => api("PUT", `/functions/fn${query}`, change);
-  const standing = ({ body }: { body: Record<string, unknown> }) => [body["version"], body["live_version"], body["canary"]];
+  const standing = (
+    { body }: { body: Record<string, unknown> },
+  ) => [body["version"], body["live_version"], body["canary"]];
   await platform.deploy("fn", saying("one"));
 
   await step("a deployment is tried, with a key of its own, and the live one gets the other calls", async () => {
@@ -180,12 +183,20 @@ platformTest("a version is tried with a share of the calls, beside the live one"
       const { status, body: answer } = await api("PUT", "/functions/fn/canary", body, key);
       return [status, answer.code];
     };
-    for (const body of [{ version: 1 }, { version: 1, percent: 0 }, { version: 1, percent: 100 }, { version: 6, percent: 5 }]) {
+    for (
+      const body of [{ version: 1 }, { version: 1, percent: 0 }, { version: 1, percent: 100 }, {
+        version: 6,
+        percent: 5,
+      }]
+    ) {
       assert.deepEqual(await refused(body), [400, "INVALID_ARGUMENT"], JSON.stringify(body));
     }
     assert.deepEqual(await refused({ version: 4, percent: 5 }), [409, "VERSION_NOT_BUILT"]);
     assert.deepEqual(await refused({ version: 99, percent: 5 }), [404, "VERSION_NOT_FOUND"]);
-    assert.deepEqual(await refused({ version: 1, percent: 5 }, await platform.mintKey(["functions:read"])), [403, "FORBIDDEN"]);
+    assert.deepEqual(await refused({ version: 1, percent: 5 }, await platform.mintKey(["functions:read"])), [
+      403,
+      "FORBIDDEN",
+    ]);
     assert.equal((await put("?canary=100", { code: saying("five") })).body.code, "INVALID_ARGUMENT");
     assert.deepEqual(standing(await api("GET", "/functions/fn")), [6, 6, null]);
   });

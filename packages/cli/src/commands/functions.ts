@@ -8,7 +8,14 @@ import { relative } from "node:path";
 import process from "node:process";
 import { parseEnv } from "node:util";
 import { functionNameProblem } from "@fluxbase/contract";
-import { type FluxbaseClient, FluxbaseError, type FunctionChange, type FunctionDetails, type LogEntry, type SyncAnswer } from "@fluxbase/sdk";
+import {
+  type FluxbaseClient,
+  FluxbaseError,
+  type FunctionChange,
+  type FunctionDetails,
+  type LogEntry,
+  type SyncAnswer,
+} from "@fluxbase/sdk";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { type InNamespace, inNamespace, withClient, withOptions } from "../action.ts";
 import { lastOption, type StatsOptions, statsRows } from "./metrics.ts";
@@ -162,7 +169,11 @@ export function addFunctions(program: Command, version: string): void {
   )
     .option("--no-strict", "accept code that does not build; the working version stays live")
     .addOption(ifVersion())
-    .option("--canary <percent>", "send it only so many percent of the calls, 1 to 99; the live version gets the others", numberOf)
+    .option(
+      "--canary <percent>",
+      "send it only so many percent of the calls, 1 to 99; the live version gets the others",
+      numberOf,
+    )
     .action(withClient<Deploy, [string]>(deploy));
 
   const set = command("set <name>", "Change the settings of a function")
@@ -293,9 +304,10 @@ export function addFunctions(program: Command, version: string): void {
         if (end === (version !== undefined) || (version === undefined) !== (percent === undefined)) {
           throw new UsageError("Name a version and a percentage, such as: functions canary hello 8 10; or --end");
         }
-        const fn = end
-          ? await client.functions.endCanary(place)
-          : await client.functions.setCanary(place, { version: numberOf(version ?? ""), percent: numberOf(percent ?? "") });
+        const fn = end ? await client.functions.endCanary(place) : await client.functions.setCanary(place, {
+          version: numberOf(version ?? ""),
+          percent: numberOf(percent ?? ""),
+        });
         say(`${fn.namespace}/${fn.name}${sharesOf(fn) || ` is at version ${fn.live_version}, for all calls`}`);
       },
     ));

@@ -222,7 +222,9 @@ dashboardTest("the pages of a function", async ({ platform, open, look, checkAxe
   });
 
   await step("a change of rows calls it, and so do events of accounts", async () => {
-    await platform.api("POST", "/admin/database/query", { sql: "create table orders (id int primary key, status text)" });
+    await platform.api("POST", "/admin/database/query", {
+      sql: "create table orders (id int primary key, status text)",
+    });
     await page.getByRole("button", { name: "New table hook" }).click();
     await page.getByLabel("Table", { exact: true }).fill("nothing");
     await page.keyboard.press("Enter");

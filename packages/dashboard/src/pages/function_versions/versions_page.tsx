@@ -86,7 +86,9 @@ export function VersionsPage() {
                   <td>
                     <Ago at={one.created_at} />
                   </td>
-                  <td className="muted break">{one.created_by ?? "–"}</td>
+                  <td className="muted version-author" data-tip={one.created_by ?? undefined}>
+                    {one.created_by ?? "–"}
+                  </td>
                   <td className="number muted">{bytesText(one.bundle_size)}</td>
                   <td>
                     <div className="row version-actions">

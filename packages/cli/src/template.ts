@@ -82,6 +82,7 @@ function functionText(name: string): string {
  */
 export default async function handler(req: Request): Promise<Response> {
   const { name = "World" } = await req.json().catch(() => ({}));
+  console.log("greeting", name);
   return Response.json({ message: \`Hello \${name}!\` });
 }
 `;

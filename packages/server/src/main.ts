@@ -153,8 +153,8 @@ function exportsOf({ url, localKeys, setupToken }: Platform): string[] {
 
 /** Keys are for the eyes at a terminal: what goes elsewhere ends in somebody's logs. */
 function welcome(platform: Platform): string {
-  const { url, dataDir, localKeys } = platform;
-  const lines = [`${READY} at ${url}`, `Data: ${dataDir}`];
+  const { url, dataDir, localKeys, docsUrl } = platform;
+  const lines = [`${READY} at ${url}`, `Data: ${dataDir}`, ...(docsUrl === null ? [] : [`Documentation: ${docsUrl}`])];
   if (localKeys === null) return lines.join("\n");
   const keysFile = join(dataDir, KEYS_FILE);
   const isSeen = Deno.stdout.isTerminal();

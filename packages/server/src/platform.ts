@@ -138,6 +138,7 @@ export interface Platform {
   readonly setupToken: Secret | null;
   /** Null where it is switched off. */
   readonly dashboardUrl: string | null;
+  readonly docsUrl: string | null;
   /** Resolves when a part without which nothing works is gone for good. */
   readonly failed: Promise<StartError>;
   /** Says to whoever asks that it is about to stop, and serves on for so long: a proxy sends its requests elsewhere. */
@@ -536,7 +537,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
         limits,
         addresses: () => ({
           base: place.baseUrl,
-          docs: config.docsEnabled ? place.baseUrl + DOCS_PATH : null,
+          docs: docsUrlOf(place.baseUrl, config),
           dashboard: config.dashboard.host === null ? dashboardUrlOf(place.baseUrl, config.dashboard) : null,
         }),
         readiness: async () => ({
@@ -682,6 +683,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     localKeys,
     setupToken: local === undefined || await accounts.hasAdmin() ? null : setupToken,
     dashboardUrl: dashboardUrlOf(place.baseUrl, config.dashboard),
+    docsUrl: docsUrlOf(place.baseUrl, config),
     failed: embedded?.gaveUp ?? new Promise(() => {}),
     async leave(ms) {
       isLeaving = true;
@@ -698,6 +700,10 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       await started.disposeAsync();
     },
   };
+}
+
+function docsUrlOf(baseUrl: string, { docsEnabled }: Config): string | null {
+  return docsEnabled ? baseUrl + DOCS_PATH : null;
 }
 
 function dashboardUrlOf(baseUrl: string, { enabled, path, host }: Config["dashboard"]): string | null {

@@ -414,10 +414,13 @@ platformTest("the command line", async (platform, step) => {
       assert.match((await good(["hooks", "db", "get", hook.out.trim()])).out, /where +status=eq\.paid/);
       assert.match((await good(["hooks", "db", "retry", hook.out.trim()])).err, /Trying 0 events again/);
       await good(["hooks", "db", "remove", hook.out.trim()]);
-      assert.match((await good(["hooks", "disable", "before_sign_in"])).err, /before_sign_in off/);
+      assert.match((await good(["hooks", "disable", "before_sign_in"])).err, /Disabled before_sign_in/);
       assert.match((await good(["hooks", "list"])).out, /before_sign_in .*false/);
-      assert.match((await good(["hooks", "retry", "user_created"])).err, /Trying 0 events again/);
-      assert.match((await good(["hooks", "enable", "before_sign_in"])).err, /asks no function yet/);
+      assert.match((await good(["hooks", "retry", "user_created"])).err, /Retrying 0 events/);
+      assert.match(
+        (await good(["hooks", "enable", "before_sign_in"])).err,
+        /Enabled before_sign_in: it calls no function yet/,
+      );
       assert.match((await good(["audit", "--target", "default/hello"])).out, /PUT \/functions\/\{name\}/);
       for (const kind of [[], ["--service"]]) {
         const make = ["keys", "create", "temporary", "--output", "json", ...kind];

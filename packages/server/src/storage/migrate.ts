@@ -70,12 +70,15 @@ async function apply(db: Kysely<Schema>, provider: MigrationProvider, log: Log):
   const migrator = new Migrator({ db, provider, migrationTableSchema: SCHEMA, allowUnorderedMigrations: true });
   const { error, results } = await migrator.migrateToLatest();
   for (const { migrationName, status } of results ?? []) {
-    if (status === "Success") log.info("Schema migrated", { migration: migrationName });
     if (status === "Error") {
       throw new StartError(
         `Cannot apply migration ${migrationName} to the database: ${error instanceof Error ? error.message : error}`,
       );
     }
+  }
+  const applied = (results ?? []).filter(({ status }) => status === "Success");
+  if (applied.length > 0) {
+    log.info("Schema migrated", { migrations: applied.length, latest: applied.at(-1)?.migrationName });
   }
   if (error !== undefined) {
     throw new StartError(

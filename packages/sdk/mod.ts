@@ -59,7 +59,7 @@ export {
   SecretsClient,
 } from "./src/secrets.ts";
 export { type ListTasks, TasksClient } from "./src/tasks.ts";
-export { type ListUsers, type UserFields, UsersClient } from "./src/users.ts";
+export { type ListUsers, type UserFields, UsersClient, type UserUpdate } from "./src/users.ts";
 export { type KeyFields, KeysClient, type NewKey, type SettingOptions, SettingsClient } from "./src/settings.ts";
 export {
   type CountKind,

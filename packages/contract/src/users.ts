@@ -14,6 +14,8 @@ export interface UserView {
   readonly app_metadata: Readonly<Record<string, unknown>>;
   readonly created_at: string;
   readonly updated_at: string;
+  /** Since when the user cannot sign in; null for who can. */
+  readonly disabled_at: string | null;
 }
 
 /** As admins see users. */

@@ -15,6 +15,11 @@ export interface UserFields {
   readonly app_metadata?: Readonly<Record<string, unknown>>;
 }
 
+export interface UserUpdate extends UserFields {
+  /** `true` ends all sessions and refuses sign-in and keys of the user, until it is set to `false`. */
+  readonly disabled?: boolean;
+}
+
 export interface ListUsers {
   /** Part of the e-mail, or of the id. */
   readonly search?: string;
@@ -47,8 +52,8 @@ export class UsersClient {
     return await this.#http.request("POST", "/api/v1/admin/users", { body: user });
   }
 
-  /** Another password or role ends every session. */
-  async update(id: string, change: UserFields): Promise<UserView> {
+  /** A new password or role, and `disabled`, end all sessions. */
+  async update(id: string, change: UserUpdate): Promise<UserView> {
     return await this.#http.request("PATCH", pathOf(id), { body: change });
   }
 

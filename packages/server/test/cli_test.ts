@@ -480,6 +480,9 @@ platformTest("the command line", async (platform, step) => {
       const { id: leaver } = (await platform.api("POST", "/auth/signup", leaving)).body.user;
       assert.match((await good(["users", "list", "--search", "LEAVER"])).out, /leaver@example\.com +authenticated/);
       assert.match((await good(["users", "get", leaver])).out, /email +leaver@example\.com/);
+      assert.match((await good(["users", "disable", leaver])).err, /Disabled user/);
+      assert.match((await good(["users", "get", leaver])).out, /disabled_at +20/);
+      assert.match((await good(["users", "enable", leaver])).err, /Enabled user/);
       assert.match((await good(["users", "delete", leaver])).err, /Deleted user/);
       await good(["users", "create", "eve@example.invalid", "--password", "a long password"]);
       const { users: [eve] } = JSON.parse((await good(["users", "list", "--search", "eve@", "--output", "json"])).out);

@@ -267,6 +267,47 @@ platformTest("users", async (platform, step) => {
     assert.equal((await api("POST", "/admin/users", { email: "no", role: "service_role" })).status, 400);
   });
 
+  await step(
+    "a disabled user is signed out everywhere, and can neither sign in nor use a key until enabled",
+    async () => {
+      const { user, access_token, refresh_token } = await signUp(platform, "banned@example.com");
+      const key =
+        (await api("POST", "/client-keys", { name: "theirs", scopes: ["functions:invoke"] }, access_token)).body;
+      const signIn = () => api("POST", "/auth/signin", { email: "banned@example.com", password: PASSWORD }, null);
+      const call = async (token: string) =>
+        (await platform.call("who", { headers: { authorization: `Bearer ${token}` } })).status;
+      assert.deepEqual([await call(access_token), await call(key.key)], [200, 200]);
+
+      const disabled = (await api("PATCH", `/admin/users/${user.id}`, { disabled: true })).body;
+      assert.match(disabled.disabled_at, /^20/);
+      await eventually(async () => await call(access_token) === 401 && await call(key.key) === 401);
+      assert.equal((await api("POST", "/auth/refresh", { refresh_token }, null)).body.code, "INVALID_CREDENTIAL");
+      assert.equal((await api("POST", `/admin/users/${user.id}/token`, {})).body.code, "FORBIDDEN");
+      const refused = await signIn();
+      assert.deepEqual([refused.status, refused.body.code], [403, "FORBIDDEN"]);
+      assert.match(refused.body.error, /disabled/);
+      const again = await api("POST", "/auth/signup", { email: "banned@example.com", password: PASSWORD }, null);
+      assert.equal(again.body.code, "FORBIDDEN");
+      const wrong = await api(
+        "POST",
+        "/auth/signin",
+        { email: "banned@example.com", password: "not the password" },
+        null,
+      );
+      assert.equal(wrong.body.code, "INVALID_CREDENTIAL", "only who knows the password is told");
+      const twice = (await api("PATCH", `/admin/users/${user.id}`, { disabled: true })).body;
+      assert.equal(twice.disabled_at, disabled.disabled_at);
+
+      assert.equal((await api("PATCH", `/admin/users/${user.id}`, { disabled: false })).body.disabled_at, null);
+      await eventually(async () => await call(key.key) === 200);
+      assert.equal((await signIn()).status, 200);
+      const { users: [admin] } = (await api("GET", "/admin/users?role=admin")).body;
+      assert.match((await api("PATCH", `/admin/users/${admin.id}`, { disabled: true })).body.error, /the last admin/);
+      assert.equal((await api("PATCH", `/admin/users/${user.id}`, { disabled: "yes" }, access_token)).status, 401);
+      assert.equal((await api("PATCH", `/admin/users/${user.id}`, { disabled: "yes" })).status, 400);
+    },
+  );
+
   await step("neither passwords nor tokens are in the database or the log", async () => {
     const { access_token, refresh_token } = await signUp(platform, "searched@example.com");
     const tables = ["users", "sessions", "refresh_tokens", "audit_log", "executions"];

@@ -89,7 +89,7 @@ export function addHooks(program: Command): void {
   );
   tables.command("retry <id>").description("Deliver events again whose attempts are used up").action(
     withClient<object, [string]>(async ({ admin }, _, id) => {
-      say(`Trying ${(await admin.hooks.database.retry(id)).retried} events again`);
+      say(`Retrying ${(await admin.hooks.database.retry(id)).retried} events`);
     }),
   );
 }

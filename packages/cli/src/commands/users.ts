@@ -8,7 +8,7 @@ import { type Command, Option } from "commander";
 import { withClient } from "../action.ts";
 import { print, printJson, printObject, printRows, say } from "../output.ts";
 
-const FIELDS = ["id", "email", "role", "email_verified", "created_at"];
+const FIELDS = ["id", "email", "role", "email_verified", "created_at", "disabled_at"];
 
 interface ListOptions {
   readonly search?: string;
@@ -59,6 +59,15 @@ export function addUsers(program: Command): void {
     .action(withClient<ChangeOptions, [string]>(async ({ admin }, options, id) => {
       printObject(await admin.users.update(id, fieldsOf(options)), FIELDS, options);
     }));
+  const switching = (name: string, description: string, disabled: boolean) =>
+    users.command(`${name} <id>`).description(description).action(
+      withClient<object, [string]>(async ({ admin }, _, id) => {
+        await admin.users.update(id, { disabled });
+        say(`${disabled ? "Disabled" : "Enabled"} user ${id}`);
+      }),
+    );
+  switching("disable", "Disable a user: ends all sessions and refuses sign-in and keys", true);
+  switching("enable", "Enable a disabled user", false);
   users.command("delete <id>").description("Delete a user with their sessions and keys").action(
     withClient<object, [string]>(async ({ admin }, _, id) => {
       await admin.users.delete(id);

@@ -330,6 +330,7 @@ export function userView(user: User): UserView {
     app_metadata: user.appMetadata,
     created_at: user.createdAt.toISOString(),
     updated_at: user.updatedAt.toISOString(),
+    disabled_at: user.disabledAt?.toISOString() ?? null,
   };
 }
 

@@ -495,6 +495,7 @@ export const userSchema = z.object({
   app_metadata: z.record(z.string(), z.unknown()),
   created_at: z.iso.datetime(),
   updated_at: z.iso.datetime(),
+  disabled_at: z.iso.datetime().nullable(),
 }) satisfies z.ZodType<UserView>;
 
 export const sessionSchema = z.object({

@@ -30,9 +30,10 @@ const fields = {
   email_verified: z.boolean(),
   user_metadata: metadata,
   app_metadata: metadata,
+  disabled: z.boolean(),
 };
 const changeSchema = z.strictObject(fields).partial();
-const createSchema = changeSchema.required({ email: true });
+const createSchema = changeSchema.omit({ disabled: true }).required({ email: true });
 const tokenSchema = z.strictObject({
   seconds: z.int().min(10, "must be from 10 to 3600").max(TOKEN_SEC.max, "must be from 10 to 3600").default(
     TOKEN_SEC.default,
@@ -103,7 +104,7 @@ export function userRoutes({ accounts }: { readonly accounts: Accounts }): Route
     {
       ...one,
       method: "PATCH",
-      summary: "Changes a user; another password or role ends every session",
+      summary: "Changes a user; a new password or role, and `disabled`, end all sessions",
       audit: changing,
       body: changeSchema,
       answer: user,

@@ -17,6 +17,7 @@ import {
   findUser,
   findUserToSignIn,
   hasAdmin,
+  hasOtherAdmin,
   insertFirstAdmin,
   insertSession,
   insertUser,
@@ -115,6 +116,8 @@ export interface UserToChange {
   readonly emailVerified?: boolean | undefined;
   /** Another role ends every session. */
   readonly role?: UserRole | undefined;
+  /** Ends every session, and refuses sign-in and keys until it is taken back. */
+  readonly disabled?: boolean | undefined;
   readonly userMetadata?: Readonly<Record<string, unknown>> | undefined;
   readonly appMetadata?: Readonly<Record<string, unknown>> | undefined;
 }
@@ -155,6 +158,7 @@ export function createAccounts(parts: AccountParts): Accounts {
   const { db, tokens, passwords, endedSessions, hooks, directory, accessTokenSec } = parts;
 
   async function begin(user: User, origin: AuthOrigin | null = null): Promise<SignedIn> {
+    if (user.disabledAt !== null) throw accountDisabled();
     await hooks.beforeSignIn(user, origin);
     const refreshToken = makeRefreshToken();
     const sessionId = crypto.randomUUID();
@@ -236,8 +240,8 @@ export function createAccounts(parts: AccountParts): Accounts {
 
   /** There is always one who can manage the server. */
   async function assertNotLastAdmin({ id, role }: User): Promise<void> {
-    if (role !== "admin" || await hasAdmin(db, { except: id })) return;
-    throw new PlatformError("FORBIDDEN", "Cannot take the last admin away: make another one first");
+    if (role !== "admin" || await hasOtherAdmin(db, id)) return;
+    throw new PlatformError("FORBIDDEN", "Cannot remove or disable the last admin: make another user an admin first");
   }
 
   return {
@@ -338,6 +342,7 @@ export function createAccounts(parts: AccountParts): Accounts {
           "Cannot act as an admin: what admins do is written down under their own name",
         );
       }
+      if (user.disabledAt !== null) throw accountDisabled();
       const sessionId = crypto.randomUUID();
       const expiresAt = new Date((Math.floor(parts.nowMs() / 1_000) + sec) * 1_000);
       const accessToken = await tokenFor(user, sessionId, { sec, actor });
@@ -367,10 +372,13 @@ export function createAccounts(parts: AccountParts): Accounts {
     async update(userId, { email, password, ...change }) {
       const before = await present(userId);
       const isOtherRole = change.role !== undefined && change.role !== before.role;
-      if (isOtherRole) await assertNotLastAdmin(before);
+      const isToBeDisabled = change.disabled === true && before.disabledAt === null;
+      if (isOtherRole || isToBeDisabled) await assertNotLastAdmin(before);
       const passwordHash = password === undefined ? undefined : await passwords.hash(password);
       const user = await changed(before, { ...change, email: email?.toLowerCase(), passwordHash });
-      if (passwordHash !== undefined || isOtherRole) await endSessions(db, { userId, except: null });
+      if (passwordHash !== undefined || isOtherRole || isToBeDisabled) {
+        await endSessions(db, { userId, except: null });
+      }
       return user;
     },
 
@@ -417,6 +425,10 @@ function metadataOf({ userMetadata, appMetadata }: User): Readonly<Record<string
 
 function wrongPair(): PlatformError {
   return new PlatformError("INVALID_CREDENTIAL", "Cannot sign in: e-mail or password is wrong");
+}
+
+function accountDisabled(): PlatformError {
+  return new PlatformError("FORBIDDEN", "Cannot sign in: this account is disabled; ask an administrator to enable it");
 }
 
 async function unlessTaken<Result>(write: () => Promise<Result>): Promise<Result> {

@@ -219,7 +219,7 @@ export async function listKeys(db: Db): Promise<KeyRow[]> {
     "k.rate_limit_per_day as rateLimitPerDay",
     sql<Date | null>`least(k.expires_at, k.grace_ends_at)`.as("expiresAt"),
     "k.revoked_at as revokedAt",
-    "k.disabled_at as disabledAt",
+    sql<Date | null>`coalesce(k.disabled_at, u.disabled_at)`.as("disabledAt"),
     "k.previous_hash as previousHash",
     "k.previous_until as previousUntil",
     "k.user_id as userId",

@@ -90,6 +90,7 @@ export interface Schema {
     app_metadata: ColumnType<Record<string, unknown>, string | undefined, string>;
     created_at: GeneratedInstant;
     updated_at: GeneratedInstant;
+    disabled_at: OptionalInstant;
   };
   "fluxbase.sessions": {
     id: Generated<string>;

@@ -18,6 +18,8 @@ export interface User {
   readonly appMetadata: Readonly<Record<string, unknown>>;
   readonly createdAt: Date;
   readonly updatedAt: Date;
+  /** Since when they cannot sign in; null for who can. */
+  readonly disabledAt: Date | null;
 }
 
 export interface NewUser {
@@ -41,6 +43,7 @@ const COLUMNS = [
   "app_metadata as appMetadata",
   "created_at as createdAt",
   "updated_at as updatedAt",
+  "disabled_at as disabledAt",
 ] as const;
 
 /** A unique violation means that the e-mail is taken. */
@@ -66,10 +69,16 @@ export async function insertFirstAdmin(db: Database["db"], user: Omit<NewUser, "
   });
 }
 
-export async function hasAdmin(db: Db, { except }: { readonly except?: string } = {}): Promise<boolean> {
-  let admins = db.selectFrom("fluxbase.users").select("id").where("role", "=", "admin").limit(1);
-  if (except !== undefined) admins = admins.where("id", "!=", except);
+export async function hasAdmin(db: Db): Promise<boolean> {
+  const admins = db.selectFrom("fluxbase.users").select("id").where("role", "=", "admin").limit(1);
   return await admins.executeTakeFirst() !== undefined;
+}
+
+/** Besides one of them, and only those who can sign in. */
+export async function hasOtherAdmin(db: Db, id: string): Promise<boolean> {
+  const others = db.selectFrom("fluxbase.users").select("id").where("role", "=", "admin").where("id", "!=", id)
+    .where("disabled_at", "is", null).limit(1);
+  return await others.executeTakeFirst() !== undefined;
 }
 
 export async function findUser(db: Db, id: string): Promise<User | undefined> {
@@ -94,18 +103,21 @@ export interface UserChange {
   readonly appMetadata?: Readonly<Record<string, unknown>> | undefined;
   readonly emailVerified?: boolean | undefined;
   readonly role?: UserRole | undefined;
+  readonly disabled?: boolean | undefined;
 }
 
 export async function updateUser(
   db: Db,
   id: string,
-  { email, passwordHash, userMetadata, appMetadata, emailVerified, role }: UserChange,
+  { email, passwordHash, userMetadata, appMetadata, emailVerified, role, disabled }: UserChange,
 ): Promise<User | undefined> {
   return await db.updateTable("fluxbase.users").set({
     updated_at: sql<Date>`now()`,
     ...(email === undefined ? {} : { email, email_verified: false, is_anonymous: false }),
     ...(emailVerified === undefined ? {} : { email_verified: emailVerified }),
     ...(role === undefined ? {} : { role }),
+    // From when on stays, however often it is said.
+    ...(disabled === undefined ? {} : { disabled_at: disabled ? sql<Date>`coalesce(disabled_at, now())` : null }),
     ...(appMetadata === undefined ? {} : { app_metadata: JSON.stringify(appMetadata) }),
     ...(passwordHash === undefined ? {} : { password_hash: passwordHash }),
     ...(userMetadata === undefined ? {} : { user_metadata: JSON.stringify(userMetadata) }),
@@ -182,7 +194,9 @@ export async function findRefreshedUser(db: Db, tokenHash: Uint8Array): Promise<
     .where("t.token_hash", "=", tokenHash).where("t.used_at", "is", null).where("s.ended_at", "is", null)
     .where("s.expires_at", ">", sql<Date>`now()`).executeTakeFirst();
   const user = found === undefined ? undefined : await findUser(db, found.userId);
-  return found === undefined || user === undefined ? undefined : { sessionId: found.sessionId, user };
+  return found === undefined || user === undefined || user.disabledAt !== null
+    ? undefined
+    : { sessionId: found.sessionId, user };
 }
 
 export interface Rotated {
@@ -208,7 +222,7 @@ export async function rotateRefreshToken(
     if (token === undefined) return undefined;
     const { sessionId, userId, usedAt } = token;
     const user = await findUser(transaction, userId);
-    if (usedAt !== null || user === undefined) {
+    if (usedAt !== null || user === undefined || user.disabledAt !== null) {
       await endSessions(transaction, { sessionId });
       return undefined;
     }

@@ -84,6 +84,7 @@ const SESSION = {
     app_metadata: {},
     created_at: "",
     updated_at: "",
+    disabled_at: null,
   },
   access_token: "none",
   refresh_token: "none",

@@ -6,7 +6,19 @@
 import type { ListedUser, ListUsers } from "@fluxbase/sdk";
 import { useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { Copy, KeyRound, LogOut, Plus, ShieldCheck, ShieldOff, Trash2, Users, VenetianMask } from "lucide-react";
+import {
+  Ban,
+  CircleCheck,
+  Copy,
+  KeyRound,
+  LogOut,
+  Plus,
+  ShieldCheck,
+  ShieldOff,
+  Trash2,
+  Users,
+  VenetianMask,
+} from "lucide-react";
 import { useState } from "react";
 import { Badge } from "../../parts/badge.tsx";
 import { Button } from "../../parts/button.tsx";
@@ -27,10 +39,10 @@ import { UserDialog, type UserTask } from "./user_dialog.tsx";
 
 const PAGE_COUNT = 50;
 const COLUMNS = [
-  { name: "E-mail" },
+  { name: "Email" },
   { name: "Id" },
   { name: "Role" },
-  { name: "Made" },
+  { name: "Created" },
   { name: "More", unseen: true },
 ];
 const USERS_KEY = ["users"] as const;
@@ -43,6 +55,7 @@ export function UsersPage() {
   const navigate = useNavigate({ from: "/users" });
   const queries = useQueryClient();
   const [task, setTask] = useState<UserTask | null>(null);
+  const [toDisable, setToDisable] = useState<ListedUser | null>(null);
   const [toDelete, setToDelete] = useState<ListedUser | null>(null);
   const [shown, setShown] = useState<ShownOnce | null>(null);
   const chosen = role === "admin" || role === "authenticated" ? role : undefined;
@@ -102,19 +115,24 @@ export function UsersPage() {
       },
       isAdmin
         ? {
-          text: "Take admin rights away",
+          text: "Remove admin role",
           icon: ShieldOff,
           onSelect: () =>
-            void change(`${name} is no admin any more`, () =>
+            void change(`${name} is no longer an admin`, () =>
               client.admin.users.update(user.id, { role: "authenticated" })),
         }
         : {
           text: "Make an admin",
           icon: ShieldCheck,
           onSelect: () =>
-            void change(`${name} is an admin now`, () => client.admin.users.update(user.id, { role: "admin" })),
+            void change(`${name} is now an admin`, () => client.admin.users.update(user.id, { role: "admin" })),
         },
       "line",
+      user.disabled_at === null ? { text: "Disable …", icon: Ban, onSelect: () => setToDisable(user) } : {
+        text: "Enable",
+        icon: CircleCheck,
+        onSelect: () => void change(`Enabled ${name}`, () => client.admin.users.update(user.id, { disabled: false })),
+      },
       { text: "Delete …", icon: Trash2, danger: true, onSelect: () => setToDelete(user) },
     ];
   }
@@ -153,6 +171,7 @@ export function UsersPage() {
               <div className="cell-main row">
                 {user.email ?? <span className="muted">anonymous</span>}
                 {who?.kind === "admin" && who.email === user.email && <Badge>you</Badge>}
+                {user.disabled_at !== null && <Badge tone="warn">disabled</Badge>}
               </div>
             </td>
             <td>
@@ -174,8 +193,21 @@ export function UsersPage() {
       />
       <UserDialog task={task} onClose={() => setTask(null)} onSaved={refresh} />
       <ConfirmAbout
+        title={`Disable ${toDisable === null ? "" : nameOf(toDisable)}?`}
+        about="All sessions end, and sign-in and keys of this user are refused until you enable them again. Nothing is deleted."
+        action="Disable"
+        danger
+        subject={toDisable}
+        onClose={() => setToDisable(null)}
+        onConfirm={async (user) => {
+          await client.admin.users.update(user.id, { disabled: true });
+          toast.done(`Disabled ${nameOf(user)}`);
+          await refresh();
+        }}
+      />
+      <ConfirmAbout
         title={`Delete ${toDelete === null ? "" : nameOf(toDelete)}?`}
-        about="Sessions and keys of this user go with it. Rows in your tables stay, unless they refer to it."
+        about="Deletes the sessions and keys of this user, too. Rows in your tables stay, unless they reference the user."
         action="Delete"
         danger
         subject={toDelete}

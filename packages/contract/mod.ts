@@ -92,6 +92,9 @@ export {
   type ReloadAnswer,
   type SettingOrigin,
   type SharedModule,
+  type SharedModuleDetails,
+  type SharedModuleUser,
+  type SharedModuleVersion,
   type SyncAnswer,
   type SyncFailure,
 } from "./src/functions.ts";

@@ -154,6 +154,34 @@ export interface SharedModule {
   readonly rebuilding?: readonly string[];
 }
 
+/** A version of a shared module that is kept. */
+export interface SharedModuleVersion {
+  readonly version: number;
+  readonly created_at: string;
+  readonly created_by: string | null;
+}
+
+/** A function that imports a shared module, directly or through others. */
+export interface SharedModuleUser {
+  /** As `namespace/name`. */
+  readonly function: string;
+  readonly version: number;
+  /**
+   * `current`: built with the module as it is; `building`: it is being built again; `failed`: it does not build;
+   * `pinned`: it keeps the module that it was built with, since it was rolled back or an admin has granted it more.
+   */
+  readonly state: "current" | "building" | "failed" | "pinned";
+  /** Why it does not build. */
+  readonly problem: string | null;
+}
+
+/** One that is read alone. */
+export interface SharedModuleDetails extends SharedModule {
+  /** The newest 20, newest first. */
+  readonly versions: readonly SharedModuleVersion[];
+  readonly used_by: readonly SharedModuleUser[];
+}
+
 /** Functions that the server asks about an event of the authentication, or tells of it. */
 export interface AuthHookView {
   readonly event: AuthHook | AccountEvent;

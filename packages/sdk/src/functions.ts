@@ -22,6 +22,7 @@ import type {
   ReloadAnswer,
   ReplayAnswer,
   SharedModule,
+  SharedModuleDetails,
   SyncAnswer,
 } from "@fluxbase/contract";
 import { errorOf } from "./errors.ts";
@@ -463,7 +464,11 @@ export class FunctionsClient<Types extends FunctionTypes = Record<never, never>>
     return await this.http.request("GET", `${BASE}/shared`, { query: options });
   }
 
-  async getSharedModule(path: string, options: { readonly namespace?: string } = {}): Promise<SharedModule> {
+  /** With its versions, the functions that import it, and what became of them when it changed. */
+  async getSharedModule(
+    path: string,
+    options: { readonly namespace?: string; readonly version?: number } = {},
+  ): Promise<SharedModuleDetails> {
     return await this.http.request("GET", `${BASE}/shared/${encodePath(path)}`, { query: options });
   }
 

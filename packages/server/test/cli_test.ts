@@ -495,6 +495,9 @@ platformTest("the command line", async (platform, step) => {
       await good(["users", "delete", eve.id]);
       await good(["shared", "list"]);
       await good(["shared", "set", "_shared/name.ts", "name.ts"]);
+      assert.match((await good(["shared", "get", "_shared/name.ts", "--at", "1"])).out, /export const name/);
+      assert.match((await good(["shared", "versions", "_shared/name.ts"])).out, /^VERSION[^]*\n1 /);
+      await good(["shared", "users", "_shared/name.ts"]);
       await good(["shared", "delete", "_shared/name.ts"]);
 
       const { body } = await platform.api("GET", "/openapi.json");

@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import type { SharedModuleDetails } from "@fluxbase/contract";
 import { sql } from "kysely";
 import { eventually, platformTest } from "./support/platform.ts";
 
@@ -184,12 +185,28 @@ platformTest("the guide's shared modules", async (platform, step) => {
     const { body } = await platform.api("GET", "/functions/my-function");
     assert.match(body.bundle_error, /^_shared\/database\/connection\.ts:1:14: Unexpected token/);
     assert.equal((await (await platform.call("my-function")).json()).users[0].id, 2);
+    const around = async () =>
+      (await platform.api("GET", "/functions/shared/_shared/database/connection.ts")).body as SharedModuleDetails;
+    const broken = await around();
+    assert.deepEqual(broken.versions.map(({ version }) => version), [3, 2, 1]);
+    assert.deepEqual(broken.used_by.map(({ function: path, state }) => [path, state]), [[
+      "default/my-function",
+      "failed",
+    ]]);
+    assert.match(broken.used_by[0]?.problem ?? "", /Unexpected token/);
+    const elsewhere = await platform.mintKey(["functions:read"], ["other"]);
+    const hidden = await platform.api("GET", "/functions/shared/_shared/database/connection.ts", undefined, elsewhere);
+    assert.ok(hidden.status >= 400 || hidden.body.used_by.length === 0, JSON.stringify(hidden.body));
     // Mended: it builds again by itself.
     await platform.api("PUT", "/functions/shared/_shared/database/connection.ts", {
       content: `export const rows = [{ id: 3 }];`,
     });
     await eventually(async () => (await (await platform.call("my-function")).json()).users[0].id === 3);
     assert.equal((await platform.api("GET", "/functions/my-function")).body.bundle_error, null);
+    await eventually(async () => (await around()).used_by[0]?.state === "current");
+    await platform.api("POST", "/functions/my-function/rollback", { version: 2 });
+    assert.equal((await around()).used_by[0]?.state, "pinned");
+    await platform.api("POST", "/functions/my-function/rollback", { version: 4 });
   });
 
   await step("deleting one that is used needs force; its functions go on and say what is missing", async () => {

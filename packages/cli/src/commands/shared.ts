@@ -19,9 +19,20 @@ export function addShared(program: Command): void {
     const columns = ["module_path", "version", "description", "updated_at"];
     printRows(await functions.listSharedModules(inNamespace(options.namespace)), columns, options);
   }));
-  command("get <path>", "Print the source of a shared module")
+  command("get <path>", "Print the source of a shared module").option("--at <version>", "as it was in this version")
+    .action(withClient<InNamespace & { at?: string }, [string]>(async ({ functions }, options, path) => {
+      const version = options.at === undefined ? {} : { version: Number(options.at) };
+      print((await functions.getSharedModule(path, { ...inNamespace(options.namespace), ...version })).content);
+    }));
+  command("users <path>", "List the functions that import a shared module, and whether they build with it")
     .action(withClient<InNamespace, [string]>(async ({ functions }, options, path) => {
-      print((await functions.getSharedModule(path, inNamespace(options.namespace))).content);
+      const { used_by: users } = await functions.getSharedModule(path, inNamespace(options.namespace));
+      printRows(users, ["function", "version", "state", "problem"], options);
+    }));
+  command("versions <path>", "List the versions of a shared module")
+    .action(withClient<InNamespace, [string]>(async ({ functions }, options, path) => {
+      const { versions } = await functions.getSharedModule(path, inNamespace(options.namespace));
+      printRows(versions, ["version", "created_at", "created_by"], options);
     }));
   command("set <path> <file>", "Create or change a shared module from a file")
     .action(withClient<InNamespace, [string, string]>(async (client, options, path, file) => {

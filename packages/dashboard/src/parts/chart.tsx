@@ -48,7 +48,11 @@ export function Chart({ title, about, at, series, kind, textOf }: ChartProps) {
         width: element.clientWidth,
         height: HEIGHT_PX,
         cursor: { points: { size: 6 }, drag: { x: false, y: false } },
-        scales: { y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
+        scales: {
+          // To the end of the last step, so that its bar has room.
+          x: { range: (_, min, max) => [min, max + (at.length > 1 ? (at[1] ?? 0) - (at[0] ?? 0) : 0)] },
+          y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] },
+        },
         axes: [
           {
             ...axis,

@@ -38,6 +38,7 @@ import {
   type SecretView,
   type SessionView,
   type SharedModule,
+  type SharedModuleDetails,
   SKIP_REASONS,
   type SyncAnswer,
   type SyncFailure,
@@ -185,6 +186,16 @@ export const sharedModuleSchema = z.object({
   created_by: textOrNull,
   rebuilding: texts.exactOptional(),
 }) satisfies z.ZodType<SharedModule>;
+
+export const sharedModuleDetailsSchema = sharedModuleSchema.extend({
+  versions: z.array(z.object({ version: z.int(), created_at: z.iso.datetime(), created_by: textOrNull })),
+  used_by: z.array(z.object({
+    function: z.string(),
+    version: z.int(),
+    state: z.enum(["current", "building", "failed", "pinned"]),
+    problem: textOrNull,
+  })),
+}) satisfies z.ZodType<SharedModuleDetails>;
 
 export const keySchema = z.object({
   id: z.uuid(),

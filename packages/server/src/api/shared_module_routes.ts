@@ -3,7 +3,13 @@
  *
  * @module
  */
-import { DEFAULT_NAMESPACE, modulePathProblem, parseNamespace, PlatformError } from "@fluxbase/contract";
+import {
+  DEFAULT_NAMESPACE,
+  modulePathProblem,
+  parseNamespace,
+  PlatformError,
+  type SharedModuleDetails,
+} from "@fluxbase/contract";
 import { z } from "zod";
 import { assertMay, assertMayAt, may, reaches } from "../auth/permissions.ts";
 import type { Rebuilder } from "../deploy/rebuild.ts";
@@ -12,7 +18,7 @@ import type { StoredModule } from "../storage/shared_modules.ts";
 import { moduleOf } from "./function_view.ts";
 import { choiceParam, integerParam, parseQuery, textParam } from "./query.ts";
 import { type ApiCall, type Audit, authorOf, type Route } from "./route.ts";
-import { sharedModuleSchema } from "./schemas.ts";
+import { sharedModuleDetailsSchema, sharedModuleSchema } from "./schemas.ts";
 
 export interface SharedModuleRouteParts {
   readonly sharedModules: SharedModules;
@@ -68,7 +74,19 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, saving }: SharedM
     const { version } = parseQuery(readQuery, call.query);
     const { namespace, path } = moduleFor(call, "functions:read");
     const found = await sharedModules.read(namespace, path, version === 0 ? undefined : version);
-    return { status: 200, body: moduleOf(found) };
+    const users = await sharedModules.users(namespace, path);
+    const body: SharedModuleDetails = {
+      ...moduleOf(found),
+      versions: (await sharedModules.versions(found)).map(({ version, createdAt, createdBy }) => ({
+        version,
+        created_at: createdAt.toISOString(),
+        created_by: createdBy,
+      })),
+      used_by: users.filter((user) => may(call.caller, "functions:read", user.namespace)).map(
+        ({ namespace: theirs, name, ...user }) => ({ function: `${theirs}/${name}`, ...user }),
+      ),
+    };
+    return { status: 200, body };
   }
 
   async function update(call: ApiCall) {
@@ -135,10 +153,10 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, saving }: SharedM
     {
       method: "GET",
       path: one,
-      summary: "Reads a shared module, as it is or as it was in an earlier version",
+      summary: "Reads a shared module, as it is or as it was in an earlier version, with the functions that import it",
       access: "functions:read",
       query: readQuery,
-      answer: { status: 200, schema: sharedModuleSchema },
+      answer: { status: 200, schema: sharedModuleDetailsSchema },
       handle: read,
     },
     ...(["PUT", "PATCH"] as const).map((method): Route => ({
@@ -146,6 +164,7 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, saving }: SharedM
       path: one,
       summary: "Updates a shared module; functions that import it are built again in the background",
       access: "functions:write",
+      audit: changing,
       query: namespaceQuery,
       body: updateSchema,
       answer: { status: 200, schema: sharedModuleSchema },

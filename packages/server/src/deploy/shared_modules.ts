@@ -7,18 +7,28 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { DEFAULT_NAMESPACE, type FunctionSource, modulePathProblem, PlatformError } from "@fluxbase/contract";
+import {
+  DEFAULT_NAMESPACE,
+  type FunctionSource,
+  modulePathProblem,
+  PlatformError,
+  type SharedModuleUser,
+} from "@fluxbase/contract";
 import type { DenoJson } from "../bundler/bundler.ts";
 import { type Database, isUniqueViolation } from "../storage/db.ts";
 import {
   createModule,
   deleteModule,
+  type Dependent,
   findModule,
   findModuleContent,
   listDependents,
   listModules,
+  listModuleVersions,
+  listUsers,
   moduleStamp,
   type StoredModule,
+  type StoredModuleVersion,
   updateModule,
 } from "../storage/shared_modules.ts";
 import { parseDenoJson } from "./deno_json.ts";
@@ -70,6 +80,10 @@ export interface SharedModules {
   remove(namespace: string, path: string): Promise<void>;
   /** Functions that import a module, directly or through others. */
   usersOf(namespace: string, path: string): Promise<FunctionPlace[]>;
+  /** The same, with what became of each when the module changed. */
+  users(namespace: string, path: string): Promise<(FunctionPlace & Omit<SharedModuleUser, "function">)[]>;
+  /** Newest first. */
+  versions(module: StoredModule): Promise<StoredModuleVersion[]>;
   /** Functions that were built with something else than what there is now. */
   stale(): Promise<FunctionPlace[]>;
 }
@@ -111,6 +125,23 @@ export function createSharedModules({ db }: { readonly db: Database["db"] }): Sh
     const found = modulePathProblem(path) === undefined ? await findModule(db, namespace, path) : undefined;
     if (found === undefined) throw moduleNotFound(namespace, path);
     return found;
+  }
+
+  async function isBuiltWithOther({ namespace, dependencies }: Dependent): Promise<boolean> {
+    const now = hashesOf(Object.keys(dependencies), await aroundOf(namespace));
+    return JSON.stringify(sorted(now)) !== JSON.stringify(sorted(dependencies));
+  }
+
+  /** Modules of the default namespace are for all that have none of the same path. */
+  async function thoseThatSee<User extends FunctionPlace>(
+    { namespace, modulePath: path }: ModulePlace,
+    users: readonly User[],
+  ): Promise<User[]> {
+    const modules = await listModules(db);
+    const withOwn = new Set(modules.filter(({ modulePath }) => modulePath === path).map((module) => module.namespace));
+    return users.filter((user) =>
+      user.namespace === namespace || (namespace === DEFAULT_NAMESPACE && !withOwn.has(user.namespace))
+    );
   }
 
   return {
@@ -172,21 +203,25 @@ export function createSharedModules({ db }: { readonly db: Database["db"] }): Sh
       if (found === undefined || !await deleteModule(db, found.id)) throw moduleNotFound(namespace, path);
     },
     async usersOf(namespace, path) {
-      const modules = await listModules(db);
-      const withOwn = new Set(
-        modules.filter(({ modulePath }) => modulePath === path).map((module) => module.namespace),
-      );
-      return (await listDependents(db)).filter((user) =>
-        Object.hasOwn(user.dependencies, path) &&
-        (user.namespace === namespace || (namespace === DEFAULT_NAMESPACE && !withOwn.has(user.namespace)))
-      ).map(({ namespace: theirs, name }) => ({ namespace: theirs, name }));
+      const found = (await listDependents(db)).filter(({ dependencies }) => Object.hasOwn(dependencies, path));
+      return (await thoseThatSee({ namespace, modulePath: path }, found))
+        .map(({ namespace: theirs, name }) => ({ namespace: theirs, name }));
     },
+    async users(namespace, path) {
+      const found = await thoseThatSee({ namespace, modulePath: path }, await listUsers(db, path));
+      return await Promise.all(found.map(async (user) => {
+        const { namespace: theirs, name, version, problems } = user;
+        const isStale = await isBuiltWithOther(user);
+        const state = user.isPinned ? "pinned" : isStale ? "building" : problems.length > 0 ? "failed" : "current";
+        return { namespace: theirs, name, version, state, problem: problems[0]?.message ?? null } as const;
+      }));
+    },
+    versions: ({ id }) => listModuleVersions(db, id),
     async stale() {
       const found = [];
-      for (const { namespace, name, dependencies, isPinned } of await listDependents(db)) {
-        if (isPinned) continue;
-        const now = hashesOf(Object.keys(dependencies), await aroundOf(namespace));
-        if (JSON.stringify(sorted(now)) !== JSON.stringify(sorted(dependencies))) found.push({ namespace, name });
+      for (const dependent of await listDependents(db)) {
+        const { namespace, name, isPinned } = dependent;
+        if (!isPinned && await isBuiltWithOther(dependent)) found.push({ namespace, name });
       }
       return found;
     },

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { FunctionSource } from "@fluxbase/contract";
+import type { BuildProblem, FunctionSource } from "@fluxbase/contract";
 import { type Kysely, sql } from "kysely";
 import type { Db } from "./db.ts";
 import type { Schema } from "./schema.ts";
@@ -70,6 +70,19 @@ export async function findModuleContent(db: Db, moduleId: string, version: numbe
   return row?.content;
 }
 
+export interface StoredModuleVersion {
+  readonly version: number;
+  readonly createdAt: Date;
+  readonly createdBy: string | null;
+}
+
+/** Newest first. */
+export async function listModuleVersions(db: Db, moduleId: string): Promise<StoredModuleVersion[]> {
+  return await db.selectFrom("fluxbase.shared_module_versions")
+    .select(["version", "created_at as createdAt", "created_by as createdBy"])
+    .where("module_id", "=", moduleId).orderBy("version", "desc").execute();
+}
+
 /** A unique violation means that the path is taken. */
 export function createModule(db: Kysely<Schema>, module: NewModule): Promise<StoredModule> {
   return db.transaction().execute(async (trx) => {
@@ -134,7 +147,28 @@ export interface Dependent {
 
 /** Functions whose current version was built with something outside its own files. */
 export async function listDependents(db: Db): Promise<Dependent[]> {
-  return await db.selectFrom("fluxbase.functions as f")
+  return await dependents(db).execute();
+}
+
+export interface ModuleUser extends Dependent {
+  readonly version: number;
+  /** Why the version did not build. */
+  readonly problems: readonly BuildProblem[];
+}
+
+/** Functions whose current version, or the one that serves calls, was built with a module of this path. */
+export async function listUsers(db: Db, modulePath: string): Promise<ModuleUser[]> {
+  return await dependents(db).select(["v.number as version", "v.problems"])
+    .leftJoin(
+      "fluxbase.versions as l",
+      (join) => join.onRef("l.function_id", "=", "f.id").onRef("l.number", "=", "f.live_version"),
+    )
+    .where(sql<boolean>`jsonb_exists(v.dependencies, ${modulePath}) or jsonb_exists(l.dependencies, ${modulePath})`)
+    .orderBy("f.namespace").orderBy("f.name").execute();
+}
+
+function dependents(db: Db) {
+  return db.selectFrom("fluxbase.functions as f")
     .innerJoin(
       "fluxbase.versions as v",
       (join) => join.onRef("v.function_id", "=", "f.id").onRef("v.number", "=", "f.current_version"),
@@ -145,6 +179,5 @@ export async function listDependents(db: Db): Promise<Dependent[]> {
         or coalesce(v.settings #>> '{permissions,service}' = 'admin', false)`.as("isPinned"),
     )
     .where("f.deleted_at", "is", null)
-    .where("v.dependencies", "!=", sql<Record<string, string>>`'{}'::jsonb`)
-    .execute();
+    .where("v.dependencies", "!=", sql<Record<string, string>>`'{}'::jsonb`);
 }

@@ -284,6 +284,37 @@ dashboardTest("the pages of a function", async ({ platform, open, look, checkAxe
     await checkAxe(page);
   });
 
+  await step("each example of the repository is a template, and says what it does", async () => {
+    const examples = new URL("../../../../examples/", import.meta.url);
+    const found: string[] = [];
+    for (const { name } of Deno.readDirSync(examples)) {
+      const isFolder = Deno.statSync(new URL(name, examples)).isDirectory;
+      if (name === "functions") {
+        found.push(...[...Deno.readDirSync(new URL("functions/", examples))].map((one) => one.name));
+      } else if (isFolder) found.push(name);
+    }
+    await page.goto(`${platform.url}/dashboard/functions/new`);
+    const templates = page.locator(".template");
+    await templates.first().waitFor();
+    assert.equal(await templates.count(), found.length + 2);
+    for (const one of await templates.all()) {
+      await one.click();
+      const title = await one.locator(".template-title").textContent();
+      assert.ok((await one.locator(".template-about").textContent() ?? "").length > 10, `${title} says nothing`);
+      assert.match(await page.getByLabel("Its code").textContent() ?? "", /handler|export default/, title ?? "");
+    }
+    await page.getByText("Stripe webhook").click();
+    await page.getByText(/^It needs: Environment: STRIPE_WEBHOOK_SECRET/).waitFor();
+    await look(page, "new-function");
+    await checkAxe(page);
+    await page.getByText("Chat", { exact: true }).click();
+    await page.getByLabel("Name", { exact: true }).fill("room");
+    await page.keyboard.press("Enter");
+    await page.getByRole("textbox", { name: "Code of room" }).waitFor();
+    assert.equal((await platform.api("GET", "/functions/room")).body.is_bundled, true);
+    await page.goto(`${platform.url}/dashboard/functions/default/shop/code`);
+  });
+
   await step("nothing that the function says is run, wherever it is shown", async () => {
     await page.getByRole("link", { name: "Code", exact: true }).click();
     await page.getByRole("button", { name: "Send" }).click();

@@ -129,7 +129,7 @@ const PHASES: Readonly<Record<string, string>> = {
 
 function Timeline({ one: { timeline, duration_ms: whole } }: { readonly one: ExecutionDetails }) {
   const end = Math.max(whole ?? 0, ...timeline.map(({ to_ms }) => to_ms), 0.001);
-  if (timeline.length === 0) return <p className="muted">It was not recorded.</p>;
+  if (timeline.length === 0) return <p className="muted">Not recorded.</p>;
   return (
     <ol className="timeline">
       {timeline.map(({ phase, from_ms: from, to_ms: to }) => (
@@ -245,8 +245,8 @@ function Facts({ one }: { readonly one: ExecutionDetails }) {
       sandbox === null
         ? "none"
         : sandbox.cold
-        ? "made for this call"
-        : `${durationText(sandbox.age_ms)} old, its call ${sandbox.request_number}`,
+        ? "cold: started for this call"
+        : `warm: ${durationText(sandbox.age_ms)} old, call ${sandbox.request_number}`,
     ],
     ["Processor", one.cpu_ms === null ? "too short to tell" : durationText(one.cpu_ms)],
     [
@@ -258,7 +258,7 @@ function Facts({ one }: { readonly one: ExecutionDetails }) {
         } MB`,
     ],
     ["Time limit", limits === null ? "–" : durationText(limits.timeout_ms)],
-    ["Body in, out", `${bytesText(one.bytes_in)}, ${bytesText(one.bytes_out)}`],
+    ["Request, response", `${bytesText(one.bytes_in)}, ${bytesText(one.bytes_out)}`],
     ["Server", one.node ?? "–"],
     ["Execution", <Copyable key="id" text={one.id} label="Copy the id" />],
     ["Request", <Copyable key="request" text={one.request_id} label="Copy the request id" />],

@@ -100,7 +100,7 @@ function Totals({ all }: { readonly all: readonly MetricsSeries[] }) {
     ["p95", calls === 0 ? "–" : durationText(most(({ duration_ms }) => duration_ms?.p95 ?? 0))],
     ["Cold starts", shareText(sum(({ cold_starts }) => cold_starts), calls)],
     ["Refused", countText(sum(({ refused, rate_limited }) => refused + rate_limited))],
-    ["Memory, at most", calls === 0 ? "–" : bytesText(most(({ memory_mb }) => memory_mb) * MIB)],
+    ["Peak memory", calls === 0 ? "–" : bytesText(most(({ memory_mb }) => memory_mb) * MIB)],
   ] as const;
   return (
     <dl className="tiles">
@@ -191,7 +191,7 @@ function chartsOf(all: { readonly steps: Steps } | undefined): readonly ChartFac
     },
     {
       title: "Memory",
-      about: "The most that one sandbox had",
+      about: "The most that one sandbox used",
       kind: "lines",
       textOf: (mib) => bytesText(mib * MIB),
       series: [{ name: "Most", values: measured(({ memory_mb }) => memory_mb), color: 1 }],

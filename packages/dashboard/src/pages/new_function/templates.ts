@@ -6,7 +6,10 @@
 declare global {
   interface ImportMeta {
     /** Of Vite: the texts of all files that fit. */
-    glob(pattern: string, options: { query: "?raw"; import: "default"; eager: true }): Readonly<Record<string, string>>;
+    glob(
+      patterns: readonly string[],
+      options: { query: "?raw"; import: "default"; eager: true },
+    ): Readonly<Record<string, string>>;
   }
 }
 
@@ -14,10 +17,12 @@ export interface Template {
   readonly id: string;
   readonly title: string;
   readonly about: string;
+  /** Variables of the environment and tables that it works with. */
+  readonly needs: string | null;
   readonly code: string;
 }
 
-const EXAMPLES = import.meta.glob("../../../../../examples/*/index.ts", {
+const EXAMPLES = import.meta.glob(["../../../../../examples/*/index.ts", "../../../../../examples/functions/*.ts"], {
   query: "?raw",
   import: "default",
   eager: true,
@@ -55,16 +60,30 @@ const WORDS: Readonly<Record<string, string>> = {
 };
 
 export const TEMPLATES: readonly Template[] = [
-  { id: "hello", title: "Hello", about: "Reads JSON, answers with JSON.", code: HELLO },
-  { id: "request", title: "Request and Response", about: "A handler of the web's own objects.", code: FETCH },
+  { id: "hello", title: "Hello", about: "Reads JSON, answers with JSON.", needs: null, code: HELLO },
+  {
+    id: "request",
+    title: "Request and Response",
+    about: "A handler of the web's own objects.",
+    needs: null,
+    code: FETCH,
+  },
   ...Object.entries(EXAMPLES).map(([path, code]) => exampleOf(path, code)),
 ];
 
 function exampleOf(path: string, code: string): Template {
-  const id = path.split("/").at(-2) ?? path;
-  const title = id.split("-").map((word) => WORDS[word] ?? word).join(" ");
-  const head = /^\/\*\*\n((?: \*.*\n)+)/.exec(code)?.[1] ?? "";
-  const words = head.split("\n").map((line) => line.replace(/^ \* ?/, "")).filter((line) => !line.startsWith("@"));
-  const about = /^[^]*?[.:](?=\s|$)/.exec(words.join(" ").trim())?.[0].replace(/:$/, ".") ?? "";
-  return { id, title: title.charAt(0).toUpperCase() + title.slice(1), about, code };
+  const id = (path.endsWith("/index.ts") ? path.split("/").at(-2) : /([^/]+)\.ts$/.exec(path)?.[1]) ?? path;
+  const title = id.split(/[-_]/).map((word) => WORDS[word] ?? word).join(" ");
+  // What stands before the code, paragraph by paragraph.
+  const head = /^(?:(?:\/\*\*|\/\/| \*).*\n)+/.exec(code)?.[0] ?? "";
+  const lines = head.split("\n").map((line) => line.replace(/^(?:\/\*\*| \*\/?|\/\/) ?/, ""));
+  const paragraphs = lines.join("\n").split(/\n\s*\n/).map((one) => one.replaceAll("\n", " ").trim());
+  const about = /^[^@][^]*?[.:](?=\s|$)/.exec(paragraphs[0] ?? "")?.[0].replace(/:$/, ".");
+  return {
+    id,
+    title: title.charAt(0).toUpperCase() + title.slice(1),
+    about: about ?? /@fluxbase:description (.*)/.exec(head)?.[1] ?? "",
+    needs: paragraphs.find((one) => /^(?:Environment|Table): /.test(one)) ?? null,
+    code,
+  };
 }

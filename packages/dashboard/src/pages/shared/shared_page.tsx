@@ -13,16 +13,18 @@ import { ConfirmDialog } from "../../parts/dialog.tsx";
 import { CodeEditor } from "../../parts/editor/code_editor.tsx";
 import { languageExtension } from "../../parts/editor/language.ts";
 import { useLanguage, useLanguageWords } from "../../parts/editor/use_language.ts";
-import { Note } from "../../parts/note.tsx";
 import { Page } from "../../parts/page.tsx";
 import { EmptyState, ErrorState, Skeleton } from "../../parts/states.tsx";
 import { Ago } from "../../parts/time.tsx";
 import { toast } from "../../parts/toasts.tsx";
 import { useClient } from "../../session/use_session.ts";
+import { ModuleVersions, UsedBy } from "./around.tsx";
 import { NewModule } from "./new_module.tsx";
 import "./shared.css";
 
 const MODULES_KEY = ["shared-modules"] as const;
+const LOOK_EVERY_MS = 10_000;
+const BUILDING_LOOK_MS = 1_000;
 
 interface ModulePlace {
   readonly namespace: string;
@@ -132,21 +134,28 @@ function Editor(
 ) {
   const { namespace, module_path: path, content, version } = module;
   const client = useClient();
+  const queries = useQueryClient();
   const [text, setText] = useState(content);
   const [isSaving, setSaving] = useState(false);
   const [isDeleting, setDeleting] = useState(false);
   const language = useLanguage(namespace, { entry: path, files: { [path]: text } });
   const words = useLanguageWords(language);
   const isChanged = text !== content;
-  const rebuilding = module.rebuilding ?? [];
+  const around = useQuery({
+    queryKey: ["shared-module", namespace, path, "around"],
+    queryFn: () => client.functions.getSharedModule(path, { namespace }),
+    refetchInterval: ({ state }) =>
+      state.data?.used_by.some(({ state }) => state === "building") ? BUILDING_LOOK_MS : LOOK_EVERY_MS,
+  });
 
   async function save(): Promise<void> {
     setSaving(true);
     try {
       const saved = await client.functions.updateSharedModule(path, { content: text }, { namespace });
       const count = saved.rebuilding?.length ?? 0;
-      toast.done(count === 0 ? `Saved ${path}` : `Saved ${path}; ${count} functions are built again`);
+      toast.done(count === 0 ? `Saved ${path}` : `Saved ${path}. Functions that are built again: ${count}`);
       await onSaved(saved);
+      await queries.invalidateQueries({ queryKey: ["shared-module", namespace, path, "around"] });
     } catch (error) {
       toast.failed(`Cannot save ${path}`, error);
     }
@@ -188,11 +197,6 @@ function Editor(
           </Button>
         </span>
       </div>
-      {rebuilding.length > 0 && (
-        <Note>
-          Built again with it: {rebuilding.map((name) => name.replace(/^default\//, "")).join(", ")}
-        </Note>
-      )}
       <div className="shared-editor">
         <CodeEditor
           path={path}
@@ -202,9 +206,19 @@ function Editor(
           extrasOf={(of) => languageExtension(language, of)}
         />
       </div>
+      {around.error && around.data === undefined
+        ? <ErrorState error={around.error} onRetry={() => void around.refetch()} />
+        : around.data === undefined
+        ? <Skeleton lines={3} />
+        : (
+          <div className="shared-around">
+            <UsedBy users={around.data.used_by} />
+            <ModuleVersions module={around.data} text={text} onTake={setText} />
+          </div>
+        )}
       <ConfirmDialog
         title={`Delete ${path}?`}
-        about="It is refused while functions import it."
+        about={deletionText(around.data?.used_by.length ?? 0)}
         action="Delete"
         danger
         open={isDeleting}
@@ -217,4 +231,10 @@ function Editor(
       />
     </div>
   );
+}
+
+function deletionText(users: number): string {
+  return users === 0
+    ? "No function imports it."
+    : `It is refused while functions import it: ${users === 1 ? "1 does" : `${users} do`}.`;
 }

@@ -35,7 +35,7 @@ export function NothingFits({ what, onShowAll }: { readonly what: string; readon
   return (
     <EmptyState
       icon={SearchX}
-      title={`No ${what} fits`}
+      title={`No matching ${what}`}
       action={onShowAll && <Button onClick={onShowAll}>Show all</Button>}
     />
   );

@@ -111,7 +111,7 @@ dashboardTest("keys, secrets and users in the dashboard", async ({ platform, ope
     await page.getByRole("button", { name: "More about eve@" }).click();
     await page.getByRole("menuitem", { name: "Delete" }).click();
     await page.getByRole("button", { name: "Delete" }).click();
-    await page.getByRole("heading", { name: "No user fits" }).waitFor();
+    await page.getByRole("heading", { name: "No matching user" }).waitFor();
     await page.goto(`${platform.url}/dashboard/users?text=ada`);
     await page.getByRole("button", { name: "More about ada@" }).click();
     await page.getByRole("menuitem", { name: "Take admin rights away" }).click();

@@ -303,7 +303,7 @@ dashboardTest("the pages of a function", async ({ platform, open, look, checkAxe
       assert.ok((await one.locator(".template-about").textContent() ?? "").length > 10, `${title} says nothing`);
       assert.match(await page.getByLabel("Its code").textContent() ?? "", /handler|export default/, title ?? "");
     }
-    await page.getByText("Stripe webhook").click();
+    await page.getByText("Stripe webhook", { exact: true }).first().click();
     await page.getByText(/^It needs: Environment: STRIPE_WEBHOOK_SECRET/).waitFor();
     await look(page, "new-function");
     await checkAxe(page);

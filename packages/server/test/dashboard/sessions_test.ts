@@ -81,7 +81,7 @@ dashboardTest("sessions of the dashboard, and what may go wrong", async ({ platf
     await checkAxe(page);
     await page.unroute("**/api/v1/**");
     await page.getByRole("button", { name: "Try again" }).click();
-    await page.getByText("No function fits").waitFor();
+    await page.getByText("No matching function").waitFor();
   });
 
   await step("10,000 functions come page by page, and are found by their names", async () => {

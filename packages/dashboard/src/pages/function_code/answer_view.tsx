@@ -59,7 +59,7 @@ export function AnswerView(
       </div>
       {side === "body" && (
         <pre className="code-block test-body" data-wrap tabIndex={0} aria-label="Body of the answer">
-          {text === undefined ? `${bytesText(byteCount)} that are no text` : pretty ?? text}
+          {text === undefined ? `${bytesText(byteCount)} that are not text` : pretty ?? text}
         </pre>
       )}
       {side === "headers" && (
@@ -69,7 +69,7 @@ export function AnswerView(
       )}
       {side === "logs" &&
         (lines.length === 0
-          ? <p className="muted small">{record ? "It wrote no lines." : "Waiting for what was recorded …"}</p>
+          ? <p className="muted small">{record ? "No log lines." : "Waiting for the record of the call …"}</p>
           : (
             <div className="code-block test-log">
               <LogLines lines={lines} label="Log lines of the call" />

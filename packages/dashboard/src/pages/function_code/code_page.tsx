@@ -156,7 +156,7 @@ function Code({ fn }: { readonly fn: FunctionDetails }) {
       </aside>
       <Dialog
         wide
-        title="What you have changed"
+        title="Your changes"
         about={`Since version ${draft.base}.`}
         open={isComparing}
         onOpenChange={setComparing}

@@ -73,7 +73,7 @@ export function FileTree({ files, shared, open, changedPaths, brokenPaths, onOpe
       {shared.length > 0 && (
         <>
           <div className="files-head">
-            <h2>Shared, to read</h2>
+            <h2>Shared (read-only)</h2>
           </div>
           <ul>
             {shared.map((path) => (

@@ -138,7 +138,7 @@ export function TestPanel({ fn }: { readonly fn: FunctionDetails }) {
           autoComplete="off"
           required
           value={request.user}
-          hint="You get a token of theirs for a few minutes; the audit log says so."
+          hint="You act as this user for a few minutes. It is written to the audit log."
           onChange={(event) => change({ user: event.currentTarget.value })}
         />
       )}
@@ -148,7 +148,7 @@ export function TestPanel({ fn }: { readonly fn: FunctionDetails }) {
           type="password"
           autoComplete="off"
           value={key}
-          hint="It is not kept."
+          hint="It is not stored."
           onChange={(event) => setKey(event.currentTarget.value)}
         />
       )}

@@ -114,7 +114,7 @@ export function ExecutionsPage() {
         row={(one) => <ExecutionRow key={one.id} one={one} />}
         empty={isFiltered
           ? (
-            <EmptyState icon={ListX} title="No execution fits">
+            <EmptyState icon={ListX} title="No matching execution">
               <Button onClick={() => void navigate({ search: {}, replace: true })}>Show all</Button>
             </EmptyState>
           )

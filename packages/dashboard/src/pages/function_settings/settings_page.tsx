@@ -173,8 +173,8 @@ function General({ fn }: { readonly fn: FunctionDetails }) {
         <span className="setting-label">Source</span>
         <p className="setting-value muted">
           {fn.source === "filesystem"
-            ? "A file of the functions folder. What is deployed here is written to it; a reload takes what the file has then."
-            : "The database; the functions folder, if there is one, gets a copy. A reload deletes what is not there."}
+            ? "A file in the functions folder. Deploying here writes the file; a reload reads it."
+            : "The database. A functions folder, if there is one, gets a copy; a reload deletes functions that have no file."}
         </p>
       </div>
       <ErrorNote error={change.error} />

@@ -62,7 +62,7 @@ export function Verification({ fn }: { readonly fn: FunctionDetails }) {
             </p>
             {missing.length > 0 && (
               <Note tone="warn">
-                Functions of this namespace see no secret named {missing.join(" or ")}, so no request fits.{" "}
+                Functions of this namespace see no secret named {missing.join(" or ")}, so every request gets 401.{" "}
                 <Link className="link" to="/secrets">Add it under Secrets</Link>.
               </Note>
             )}

@@ -134,7 +134,7 @@ export function VersionsPage() {
       </div>
       <Dialog
         wide
-        title="What differs"
+        title="Compare versions"
         open={from !== undefined && to !== undefined}
         onOpenChange={() => void navigate({ search: {} })}
       >

@@ -75,17 +75,17 @@ export function NewFunctionPage() {
             spellCheck={false}
             list="namespaces"
             placeholder="default"
-            hint="A new one comes to be with its first function."
+            hint="A name that is not there yet creates the namespace."
           />
           <datalist id="namespaces">{namespaces.map((name) => <option key={name} value={name} />)}</datalist>
           <ErrorNote error={create.error} />
           <div className="dialog-actions">
             <ButtonLink to="/functions">Cancel</ButtonLink>
-            <Button kind="primary" type="submit" busy={create.isPending}>Create and write</Button>
+            <Button kind="primary" type="submit" busy={create.isPending}>Create function</Button>
           </div>
         </div>
         <fieldset className="templates">
-          <legend className="templates-title">Begin with</legend>
+          <legend className="templates-title">Start from</legend>
           <div className="templates-grid">
             {TEMPLATES.map((template) => (
               <label key={template.id} className="template">

@@ -36,7 +36,7 @@ export function NewModule(
       onOpenChange={(isOpen) => {
         if (!isOpen) onClose();
       }}
-      action="Make it"
+      action="Create"
       canSubmit={name.trim() !== ""}
       onSubmit={async () => {
         const place = namespace.trim() === "" ? {} : { namespace: namespace.trim() };

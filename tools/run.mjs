@@ -20,6 +20,7 @@ const SCRIPTS = {
   dev: () => start(DEVELOPMENT),
   test: deno("run", "-A", "tools/test.ts"),
   "test:browser": deno("run", "-A", "tools/test.ts", "--browser"),
+  "test:previous": deno("run", "-A", "tools/previous.ts"),
   ok: deno("run", "-A", "tools/test.ts"),
   chaos: deno("run", "-A", "tools/chaos.ts"),
   schedules: () =>

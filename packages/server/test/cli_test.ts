@@ -468,7 +468,7 @@ platformTest("the command line", async (platform, step) => {
       await good(["secrets", "set", "turning"], { stdin: "first" });
       const end = ["--expires", "3d", "--description", "turns"];
       assert.match((await good(["secrets", "set", "turning", ...end], { stdin: "second" })).err, /version 2/);
-      assert.match((await good(["secrets", "rollback", "turning", "1"])).err, /it is version 3/);
+      assert.match((await good(["secrets", "rollback", "turning", "1"])).err, /as version 3/);
       assert.match((await good(["secrets", "history", "turning"])).out, /^3 [^]*\n2 [^]*\n1 /m);
       assert.match((await good(["secrets", "get", "turning"])).out, /version +3\n[^]*description +turns/);
       assert.match((await good(["secrets", "list", "--scope", "global"])).out, /turning +global/);

@@ -10,7 +10,7 @@ import { setNonce } from "get-nonce";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { showTips } from "./parts/tips.ts";
-import { takeSetupToken } from "./pages/set_up/setup_token.ts";
+import { takeLinkToken } from "./session/link_token.ts";
 import { Toasts } from "./parts/toasts.tsx";
 import { router } from "./routes.tsx";
 import { STYLE_NONCE } from "./server.ts";
@@ -35,7 +35,7 @@ const queries = new QueryClient({
 
 async function start(): Promise<void> {
   // Before anything can keep the address.
-  takeSetupToken();
+  takeLinkToken();
   theme.apply();
   showTips();
   setNonce(STYLE_NONCE);

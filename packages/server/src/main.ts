@@ -172,14 +172,13 @@ function welcome(platform: Platform): string {
 }
 
 /** The token is behind the #, which browsers send nowhere: the page takes it from there. */
-function dashboardLines({ dashboardUrl, setupToken }: Platform, isSeen: boolean): string[] {
+function dashboardLines(platform: Platform, isSeen: boolean): string[] {
+  const { dashboardUrl, setupToken } = platform;
   if (dashboardUrl === null) return [];
-  const isFirst = setupToken !== null && isSeen;
-  return [
-    isFirst
-      ? `Dashboard, to make the first admin: ${dashboardUrl}#token=${encodeURIComponent(setupToken.reveal())}`
-      : `Dashboard: ${dashboardUrl}`,
-  ];
+  const token = isSeen ? setupToken ?? platform.makeSignInToken() : null;
+  if (token === null) return [`Dashboard: ${dashboardUrl}`];
+  const what = setupToken === null ? "signed in, once within 10 minutes" : "to create the first admin";
+  return [`Dashboard, ${what}: ${dashboardUrl}#token=${encodeURIComponent(token.reveal())}`];
 }
 
 /** For a shell, whatever is in it. */

@@ -36,6 +36,7 @@ import { taskRoutes } from "./api/task_routes.ts";
 import { type Readiness, systemRoutes } from "./api/system_routes.ts";
 import { startAuditLog } from "./audit/audit_log.ts";
 import { createAccounts, setupTokenOf } from "./auth/accounts.ts";
+import { createSignInLink } from "./auth/sign_in_link.ts";
 import { PLATFORM } from "./auth/caller.ts";
 import { createAuthenticator } from "./auth/authenticator.ts";
 import { watchFunctionKeys } from "./auth/function_keys.ts";
@@ -136,6 +137,8 @@ export interface Platform {
   readonly localKeys: LocalKeys | null;
   /** For the owner of this machine, while there is no admin. */
   readonly setupToken: Secret | null;
+  /** For the owner of this machine, of a link that signs an admin in once; null with an external database. */
+  makeSignInToken(): Secret | null;
   /** Null where it is switched off. */
   readonly dashboardUrl: string | null;
   readonly docsUrl: string | null;
@@ -446,7 +449,9 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       development: config.development,
     },
   ));
+  const signInLink = createSignInLink(clock.epochMs);
   const accounts = createAccounts({
+    signInLink,
     ...accountRules,
     db,
     tokens,
@@ -682,6 +687,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     dataDir,
     localKeys,
     setupToken: local === undefined || await accounts.hasAdmin() ? null : setupToken,
+    makeSignInToken: () => local === undefined ? null : signInLink.make(),
     dashboardUrl: dashboardUrlOf(place.baseUrl, config.dashboard),
     docsUrl: docsUrlOf(place.baseUrl, config),
     failed: embedded?.gaveUp ?? new Promise(() => {}),

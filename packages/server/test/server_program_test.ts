@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { eventually } from "./support/platform.ts";
 import { isInstalled } from "./support/programs.ts";
-import { exported, pasteCurl, type Program, programTest, ready, startProgram, stop } from "./support/program.ts";
+import { exported, pasteCurl, type Program, programTest, ready, startInTerminal, startProgram, stop } from "./support/program.ts";
 
 programTest(
   "the pasted line works, twice; keys stay the same over restarts; Ctrl-C ends everything",
@@ -44,6 +44,35 @@ programTest(
     await assert.rejects(Deno.stat(join(dataDir, "keys.env")), Deno.errors.NotFound);
   },
 );
+
+programTest("a terminal gets links: one to create the first admin, then one that signs in once", async (dataDir) => {
+  const email = "owner@example.com";
+  const started = async () => {
+    const program = startInTerminal(dataDir);
+    await ready(program);
+    const [, link = ""] = /Dashboard, .*: (\S+)/.exec(program.output()) ?? [];
+    const { origin, hash } = new URL(link.trim());
+    const post = async (path: string, body: unknown) => {
+      const response = await fetch(`${origin}/api/v1${path}`, { method: "POST", body: JSON.stringify(body) });
+      return { status: response.status, body: await response.json() };
+    };
+    return { program, post, token: new URLSearchParams(hash.slice(1)).get("token") ?? "" };
+  };
+  {
+    const { program, post, token } = await started();
+    assert.match(program.output(), /to create the first admin/);
+    const made = await post("/admin/setup", { email, password: "correct horse battery", setup_token: token });
+    assert.equal(made.status, 201);
+    await stop(program);
+  }
+  const { program, post, token } = await started();
+  assert.match(program.output(), /signed in, once within 10 minutes/);
+  const signedIn = await post("/admin/login/link", { token });
+  assert.deepEqual([signedIn.status, signedIn.body.user.email], [200, email]);
+  const again = await post("/admin/login/link", { token });
+  assert.deepEqual([again.status, again.body.code], [401, "INVALID_CREDENTIAL"]);
+  await stop(program);
+});
 
 programTest("more connections than it may open files: it serves again when they are gone", async (dataDir) => {
   const program = startProgram(dataDir, {}, 400);

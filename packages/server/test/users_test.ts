@@ -202,6 +202,12 @@ platformTest("users", async (platform, step) => {
     assert.equal(entry.changes.user.after.email, admin.user.email);
   });
 
+  await step("a sign-in link that nobody made signs nobody in", async () => {
+    for (const token of ["", "x".repeat(43)]) {
+      assert.equal((await api("POST", "/admin/login/link", { token }, null)).body.code, "INVALID_CREDENTIAL");
+    }
+  });
+
   await step("bad input is named without what was sent", async () => {
     const cases: readonly [path: string, body: unknown, says: RegExp][] = [
       ["/auth/signup", { email: "no address", password: PASSWORD }, /"email" must be an e-mail address/],

@@ -45,6 +45,9 @@ export const session = {
       code: "FORBIDDEN",
     });
   },
+  async useLink(token: string): Promise<void> {
+    await admins.auth.signInWithLink(token);
+  },
   async setUp(first: Credentials & { readonly name?: string; readonly setup_token: string }): Promise<void> {
     await admins.auth.setUp(first);
   },

@@ -59,6 +59,8 @@ const setupSchema = z.strictObject({
   setup_token: z.string().max(1_024),
 });
 
+const linkSchema = z.strictObject({ token: z.string().max(1_024) });
+
 export interface AuthRouteParts {
   readonly accounts: Accounts;
   readonly rateLimiter: RateLimiter;
@@ -89,6 +91,12 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
       body: sessionView(await accounts.signIn(credentials, { adminsOnly, origin: originOf(call) })),
     };
   };
+
+  async function signInWithLink(call: ApiCall) {
+    const { token } = parseBody(linkSchema, await call.body());
+    await count(call, "sign-in link");
+    return { status: 200, body: sessionView(await accounts.signInWithLink(token, originOf(call))) };
+  }
 
   async function refresh(call: ApiCall) {
     const { refresh_token } = parseBody(refreshSchema, await call.body());
@@ -256,6 +264,15 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
       body: setupSchema,
       answer: { status: 201, schema: sessionSchema },
       handle: setUp,
+    },
+    {
+      ...post,
+      path: "/admin/login/link",
+      audit: { target: () => "sign-in link" },
+      summary: "Signs an admin in with the token of the link that the server prints in a terminal: once, within ten minutes",
+      body: linkSchema,
+      answer: session,
+      handle: signInWithLink,
     },
     ...["/admin/login", "/dashboard/auth/login"].map((path): Route => ({
       ...post,

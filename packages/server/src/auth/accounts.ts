@@ -15,6 +15,7 @@ import {
   endSessions,
   findRefreshedUser,
   findUser,
+  findFirstAdmin,
   findUserToSignIn,
   hasAdmin,
   hasOtherAdmin,
@@ -32,6 +33,7 @@ import {
 import type { UserRole } from "../storage/schema.ts";
 import type { AuthHooks, AuthOrigin } from "./auth_hooks.ts";
 import type { EndedSessions } from "./ended_sessions.ts";
+import type { SignInLink } from "./sign_in_link.ts";
 import type { Passwords } from "./passwords.ts";
 import type { Tokens } from "./tokens.ts";
 import type { UserDirectory } from "./user_directory.ts";
@@ -70,6 +72,8 @@ export interface Accounts {
   ): Promise<SignedIn>;
   /** @throws {PlatformError} INVALID_CREDENTIAL, the same for every reason */
   signIn(credentials: Credentials, options?: SignInOptions): Promise<SignedIn>;
+  /** The admin who was there first, by the link of the terminal. @throws {PlatformError} INVALID_CREDENTIAL */
+  signInWithLink(token: string, origin?: AuthOrigin): Promise<SignedIn>;
   /** A user without e-mail, who may become one with both by a change. */
   signInAnonymously(userMetadata: Readonly<Record<string, unknown>>, origin?: AuthOrigin): Promise<SignedIn>;
   /** @throws {PlatformError} INVALID_CREDENTIAL */
@@ -135,6 +139,7 @@ export interface AccountParts {
   readonly hooks: AuthHooks;
   /** Undefined: there is no users' database. */
   readonly directory: UserDirectory | undefined;
+  readonly signInLink: SignInLink;
   readonly nowMs: () => number;
   readonly accessTokenSec: number;
   readonly refreshTokenDays: number;
@@ -287,6 +292,15 @@ export function createAccounts(parts: AccountParts): Accounts {
         throw wrongPair();
       }
       return await begin(found.user, origin);
+    },
+
+    async signInWithLink(token, origin) {
+      const user = parts.signInLink.take(token) ? await findFirstAdmin(db) : undefined;
+      if (user !== undefined) return await begin(user, origin);
+      throw new PlatformError(
+        "INVALID_CREDENTIAL",
+        "Cannot sign in: the link was used before or has expired; start the server again for another one, or sign in with your password",
+      );
     },
 
     async refresh(refreshToken) {

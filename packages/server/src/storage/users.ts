@@ -81,6 +81,12 @@ export async function hasOtherAdmin(db: Db, id: string): Promise<boolean> {
   return await others.executeTakeFirst() !== undefined;
 }
 
+/** Of those who can sign in. */
+export async function findFirstAdmin(db: Db): Promise<User | undefined> {
+  return await db.selectFrom("fluxbase.users").select(COLUMNS).where("role", "=", "admin")
+    .where("disabled_at", "is", null).orderBy("created_at").orderBy("id").limit(1).executeTakeFirst();
+}
+
 export async function findUser(db: Db, id: string): Promise<User | undefined> {
   return await db.selectFrom("fluxbase.users").select(COLUMNS).where("id", "=", id).executeTakeFirst();
 }

@@ -100,6 +100,16 @@ dashboardTest("the shell of the dashboard", async ({ platform, setupToken, open,
     await page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
   });
 
+  await step("a link that was used before says so, and the password still works", async () => {
+    const page = await open("#token=used", { anonymous: true });
+    await page.getByRole("alert").filter({ hasText: "link was used before" }).waitFor();
+    assert.ok(!page.url().includes("used"), page.url());
+    await page.getByLabel("E-mail").fill(ADMIN.email);
+    await page.getByLabel("Password").fill(ADMIN.password);
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
+  });
+
   await step("a page that a function answers has no part in it", async () => {
     const html = `<h1>Site</h1><script>
       try { localStorage.getItem("x"); document.title = "in"; } catch { document.title = "out"; }

@@ -13,6 +13,7 @@ const LAUNCHER = new URL("../../launch.mjs", import.meta.url).href;
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 /** No test of a program takes longer. */
 const PROGRAM_MS = 60_000;
+const CTRL_C = new Uint8Array([3]);
 const decoder = new TextDecoder();
 
 export interface Program {
@@ -39,6 +40,22 @@ export function startLaunched(dataDir: string, env: Record<string, string> = {})
   return start(dataDir, env, ["node", "--input-type=module", "-e", script]);
 }
 
+/** As at a terminal: it sees one, and every signal is Ctrl-C. `script` comes with every Debian. */
+export function startInTerminal(dataDir: string): Program {
+  const command = `exec '${Deno.execPath()}' run -A --no-check '${MAIN}'`;
+  const child = new Deno.Command("script", {
+    args: ["--quiet", "--return", "--flush", "--command", command, "/dev/null"],
+    env: { FLUXBASE_DATA_DIR: dataDir, FLUXBASE_SERVER_ADDRESS: "127.0.0.1:0" },
+    cwd: dataDir,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const keyboard = child.stdin.getWriter();
+  const program = follow(child, dataDir);
+  return { ...program, output: () => program.output().replaceAll("\r\n", "\n"), kill: () => void keyboard.write(CTRL_C) };
+}
+
 function start(dataDir: string, env: Record<string, string>, [command = "", ...args]: string[]): Program {
   const child = new Deno.Command(command, {
     args,
@@ -47,13 +64,17 @@ function start(dataDir: string, env: Record<string, string>, [command = "", ...a
     stdout: "piped",
     stderr: "piped",
   }).spawn();
+  return follow(child, env["FLUXBASE_DATA_DIR"] ?? dataDir);
+}
+
+function follow(child: Deno.ChildProcess, dataDir: string): Program {
   let text = "";
   const reading = [child.stdout, child.stderr].map(async (stream) => {
     for await (const chunk of stream) text += decoder.decode(chunk);
   });
   return {
     pid: child.pid,
-    dataDir: env["FLUXBASE_DATA_DIR"] ?? dataDir,
+    dataDir,
     output: () => text,
     status: withDeadline(
       Promise.all([child.status, ...reading]).then(([status]) => status),

@@ -11,7 +11,7 @@ import { useTitle } from "../../parts/page.tsx";
 import { ErrorNote } from "../../parts/states.tsx";
 import { session } from "../../session/session.ts";
 import { Gate } from "../sign_in/gate.tsx";
-import { takeSetupToken } from "./setup_token.ts";
+import { takeLinkToken } from "../../session/link_token.ts";
 
 const PASSWORD_MIN_CHARACTERS = 8;
 
@@ -58,7 +58,7 @@ export function SetUpPage() {
           type="password"
           autoComplete="off"
           required
-          defaultValue={takeSetupToken()}
+          defaultValue={takeLinkToken()}
           hint={
             <>
               <code>FLUXBASE_SETUP_TOKEN</code> of the server, or of <code>keys.env</code> in its data folder.

@@ -5,14 +5,14 @@
  */
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { Link, Navigate, useNavigate, useSearch } from "@tanstack/react-router";
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { Button } from "../../parts/button.tsx";
 import { TextField } from "../../parts/field.tsx";
 import { useTitle } from "../../parts/page.tsx";
 import { ErrorNote } from "../../parts/states.tsx";
 import { session } from "../../session/session.ts";
 import { useClient, useWho } from "../../session/use_session.ts";
-import { takeSetupToken } from "../set_up/setup_token.ts";
+import { forgetLinkToken, takeLinkToken } from "../../session/link_token.ts";
 import { Gate } from "./gate.tsx";
 
 export function SignInPage() {
@@ -31,9 +31,23 @@ export function SignInPage() {
     },
     onSuccess: () => navigate({ to: to ?? "/", replace: true }),
   });
+  const link = useMutation({
+    mutationFn: () => {
+      const token = takeLinkToken();
+      // It is good once.
+      forgetLinkToken();
+      return session.useLink(token);
+    },
+    onSuccess: () => navigate({ to: to ?? "/", replace: true }),
+  });
+  const { mutate: useLink } = link;
+  const isByLink = setup.data === false && who === null && takeLinkToken() !== "";
+  useEffect(() => {
+    if (isByLink) useLink();
+  }, [isByLink, useLink]);
   if (who !== null && !signIn.isPending) return <Navigate to={to ?? "/"} replace />;
   // The link of the terminal brings the token along.
-  if (setup.data === true && takeSetupToken() !== "") return <Navigate to="/set-up" replace />;
+  if (setup.data === true && takeLinkToken() !== "") return <Navigate to="/set-up" replace />;
   return (
     <Gate>
       <form
@@ -67,8 +81,8 @@ export function SignInPage() {
               hint="You can do what its scopes and namespaces allow. It stays in this tab."
             />
           )}
-        <ErrorNote error={signIn.error} />
-        <Button kind="primary" type="submit" busy={signIn.isPending}>
+        <ErrorNote error={signIn.error ?? link.error} />
+        <Button kind="primary" type="submit" busy={signIn.isPending || link.isPending}>
           {way === "admin" ? "Sign in" : "Continue"}
         </Button>
       </form>

@@ -7,7 +7,16 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { eventually } from "./support/platform.ts";
 import { isInstalled } from "./support/programs.ts";
-import { exported, pasteCurl, type Program, programTest, ready, startInTerminal, startProgram, stop } from "./support/program.ts";
+import {
+  exported,
+  pasteCurl,
+  type Program,
+  programTest,
+  ready,
+  startInTerminal,
+  startProgram,
+  stop,
+} from "./support/program.ts";
 
 programTest(
   "the pasted line works, twice; keys stay the same over restarts; Ctrl-C ends everything",

@@ -269,7 +269,8 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
       ...post,
       path: "/admin/login/link",
       audit: { target: () => "sign-in link" },
-      summary: "Signs an admin in with the token of the link that the server prints in a terminal: once, within ten minutes",
+      summary:
+        "Signs an admin in with the token of the link that the server prints in a terminal: once, within ten minutes",
       body: linkSchema,
       answer: session,
       handle: signInWithLink,

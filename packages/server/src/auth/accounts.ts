@@ -13,9 +13,9 @@ import { type Database, isUniqueViolation } from "../storage/db.ts";
 import {
   deleteUser,
   endSessions,
+  findFirstAdmin,
   findRefreshedUser,
   findUser,
-  findFirstAdmin,
   findUserToSignIn,
   hasAdmin,
   hasOtherAdmin,

@@ -53,7 +53,11 @@ export function startInTerminal(dataDir: string): Program {
   }).spawn();
   const keyboard = child.stdin.getWriter();
   const program = follow(child, dataDir);
-  return { ...program, output: () => program.output().replaceAll("\r\n", "\n"), kill: () => void keyboard.write(CTRL_C) };
+  return {
+    ...program,
+    output: () => program.output().replaceAll("\r\n", "\n"),
+    kill: () => void keyboard.write(CTRL_C),
+  };
 }
 
 function start(dataDir: string, env: Record<string, string>, [command = "", ...args]: string[]): Program {

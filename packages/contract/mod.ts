@@ -140,6 +140,7 @@ export {
   type NewAlert,
 } from "./src/alerts.ts";
 export type { NodeLoad, NodeView } from "./src/nodes.ts";
+export type { BackupsView, BackupView, ServerSetting } from "./src/system.ts";
 export {
   CATCH_UPS,
   type CatchUp,

@@ -8,6 +8,7 @@ import type {
   AuditEntry,
   AuthHook,
   AuthHookView,
+  BackupsView,
   DbHookView,
   LanguageReply,
   LanguageRequest,
@@ -16,6 +17,7 @@ import type {
   Metrics,
   NodeView,
   Readiness,
+  ServerSetting,
   SqlAnswer,
   TopFunction,
 } from "@fluxbase/contract";
@@ -275,5 +277,36 @@ export class NodesClient {
   /** Those that were seen in the last day. */
   async list(): Promise<readonly NodeView[]> {
     return await this.#http.request("GET", "/api/v1/admin/nodes");
+  }
+}
+
+export class ConfigClient {
+  readonly #http: Http;
+
+  constructor(http: Http) {
+    this.#http = http;
+  }
+
+  /** Every setting of the server with its value, default and source; secrets without their values. */
+  async list(): Promise<readonly ServerSetting[]> {
+    return await this.#http.request("GET", "/api/v1/admin/config");
+  }
+}
+
+export class BackupsClient {
+  readonly #http: Http;
+
+  constructor(http: Http) {
+    this.#http = http;
+  }
+
+  /** Those in the folder of the server, newest first, and when the next ones are made. */
+  async list(): Promise<BackupsView> {
+    return await this.#http.request("GET", "/api/v1/admin/backups");
+  }
+
+  /** Starts one; `list` shows it when it is whole. */
+  async create(): Promise<BackupsView> {
+    return await this.#http.request("POST", "/api/v1/admin/backups");
   }
 }

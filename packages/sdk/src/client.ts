@@ -6,6 +6,8 @@
 import { AlertsClient } from "./alerts.ts";
 import {
   AuditLogClient,
+  BackupsClient,
+  ConfigClient,
   DatabaseClient,
   HooksClient,
   LanguageClient,
@@ -86,6 +88,8 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
     readonly metrics: MetricsClient;
     readonly logLevel: LogLevelClient;
     readonly nodes: NodesClient;
+    readonly config: ConfigClient;
+    readonly backups: BackupsClient;
     readonly users: UsersClient;
   };
   readonly #http: Http;
@@ -140,6 +144,8 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
       metrics: new MetricsClient(this.#http),
       logLevel: new LogLevelClient(this.#http),
       nodes: new NodesClient(this.#http),
+      config: new ConfigClient(this.#http),
+      backups: new BackupsClient(this.#http),
       users: new UsersClient(this.#http),
     };
   }

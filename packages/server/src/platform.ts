@@ -10,6 +10,7 @@ import { absentRoutes } from "./api/absent_routes.ts";
 import { alertRoutes } from "./api/alert_routes.ts";
 import { createApi } from "./api/api.ts";
 import { auditRoutes } from "./api/audit_routes.ts";
+import { backupRoutes } from "./api/backup_routes.ts";
 import { authRoutes } from "./api/auth_routes.ts";
 import { customSettingRoutes } from "./api/custom_setting_routes.ts";
 import { executionDetailRoutes } from "./api/execution_detail_routes.ts";
@@ -49,7 +50,7 @@ import { generateKey, hashKey, keyPrefixOf, startKeyStore } from "./auth/keys.ts
 import { createTokens, type Tokens } from "./auth/tokens.ts";
 import { fillDirectory } from "./auth/user_directory.ts";
 import { countBuilds } from "./bundler/counted_builds.ts";
-import { startBackupSchedule } from "./backup/schedule.ts";
+import { type Backups, startBackupSchedule } from "./backup/schedule.ts";
 import { startBundler } from "./bundler/bundler.ts";
 import {
   type Catalog,
@@ -498,9 +499,10 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     }),
   );
   const retention = await nodes.lease("retention");
+  let backups: Backups | null = null;
   if (config.backup !== null) {
     const lease = await nodes.lease("backup");
-    parts.use(startBackupSchedule({
+    backups = parts.use(startBackupSchedule({
       ...config.backup,
       databases: { platform: directUrl, users: config.databaseShared ? null : usersUrl ?? null },
       keyIds: keyRing.ids,
@@ -538,6 +540,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     functionsEnabled: config.functionsEnabled,
     routes: [
       ...systemRoutes({
+        settings: config.settings,
         version: RELEASE.version,
         limits,
         addresses: () => ({
@@ -607,6 +610,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       ...await logLevelRoutes({ db, listener, log }),
       ...prometheusRoutes(metricParts),
       ...nodeRoutes(nodes),
+      ...backupRoutes(backups),
       ...metricsRoutes({ db, catalog, executions }),
       ...sharedModuleRoutes({
         sharedModules,

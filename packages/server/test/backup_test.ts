@@ -135,6 +135,16 @@ Deno.test("the restore drill", async (test) => {
         await eventually(() => names().length === 1 && !names()[0]?.startsWith("fluxbase-2000"));
         assert.match(names()[0] ?? "", /^fluxbase-20\d\d-\d\d-\d\dT\d\d-\d\d-\d\dZ\.tar\.gz$/);
         assert.ok((await Deno.stat(join(scheduled, names()[0] ?? ""))).size > 1_000);
+        const [before] = names();
+        const begun = await api("POST", "/admin/backups");
+        assert.deepEqual([begun.status, begun.body.running], [202, true]);
+        assert.equal((await api("POST", "/admin/backups")).body.code, "ALREADY_RUNNING");
+        await eventually(async () => {
+          const { body } = await api("GET", "/admin/backups");
+          return !body.running && body.backups.length === 1 && body.backups[0].name !== before;
+        });
+        const { schedule, last_error } = (await api("GET", "/admin/backups")).body;
+        assert.deepEqual([schedule, last_error], [{ dir: scheduled, every_hours: 24, keep: 1 }, null]);
       });
 
       await step(

@@ -355,6 +355,11 @@ platformTest("the command line", async (platform, step) => {
       await good(["alerts", "test", "too many fail"]);
       await good(["alerts", "remove", "too many fail"]);
       assert.match((await good(["nodes"])).out, /^NAME +VERSION/);
+      const set = (await good(["config", "--set"])).out;
+      assert.match(set, /FLUXBASE_AUTH_JWT_SECRET +\(secret\)/);
+      assert.doesNotMatch(set, /FLUXBASE_LIMITS_WALL_MAX_MS/);
+      assert.match((await good(["backups", "list"])).err, /makes no backups: set FLUXBASE_BACKUP_DIR/);
+      assert.match((await fluxbase(["backups", "create"])).err, /no folder for them; set FLUXBASE_BACKUP_DIR/);
       assert.match((await good(["schedules", "add", "hello", "0 0 * * *", "--name", "nightly"])).err, /nightly/);
       assert.match((await good(["schedules", "list", "hello"])).out, /nightly/);
       await good(["schedules", "pause", "hello", "nightly"]);
@@ -412,7 +417,7 @@ platformTest("the command line", async (platform, step) => {
         /public\.orders +\["INSERT"\] +default\/hello +status=eq\.paid/,
       );
       assert.match((await good(["hooks", "db", "get", hook.out.trim()])).out, /where +status=eq\.paid/);
-      assert.match((await good(["hooks", "db", "retry", hook.out.trim()])).err, /Trying 0 events again/);
+      assert.match((await good(["hooks", "db", "retry", hook.out.trim()])).err, /Retrying 0 events/);
       await good(["hooks", "db", "remove", hook.out.trim()]);
       assert.match((await good(["hooks", "disable", "before_sign_in"])).err, /Disabled before_sign_in/);
       assert.match((await good(["hooks", "list"])).out, /before_sign_in .*false/);

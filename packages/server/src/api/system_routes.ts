@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type LimitKey, LIMITS } from "@fluxbase/contract";
+import { type LimitKey, LIMITS, type ServerSetting } from "@fluxbase/contract";
 import { z } from "zod";
 import type { Route } from "./route.ts";
 
@@ -16,6 +16,7 @@ export interface Readiness {
 export interface SystemParts {
   readonly version: string;
   readonly limits: Readonly<Record<LimitKey, number>>;
+  readonly settings: readonly ServerSetting[];
   readiness(): Promise<Readiness>;
   /** Where the server is, and its pages; null: it has none, or not for everybody. */
   addresses(): { readonly base: string; readonly docs: string | null; readonly dashboard: string | null };
@@ -30,7 +31,18 @@ const ABOUT = z.object({
   dashboard: z.url().nullable(),
 });
 
-export function systemRoutes({ version, limits, readiness, addresses }: SystemParts): Route[] {
+const SETTING = z.object({
+  name: z.string(),
+  yaml: z.string(),
+  value: z.string().nullable(),
+  default: z.string().nullable(),
+  source: z.enum(["environment", "file", "default"]),
+  is_secret: z.boolean(),
+  expected: z.string(),
+  about: z.string(),
+}) satisfies z.ZodType<ServerSetting>;
+
+export function systemRoutes({ version, limits, settings, readiness, addresses }: SystemParts): Route[] {
   return [
     {
       method: "GET",
@@ -84,6 +96,14 @@ export function systemRoutes({ version, limits, readiness, addresses }: SystemPa
           }),
         ),
       }),
+    },
+    {
+      method: "GET",
+      path: "/admin/config",
+      summary: "Lists every setting of this server with its value, default and source; secrets without their values",
+      access: "admin",
+      answer: { status: 200, schema: z.array(SETTING) },
+      handle: () => ({ status: 200, body: settings }),
     },
   ];
 }

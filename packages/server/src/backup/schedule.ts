@@ -1,11 +1,12 @@
 /**
- * Backups that come by themselves, into a folder that keeps the newest ones.
+ * Backups that come by themselves, and when an admin asks, into a folder that keeps the newest ones.
  *
  * When the last one was made is read from the names of the files, so a server that starts again goes on where it was.
  *
  * @module
  */
 import { join } from "node:path";
+import { PlatformError } from "@fluxbase/contract";
 import type { Log } from "../core/log.ts";
 import type { Databases, KeyIds } from "./backup.ts";
 import { writeBackupFile } from "./backup_file.ts";
@@ -28,26 +29,55 @@ const AGAIN_MS = 600_000;
 const HOUR_MS = 3_600_000;
 const NAME = /^fluxbase-(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d)Z\.tar\.gz$/;
 
-export function startBackupSchedule(options: ScheduleOptions): AsyncDisposable {
+export interface Backup {
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly madeMs: number;
+}
+
+export interface Backups extends AsyncDisposable {
+  readonly dir: string;
+  readonly everyHours: number;
+  readonly keepCount: number;
+  readonly isRunning: boolean;
+  readonly lastError: string | null;
+  /** Newest first. */
+  list(): Promise<Backup[]>;
+  /** Begins one now, whoever makes those of the schedule. @throws {PlatformError} ALREADY_RUNNING */
+  begin(): void;
+}
+
+export function startBackupSchedule(options: ScheduleOptions): Backups {
   const { dir, everyHours, keepCount, databases, keyIds, isOurs, log, epochMs } = options;
   const stopping = new AbortController();
   let notBeforeMs = 0;
   let working: Promise<void> = Promise.resolve();
+  let isRunning = false;
+  let lastError: string | null = null;
 
   async function look(): Promise<void> {
     if (stopping.signal.aborted || !isOurs() || epochMs() < notBeforeMs) return;
+    const [newest] = await listBackups(dir).catch(() => []);
+    if (newest !== undefined && momentOf(newest) + everyHours * HOUR_MS > epochMs()) return;
+    await make();
+  }
+
+  async function make(): Promise<void> {
+    isRunning = true;
     try {
       await Deno.mkdir(dir, { recursive: true, mode: 0o700 });
-      const [newest] = await listBackups(dir);
-      if (newest !== undefined && momentOf(newest) + everyHours * HOUR_MS > epochMs()) return;
       const file = join(dir, nameOf(epochMs()));
       const summary = await writeBackupFile(file, databases, { keyIds, signal: stopping.signal });
+      lastError = null;
       log.info("Made a backup", { file, ...summary });
       for (const name of (await listBackups(dir)).slice(keepCount)) await Deno.remove(join(dir, name));
     } catch (error) {
       if (stopping.signal.aborted) return;
       notBeforeMs = epochMs() + AGAIN_MS;
+      lastError = error instanceof Error ? error.message : String(error);
       log.error("Cannot make a backup; it is tried again in 10 minutes", { dir, error });
+    } finally {
+      isRunning = false;
     }
   }
 
@@ -55,6 +85,31 @@ export function startBackupSchedule(options: ScheduleOptions): AsyncDisposable {
   const timer = setInterval(next, LOOK_MS);
   next();
   return {
+    dir,
+    everyHours,
+    keepCount,
+    get isRunning() {
+      return isRunning;
+    },
+    get lastError() {
+      return lastError;
+    },
+    async list() {
+      const names = await listBackups(dir).catch((error) => {
+        if (error instanceof Deno.errors.NotFound) return [];
+        throw error;
+      });
+      const found = await Promise.all(names.map(async (name) => {
+        const { size } = await Deno.stat(join(dir, name));
+        return { name, sizeBytes: size, madeMs: momentOf(name) };
+      }));
+      return found;
+    },
+    begin() {
+      if (isRunning) throw new PlatformError("ALREADY_RUNNING", "Cannot start a backup: one is being made already");
+      isRunning = true;
+      working = working.then(make);
+    },
     async [Symbol.asyncDispose]() {
       clearInterval(timer);
       stopping.abort();

@@ -4,7 +4,7 @@
  * @module
  */
 import { parse as parseYaml, YAMLParseError } from "yaml";
-import type { CorsPolicy, LogLevel } from "@fluxbase/contract";
+import type { CorsPolicy, LogLevel, ServerSetting } from "@fluxbase/contract";
 import type { Fence } from "../../sandbox_runtime/harden.ts";
 import type { AddressRange } from "../ratelimit/client_address.ts";
 import type { EgressHole } from "../sandbox/egress.ts";
@@ -93,6 +93,8 @@ export interface Config {
   readonly sandbox: { readonly uidBase: number; readonly require: readonly Fence[] };
   readonly log: { readonly level: LogLevel; readonly format: "text" | "json"; readonly slowStatementMs: number };
   readonly limits: Limits;
+  /** All of them as they were given, without secrets. */
+  readonly settings: readonly ServerSetting[];
   /** What functions may see of the server's environment. */
   readonly functionEnv: Readonly<Record<string, string>>;
 }
@@ -108,13 +110,18 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
   const problems: string[] = [];
   const fromFile = flattenYaml(yamlText, problems);
 
+  function given({ env: name, yaml }: Setting<unknown>): { text: string | undefined; source: ServerSetting["source"] } {
+    const inEnv = env[name];
+    if (inEnv !== undefined && inEnv !== "") return { text: inEnv, source: "environment" };
+    const inFile = fromFile.get(yaml);
+    return { text: inFile, source: inFile === undefined ? "default" : "file" };
+  }
+
   function get<T>(setting: DefaultedSetting<T>): T;
   function get<T>(setting: Setting<T>): T | null;
   function get<T>(setting: Setting<T>): T | null {
-    const inEnv = env[setting.env];
-    const [text, place] = inEnv !== undefined && inEnv !== ""
-      ? [inEnv, setting.env]
-      : [fromFile.get(setting.yaml), `${setting.yaml} in fluxbase.yaml`];
+    const { text, source } = given(setting);
+    const place = source === "file" ? `${setting.yaml} in fluxbase.yaml` : setting.env;
     if (text !== undefined) {
       const value = setting.parser.parse(text);
       if (value !== undefined) return value;
@@ -255,6 +262,19 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
       slowStatementMs: get(SETTINGS.slowStatementMs),
     },
     limits,
+    settings: ALL_SETTINGS.map((setting) => {
+      const { text = setting.default, source } = given(setting);
+      return {
+        name: setting.env,
+        yaml: setting.yaml,
+        value: setting.isSecret ? null : text,
+        default: setting.default,
+        source,
+        is_secret: setting.isSecret,
+        expected: setting.parser.expected,
+        about: setting.about,
+      };
+    }),
     functionEnv: functionEnvironment(env),
   };
   if (problems.length > 0) {

@@ -63,9 +63,12 @@ dashboardTest("the server in the dashboard", async ({ platform, open, look, chec
   });
 
   await step("the system says what stands and what it is set to", async () => {
-    const page = await open("system?text=idle");
+    const page = await open("system?text=idle_ms");
     await page.getByText("The database answers").waitFor();
     await page.getByText("FLUXBASE_LIMITS_SANDBOX_IDLE_MS").waitFor();
+    await page.getByText("This server makes no backups").waitFor();
+    await page.getByLabel("Search settings").fill("jwt_secret");
+    await page.getByRole("row", { name: /FLUXBASE_AUTH_JWT_SECRET.*hidden environment/ }).waitFor();
     await page.getByLabel("The least important lines that are logged").selectOption("warn");
     await page.getByText("Servers log from warn on").waitFor();
     assert.equal((await api("GET", "/admin/log-level")).body.level, "warn");

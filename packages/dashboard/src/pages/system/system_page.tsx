@@ -4,21 +4,22 @@
  * @module
  */
 import type { NodeView } from "@fluxbase/sdk";
-import { LIMITS, LOG_LEVELS } from "@fluxbase/contract";
+import { LOG_LEVELS } from "@fluxbase/contract";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useNavigate, useSearch } from "@tanstack/react-router";
 import { CircleCheck, Server, TriangleAlert } from "lucide-react";
 import { readinessQuery } from "../../data/server.ts";
 import { Badge } from "../../parts/badge.tsx";
-import { SearchField, Select } from "../../parts/field.tsx";
+import { Select } from "../../parts/field.tsx";
 import { Page } from "../../parts/page.tsx";
-import { EmptyState, ErrorState, NothingFits, Skeleton } from "../../parts/states.tsx";
+import { EmptyState, ErrorState, Skeleton } from "../../parts/states.tsx";
 import { PagedTable } from "../../parts/table.tsx";
 import { Ago } from "../../parts/time.tsx";
 import { toast } from "../../parts/toasts.tsx";
 import { useWholeList } from "../../parts/whole_list.ts";
 import { useClient } from "../../session/use_session.ts";
+import { Backups } from "./backups.tsx";
 import { findingsOf } from "./findings.ts";
+import { Settings } from "./settings.tsx";
 import "./system.css";
 
 const REFETCH_MS = 10_000;
@@ -28,10 +29,13 @@ export function SystemPage() {
     <Page title="System">
       <div className="system">
         <Health />
-        <LogLevel />
+        <div className="stack">
+          <LogLevel />
+          <Backups />
+        </div>
       </div>
       <Nodes />
-      <Limits />
+      <Settings />
     </Page>
   );
 }
@@ -169,92 +173,4 @@ function LogLevel() {
       </div>
     </section>
   );
-}
-
-interface LimitRow {
-  readonly name: string;
-  readonly value: number;
-  readonly min: number;
-  readonly max: number;
-  readonly byDefault: number | undefined;
-}
-
-const COLUMNS = [
-  { name: "Limit" },
-  { name: "Value", end: true },
-  { name: "From" },
-  { name: "Possible", end: true },
-];
-
-function Limits() {
-  const { text } = useSearch({ from: "/shell/system" });
-  const navigate = useNavigate({ from: "/system" });
-  const pages = useWholeList<LimitRow>({
-    queryKey: ["limits"],
-    read: async (client) =>
-      Object.entries(await client.admin.limits.list()).map(([name, limit]) => ({
-        ...limit,
-        name,
-        byDefault: Object.hasOwn(LIMITS, name) ? LIMITS[name as keyof typeof LIMITS].default : undefined,
-      })),
-    keep: ({ name }) =>
-      text === undefined || settingOf(name).toLowerCase().includes(text.toLowerCase()) ||
-      name.toLowerCase().includes(text.toLowerCase()),
-  });
-  return (
-    <>
-      <div className="filters">
-        <h2>Limits</h2>
-        <span className="spread" />
-        <SearchField
-          label="Search limits"
-          value={text ?? ""}
-          onChange={(value) => void navigate({ search: { text: value }, replace: true })}
-        />
-      </div>
-      <PagedTable
-        label="Limits"
-        columns={COLUMNS}
-        pages={pages}
-        empty={<NothingFits what="limit" />}
-        row={({ name, value, min, max, byDefault }) => (
-          <tr key={name}>
-            <td className="cell-wide">
-              <div className="cell-main">{wordsOf(name)}</div>
-              <div className="cell-about mono">{settingOf(name)}</div>
-            </td>
-            <td className="end number">{value.toLocaleString("en")}</td>
-            <td>
-              {value === byDefault
-                ? <span className="muted">the default</span>
-                : <Badge tone="accent">settings; {byDefault?.toLocaleString("en") ?? "–"} by default</Badge>}
-            </td>
-            <td className="end number muted nowrap">{min.toLocaleString("en")} – {max.toLocaleString("en")}</td>
-          </tr>
-        )}
-      />
-    </>
-  );
-}
-
-/** `wallMaxMs` is set with FLUXBASE_LIMITS_WALL_MAX_MS. */
-function settingOf(name: string): string {
-  return `FLUXBASE_LIMITS_${name.replaceAll(/([a-z])([A-Z])/g, "$1_$2").toUpperCase()}`;
-}
-
-const UNITS: Readonly<Record<string, string>> = {
-  Ms: "ms",
-  Sec: "s",
-  Bytes: "bytes",
-  MiB: "MiB",
-  Count: "",
-  Percent: "%",
-  PerSec: "in a second",
-};
-
-function wordsOf(name: string): string {
-  const [, stem = name, unit = ""] = /^(.*?)(BytesPerSec|PerSec|Ms|Sec|Bytes|MiB|Count|Percent)$/.exec(name) ?? [];
-  const words = stem.replaceAll(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
-  const shown = unit === "BytesPerSec" ? "bytes in a second" : UNITS[unit] ?? "";
-  return `${words.charAt(0).toUpperCase()}${words.slice(1)}${shown === "" ? "" : `, ${shown}`}`;
 }

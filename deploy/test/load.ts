@@ -49,7 +49,13 @@ export async function deployTarget({ url, serviceKey }: Target): Promise<void> {
   if (!answer.ok) throw new Error(`Cannot deploy the function: ${answer.status} ${text}`);
 }
 
-export function startLoad(target: Target, { callersCount = 8 }: { readonly callersCount?: number } = {}): Load {
+export interface LoadOptions {
+  readonly callersCount?: number;
+  /** They need the database at once. */
+  readonly hasTasks?: boolean;
+}
+
+export function startLoad(target: Target, { callersCount = 8, hasTasks = true }: LoadOptions = {}): Load {
   const tasks = new Map<string, number>();
   const failures: string[] = [];
   let [requests, slow, failed, enough] = [0, 0, 0, Infinity];
@@ -63,7 +69,7 @@ export function startLoad(target: Target, { callersCount = 8 }: { readonly calle
 
   async function one(): Promise<void> {
     const number = Math.floor(Math.random() * 1_000_000);
-    const [isTask, isSlow] = [Math.random() < 0.01, Math.random() < 0.02];
+    const [isTask, isSlow] = [hasTasks && Math.random() < 0.01, Math.random() < 0.02];
     try {
       const answer = await fetch(target.url + PATH, {
         method: "POST",

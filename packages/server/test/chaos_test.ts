@@ -26,12 +26,12 @@ Deno.test("what three servers have acknowledged is there after kill -9 of a serv
 });
 
 Deno.test("a call that fails without a reason is no chance", () => {
-  const checker = createChecker();
-  const node = { name: "a", isUp: true, disturbedAtMs: -Infinity } as Node;
+  const node = { name: "a", isUp: true, disturbedAtMs: -Infinity, backAtMs: -Infinity } as Node;
+  const checker = createChecker({ nodes: [node] });
   const attempt = { node, beganAtMs: performance.now(), reason: "503" };
   checker.databaseIsAway(true);
   checker.failed("A write", { ...attempt, needsDatabase: true });
-  checker.failed("A call", { ...attempt, node: { ...node, isUp: false }, needsDatabase: false });
+  checker.failed("A call", { ...attempt, node: { ...node, isHurt: true }, needsDatabase: false });
   assert.deepEqual(checker.wrong, []);
   checker.failed("A call", { ...attempt, needsDatabase: false });
   assert.equal(checker.wrong.length, 1);

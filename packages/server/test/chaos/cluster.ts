@@ -13,7 +13,6 @@ import { silentLog } from "../../src/core/log.ts";
 import { Secret } from "../../src/core/secret.ts";
 import { startEmbeddedPostgres } from "../../src/storage/embedded/embedded_postgres.ts";
 import { administer } from "../support/database.ts";
-import { eventually } from "../support/platform.ts";
 import { sandboxesOf } from "../support/processes.ts";
 import { freePort } from "../support/programs.ts";
 import { redisProgram, startRedis } from "../support/redis.ts";
@@ -27,8 +26,6 @@ const SECRET = "a secret of the chaos, long enough to be accepted";
 const READY_MS = 120_000;
 const DAY_SEC = 86_400;
 const DISK_MB = 256;
-/** How wrong a clock may be that was set. */
-const CLOCK_OFF_MS = 60_000;
 /** Longer than HAProxy needs to notice. */
 const DRAIN_DELAY_MS = 4_000;
 
@@ -305,15 +302,7 @@ function createNode(name: string, { index, dataDir, network, links, clockLibrary
       node.backAtMs = performance.now();
       node.isApart = false;
     },
-    async moveClock(seconds) {
-      await moveClock(seconds);
-      await eventually(async () => {
-        const answer = await fetch(`${node.url}/health`).catch(() => undefined);
-        await answer?.body?.cancel();
-        const off = Date.parse(answer?.headers.get("date") ?? "") - Date.now() - seconds * 1_000;
-        return Math.abs(off) < CLOCK_OFF_MS;
-      });
-    },
+    moveClock,
     async fillDisk() {
       const file = join(dataDir, "filler");
       const full = await Deno.open(file, { write: true, create: true });

@@ -4,6 +4,7 @@
  * @module
  */
 import { delay } from "../../src/core/clock.ts";
+import { eventually } from "../support/platform.ts";
 import type { Chance } from "./chance.ts";
 import type { Checker } from "./checker.ts";
 import type { Cluster, Node, Part, Version } from "./cluster.ts";
@@ -44,6 +45,7 @@ const LOSS_PERCENT = 5;
 const CLOCK_MS = 10_000;
 /** Less than tokens of a session live. */
 const CLOCK_SEC = 600;
+const MINUTE_MS = 60_000;
 const DISK_MS = 10_000;
 const REDIS_MS = 3_000;
 const POSTGRES_BACK_MS = 60_000;
@@ -119,9 +121,11 @@ export const FAULTS: Readonly<Record<FaultName, Fault>> = {
     needs: "clocks",
     async run({ cluster, chance, scale }) {
       const node = chance.among(cluster.nodes);
-      await node.moveClock(chance.among([CLOCK_SEC, -CLOCK_SEC]));
-      await delay(CLOCK_MS * scale);
-      await node.moveClock(0);
+      for (const seconds of [chance.among([CLOCK_SEC, -CLOCK_SEC]), 0]) {
+        await node.moveClock(seconds);
+        await eventually(async () => Math.abs(await clockOf(node, cluster) - Date.now() - seconds * 1_000) < MINUTE_MS);
+        if (seconds !== 0) await delay(CLOCK_MS * scale);
+      }
     },
   },
   "full disk": {
@@ -140,6 +144,17 @@ export const FAULTS: Readonly<Record<FaultName, Fault>> = {
     run: ({ cluster }) => cluster.endListeners(),
   },
 };
+
+/** By the end of the minute in which it counts calls. */
+async function clockOf({ url }: Node, { serviceKey }: Cluster): Promise<number> {
+  const answer = await fetch(`${url}/api/v1/functions/limited/invoke`, {
+    method: "POST",
+    body: "1",
+    headers: { authorization: `Bearer ${serviceKey}` },
+  });
+  await answer.body?.cancel();
+  return Number(answer.headers.get("x-ratelimit-reset") ?? NaN) * 1_000;
+}
 
 async function roll(nodes: readonly Node[], version: Version): Promise<void> {
   for (const node of nodes) await node.update(version);

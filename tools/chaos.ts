@@ -3,7 +3,8 @@
  *
  * `npm run chaos` takes 30 minutes; `npm run chaos -- --minutes 2 --seed 7` less, with the faults of an earlier run.
  * `--taskers 4` enqueues more tasks, `--old ../earlier` rolls back to a checkout of an earlier version and forth,
- * `--live-ms` and `--after-fault-ms` give a loaded machine more time, `--only "clock jump"` repeats some faults.
+ * `--live-ms` and `--after-fault-ms` give a loaded machine more time, `--only "clock jump"` repeats some faults,
+ * `--logs .` keeps the logs of the servers.
  *
  * @module
  */
@@ -21,6 +22,7 @@ const { values } = parseArgs({
     taskers: { type: "string", default: "1" },
     scale: { type: "string", default: "1" },
     old: { type: "string" },
+    logs: { type: "string" },
     only: { type: "string", multiple: true, default: [] },
     "live-ms": { type: "string", default: String(PATIENCE.liveMs) },
     "after-fault-ms": { type: "string", default: String(PATIENCE.afterFaultMs) },
@@ -45,6 +47,7 @@ const startedMs = performance.now();
 const { wrong, ...counts } = await runChaos({
   ...{ seed, taskers, scale, ms: minutes * 60_000, patience: { liveMs, afterFaultMs } },
   ...values.old === undefined ? {} : { old: values.old },
+  ...values.logs === undefined ? {} : { logsDir: values.logs },
   ...values.only.length === 0 ? {} : { only: values.only.filter(isFault) },
   say: (text) => print(`${((performance.now() - startedMs) / 1_000).toFixed(1)} s: ${text}\n`),
 });

@@ -1,5 +1,6 @@
 /**
- * The short form of `npm run chaos`: a server, sandboxes and Postgres are killed once each under load.
+ * The short form of `npm run chaos`: some faults once each under load, in namespaces behind HAProxy where the machine has
+ * them, else on loopback.
  *
  * @module
  */
@@ -9,14 +10,24 @@ import type { Node } from "./chaos/cluster.ts";
 import { runChaos } from "./chaos/chaos.ts";
 import { withoutLeakedProcesses } from "./support/processes.ts";
 
-Deno.test("what three servers have acknowledged is there after kill -9 of a server, of Postgres and of sandboxes", async () => {
+Deno.test("what three servers have acknowledged is there after kills of a server, Postgres, Redis and sandboxes and a cut network", async () => {
   await withoutLeakedProcesses(async () => {
     const report = await runChaos({
       seed: 7,
       ms: 0,
-      faults: ["kill sandboxes", "kill a server", "kill Postgres"],
+      scale: 0.1,
+      faults: [
+        "kill sandboxes",
+        "kill a server",
+        "kill Redis",
+        "cut a server off from the database",
+        "end the connections that listen",
+        "kill Postgres",
+      ],
       // What is lost or wrong is; how fast the machine is, is not the matter here.
       patience: { afterFaultMs: 30_000, liveMs: 30_000 },
+      // Without what the machine lacks, and it says so.
+      say: (text) => console.log(text),
     });
     assert.deepEqual(report.wrong, [], JSON.stringify(report));
     for (const count of [report.calls, report.writes, report.tasks, report.deployments]) {

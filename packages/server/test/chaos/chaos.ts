@@ -27,6 +27,8 @@ export interface ChaosOptions {
   readonly taskers?: number;
   /** A checkout of an earlier version, for rolling updates. */
   readonly old?: string;
+  /** Where logs of the servers are kept. */
+  readonly logsDir?: string;
   readonly say?: (text: string) => void;
 }
 
@@ -78,6 +80,7 @@ export async function runChaos(
     count: NODES,
     network,
     ...old === undefined ? {} : { old },
+    ...logsDir === undefined ? {} : { logsDir },
     env: {
       FLUXBASE_FUNCTIONS_EGRESS_ALLOW: witness.address,
       FLUXBASE_AUTH_ATTEMPTS_PER_ADDRESS: "1000000",
@@ -98,6 +101,7 @@ export async function runChaos(
   const chance = createChance(seed);
   const counts: Record<string, number> = {};
   const endsAtMs = performance.now() + ms;
+  let saidCount = 0;
   let planned = faults.filter(isPossible);
   try {
     while (performance.now() < endsAtMs || (faults.length > 0 && planned.length > 0)) {
@@ -108,11 +112,10 @@ export async function runChaos(
       say(name);
       counts[name] = (counts[name] ?? 0) + 1;
       checker.begin(name);
-      const wrongBefore = wrong.length;
       await FAULTS[name].run({ cluster, chance, checker, scale }).catch((error) => wrong.push(`${name}: ${error}`));
-      for (const line of wrong.slice(wrongBefore)) say(`WRONG: ${line}`);
+      for (; saidCount < wrong.length; saidCount += 1) say(`WRONG: ${wrong[saidCount]}`);
     }
-    await delay(BETWEEN_MS + patience.liveMs);
+    await delay(BETWEEN_MS);
   } finally {
     stopping.abort();
     await loading;

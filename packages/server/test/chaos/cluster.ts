@@ -82,9 +82,11 @@ export interface ClusterOptions {
   readonly env: Readonly<Record<string, string>>;
   /** A checkout of an earlier version. */
   readonly old?: string;
+  /** Where logs of servers are kept. */
+  readonly logsDir?: string;
 }
 
-export async function startCluster({ count, network, env, old }: ClusterOptions): Promise<Cluster> {
+export async function startCluster({ count, network, env, old, logsDir }: ClusterOptions): Promise<Cluster> {
   await using parts = new AsyncDisposableStack();
   const dir = await Deno.makeTempDir({ prefix: "fluxbase-chaos-" });
   await Deno.chmod(dir, 0o755);
@@ -120,7 +122,7 @@ export async function startCluster({ count, network, env, old }: ClusterOptions)
     });
     const [databaseUrl = "", redisUrl = ""] = links.map(({ url }) => url);
     const node = createNode(`node-${index}`, {
-      ...{ index, dataDir, network, clockLibrary, old },
+      ...{ index, dataDir, network, clockLibrary, old, logsDir },
       links: links.map(({ link }) => link),
       env: {
         DATABASE_URL: databaseUrl,
@@ -177,10 +179,14 @@ interface NodeParts {
   readonly links: readonly Link[];
   readonly clockLibrary: string | undefined;
   readonly old: string | undefined;
+  readonly logsDir: string | undefined;
   readonly env: Readonly<Record<string, string>>;
 }
 
-function createNode(name: string, { index, dataDir, network, links, clockLibrary, old, env }: NodeParts): Node {
+function createNode(
+  name: string,
+  { index, dataDir, network, links, clockLibrary, old, logsDir, env }: NodeParts,
+): Node {
   const port = freePort();
   const address = `${network.addressOf(index)}:${port}`;
   const clockFile = `${dataDir}.clock`;
@@ -190,7 +196,10 @@ function createNode(name: string, { index, dataDir, network, links, clockLibrary
   let text = "";
 
   async function read(stream: ReadableStream<Uint8Array>): Promise<void> {
-    for await (const chunk of stream) text = (text + new TextDecoder().decode(chunk)).slice(-20_000);
+    for await (const chunk of stream) {
+      text = (text + new TextDecoder().decode(chunk)).slice(-20_000);
+      if (logsDir !== undefined) await Deno.writeFile(join(logsDir, `${name}.log`), chunk, { append: true });
+    }
   }
 
   async function spawn(): Promise<void> {

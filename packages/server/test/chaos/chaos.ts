@@ -70,6 +70,7 @@ export async function runChaos(
     scale = 1,
     taskers = 1,
     old,
+    logsDir,
     say = () => {},
   }: ChaosOptions,
 ): Promise<ChaosReport> {

@@ -234,7 +234,7 @@ function createNode(
     await untilReady(node);
   }
 
-  async function signal(name: Deno.Signal): Promise<void> {
+  function signal(name: Deno.Signal): void {
     try {
       child?.kill(name);
     } catch {
@@ -277,14 +277,14 @@ function createNode(
     },
     async kill() {
       hurt();
-      await signal("SIGKILL");
+      signal("SIGKILL");
       await ended();
     },
     async pause(ms) {
       hurt();
-      await signal("SIGSTOP");
+      signal("SIGSTOP");
       await delay(ms);
-      await signal("SIGCONT");
+      signal("SIGCONT");
       await untilReady(node);
       healed();
     },
@@ -292,7 +292,7 @@ function createNode(
       version = to;
       // A balancer finds out by itself; without one, nobody asks it from here on.
       node.isUp = false;
-      await signal("SIGTERM");
+      signal("SIGTERM");
       await ended();
       await spawn();
       node.isUp = true;

@@ -27,7 +27,7 @@ Deno.test("what three servers have acknowledged is there after kills of a server
       // What is lost or wrong is; how fast the machine is, is not the matter here.
       patience: { afterFaultMs: 30_000, liveMs: 30_000 },
       // Without what the machine lacks, and it says so.
-      say: (text) => console.log(text),
+      say: (text) => void Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`)),
     });
     assert.deepEqual(report.wrong, [], JSON.stringify(report));
     for (const count of [report.calls, report.writes, report.tasks, report.deployments]) {

@@ -25,6 +25,16 @@ const FileDifferences = lazy(async () => ({
   default: (await import("../../parts/editor/diff_view.tsx")).FileDifferences,
 }));
 
+/** `isWide`: only where there is room. */
+const COLUMNS: readonly { readonly name: string; readonly isWide?: true }[] = [
+  { name: "Version" },
+  { name: "State" },
+  { name: "Calls" },
+  { name: "Deployed" },
+  { name: "By", isWide: true },
+  { name: "Size", isWide: true },
+];
+
 export function VersionsPage() {
   const place = useParams({ from: "/shell/functions/$namespace/$name" });
   const { from, to } = useSearch({ from: "/shell/functions/$namespace/$name/versions" });
@@ -57,8 +67,8 @@ export function VersionsPage() {
         <table className="table" aria-label="Versions">
           <thead>
             <tr>
-              {["Version", "State", "Calls", "Deployed", "By", "Size"].map((name) => (
-                <th key={name} scope="col">{name}</th>
+              {COLUMNS.map(({ name, isWide }) => (
+                <th key={name} scope="col" className={isWide ? "wide-only" : undefined}>{name}</th>
               ))}
               <th scope="col">
                 <span className="unseen">Actions</span>
@@ -86,10 +96,10 @@ export function VersionsPage() {
                   <td>
                     <Ago at={one.created_at} />
                   </td>
-                  <td className="muted version-author" data-tip={one.created_by ?? undefined}>
+                  <td className="muted version-author wide-only" data-tip={one.created_by ?? undefined}>
                     {one.created_by ?? "–"}
                   </td>
-                  <td className="number muted">{bytesText(one.bundle_size)}</td>
+                  <td className="number muted wide-only">{bytesText(one.bundle_size)}</td>
                   <td>
                     <div className="row version-actions">
                       {before !== undefined && (

@@ -150,6 +150,7 @@ dashboardTest("the pages of a function", async ({ platform, open, look, checkAxe
     await timeout.getByText("Now 8").waitFor();
     assert.equal(await page.locator("#memory").getByRole("textbox").inputValue(), "64");
     assert.equal(await timeout.getByRole("textbox").inputValue(), "9");
+    assert.equal(await page.getByRole("heading", { name: "General" }).count(), 1);
     await look(page, "settings-conflict");
     await checkAxe(page);
     await page.getByRole("button", { name: "Save", exact: true }).last().click();

@@ -56,7 +56,7 @@ function Settings({ fn }: { readonly fn: FunctionDetails }) {
   }, [fn, changed.length]);
   return (
     <div className="page settings">
-      <General key={fn.version} fn={fn} />
+      <General key={`general ${fn.version}`} fn={fn} />
       {GROUPS.map(({ title, fields: all }) => (
         <section className="card" key={title}>
           <h2 className="card-head">{title}</h2>
@@ -75,7 +75,7 @@ function Settings({ fn }: { readonly fn: FunctionDetails }) {
           ))}
         </section>
       ))}
-      <Environment key={fn.version} fn={fn} />
+      <Environment key={`environment ${fn.version}`} fn={fn} />
       <Danger fn={fn} />
       {(changed.length > 0 || change.error) && (
         <div className="settings-bar">

@@ -10,7 +10,7 @@ import { toast } from "../../parts/toasts.tsx";
 import { useClient } from "../../session/use_session.ts";
 
 /** Somebody else was faster. */
-export function isConflict(error: unknown): boolean {
+function isConflict(error: unknown): boolean {
   return error instanceof FluxbaseError && error.code === "VERSION_CONFLICT";
 }
 

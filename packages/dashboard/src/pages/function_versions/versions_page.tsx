@@ -29,7 +29,7 @@ const FileDifferences = lazy(async () => ({
 const COLUMNS: readonly { readonly name: string; readonly isWide?: true }[] = [
   { name: "Version" },
   { name: "State" },
-  { name: "Calls" },
+  { name: "Calls", isWide: true },
   { name: "Deployed" },
   { name: "By", isWide: true },
   { name: "Size", isWide: true },
@@ -90,7 +90,7 @@ export function VersionsPage() {
                       ? <Badge>kept</Badge>
                       : <Badge tone="bad">did not build</Badge>}
                   </td>
-                  <td className="number">
+                  <td className="number wide-only">
                     {one.traffic_percent > 0 ? `${one.traffic_percent} %` : <span className="muted">–</span>}
                   </td>
                   <td>
@@ -109,6 +109,7 @@ export function VersionsPage() {
                           icon={ArrowLeftRight}
                           onClick={() => compare(before.version, one.version)}
                           aria-label={`What changed in version ${one.version}`}
+                          data-tip="What changed"
                         >
                           What changed
                         </Button>
@@ -120,6 +121,7 @@ export function VersionsPage() {
                           icon={Split}
                           onClick={() => setToTry(one.version)}
                           aria-label={`Split calls with version ${one.version}`}
+                          data-tip="Split calls"
                         >
                           Split calls
                         </Button>
@@ -130,6 +132,7 @@ export function VersionsPage() {
                           icon={one.version > (live?.version ?? 0) ? ArrowUp : Undo2}
                           onClick={() => setToRestore(one)}
                           aria-label={`${wordsFor(one, live)} version ${one.version}`}
+                          data-tip={one.version > (live?.version ?? 0) ? "Make live" : "Roll back"}
                         >
                           {one.version > (live?.version ?? 0) ? "Make live" : "Roll back"}
                         </Button>

@@ -13,11 +13,11 @@ import { platformTest, type TestPlatform } from "./support/platform.ts";
 
 /** What the document says of who may use a route, and what the tests call it. */
 const DOORS: Readonly<Record<string, string>> = {
-  "For anybody": "public",
-  "For anybody with a valid credential": "credential",
-  "For the service role and admins": "admin",
+  "Public": "public",
+  "Requires any valid credential": "credential",
+  "Requires an admin or the service role": "admin",
   ...Object.fromEntries(
-    SCOPES.map((scope) => [`For the service role, admins, and keys with scope ${scope}`, scope]),
+    SCOPES.map((scope) => [`Requires the scope ${scope}, an admin or the service role`, scope]),
   ),
 };
 

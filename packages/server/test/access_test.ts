@@ -55,11 +55,11 @@ platformTest("access", async (platform, step) => {
           await response.body?.cancel();
           return response.status;
         };
-        const isPublic = description === "For anybody";
+        const isPublic = description === "Public";
         assert.equal(await status(null) === 401, !isPublic, `${method} ${path} without a credential`);
         assert.equal(await status("nonsense"), 401, `${method} ${path} with nonsense`);
         if (isPublic) continue;
-        const isForCredential = description === "For anybody with a valid credential";
+        const isForCredential = description === "Requires any valid credential";
         for (const key of [platform.anonKey, user]) {
           assert.equal(await status(key) === 403, !isForCredential, `${method} ${path} as anon or user`);
         }

@@ -224,9 +224,9 @@ platformTest("styles, places and values of annotations", async (platform, step) 
       `// @fluxbase:timout 7\n// @fluxbase:cors-origin https://x.example\n// @fluxbase:nothing-like-it 1\n${HANDLER}`,
     );
     assert.deepEqual(body.warnings, [
-      "typos.ts:1: @fluxbase:timout is no annotation and was ignored; did you mean @fluxbase:timeout?",
-      "typos.ts:2: @fluxbase:cors-origin is no annotation and was ignored; did you mean @fluxbase:cors-origins?",
-      "typos.ts:3: @fluxbase:nothing-like-it is no annotation and was ignored",
+      "typos.ts:1: @fluxbase:timout is not an annotation and was ignored; did you mean @fluxbase:timeout?",
+      "typos.ts:2: @fluxbase:cors-origin is not an annotation and was ignored; did you mean @fluxbase:cors-origins?",
+      "typos.ts:3: @fluxbase:nothing-like-it is not an annotation and was ignored",
     ]);
   });
 

@@ -181,7 +181,7 @@ platformTest("namespaces are a boundary for every credential", async (platform, 
     let count = 0;
     for (const [path, methods] of Object.entries<Record<string, { description: string }>>(document.paths)) {
       for (const [method, { description }] of Object.entries(methods)) {
-        if (description !== "For the service role and admins") continue;
+        if (description !== "Requires an admin or the service role") continue;
         count += 1;
         const isBodiless = method === "get" || method === "delete";
         // From /api/v1 on; what clients of Supabase call lies beside it.

@@ -260,7 +260,7 @@ export default {
 
   await step("run the examples as the documents have them", async () => {
     const page = await Deno.readTextFile(new URL("../../../docs/schedules.md", import.meta.url));
-    const [first = "", second = ""] = [...page.matchAll(/```ts\n(.*?)```/gs)].map(([, code = ""]) => code)
+    const [first = "", second = ""] = [...page.matchAll(/```ts[^\n]*\n(.*?)```/gs)].map(([, code = ""]) => code)
       .filter((code) => code.includes("export default"));
     await platform.deploy("page-first", first);
     await platform.deploy("page-second", second);

@@ -257,7 +257,7 @@ platformTest("secrets", async (platform, step) => {
       [{ key: "k", value: 5 }, /"value" must be a string/],
       [{ key: "k", value: "x".repeat(16_385) }, /at most 16384 characters/],
       [{ key: "k", value: "hidden value\0" }, /must not contain NUL/],
-      [{ key: "k", value: "hidden value", scope: "x" }, /"scope" is no field of a secret/],
+      [{ key: "k", value: "hidden value", scope: "x" }, /unknown field "scope"/],
       [[], /must be a JSON object/],
     ];
     for (const [body, says] of cases) {
@@ -462,7 +462,7 @@ platformTest("secrets by name and id, as the published SDK and command line ask 
       const [body, says] of [
         [{ name: "X", value: "hidden value", scope: "namespace" }, /"namespace" is missing/],
         [{ name: "X", value: "hidden value", scope: "global", namespace: "team" }, /beside the scope/],
-        [{ name: "X", value: "hidden value", colour: "red" }, /"colour" is no field/],
+        [{ name: "X", value: "hidden value", colour: "red" }, /unknown field "colour"/],
         [{ name: "a b", value: "hidden value" }, /"name" must be 1 to 128/],
       ] as const
     ) {

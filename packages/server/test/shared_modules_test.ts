@@ -321,7 +321,7 @@ platformTest("bad input about shared modules is named", async (platform) => {
     [{ module_path: "_shared/x.ts" }, /"content" must be a string/],
     [{ module_path: "_shared/x.ts", content: 1 }, /"content" must be a string/],
     [{ module_path: "_shared/x.ts", content: "\0" }, /NUL/],
-    [{ module_path: "_shared/x.ts", content: "", extra: 1 }, /"extra" is no field/],
+    [{ module_path: "_shared/x.ts", content: "", extra: 1 }, /unknown field "extra"/],
     [{ module_path: "_shared/x.ts", content: "", namespace: "a b" }, /is no namespace/],
     [[], /must be a JSON object/],
   ];

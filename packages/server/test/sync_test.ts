@@ -129,7 +129,7 @@ platformTest("sync", async (platform, step) => {
       }],
     });
     assert.equal(body.summary.created, 1);
-    assert.match(body.warnings[0], /^uses: uses\.ts:2: @fluxbase:timeot is no annotation/);
+    assert.match(body.warnings[0], /^uses: uses\.ts:2: @fluxbase:timeot is not an annotation/);
     assert.equal(await (await fetch(`${platform.url}/api/v1/functions/uses/invoke`)).json(), "shared");
   });
 
@@ -138,7 +138,7 @@ platformTest("sync", async (platform, step) => {
       const [body, says] of [
         [{}, /"functions"/],
         [{ functions: {} }, /"functions"/],
-        [{ functions: [], extra: 1 }, /"extra" is no field of a sync/],
+        [{ functions: [], extra: 1 }, /unknown field "extra"/],
         [{ functions: [], namespace: "a b" }, /is no namespace/],
         [{ functions: [], options: { what: true } }, /"what"/],
       ] as const

@@ -166,7 +166,7 @@ export function alertRoutes({ db, alerts, assertTarget }: AlertRouteParts): Rout
     {
       method: "GET",
       path: "/admin/alerts",
-      summary: "Lists alerts, and where each stands",
+      summary: "List alerts and their state",
       access: "admin",
       answer: { status: 200, schema: z.object({ alerts: z.array(view) }) },
       async handle() {
@@ -176,8 +176,7 @@ export function alertRoutes({ db, alerts, assertTarget }: AlertRouteParts): Rout
     {
       method: "POST",
       path: "/admin/alerts",
-      summary:
-        "Adds an alert: a function or a URL is told when a figure has been over its threshold for a while, and when it is not any more",
+      summary: "Create an alert: notify a URL or a function while a metric is over its threshold",
       access: "admin",
       body: newAlert,
       answer: { status: 201, schema: view },
@@ -187,7 +186,7 @@ export function alertRoutes({ db, alerts, assertTarget }: AlertRouteParts): Rout
     {
       method: "DELETE",
       path: "/admin/alerts/{name}",
-      summary: "Removes an alert",
+      summary: "Delete an alert",
       access: "admin",
       answer: { status: 204 },
       audit: { before: async (call) => await viewOf(await found(call)), target },
@@ -199,7 +198,7 @@ export function alertRoutes({ db, alerts, assertTarget }: AlertRouteParts): Rout
     {
       method: "POST",
       path: "/admin/alerts/{name}/test",
-      summary: "Tells whoever the alert tells, now, and says whether that worked",
+      summary: "Send a test notification of an alert",
       access: "admin",
       answer: { status: 200, schema: tested },
       audit: { target },

@@ -118,7 +118,7 @@ export function createApi(options: ApiOptions): Api {
     return {
       method: "GET",
       path: "/openapi.json",
-      summary: "This document",
+      summary: "Get this document",
       access: "public",
       answer: { status: 200 },
       handle: () => ({ status: 200, body: documentOf() }),

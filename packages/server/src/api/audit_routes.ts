@@ -38,7 +38,7 @@ export function auditRoutes({ db, audit }: { readonly db: Database["db"]; readon
   return [{
     method: "GET",
     path: "/admin/audit-log",
-    summary: "Lists who changed what and who was refused, newest first; `before` an id for the next page",
+    summary: "List audit entries, newest first; pass `before` for the next page",
     access: "admin",
     query: auditQuery,
     answer: { status: 200, schema: z.array(auditEntrySchema) },

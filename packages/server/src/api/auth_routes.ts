@@ -5,6 +5,7 @@
  */
 import { PlatformError, type RateLimit, type SessionView, type UserView } from "@fluxbase/contract";
 import { z } from "zod";
+import { unknownField } from "../core/nearest.ts";
 import type { Accounts, SignedIn } from "../auth/accounts.ts";
 import type { AuthOrigin } from "../auth/auth_hooks.ts";
 import { userOf } from "../auth/caller.ts";
@@ -146,7 +147,7 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
     {
       ...post,
       path: "/auth/signup",
-      summary: "Makes an account and signs in; where there is one already, signs in with the right password only",
+      summary: "Sign up; signs in if the account exists and the password is right",
       body: signUpSchema,
       answer: { status: 201, schema: sessionSchema },
       handle: signUp,
@@ -154,7 +155,7 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
     {
       ...post,
       path: "/auth/signin",
-      summary: "Signs in",
+      summary: "Sign in",
       body: signInSchema,
       answer: session,
       handle: signIn(false),
@@ -162,7 +163,7 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
     {
       ...post,
       path: "/auth/refresh",
-      summary: "Takes a refresh token for new tokens; one that was used before ends its session",
+      summary: "Refresh tokens; a refresh token that was used before ends its session",
       body: refreshSchema,
       answer: session,
       handle: refresh,
@@ -170,7 +171,7 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
     {
       method: "POST",
       path: "/auth/signout",
-      summary: "Ends the session; its tokens are refused everywhere",
+      summary: "Sign out; the tokens of the session stop working everywhere",
       access: "credential",
       answer: { status: 204 },
       handle: signOut,
@@ -178,7 +179,7 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
     {
       method: "GET",
       path: "/auth/user",
-      summary: "Reads the user who asks",
+      summary: "Get the current user",
       access: "credential",
       answer: user,
       handle: read,
@@ -186,7 +187,7 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
     {
       method: "PATCH",
       path: "/auth/user",
-      summary: "Changes e-mail, password or metadata of the user who asks; a new password ends other sessions",
+      summary: "Update email, password or metadata of the current user; a new password ends other sessions",
       access: "credential",
       body: changeSchema,
       answer: user,
@@ -195,7 +196,7 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
     {
       method: "DELETE",
       path: "/auth/account",
-      summary: "Deletes the account of the user who asks, with sessions and keys; it takes the password",
+      summary: "Delete the account of the current user with sessions and keys; requires the password",
       access: "credential",
       body: removalSchema,
       answer: { status: 204 },
@@ -204,7 +205,7 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
     ...["/auth/oauth/providers", "/auth/saml/providers"].map((path): Route => ({
       method: "GET",
       path,
-      summary: "Lists other providers of sign-in: there are none",
+      summary: "List other sign-in providers: there are none",
       access: "public",
       answer: { status: 200, schema: z.object({ providers: z.array(z.string()) }) },
       handle: () => ({ status: 200, body: { providers: [] } }),
@@ -212,14 +213,14 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
     {
       ...post,
       path: "/auth/captcha/check",
-      summary: "Says that nobody has to solve a riddle",
+      summary: "Get the captcha configuration: none is required",
       answer: { status: 200, schema: z.object({ captcha_required: z.boolean() }) },
       handle: () => ({ status: 200, body: { captcha_required: false } }),
     },
     {
       method: "GET",
       path: "/auth/config",
-      summary: "Says which ways of signing in there are",
+      summary: "Get the sign-in methods",
       access: "public",
       answer: { status: 200 },
       handle: () => ({
@@ -240,7 +241,7 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
     {
       method: "GET",
       path: "/auth/captcha/config",
-      summary: "Says that nobody has to solve a riddle",
+      summary: "Get the captcha configuration: none is required",
       access: "public",
       answer: { status: 200 },
       handle: () => ({ status: 200, body: { enabled: false } }),
@@ -248,7 +249,7 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
     {
       method: "GET",
       path: "/admin/setup/status",
-      summary: "Says whether the first admin is still to be made",
+      summary: "Check whether the first admin still has to be created",
       access: "public",
       answer: { status: 200, schema: z.object({ needs_setup: z.boolean(), has_admin: z.boolean() }) },
       async handle() {
@@ -260,7 +261,7 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
       ...post,
       path: "/admin/setup",
       audit: { target: () => "first admin" },
-      summary: "Makes the first admin, once, with the setup token that the server printed or was given",
+      summary: "Create the first admin, once, with the setup token",
       body: setupSchema,
       answer: { status: 201, schema: sessionSchema },
       handle: setUp,
@@ -278,7 +279,7 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
     ...["/admin/login", "/dashboard/auth/login"].map((path): Route => ({
       ...post,
       path,
-      summary: "Signs an admin in",
+      summary: "Sign in as an admin",
       body: signInSchema,
       answer: session,
       handle: signIn(true),
@@ -286,7 +287,7 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
     ...["/admin/refresh", "/dashboard/auth/refresh"].map((path): Route => ({
       ...post,
       path,
-      summary: "As /auth/refresh",
+      summary: "Same as /auth/refresh",
       body: refreshSchema,
       answer: session,
       handle: refresh,
@@ -294,7 +295,7 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
     {
       method: "POST",
       path: "/admin/logout",
-      summary: "As /auth/signout",
+      summary: "Same as /auth/signout",
       access: "credential",
       answer: { status: 204 },
       handle: signOut,
@@ -302,7 +303,7 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
     {
       method: "GET",
       path: "/admin/me",
-      summary: "Reads the admin who asks",
+      summary: "Get the current admin",
       access: "admin",
       answer: { status: 200, schema: userSchema.extend({ user: userSchema }) },
       async handle(call) {
@@ -313,7 +314,7 @@ export function authRoutes({ accounts, rateLimiter, attempts }: AuthRouteParts):
     {
       method: "GET",
       path: "/dashboard/auth/sso/providers",
-      summary: "Lists providers of single sign-on: there are none",
+      summary: "List single sign-on providers: there are none",
       access: "public",
       answer: {
         status: 200,
@@ -358,7 +359,7 @@ export function parseBody<Schema extends z.ZodObject>(schema: Schema, value: unk
   if (data !== undefined) return data;
   const problems = (error?.issues ?? []).map((issue) =>
     issue.code === "unrecognized_keys"
-      ? `${issue.keys.map((name) => JSON.stringify(name.slice(0, 80))).join(", ")} is no field here`
+      ? issue.keys.map((name) => unknownField(name, Object.keys(schema.shape))).join("; ")
       : issue.path.length === 0
       ? "the body must be a JSON object"
       : `"${issue.path.join(".")}" ${issue.code === "invalid_type" ? `must be a ${issue.expected}` : issue.message}`

@@ -20,7 +20,7 @@ export function backupRoutes(backups: Backups | null): Route[] {
     {
       method: "GET",
       path: "/admin/backups",
-      summary: "Lists the backups in the folder of this server, newest first, and when the next ones are made",
+      summary: "List backups of this server, newest first, and when the next one is due",
       access: "admin",
       answer: { status: 200, schema: view },
       handle: async () => ({ status: 200, body: await viewOf(backups) }),

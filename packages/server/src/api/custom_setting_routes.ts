@@ -96,7 +96,7 @@ function ofServer(db: Database["db"]): Route[] {
     {
       method: "GET",
       path: base,
-      summary: "Lists settings that programs keep here",
+      summary: "List application settings",
       access: "admin",
       answer: { status: 200, schema: z.array(settingSchema) },
       handle: async () => ({ status: 200, body: (await listSettings(db, SERVER)).map(settingView) }),
@@ -104,7 +104,7 @@ function ofServer(db: Database["db"]): Route[] {
     {
       method: "POST",
       path: base,
-      summary: "Makes a setting; with `is_public` everybody may read it",
+      summary: "Create a setting; `is_public` lets everybody read it",
       access: "admin",
       audit: { target },
       body: createSchema,
@@ -120,7 +120,7 @@ function ofServer(db: Database["db"]): Route[] {
     {
       method: "GET",
       path: one,
-      summary: "Reads a setting",
+      summary: "Get a setting",
       access: "admin",
       answer,
       handle: async (call) => ({ status: 200, body: settingView(await find(db, SERVER, keyIn(call))) }),
@@ -128,7 +128,7 @@ function ofServer(db: Database["db"]): Route[] {
     {
       method: "PUT",
       path: one,
-      summary: "Changes a setting",
+      summary: "Update a setting",
       access: "admin",
       audit,
       body: updateSchema,
@@ -144,7 +144,7 @@ function ofServer(db: Database["db"]): Route[] {
     {
       method: "DELETE",
       path: one,
-      summary: "Deletes a setting",
+      summary: "Delete a setting",
       access: "admin",
       audit,
       answer: { status: 204 },
@@ -161,7 +161,7 @@ function ofUser(db: Database["db"]): Route[] {
     {
       method: "GET",
       path: "/settings/user/list",
-      summary: "Lists settings of the user who asks",
+      summary: "List settings of the current user",
       access: "credential",
       answer: { status: 200, schema: z.array(userSettingSchema) },
       handle: async (call) => ({ status: 200, body: (await listSettings(db, idOf(call))).map(userSettingView) }),
@@ -169,7 +169,7 @@ function ofUser(db: Database["db"]): Route[] {
     {
       method: "GET",
       path: "/settings/user/own/{key}",
-      summary: "Reads a setting of the user who asks",
+      summary: "Get a setting of the current user",
       access: "credential",
       answer: { status: 200, schema: userSettingSchema },
       handle: async (call) => ({ status: 200, body: userSettingView(await find(db, idOf(call), keyIn(call))) }),
@@ -177,7 +177,7 @@ function ofUser(db: Database["db"]): Route[] {
     {
       method: "GET",
       path: "/settings/user/system/{key}",
-      summary: "Reads a setting of the server that is public",
+      summary: "Get a public setting of the server",
       access: "credential",
       answer: { status: 200, schema: valueSchema },
       handle: (call) => readOne(db, call),
@@ -185,7 +185,7 @@ function ofUser(db: Database["db"]): Route[] {
     {
       method: "GET",
       path: one,
-      summary: "Reads a setting of the user who asks, else the server's",
+      summary: "Get a setting of the current user, or else the server's",
       access: "credential",
       answer: { status: 200, schema: valueSchema.extend({ source: z.enum(["user", "system"]) }) },
       async handle(call) {
@@ -199,7 +199,7 @@ function ofUser(db: Database["db"]): Route[] {
     {
       method: "PUT",
       path: one,
-      summary: "Sets a setting of the user who asks",
+      summary: "Set a setting of the current user",
       access: "credential",
       body: userSchema,
       answer: { status: 200, schema: userSettingSchema },
@@ -219,7 +219,7 @@ function ofUser(db: Database["db"]): Route[] {
     {
       method: "DELETE",
       path: one,
-      summary: "Deletes a setting of the user who asks",
+      summary: "Delete a setting of the current user",
       access: "credential",
       answer: { status: 204 },
       handle: async (call) => await remove(db, idOf(call), keyIn(call)),
@@ -232,7 +232,7 @@ function forAll(db: Database["db"]): Route[] {
     {
       method: "POST",
       path: "/settings/batch",
-      summary: "Reads several settings of the server; those that the caller may not read are left out",
+      summary: "Get several settings of the server; those the caller may not read are left out",
       access: "public",
       body: batchSchema,
       answer: { status: 200, schema: z.array(valueSchema) },
@@ -245,7 +245,7 @@ function forAll(db: Database["db"]): Route[] {
     {
       method: "GET",
       path: "/settings/{key}",
-      summary: "Reads a setting of the server: a public one for everybody, all for admins",
+      summary: "Get a setting of the server: public ones for everybody, all for admins",
       access: "public",
       answer: { status: 200, schema: valueSchema },
       handle: (call) => readOne(db, call),

@@ -129,8 +129,7 @@ export function executionDetailRoutes(parts: ExecutionDetailParts): Route[] {
     {
       method: "POST",
       path: "/admin/functions/executions/{id}/replay",
-      summary:
-        "Runs a captured request again, on the live version or another, as who called then, and compares the answers",
+      summary: "Replay a captured request on the live version or another, and compare the responses",
       access: "admin",
       body: replayBody,
       answer: { status: 200, schema: replaySchema },
@@ -141,7 +140,7 @@ export function executionDetailRoutes(parts: ExecutionDetailParts): Route[] {
     {
       method: "GET",
       path: "/admin/functions/executions/{id}/request",
-      summary: "Shows a captured request: its headers and body, without credentials",
+      summary: "Get a captured request: headers and body, without credentials",
       access: "admin",
       answer: { status: 200, schema: capturedRequestSchema },
       audit,
@@ -150,7 +149,7 @@ export function executionDetailRoutes(parts: ExecutionDetailParts): Route[] {
     {
       method: "DELETE",
       path: "/admin/functions/executions/{id}/request",
-      summary: "Deletes a captured request; the record of the execution stays",
+      summary: "Delete a captured request; the execution stays",
       access: "admin",
       answer: { status: 204 },
       audit,

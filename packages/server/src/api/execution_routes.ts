@@ -185,7 +185,7 @@ export function executionRoutes({ db, catalog, executions: log, tail, stopping }
     {
       method: "GET",
       path: "/admin/functions/executions",
-      summary: "Lists executions of all functions, newest first; `cursor` of the last one for the next page",
+      summary: "List executions of all functions, newest first; pass `cursor` of the last one for the next page",
       access: "admin",
       query: allExecutionsQuery,
       answer: {
@@ -197,8 +197,7 @@ export function executionRoutes({ db, catalog, executions: log, tail, stopping }
     {
       method: "GET",
       path: "/admin/functions/logs",
-      summary:
-        "Lists the log lines of all functions, newest first; with follow=true as server-sent events, as they come",
+      summary: "List log lines of all functions, newest first; follow=true streams new ones as server-sent events",
       access: "admin",
       query: allLogsQuery,
       answer: { status: 200, schema: z.array(logEntrySchema) },
@@ -207,7 +206,7 @@ export function executionRoutes({ db, catalog, executions: log, tail, stopping }
     {
       method: "GET",
       path: "/admin/functions/executions/{id}/logs",
-      summary: "Lists the log lines of one execution, in their order",
+      summary: "List the log lines of an execution in order",
       access: "admin",
       query: linesQuery,
       answer: { status: 200, schema: z.object({ entries: z.array(logEntrySchema), count: z.int() }) },
@@ -216,7 +215,7 @@ export function executionRoutes({ db, catalog, executions: log, tail, stopping }
     {
       method: "GET",
       path: "/admin/functions/namespaces",
-      summary: "Lists the namespaces that have functions",
+      summary: "List namespaces that have functions",
       access: "admin",
       answer: { status: 200, schema: z.object({ namespaces: z.array(z.string()) }) },
       handle: () => ({ status: 200, body: { namespaces: namespacesOf(catalog) } }),
@@ -227,7 +226,7 @@ export function executionRoutes({ db, catalog, executions: log, tail, stopping }
       {
         method: "GET",
         path: `${base}/executions`,
-        summary: "Lists the executions of a function, newest first; `cursor` of the last one for the next page",
+        summary: "List executions of a function, newest first; pass `cursor` of the last one for the next page",
         access: "functions:read",
         query: executionsQuery,
         answer: { status: 200, schema: z.array(executionSchema) },
@@ -236,8 +235,7 @@ export function executionRoutes({ db, catalog, executions: log, tail, stopping }
       {
         method: "GET",
         path: `${base}/logs`,
-        summary:
-          "Lists the log lines of a function, newest first; with follow=true as server-sent events, as they come",
+        summary: "List log lines of a function, newest first; follow=true streams new ones as server-sent events",
         access: "functions:read",
         query: logsQuery,
         answer: { status: 200, schema: z.array(logEntrySchema) },

@@ -211,8 +211,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
     {
       method: "GET",
       path: "/functions",
-      summary:
-        "Lists functions by namespace and name: public ones for any caller, all for functions:read; all of them without `limit`, else `after` the last one of the page before",
+      summary: "List functions; public ones for any caller, all with functions:read; `limit` and `after` give pages",
       access: "credential",
       query: listQuery,
       answer: { status: 200, schema: z.array(functionSummarySchema) },
@@ -222,7 +221,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
       method: "POST",
       path: "/functions",
       summary:
-        "Creates a function; a source that does not build is stored with bundle_error, or refused with strict=true",
+        "Create a function; a source that does not build is stored with bundle_error, or refused with strict=true",
       access: "functions:write",
       audit: { target: placeOf },
       query: writeQuery,
@@ -236,7 +235,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
       {
         method: "GET",
         path,
-        summary: "Reads one function; its source only for functions:read",
+        summary: "Get a function; the source requires functions:read",
         access: "credential",
         query: namespaceQuery,
         answer: { status: 200, schema: functionDetailsSchema },
@@ -246,7 +245,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
         method,
         path,
         summary:
-          "Updates a function: fields that are sent replace, the others stay; with `if_version` only while that is the version",
+          "Update a function: fields that are sent are replaced; `if_version` refuses the update if somebody else has changed it",
         access: "functions:write",
         audit: changing,
         query: updateQuery,
@@ -257,7 +256,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
       {
         method: "DELETE",
         path,
-        summary: "Deletes a function; it can be restored for 30 days",
+        summary: "Delete a function; it can be restored for 30 days",
         access: "functions:write",
         audit: changing,
         query: namespaceQuery,
@@ -267,7 +266,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
       {
         method: "GET",
         path: `${path}/versions`,
-        summary: "Lists the versions of a function that are kept, newest first",
+        summary: "List versions of a function, newest first",
         access: "functions:read",
         query: namespaceQuery,
         answer: { status: 200, schema: z.array(functionVersionSchema) },
@@ -276,7 +275,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
       {
         method: "GET",
         path: `${path}/versions/{version}`,
-        summary: "Reads one version of a function with its source",
+        summary: "Get a version of a function with its source",
         access: "functions:read",
         query: namespaceQuery,
         answer: { status: 200, schema: functionVersionDetailsSchema },
@@ -285,7 +284,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
       {
         method: "POST",
         path: `${path}/rollback`,
-        summary: "Makes an earlier version live at once, as it was built",
+        summary: "Roll back: make an earlier version live",
         access: "functions:write",
         audit: changing,
         query: namespaceQuery,
@@ -296,7 +295,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
       {
         method: "PUT",
         path: `${path}/canary`,
-        summary: "Gives a version a share of the calls over HTTP, beside the live one",
+        summary: "Send a share of the HTTP calls to another version",
         access: "functions:write",
         audit: changing,
         query: namespaceQuery,
@@ -307,7 +306,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
       {
         method: "DELETE",
         path: `${path}/canary`,
-        summary: "Gives the live version all calls again",
+        summary: "Send all calls to the live version again",
         access: "functions:write",
         audit: changing,
         query: namespaceQuery,
@@ -317,7 +316,7 @@ export function functionRoutes({ db, deployer, saving }: FunctionRouteParts): Ro
       {
         method: "POST",
         path: `${path}/restore`,
-        summary: "Takes the deletion of a function back, with all its versions",
+        summary: "Restore a deleted function with all its versions",
         access: "functions:write",
         audit: { target: placeOf },
         query: namespaceQuery,

@@ -151,7 +151,7 @@ export function hookRoutes({ db, accountEvents, catalog, dbHooks }: HookRoutePar
     {
       method: "GET",
       path: "/admin/hooks/auth",
-      summary: "Lists the events of the authentication, and which functions the server asks about each",
+      summary: "List authentication events and the functions that each one calls",
       access: "admin",
       answer: { status: 200, schema: z.array(authHookSchema) },
       handle: async () => ({ status: 200, body: await list() }),
@@ -159,7 +159,7 @@ export function hookRoutes({ db, accountEvents, catalog, dbHooks }: HookRoutePar
     {
       method: "PATCH",
       path: "/admin/hooks/auth/{event}",
-      summary: "Switches an event on or off; while it is off no function is asked about it",
+      summary: "Enable or disable an authentication event",
       access: "admin",
       audit: {
         before: find,
@@ -172,7 +172,7 @@ export function hookRoutes({ db, accountEvents, catalog, dbHooks }: HookRoutePar
     {
       method: "POST",
       path: "/admin/hooks/auth/{event}/retry",
-      summary: "Tells functions again of events whose attempts are used up",
+      summary: "Retry dead authentication events",
       access: "admin",
       audit: { target: ({ event }) => typeof event === "string" ? `hook ${event.slice(0, 80)}` : undefined },
       answer: { status: 200, schema: z.object({ retried: z.int() }) },
@@ -181,7 +181,7 @@ export function hookRoutes({ db, accountEvents, catalog, dbHooks }: HookRoutePar
     {
       method: "GET",
       path: "/admin/hooks/database",
-      summary: "Lists the functions that are called when rows of tables change, and how many events wait",
+      summary: "List database hooks with their waiting and dead events",
       access: "admin",
       answer: { status: 200, schema: z.array(dbHookSchema) },
       handle: async () => ({ status: 200, body: await ofTables().list() }),
@@ -189,7 +189,7 @@ export function hookRoutes({ db, accountEvents, catalog, dbHooks }: HookRoutePar
     {
       method: "POST",
       path: "/admin/hooks/database",
-      summary: "Has a function called when rows of a table change",
+      summary: "Create a database hook: call a function when rows change",
       access: "admin",
       audit: { target: ofHook },
       body: dbHookInput,
@@ -199,7 +199,7 @@ export function hookRoutes({ db, accountEvents, catalog, dbHooks }: HookRoutePar
     {
       method: "GET",
       path: "/admin/hooks/database/{id}",
-      summary: "Reads a hook of a table",
+      summary: "Get a database hook",
       access: "admin",
       answer: { status: 200, ...dbHook },
       handle: async (call) => ({ status: 200, body: await findDbHook(call) }),
@@ -207,7 +207,7 @@ export function hookRoutes({ db, accountEvents, catalog, dbHooks }: HookRoutePar
     {
       method: "DELETE",
       path: "/admin/hooks/database/{id}",
-      summary: "Deletes a hook of a table, with the events that wait",
+      summary: "Delete a database hook with its waiting events",
       access: "admin",
       audit: { before: findDbHook, target: ofHook },
       answer: { status: 204 },
@@ -216,7 +216,7 @@ export function hookRoutes({ db, accountEvents, catalog, dbHooks }: HookRoutePar
     {
       method: "POST",
       path: "/admin/hooks/database/{id}/retry",
-      summary: "Tries the events again whose attempts are used up",
+      summary: "Retry dead events of a database hook",
       access: "admin",
       audit: { target: ofHook },
       answer: { status: 200, schema: z.object({ retried: z.int() }) },

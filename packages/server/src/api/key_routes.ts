@@ -5,6 +5,7 @@
  */
 import { type Key, namespaceProblem, PlatformError } from "@fluxbase/contract";
 import { z } from "zod";
+import { unknownField } from "../core/nearest.ts";
 import { generateKey, hashKey, keyPrefixOf, type KeyStore } from "../auth/keys.ts";
 import { type Caller, userOf } from "../auth/caller.ts";
 import { isAdmin, SCOPES } from "../auth/permissions.ts";
@@ -256,7 +257,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
       {
         method: "GET",
         path: base,
-        summary: `Lists every ${words}, newest first; never the keys themselves`,
+        summary: `List ${words}s, newest first, without the keys themselves`,
         access,
         answer: { status: 200, schema: z.array(keySchema) },
         handle: async (call) => ({ status: 200, body: (await listStoredKeys(db, within(call))).map(keyView) }),
@@ -264,7 +265,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
       {
         method: "POST",
         path: base,
-        summary: `Makes a ${words}; this answer is the only one that has it`,
+        summary: `Create a ${words}; the key is shown only in this response`,
         access,
         audit: making,
         body: createSchema,
@@ -274,7 +275,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
       {
         method: "GET",
         path: one,
-        summary: `Reads a ${words}`,
+        summary: `Get a ${words}`,
         access,
         answer,
         handle: async (call) => ({ status: 200, body: keyView(await read(call)) }),
@@ -282,7 +283,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
       ...(["PATCH", "PUT"] as const).map((method): Route => ({
         method,
         path: one,
-        summary: `Changes name, scopes, namespaces, rate limit, expiry or \`enabled\` of a ${words}`,
+        summary: `Update name, scopes, namespaces, rate limits, expiry or \`enabled\` of a ${words}`,
         access,
         audit: changing,
         body: updateSchema,
@@ -294,7 +295,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
       ): Route => ({
         method: "POST",
         path: `${one}/${verb}`,
-        summary: `Makes a ${words} ${verb === "enable" ? "work again" : "refused"} ${until}`,
+        summary: `${verb === "enable" ? "Enable" : "Disable"} a ${words} ${until}`,
         access,
         audit: changing,
         answer,
@@ -303,7 +304,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
       {
         method: "POST",
         path: `${one}/deprecate`,
-        summary: `Lets a ${words} run out after a grace period, such as {"grace_period": "48h"}`,
+        summary: `Deprecate a ${words}: it expires after a grace period, such as {"grace_period": "48h"}`,
         access,
         audit: changing,
         body: graceSchema,
@@ -313,7 +314,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
       {
         method: "GET",
         path: `${one}/revocations`,
-        summary: `Says when, by whom and why a ${words} was revoked`,
+        summary: `Get when, by whom and why a ${words} was revoked`,
         access,
         answer: { status: 200 },
         handle: revocation,
@@ -321,7 +322,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
       {
         method: "POST",
         path: `${one}/revoke`,
-        summary: `Revokes a ${words} for ever`,
+        summary: `Revoke a ${words} for good`,
         access,
         audit: changing,
         answer,
@@ -330,7 +331,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
       {
         method: "POST",
         path: `${one}/rotate`,
-        summary: `Gives a ${words} another value; the old one is refused at once, or after {"grace_period": "1h"}`,
+        summary: `Rotate a ${words}; the old value stops working at once, or after {"grace_period": "1h"}`,
         access,
         audit: changing,
         body: graceSchema,
@@ -340,7 +341,7 @@ export function keyRoutes({ db, keys }: { readonly db: Database["db"]; readonly 
       {
         method: "DELETE",
         path: one,
-        summary: `Deletes a ${words}`,
+        summary: `Delete a ${words}`,
         access,
         audit: changing,
         answer: { status: 204 },
@@ -460,7 +461,7 @@ function parseBody<Schema extends z.ZodObject>(schema: Schema, value: unknown): 
   if (data !== undefined) return data;
   const problems = (error?.issues ?? []).map((issue) =>
     issue.code === "unrecognized_keys"
-      ? `${issue.keys.map((name) => JSON.stringify(name.slice(0, 80))).join(", ")} is no field of a key`
+      ? issue.keys.map((name) => unknownField(name, Object.keys(schema.shape))).join("; ")
       : issue.path.length === 0
       ? 'the body must be a JSON object, such as {"name": "ci", "scopes": ["functions:write"]}'
       : `"${issue.path.join(".")}" ${wrongWith(issue)}`

@@ -31,7 +31,7 @@ export function languageRoutes({ language, bundler, sharedModules }: LanguageRou
   return [{
     method: "GET",
     path: "/admin/language",
-    summary: "Opens a WebSocket to the language service: problems, completions and types of the source that is edited",
+    summary: "Open a WebSocket to the language service of editors",
     access: "functions:write",
     query,
     answer: { status: 101 },

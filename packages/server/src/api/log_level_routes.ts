@@ -56,7 +56,7 @@ export async function logLevelRoutes({ db, listener, log }: LogLevelParts): Prom
     {
       method: "GET",
       path: "/admin/log-level",
-      summary: "Shows the least important lines that servers log",
+      summary: "Get the log level",
       access: "admin",
       answer: { status: 200, schema: view },
       handle: () => ({ status: 200, body: shown() }),
@@ -64,7 +64,7 @@ export async function logLevelRoutes({ db, listener, log }: LogLevelParts): Prom
     {
       method: "PUT",
       path: "/admin/log-level",
-      summary: "Sets the least important lines that all servers log, until it is set to null",
+      summary: "Set the log level of all servers; null resets it",
       access: "admin",
       body: change,
       answer: { status: 200, schema: view },

@@ -120,7 +120,7 @@ export function metricsRoutes({ db, catalog, executions: log }: MetricsRoutePart
     {
       method: "GET",
       path: "/admin/metrics",
-      summary: "Counts calls of all functions, or of a namespace, by steps of time",
+      summary: "Get metrics over time of all functions or of a namespace",
       access: "admin",
       query: metricsQuery,
       answer: { status: 200, schema: metricsSchema },
@@ -129,7 +129,7 @@ export function metricsRoutes({ db, catalog, executions: log }: MetricsRoutePart
     {
       method: "GET",
       path: "/admin/metrics/top",
-      summary: "Lists the functions with the most calls",
+      summary: "List the functions with the most calls",
       access: "admin",
       query: topQuery,
       answer: {
@@ -143,7 +143,7 @@ export function metricsRoutes({ db, catalog, executions: log }: MetricsRoutePart
     routes.push({
       method: "GET",
       path: `${base}/metrics`,
-      summary: "Counts calls of a function by steps of time",
+      summary: "Get metrics over time of a function",
       access: "functions:read",
       query: metricsQuery,
       answer: { status: 200, schema: metricsSchema },

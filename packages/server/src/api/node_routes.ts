@@ -30,7 +30,7 @@ export function nodeRoutes(nodes: Nodes): Route[] {
   return [{
     method: "GET",
     path: "/admin/nodes",
-    summary: "Lists the servers that share the database, with what each has to do",
+    summary: "List the servers that share the database, with their load",
     access: "admin",
     answer: { status: 200, schema: z.array(view) },
     handle: async () => ({ status: 200, body: (await nodes.list()).map(shown) }),

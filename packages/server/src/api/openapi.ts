@@ -81,10 +81,10 @@ function operationOf({ path, summary, access, query, body, answer }: Route): Ope
     ...(body === undefined ? {} : { requestBody: { required: true, content: jsonContent(jsonSchema(body)) } }),
     responses: {
       [status]: {
-        description: "Done",
+        description: "Success",
         ...(schema === undefined ? {} : { content: jsonContent(jsonSchema(schema)) }),
       },
-      default: { description: "An error", content: jsonContent({ $ref: "#/components/schemas/Error" }) },
+      default: { description: "Error", content: jsonContent({ $ref: "#/components/schemas/Error" }) },
     },
   };
 }
@@ -92,8 +92,8 @@ function operationOf({ path, summary, access, query, body, answer }: Route): Ope
 function invokeOperation(path: string): Operation {
   return {
     tags: [tagOf(path)],
-    summary: "Calls a function; any further path is handed to it",
-    description: "Answers whatever the function answers",
+    summary: "Call a function; a further path is passed to it",
+    description: "The response is the function's",
     parameters: pathParameters(path),
     responses: {
       default: { description: "What the function answers, or an error of the platform", content: { "*/*": {} } },
@@ -138,12 +138,12 @@ function jsonContent(schema: unknown): Content {
 function describeAccess(access: Access): string {
   switch (access) {
     case "public":
-      return "For anybody";
+      return "Public";
     case "credential":
-      return "For anybody with a valid credential";
+      return "Requires any valid credential";
     case "admin":
-      return "For the service role and admins";
+      return "Requires an admin or the service role";
     default:
-      return `For the service role, admins, and keys with scope ${access}`;
+      return `Requires the scope ${access}, an admin or the service role`;
   }
 }

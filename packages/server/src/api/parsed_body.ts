@@ -5,6 +5,7 @@
  */
 import { PlatformError } from "@fluxbase/contract";
 import type { z } from "zod";
+import { unknownField } from "../core/nearest.ts";
 
 /** What the body is, as messages call it. */
 export interface BodyWords {
@@ -25,7 +26,9 @@ export function parsedBody<Schema extends z.ZodObject>(
     noun,
     (error?.issues ?? []).map((issue) =>
       issue.code === "unrecognized_keys"
-        ? `${issue.keys.map((name) => JSON.stringify(name.slice(0, 80))).join(", ")} is no field of a ${noun}`
+        ? issue.keys.map((name) => unknownField(name, issue.path.length === 0 ? Object.keys(schema.shape) : [])).join(
+          "; ",
+        )
         : issue.path.length === 0
         ? `the body must be a JSON object, such as ${example}`
         : `"${issue.path.join(".")}" ${issue.code === "invalid_type" ? `must be a ${issue.expected}` : issue.message}`

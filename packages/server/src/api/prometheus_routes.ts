@@ -34,7 +34,7 @@ export function prometheusRoutes(parts: MetricParts): Route[] {
     method: "GET",
     path: "/metrics",
     isAtRoot: true,
-    summary: "Shows what was counted since the server started, as Prometheus reads it",
+    summary: "Get metrics in the Prometheus format",
     access: "metrics:read",
     answer: { status: 200 },
     handle: page,

@@ -7,6 +7,7 @@
  */
 import { CATCH_UPS, OVERLAPS, PlatformError, type Schedule, type ScheduleTick } from "@fluxbase/contract";
 import { z } from "zod";
+import { unknownField } from "../core/nearest.ts";
 import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
 import { functionNotFound } from "../catalog/function_not_found.ts";
 import { nextRuns } from "../schedules/next_runs.ts";
@@ -179,7 +180,7 @@ export function scheduleRoutes({ db, catalog, caller, place, isFull, announce }:
     {
       method: "GET",
       path,
-      summary: "Lists the schedules of a function with their next five instants and what became of the last one",
+      summary: "List schedules of a function with their next runs and last result",
       access: "functions:read",
       query: namespaceQuery,
       answer: { status: 200, schema: z.array(scheduleSchema) },
@@ -188,8 +189,7 @@ export function scheduleRoutes({ db, catalog, caller, place, isFull, announce }:
     {
       method: "POST",
       path,
-      summary:
-        "Adds a schedule: a cron expression, or run_at for one call; it stays when the function is deployed again",
+      summary: "Create a schedule: a cron expression, or run_at for a single run",
       access: "functions:write",
       audit: { target: audit.target },
       query: namespaceQuery,
@@ -200,7 +200,7 @@ export function scheduleRoutes({ db, catalog, caller, place, isFull, announce }:
     {
       method: "GET",
       path: `${path}/{schedule}`,
-      summary: "Shows a schedule, by id or name, with what became of its last instants",
+      summary: "Get a schedule by id or name, with its last results",
       access: "functions:read",
       query: namespaceQuery,
       answer: { status: 200, schema: scheduleDetailsSchema },
@@ -209,7 +209,7 @@ export function scheduleRoutes({ db, catalog, caller, place, isFull, announce }:
     {
       method: "PATCH",
       path: `${path}/{schedule}`,
-      summary: "Changes a schedule; one that comes with the function's version can only be paused",
+      summary: "Update a schedule; one that comes from the source can only be paused",
       access: "functions:write",
       audit,
       query: namespaceQuery,
@@ -220,7 +220,7 @@ export function scheduleRoutes({ db, catalog, caller, place, isFull, announce }:
     {
       method: "DELETE",
       path: `${path}/{schedule}`,
-      summary: "Removes a schedule",
+      summary: "Delete a schedule",
       access: "functions:write",
       audit,
       query: namespaceQuery,
@@ -230,7 +230,7 @@ export function scheduleRoutes({ db, catalog, caller, place, isFull, announce }:
     {
       method: "POST",
       path: `${path}/{schedule}/run`,
-      summary: "Calls the function at once, as at an instant of the schedule",
+      summary: "Run a schedule now",
       access: "functions:write",
       audit,
       query: namespaceQuery,
@@ -246,7 +246,7 @@ async function inputOf(call: ApiCall): Promise<Input> {
   throw invalid(
     error.issues.map((issue) =>
       issue.code === "unrecognized_keys"
-        ? `there is no field ${issue.keys.map((key) => JSON.stringify(key.slice(0, 80))).join(", ")}`
+        ? issue.keys.map((key) => unknownField(key, Object.keys(inputSchema.shape))).join("; ")
         : `"${issue.path.join(".") || "body"}" ${issue.message}`
     ),
   );

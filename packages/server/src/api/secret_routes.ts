@@ -90,7 +90,7 @@ export function secretRoutes({ db, secrets }: SecretRouteParts): Route[] {
     function scopeOf(call: ApiCall, scope: "secrets:read" | "secrets:write", sent?: Asked): SecretScope {
       const asked = askedFor(call, sent);
       const userOrServer = owner(call, scope);
-      if (userOrServer !== SERVER && asked) throw invalid(['"namespaces" is no field of a secret of a user']);
+      if (userOrServer !== SERVER && asked) throw invalid(['"namespaces" cannot be set for a user\'s own secret']);
       const { namespaces } = call.caller;
       const chosen = asked === undefined ? namespaces : asked;
       return { owner: userOrServer, namespaces: chosen === null ? null : [...new Set(chosen)].sort() };
@@ -151,7 +151,7 @@ export function secretRoutes({ db, secrets }: SecretRouteParts): Route[] {
       ...lists.map((path): Route => ({
         method: "GET",
         path,
-        summary: `Lists every ${words}, without values`,
+        summary: `List ${words}s, without values`,
         access: read,
         answer: { status: 200, schema: z.array(secretSchema) },
         handle: async (call) => ({
@@ -165,7 +165,7 @@ export function secretRoutes({ db, secrets }: SecretRouteParts): Route[] {
       {
         method: "POST",
         path: one,
-        summary: `Makes a ${words}`,
+        summary: `Create a ${words}`,
         access: write,
         audit: { target },
         body: createSchema,
@@ -175,7 +175,7 @@ export function secretRoutes({ db, secrets }: SecretRouteParts): Route[] {
       {
         method: "GET",
         path: `${one}/{key}`,
-        summary: `Reads what is known of a ${words}, without its value`,
+        summary: `Get a ${words}, without its value`,
         access: read,
         query: placeQuery,
         answer,
@@ -184,7 +184,7 @@ export function secretRoutes({ db, secrets }: SecretRouteParts): Route[] {
       {
         method: "PUT",
         path: `${one}/{key}`,
-        summary: `Changes value or description of a ${words}`,
+        summary: `Update value or description of a ${words}`,
         access: write,
         audit: updating,
         query: placeQuery,
@@ -195,7 +195,7 @@ export function secretRoutes({ db, secrets }: SecretRouteParts): Route[] {
       {
         method: "DELETE",
         path: `${one}/{key}`,
-        summary: `Deletes a ${words}`,
+        summary: `Delete a ${words}`,
         access: write,
         audit: removing,
         query: placeQuery,

@@ -11,6 +11,7 @@ import {
   type SharedModuleDetails,
 } from "@fluxbase/contract";
 import { z } from "zod";
+import { unknownField } from "../core/nearest.ts";
 import { assertMay, assertMayAt, may, reaches } from "../auth/permissions.ts";
 import type { Rebuilder } from "../deploy/rebuild.ts";
 import { type FunctionPlace, moduleNotFound, type SaveModule, type SharedModules } from "../deploy/shared_modules.ts";
@@ -134,7 +135,7 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, saving }: SharedM
     {
       method: "GET",
       path: "/functions/shared",
-      summary: "Lists shared modules",
+      summary: "List shared modules",
       access: "functions:read",
       query: namespaceQuery,
       answer: { status: 200, schema: z.array(sharedModuleSchema) },
@@ -143,7 +144,7 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, saving }: SharedM
     {
       method: "POST",
       path: "/functions/shared",
-      summary: "Creates a shared module, which functions import by its path; one that is there is updated",
+      summary: "Create or update a shared module",
       access: "functions:write",
       audit: { target: placeOf },
       body: createSchema,
@@ -153,7 +154,7 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, saving }: SharedM
     {
       method: "GET",
       path: one,
-      summary: "Reads a shared module, as it is or as it was in an earlier version, with the functions that import it",
+      summary: "Get a shared module, or an earlier version of it, with the functions that import it",
       access: "functions:read",
       query: readQuery,
       answer: { status: 200, schema: sharedModuleDetailsSchema },
@@ -162,7 +163,7 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, saving }: SharedM
     ...(["PUT", "PATCH"] as const).map((method): Route => ({
       method,
       path: one,
-      summary: "Updates a shared module; functions that import it are built again in the background",
+      summary: "Update a shared module; functions that import it are rebuilt",
       access: "functions:write",
       audit: changing,
       query: namespaceQuery,
@@ -173,7 +174,7 @@ export function sharedModuleRoutes({ sharedModules, rebuilder, saving }: SharedM
     {
       method: "DELETE",
       path: one,
-      summary: "Deletes a shared module; 409 while functions use it, unless force=true",
+      summary: "Delete a shared module; 409 while functions use it, unless force=true",
       access: "functions:write",
       audit: changing,
       query: deleteQuery,
@@ -249,7 +250,7 @@ function parseBody<Schema extends z.ZodObject>(schema: Schema, value: unknown): 
   throw invalid(
     (error?.issues ?? []).map((issue) =>
       issue.code === "unrecognized_keys"
-        ? issue.keys.map((key) => `${JSON.stringify(key.slice(0, 80))} is no field of a shared module`).join("; ")
+        ? issue.keys.map((key) => unknownField(key, Object.keys(schema.shape))).join("; ")
         : issue.path.length === 0
         ? 'the body must be a JSON object, such as {"module_path": "_shared/cors.ts", "content": "…"}'
         : `"${issue.path.join(".")}" ${issue.code === "invalid_type" ? `must be a ${issue.expected}` : issue.message}`

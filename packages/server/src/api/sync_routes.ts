@@ -11,6 +11,7 @@ import {
   type SyncAnswer,
 } from "@fluxbase/contract";
 import { z } from "zod";
+import { unknownField } from "../core/nearest.ts";
 import type { Deployer, SaveFunction } from "../deploy/deploy.ts";
 import { syncFunctions } from "../deploy/sync.ts";
 import type { Database } from "../storage/db.ts";
@@ -68,7 +69,7 @@ export function syncRoutes({ db, deployer, saving, reload }: SyncRouteParts): Ro
     {
       method: "POST",
       path: "/admin/functions/sync",
-      summary: "Creates and updates many functions of a namespace, and deletes the others when asked",
+      summary: "Create, update and delete many functions of a namespace at once",
       access: "admin",
       audit: { target: ({ namespace }) => `${namespace}` },
       body: syncSchema,
@@ -78,7 +79,7 @@ export function syncRoutes({ db, deployer, saving, reload }: SyncRouteParts): Ro
     {
       method: "POST",
       path: "/admin/functions/reload",
-      summary: "Brings functions in step with the functions folder; what is not there any more is deleted",
+      summary: "Reload the functions folder; functions missing there are deleted",
       access: "admin",
       audit: { target: () => undefined },
       query: reloadQuery,
@@ -94,7 +95,7 @@ export function syncRoutes({ db, deployer, saving, reload }: SyncRouteParts): Ro
 function invalidSync(issues: readonly z.core.$ZodIssue[]): PlatformError {
   const problems = issues.map((issue) =>
     issue.code === "unrecognized_keys"
-      ? `${issue.keys.map((key) => JSON.stringify(key.slice(0, 80))).join(", ")} is no field of a sync`
+      ? issue.keys.map((key) => unknownField(key, Object.keys(syncSchema.shape))).join("; ")
       : `"${issue.path.join(".") || "the body"}" ${issue.message}`
   );
   return new PlatformError(

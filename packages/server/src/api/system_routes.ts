@@ -48,7 +48,7 @@ export function systemRoutes({ version, limits, settings, readiness, addresses }
       method: "GET",
       path: "/",
       isAtRoot: true,
-      summary: "Says what this server is, and where its parts are; browsers are sent to its pages",
+      summary: "Get what this server is and where its parts are",
       access: "public",
       answer: { status: 200, schema: ABOUT },
       handle() {
@@ -65,7 +65,7 @@ export function systemRoutes({ version, limits, settings, readiness, addresses }
     {
       method: "GET",
       path: "/health",
-      summary: "Says that the process answers",
+      summary: "Liveness check",
       access: "public",
       answer: { status: 200, schema: z.object({ status: z.literal("ok"), version: z.string() }) },
       handle: () => ({ status: 200, body: { status: "ok", version } }),
@@ -73,7 +73,7 @@ export function systemRoutes({ version, limits, settings, readiness, addresses }
     {
       method: "GET",
       path: "/health/ready",
-      summary: "Says whether the server can do its work: database, sandboxes and the fences around them",
+      summary: "Readiness check: database, sandboxes and isolation",
       access: "public",
       answer: { status: 200, schema: z.looseObject({ status: z.enum(["ready", "not_ready"]) }) },
       async handle() {
@@ -84,7 +84,7 @@ export function systemRoutes({ version, limits, settings, readiness, addresses }
     {
       method: "GET",
       path: "/limits",
-      summary: "Lists every limit with its current value and bounds",
+      summary: "List limits with their values and bounds",
       access: "public",
       answer: { status: 200, schema: z.record(z.string(), z.object({ value: z.int(), min: z.int(), max: z.int() })) },
       handle: () => ({
@@ -100,7 +100,7 @@ export function systemRoutes({ version, limits, settings, readiness, addresses }
     {
       method: "GET",
       path: "/admin/config",
-      summary: "Lists every setting of this server with its value, default and source; secrets without their values",
+      summary: "List settings of this server with value, default and source; secrets without values",
       access: "admin",
       answer: { status: 200, schema: z.array(SETTING) },
       handle: () => ({ status: 200, body: settings }),

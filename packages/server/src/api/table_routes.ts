@@ -49,7 +49,7 @@ export function tableRoutes(found: { readonly tables: Tables; readonly console: 
     {
       method: "POST",
       path: "/admin/database/query",
-      summary: "Runs SQL as the role that functions use, and gives the rows of the last statement",
+      summary: "Run SQL as the role of functions; returns the rows of the last statement",
       access: "admin",
       body: sqlSchema,
       answer: { status: 200, schema: sqlResultSchema },

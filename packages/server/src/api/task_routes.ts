@@ -145,7 +145,7 @@ export function taskRoutes({ db, catalog, announce }: TaskRouteParts): Route[] {
     {
       method: "GET",
       path: "/tasks",
-      summary: "Lists tasks, newest first; `cursor` of the last one for the next page",
+      summary: "List tasks, newest first; pass `cursor` of the last one for the next page",
       access: "functions:read",
       query: listQuery,
       answer: { status: 200, schema: z.array(taskSchema) },
@@ -154,7 +154,7 @@ export function taskRoutes({ db, catalog, announce }: TaskRouteParts): Route[] {
     {
       method: "GET",
       path: "/tasks/{id}",
-      summary: "Shows a task with what was sent and what was answered, to who made it and to readers of functions",
+      summary: "Get a task with its request and response",
       access: "public",
       answer: { status: 200, schema: taskDetailsSchema },
       handle: async (call) => ({ status: 200, body: detailsView(await findToShow(call)) }),
@@ -162,7 +162,7 @@ export function taskRoutes({ db, catalog, announce }: TaskRouteParts): Route[] {
     {
       method: "DELETE",
       path: "/tasks/{id}",
-      summary: "Deletes a task that does not run",
+      summary: "Delete a task that is not running",
       access: "functions:write",
       audit: audit(findToChange),
       answer: { status: 204 },
@@ -171,7 +171,7 @@ export function taskRoutes({ db, catalog, announce }: TaskRouteParts): Route[] {
     {
       method: "POST",
       path: "/tasks/{id}/cancel",
-      summary: "Cancels a task; an attempt that runs is aborted",
+      summary: "Cancel a task; a running attempt is aborted",
       access: "credential",
       audit: audit(findToCancel),
       answer: one,
@@ -180,7 +180,7 @@ export function taskRoutes({ db, catalog, announce }: TaskRouteParts): Route[] {
     {
       method: "POST",
       path: "/tasks/{id}/retry",
-      summary: "Runs a task that is over again, with all its attempts",
+      summary: "Retry a finished task with all its attempts",
       access: "functions:write",
       audit: audit(findToChange),
       answer: one,
@@ -190,7 +190,7 @@ export function taskRoutes({ db, catalog, announce }: TaskRouteParts): Route[] {
       {
         method: "POST",
         path: `${path}/tasks/retry`,
-        summary: "Runs all dead tasks of a function again",
+        summary: "Retry all dead tasks of a function",
         access: "functions:write",
         audit: ofFunction,
         answer: retried,

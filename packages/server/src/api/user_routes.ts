@@ -73,7 +73,7 @@ export function userRoutes({ accounts }: { readonly accounts: Accounts }): Route
     {
       method: "GET",
       path: "/admin/users",
-      summary: "Lists users, newest first; `search` is looked for in e-mail and id, `total` counts all that fit",
+      summary: "List users, newest first; `search` looks in email and id",
       access: "admin",
       query: listQuery,
       answer: { status: 200, schema: z.object({ users: z.array(listedSchema), total: z.int() }) },
@@ -82,7 +82,7 @@ export function userRoutes({ accounts }: { readonly accounts: Accounts }): Route
     {
       method: "POST",
       path: "/admin/users",
-      summary: "Makes a user; without a password nobody can sign in as one",
+      summary: "Create a user; without a password nobody can sign in as it",
       access: "admin",
       audit: { target: changing.target },
       body: createSchema,
@@ -97,14 +97,14 @@ export function userRoutes({ accounts }: { readonly accounts: Accounts }): Route
     {
       ...one,
       method: "GET",
-      summary: "Reads a user",
+      summary: "Get a user",
       answer: user,
       handle: async (call) => ({ status: 200, body: userView(await accounts.read(idOf(call))) }),
     },
     {
       ...one,
       method: "PATCH",
-      summary: "Changes a user; a new password or role, and `disabled`, end all sessions",
+      summary: "Update a user; a new password or role, and `disabled`, end all sessions",
       audit: changing,
       body: changeSchema,
       answer: user,
@@ -116,7 +116,7 @@ export function userRoutes({ accounts }: { readonly accounts: Accounts }): Route
     {
       ...one,
       method: "DELETE",
-      summary: "Deletes a user, with sessions and keys",
+      summary: "Delete a user with sessions and keys",
       audit: changing,
       answer: { status: 204 },
       async handle(call) {
@@ -127,7 +127,7 @@ export function userRoutes({ accounts }: { readonly accounts: Accounts }): Route
     {
       method: "POST",
       path: "/admin/users/{id}/sign-out",
-      summary: "Ends every session of a user",
+      summary: "End every session of a user",
       access: "admin",
       audit: { target: changing.target },
       answer: { status: 204 },
@@ -140,7 +140,7 @@ export function userRoutes({ accounts }: { readonly accounts: Accounts }): Route
     {
       method: "POST",
       path: "/admin/users/{id}/token",
-      summary: "Makes a short-lived token for trying out what a user gets; it names who acts, and is no admin's",
+      summary: "Create a short-lived token to act as a user",
       access: "admin",
       // Its answer is a credential: nothing of it is kept.
       audit: {

@@ -74,7 +74,7 @@ export function assertMay(caller: Caller, scope: Scope, namespace?: string): voi
     );
   }
   if (caller.kind === "function") throw functionsManageNothing();
-  throw new PlatformError("FORBIDDEN", `Cannot do this with the given credential: it lacks scope ${scope}`, {
+  throw new PlatformError("FORBIDDEN", `Cannot do this: the key lacks the scope ${scope}; use one that has it`, {
     details: { scope },
   });
 }

@@ -5,6 +5,7 @@
  */
 import { ACCOUNT_EVENTS, AUTH_HOOKS, type BuildProblem, CAPTURE_MODES, type VersionSchedule } from "@fluxbase/contract";
 import type { Annotation } from "../bundler/bundler.ts";
+import { nearestOf } from "../core/nearest.ts";
 import { faultInName, parseScheduleText } from "../schedules/schedule_text.ts";
 import type { FunctionInput } from "./function_input.ts";
 
@@ -170,9 +171,9 @@ export function readAnnotations(annotations: readonly Annotation[]): Annotated {
     }
     const known = Object.hasOwn(KNOWN, name) ? KNOWN[name] : undefined;
     if (known === undefined) {
-      const near = nearestName(name);
+      const near = nearestOf(name.replaceAll("_", "-"), ANNOTATION_NAMES);
       warnings.push(
-        `${at}: @fluxbase:${name.slice(0, 60)} is no annotation and was ignored${
+        `${at}: @fluxbase:${name.slice(0, 60)} is not an annotation and was ignored${
           near === undefined ? "" : `; did you mean @fluxbase:${near}?`
         }`,
       );
@@ -227,33 +228,4 @@ function readSchedule(
     return problem(`is one too many: a function has ${SCHEDULES_MAX_COUNT} at most`);
   }
   return schedule;
-}
-
-const ALIKE_MAX_DISTANCE = 3;
-
-/** By the number of letters that differ. */
-function nearestName(name: string): string | undefined {
-  const text = name.toLowerCase().replaceAll("_", "-").slice(0, 40);
-  let best: { readonly name: string; readonly distance: number } | undefined;
-  for (const known of ANNOTATION_NAMES) {
-    const distance = distanceOf(text, known);
-    if (distance <= Math.min(ALIKE_MAX_DISTANCE, known.length / 2) && distance < (best?.distance ?? Infinity)) {
-      best = { name: known, distance };
-    }
-  }
-  return best?.name;
-}
-
-/** Levenshtein's distance. */
-function distanceOf(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      const substituted = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, substituted));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }

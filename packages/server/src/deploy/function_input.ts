@@ -6,6 +6,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { CAPTURE_MODES, functionNameProblem, isBesidePath, namespaceProblem, PlatformError } from "@fluxbase/contract";
 import { z } from "zod";
+import { unknownField } from "../core/nearest.ts";
 
 const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/;
 const FILE_PATH_MAX_CHARACTERS = 200;
@@ -192,7 +193,9 @@ function problemsOf(error: z.ZodError | undefined, value: unknown): string[] {
     seen.add(path);
     switch (issue.code) {
       case "unrecognized_keys":
-        return issue.keys.map((key) => `${quoted(path === "" ? key : `${path}.${key}`)} is no field of a function`);
+        return issue.keys.map((key) =>
+          path === "" ? unknownField(key, Object.keys(functionUpdateSchema.shape)) : unknownField(`${path}.${key}`, [])
+        );
       case "invalid_type":
         return [
           valueAt(value, issue.path) === undefined

@@ -15,6 +15,7 @@ import { many } from "./many.ts";
 import { observability } from "./observability.ts";
 import { recycling } from "./recycling.ts";
 import { streaming } from "./streaming.ts";
+import { propagation } from "./propagation.ts";
 import { schedules } from "./schedules.ts";
 import { tables } from "./tables.ts";
 import { tasks } from "./tasks.ts";
@@ -36,6 +37,7 @@ const SUITES: readonly Suite[] = [
   recycling,
   tasks,
   schedules,
+  propagation,
   observability,
 ];
 const RESULTS = fileURLToPath(new URL("./results.md", import.meta.url));

@@ -75,7 +75,11 @@ export async function startPlatform(dataDir: string, env: Record<string, string>
 }
 
 /** One of several servers of a database. */
-export async function startBeside(databaseUrl: string, dataDir: string): Promise<RunningPlatform> {
+export async function startBeside(
+  databaseUrl: string,
+  dataDir: string,
+  env: Record<string, string> = {},
+): Promise<RunningPlatform> {
   const secret = "a secret of the measurements, long enough to be accepted";
   const server = await startProgram(Deno.execPath(), [...DENO_ARGS, MAIN], {
     env: {
@@ -84,6 +88,7 @@ export async function startBeside(databaseUrl: string, dataDir: string): Promise
       DATABASE_URL: databaseUrl,
       FLUXBASE_AUTH_JWT_SECRET: secret,
       FLUXBASE_ENCRYPTION_KEY: "0".repeat(64),
+      ...env,
     },
     isReady: READY_AT,
   });

@@ -18,6 +18,21 @@ const TELLER = "export default () => { console.log(Date.now()); return 1; }";
 export async function tailing(databaseUrl: string, dir: string): Promise<Row[]> {
   await using a = await startBeside(databaseUrl, join(dir, "a"));
   await using b = await startBeside(databaseUrl, join(dir, "b"));
+  const times = await tailTimes({ a, b }, LINES_COUNT);
+  const [p50, p95] = [percentile(times, 50), percentile(times, 95)];
+  return [{
+    what: `from console.log on one server to a follower on another, ${times.length} of ${LINES_COUNT} lines: p95`,
+    target: `≤ ${TAIL_MAX_MS} ms`,
+    measured: `${p95} ms (p50 ${p50} ms)`,
+    isMet: times.length >= LINES_COUNT && p95 <= TAIL_MAX_MS,
+  }];
+}
+
+/** Of lines that a function writes on A, until they are with who follows on B. */
+export async function tailTimes(
+  { a, b }: { readonly a: RunningPlatform; readonly b: RunningPlatform },
+  linesCount: number,
+): Promise<number[]> {
   await deploy(a, "teller", TELLER);
   await call(a);
   const times: number[] = [];
@@ -29,20 +44,14 @@ export async function tailing(databaseUrl: string, dir: string): Promise<Row[]> 
     await delay(PAUSE_MS);
   }
   times.length = 0;
-  for (let line = 0; line < LINES_COUNT; line += 1) {
+  for (let line = 0; line < linesCount; line += 1) {
     await call(a);
     await delay(PAUSE_MS);
   }
   await delay(TAIL_MAX_MS);
   left.abort();
   await following;
-  const [p50, p95] = [percentile(times, 50), percentile(times, 95)];
-  return [{
-    what: `from console.log on one server to a follower on another, ${times.length} of ${LINES_COUNT} lines: p95`,
-    target: `≤ ${TAIL_MAX_MS} ms`,
-    measured: `${p95} ms (p50 ${p50} ms)`,
-    isMet: times.length >= LINES_COUNT && p95 <= TAIL_MAX_MS,
-  }];
+  return times;
 }
 
 async function call(platform: RunningPlatform): Promise<void> {

@@ -6,7 +6,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { eventually } from "./support/platform.ts";
-import { isInstalled } from "./support/programs.ts";
 import {
   exported,
   pasteCurl,
@@ -17,6 +16,7 @@ import {
   startProgram,
   stop,
 } from "./support/program.ts";
+import { canMount, mountSmallDisk } from "./support/small_disk.ts";
 
 programTest(
   "the pasted line works, twice; keys stay the same over restarts; Ctrl-C ends everything",
@@ -286,36 +286,18 @@ programTest("kill -9 in the middle of a sync: every function is as it was or as 
   await stop(second);
 });
 
-const decoder = new TextDecoder();
-
-/** A small disk of its own: needs the right to mount one. */
-async function withSmallDisk(dir: string, megabytes: number, run: () => Promise<void>): Promise<void> {
-  const command = async (name: string, ...args: string[]) => {
-    const { success, stderr } = await new Deno.Command(name, { args }).output();
-    assert.ok(success, decoder.decode(stderr));
-  };
-  await command("mount", "-t", "tmpfs", "-o", `size=${megabytes}m,mode=755`, "tmpfs", dir);
-  try {
-    await run();
-  } finally {
-    await command("umount", "-l", dir);
-  }
-}
-
-const canMount = Deno.uid() === 0 && Deno.build.os === "linux" &&
-  await isInstalled("unshare") &&
-  (await new Deno.Command("unshare", { args: ["-m", "true"] }).output()).success;
-
-if (canMount) {
+if (await canMount()) {
   programTest(
     "a full disk is named at the first start, under way, and at the next start; space mends it",
     async (dataDir) => {
-      await withSmallDisk(dataDir, 30, async () => {
+      {
+        await using _disk = await mountSmallDisk(dataDir, 30);
         const program = startProgram(dataDir);
         assert.equal((await program.status).code, 1);
         assert.match(program.output(), /the disk that holds ".*" is full; free some space/);
-      });
-      await withSmallDisk(dataDir, 90, async () => {
+      }
+      {
+        await using _disk = await mountSmallDisk(dataDir, 90);
         const first = startProgram(dataDir);
         await ready(first);
         const fill = join(dataDir, "fill");
@@ -341,7 +323,7 @@ if (canMount) {
         await ready(third);
         assert.equal(await pasteCurl(third), `{"message":"Hello Alice!"}`);
         await stop(third);
-      });
+      }
     },
   );
 }

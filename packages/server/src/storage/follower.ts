@@ -2,7 +2,8 @@
  * Keeps something in memory as the database has it: reads it when told that it changed.
  *
  * Whoever may send notifications may send any, so one is never believed: it only wakes a read of what the database says.
- * Reads never overlap, and those that notifications ask for take a fifth of the time at most, however many there are.
+ * Reads never overlap, and those that notifications ask for take a fifth of the time at most, however many there are, or
+ * when a read takes long, leave a second between two of them.
  *
  * @module
  */
@@ -37,6 +38,8 @@ const ID_MAX_CHARACTERS = 255;
 /** Between reads that nobody waits for: so many times as long as the last one took. */
 const PAUSE_PER_READ = 4;
 const PAUSE_MIN_MS = 20;
+/** A database that was slow for a moment must not keep changes from us for several more. */
+const PAUSE_MAX_MS = 1_000;
 const AGAIN_MS = 1_000;
 
 export function createFollower({ what, log, read }: FollowerOptions): Follower {
@@ -82,7 +85,8 @@ export function createFollower({ what, log, read }: FollowerOptions): Follower {
         await reading;
         isFailing = false;
         waiting?.resolve();
-        pauseMs = Math.max(PAUSE_MIN_MS, PAUSE_PER_READ * (performance.now() - startedMs));
+        const tookMs = performance.now() - startedMs;
+        pauseMs = Math.min(Math.max(PAUSE_MIN_MS, PAUSE_PER_READ * tookMs), PAUSE_MAX_MS);
       } catch (error) {
         if (!isFailing) log.warn(`Cannot read ${what} from the database: trying again`, { error });
         isFailing = true;

@@ -5,6 +5,7 @@
  */
 import assert from "node:assert/strict";
 import { eventually } from "../../test/support/platform.ts";
+import { delay } from "../core/clock.ts";
 import { silentLog } from "../core/log.ts";
 import { type Changed, createFollower } from "./follower.ts";
 
@@ -77,5 +78,17 @@ Deno.test("a refresh is over when a read is that began after it, and tells of it
   reads[3]?.end();
   await settled;
   assert.equal(follower.settled(), undefined);
+  await follower.stop();
+});
+
+Deno.test("after a slow read the next one does not wait for several times as long", async () => {
+  const { reads, follower } = heldReads();
+  follower.wake("slow");
+  // Four times as long would be past the patience of the test.
+  await delay(6_000);
+  follower.wake("meanwhile");
+  reads[0]?.end();
+  await eventually(() => reads.length === 2);
+  reads[1]?.end();
   await follower.stop();
 });

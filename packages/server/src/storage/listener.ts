@@ -2,7 +2,7 @@
  * One connection that only listens, and what follows from what it hears.
  *
  * Owns: that a change is noticed, by notification or, when those are lost, by reading again; that a connection which
- * went silent is replaced within 10 s.
+ * went silent is replaced within 5 s.
  * Does not own: what is read (each follower), how often (./follower.ts).
  *
  * @module
@@ -12,7 +12,7 @@ import { delay, withDeadline } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import type { Secret } from "../core/secret.ts";
 import { createFollower, type Follower, type FollowerOptions } from "./follower.ts";
-import { socketOf } from "./pool.ts";
+import { dial, socketOf } from "./pool.ts";
 import { StartError } from "./start_error.ts";
 
 export interface Following extends Omit<FollowerOptions, "log"> {
@@ -37,11 +37,12 @@ export interface ListenerOptions {
 }
 
 const FIRST_BACKOFF_MS = 50;
-const LAST_BACKOFF_MS = 3_000;
+/** Short: after a network has healed, what changed meanwhile is unknown until we are connected. */
+const LAST_BACKOFF_MS = 500;
 const CONNECT_MS = 5_000;
-/** Together below 10 s: so long a dead connection goes unnoticed. */
-const HEARTBEAT_MS = 3_000;
-const ANSWER_MS = 4_000;
+/** Together: so long a dead connection goes unnoticed. */
+const HEARTBEAT_MS = 2_000;
+const ANSWER_MS = 3_000;
 const READ_AGAIN_MS = 30_000;
 const CHECK_MS = 5_000;
 const CHECK_CHANNEL_PREFIX = "fluxbase_check_";
@@ -63,6 +64,9 @@ export async function startListener(
 
   async function connect(): Promise<pg.Client> {
     const fresh = newClient(url);
+    // From before it is connected: an end between two steps of it would otherwise never be told.
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    fresh.once("end", end);
     fresh.on("notification", ({ channel, payload = "" }) => {
       for (const { follower, isId } of channels.get(channel) ?? []) follower.wake(isId(payload) ? payload : undefined);
     });
@@ -76,7 +80,7 @@ export async function startListener(
       socketOf(fresh).destroy();
       throw error;
     }
-    fresh.once("end", () => void reconnect());
+    void ended.then(reconnect);
     void beat(fresh);
     return fresh;
   }
@@ -108,7 +112,9 @@ export async function startListener(
         for (const follower of followers) follower.wake();
         return;
       } catch (error) {
-        log.warn("Lost the connection that listens for changes", { reason: reasonOf(error) });
+        if (backoffMs === FIRST_BACKOFF_MS) {
+          log.warn("Lost the connection that listens for changes", { reason: reasonOf(error) });
+        }
         await delay(backoffMs, stopping.signal).catch(() => {});
         backoffMs = Math.min(backoffMs * 2, LAST_BACKOFF_MS);
       }
@@ -135,7 +141,6 @@ export async function startListener(
     async [Symbol.asyncDispose]() {
       stopping.abort();
       clearInterval(timer);
-      client.removeAllListeners("end");
       await Promise.all(followers.map((follower) => follower.stop()));
       await withDeadline(client.end(), ANSWER_MS, () => new Error("overdue")).catch(() => socketOf(client).destroy());
     },
@@ -167,6 +172,7 @@ async function assertArrives(url: Secret, advice: string): Promise<void> {
 function newClient(url: Secret): pg.Client {
   const client = new pg.Client({
     connectionString: url.reveal(),
+    stream: dial,
     application_name: "fluxbase-listener",
     connectionTimeoutMillis: CONNECT_MS,
     keepAlive: true,

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import { PlatformError } from "@fluxbase/contract";
 import pg from "pg";
 import type { Log } from "../core/log.ts";
@@ -38,6 +38,9 @@ const SWEEP_MS = 1_000;
 const AFTER_STATEMENT_MS = 5_000;
 const DOUBTED_MS = 4_000;
 const KEEP_ALIVE_MS = 5_000;
+/** The system asks a second time after 1 s. */
+const DIAL_MS = 1_500;
+const DIAL_SEEN_MS = 200;
 
 interface Use {
   readonly bytesBefore: number;
@@ -50,6 +53,7 @@ export function openPool(
   { log, name, statementMs, answerMaxBytes }: ConnectionPoolOptions,
 ): ConnectionPool {
   const pool = new pg.Pool({
+    stream: dial,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     statement_timeout: statementMs,
@@ -124,6 +128,23 @@ function answerTooLarge(maxBytes: number): PlatformError {
     `Cannot give what the database answers: it has more than ${maxBytes} bytes, the limit; ask for fewer rows or columns`,
     { details: { limit: maxBytes } },
   );
+}
+
+/**
+ * A socket that gives up when nobody takes its connection. The system would ask again after 1, 2, 4, 8 s, and after a
+ * network has healed whoever waits for it would go on waiting.
+ */
+export function dial(): Socket {
+  const socket = new Socket();
+  let timer = setTimeout(() => {
+    // After a stall of ours it may be there and not yet seen.
+    timer = setTimeout(() => {
+      if (!socket.connecting) return;
+      socket.destroy(Object.assign(new Error(`No connection within ${DIAL_MS} ms`), { code: "ETIMEDOUT" }));
+    }, DIAL_SEEN_MS);
+  }, DIAL_MS);
+  const settle = () => clearTimeout(timer);
+  return socket.once("connect", settle).once("close", settle);
 }
 
 /** What the driver calls a stream is the socket to the server. */

@@ -1,5 +1,5 @@
 /**
- * Three servers under load while faults come one after the other, in an order that a seed gives; then everything that
+ * Several servers under load while faults come one after the other, in an order that a seed gives; then everything that
  * was acknowledged is looked for.
  *
  * @module
@@ -7,25 +7,37 @@
 import pg from "pg";
 import { delay } from "../../src/core/clock.ts";
 import { type Chance, createChance } from "./chance.ts";
-import { createChecker, type Patience } from "./checker.ts";
+import { createChecker, PATIENCE, type Patience } from "./checker.ts";
 import { type Cluster, startCluster } from "./cluster.ts";
 import { type FaultName, FAULTS } from "./faults.ts";
-import { FUNCTIONS, type LoadParts, putLoadOn, send } from "./load.ts";
+import { FUNCTIONS, type LoadParts, putLoadOn, SECRET_PATH, send } from "./load.ts";
+import { makeNetwork } from "./network.ts";
 import { startWitness, type Witness } from "./witness.ts";
 
 export interface ChaosOptions {
   readonly seed: number;
   readonly ms: number;
-  /** Each comes at least once; without, all of them in random order until the time is over. */
+  /** Each comes at least once, in this order; then those of `only` in random order until the time is over. */
   readonly faults?: readonly FaultName[];
+  /** Without: all that the machine can do. */
+  readonly only?: readonly FaultName[];
   readonly patience?: Patience;
+  /** Of what lasts a while: 1 is a server that is stopped for 30 s. */
+  readonly scale?: number;
+  readonly taskers?: number;
+  /** A checkout of an earlier version, for rolling updates. */
+  readonly old?: string;
+  /** Where logs of the servers are kept. */
+  readonly logsDir?: string;
   readonly say?: (text: string) => void;
 }
 
 export interface ChaosReport {
   /** Empty: everything held. */
   readonly wrong: readonly string[];
+  /** How often each came. */
   readonly faults: Readonly<Record<string, number>>;
+  readonly failedMost: Readonly<Record<string, number>>;
   readonly calls: number;
   readonly failed: number;
   readonly writes: number;
@@ -33,59 +45,100 @@ export interface ChaosReport {
   readonly attempts: number;
   readonly ticks: number;
   readonly deployments: number;
+  readonly secrets: number;
+  readonly keys: number;
+  readonly sessions: number;
 }
 
 const NODES = 3;
 const BETWEEN_MS = 3_000;
 /** A task of a server that was killed is another's when its lease of 30 s has ended. */
-const TASKS_DONE_MS = 120_000;
+const TASKS_DONE_MS = 300_000;
+const TASKS_LOOK_MS = 1_000;
 const TICK_MS = 5_000;
-const SHOWN = 20;
+const SHOWN = 40;
+/** Calls that need no database and fail in one fault: those under way, and those before the balancer notices. */
+const FAILED_CALLS_MOST = 100;
 
 export async function runChaos(
-  { seed, ms, faults = [], patience, say = () => {} }: ChaosOptions,
+  {
+    seed,
+    ms,
+    faults = [],
+    only = Object.keys(FAULTS) as FaultName[],
+    patience = PATIENCE,
+    scale = 1,
+    taskers = 1,
+    old,
+    logsDir,
+    say = () => {},
+  }: ChaosOptions,
 ): Promise<ChaosReport> {
-  const checker = createChecker(patience);
-  await using witness = startWitness(checker.wrong);
-  await using cluster = await startCluster(NODES, { FLUXBASE_FUNCTIONS_EGRESS_ALLOW: witness.address });
+  const wrong: string[] = [];
+  await using network = await makeNetwork(NODES);
+  await using witness = startWitness(network.address, wrong);
+  await using cluster = await startCluster({
+    count: NODES,
+    network,
+    ...old === undefined ? {} : { old },
+    ...logsDir === undefined ? {} : { logsDir },
+    env: {
+      FLUXBASE_FUNCTIONS_EGRESS_ALLOW: witness.address,
+      FLUXBASE_AUTH_ATTEMPTS_PER_ADDRESS: "1000000",
+      FLUXBASE_RATE_LIMIT_FAILURES_PER_MINUTE: "1000000",
+    },
+  });
+  for (const [part, why] of cluster.missing) say(`without ${part}: ${why}`);
+  const isPossible = (name: FaultName) => {
+    const { needs } = FAULTS[name];
+    return needs === undefined || !cluster.missing.has(needs);
+  };
+  const checker = createChecker({ nodes: cluster.nodes, wrong, patience });
   const stopping = new AbortController();
-  const parts: LoadParts = { cluster, checker, chance: createChance(seed + 1), signal: stopping.signal };
+  const parts: LoadParts = { cluster, checker, taskers, chance: createChance(seed + 1), signal: stopping.signal };
   await prepare(parts, witness);
   const firstTickMs = nextTickMs(Date.now() + TICK_MS);
   const loading = putLoadOn(parts);
   const chance = createChance(seed);
   const counts: Record<string, number> = {};
   const endsAtMs = performance.now() + ms;
-  let planned = [...faults];
+  let saidCount = 0;
+  let planned = faults.filter(isPossible);
   try {
     while (performance.now() < endsAtMs || (faults.length > 0 && planned.length > 0)) {
       await delay(BETWEEN_MS);
       // Each comes once in a round, so that all come about as often.
-      if (planned.length === 0) planned = shuffled(Object.keys(FAULTS) as FaultName[], chance);
+      if (planned.length === 0) planned = shuffled(only.filter(isPossible), chance);
       const name = planned.shift() ?? "kill a server";
       say(name);
       counts[name] = (counts[name] ?? 0) + 1;
-      await FAULTS[name]({ cluster, chance, checker });
+      checker.begin(name);
+      await FAULTS[name].run({ cluster, chance, checker, scale }).catch((error) => wrong.push(`${name}: ${error}`));
+      for (; saidCount < wrong.length; saidCount += 1) say(`WRONG: ${wrong[saidCount]}`);
     }
     await delay(BETWEEN_MS);
   } finally {
     stopping.abort();
     await loading;
   }
-  await lookForWrites(cluster, checker.writes, checker.wrong);
+  for (const [name, count] of Object.entries(checker.failedMost)) {
+    if (count > FAILED_CALLS_MOST) wrong.push(`${count} calls failed in one fault: ${name}`);
+  }
+  await lookForWrites(cluster, checker.writes, wrong);
   const lastTickMs = nextTickMs(Date.now() - TICK_MS);
   await lookForTasks(parts);
   await lookForTicks(parts, firstTickMs, lastTickMs);
+  const { calls, refused, keys, sessions } = checker.counts;
   return {
-    wrong: checker.wrong.slice(0, SHOWN),
+    ...{ calls, keys, sessions, failed: refused, failedMost: checker.failedMost },
+    wrong: wrong.slice(0, SHOWN),
     faults: counts,
-    calls: checker.counts.calls,
-    failed: checker.counts.refused,
     writes: checker.writes.size,
     tasks: checker.tasks.size,
     attempts: witness.attemptsCount,
     ticks: (lastTickMs - firstTickMs) / TICK_MS + 1,
-    deployments: checker.deployed.length,
+    deployments: checker.changes.version.count,
+    secrets: checker.changes.secret.count,
   };
 }
 
@@ -103,41 +156,34 @@ async function prepare(parts: LoadParts, { address }: Witness): Promise<void> {
   await client.end();
   const [first] = cluster.nodes;
   if (first === undefined) throw new Error("There are no servers");
+  const made = { method: "POST", to: first, needsDatabase: true };
   const functions = {
-    times: FUNCTIONS.times,
-    version: FUNCTIONS.version(0),
+    ...{ times: FUNCTIONS.times, limited: FUNCTIONS.limited, secret: FUNCTIONS.secret, ticking: FUNCTIONS.ticking },
+    version: FUNCTIONS.version(checker.changes.version.next()),
     witnessed: FUNCTIONS.witnessed(address),
-    ticking: FUNCTIONS.ticking,
   };
   for (const [name, code] of Object.entries(functions)) {
-    const body = JSON.stringify({ name, code });
-    await send(parts, "A deployment", {
-      node: first,
-      path: "/api/v1/functions?strict=true",
-      method: "POST",
-      body,
-      needsDatabase: true,
-    });
+    const limit = name === "limited" ? { rate_limit: "1000000/min" } : {};
+    const body = JSON.stringify({ name, code, ...limit });
+    await send(parts, "A deployment", { ...made, path: "/api/v1/functions?strict=true", body });
   }
+  const secret = { key: "chaos", value: String(checker.changes.secret.next()) };
+  await send(parts, "A secret", { ...made, path: SECRET_PATH, body: JSON.stringify(secret) });
   await send(parts, "A schedule", {
-    node: first,
-    path: "/api/v1/functions/ticking/schedules",
-    method: "POST",
+    ...{ ...made, path: "/api/v1/functions/ticking/schedules" },
     body: JSON.stringify({ name: "chaos", cron: `*/${TICK_MS / 1_000} * * * * *`, overlap: "allow", catch_up: "all" }),
-    needsDatabase: true,
   });
-  checker.deployed.push({ number: 0, atMs: performance.now() });
+  if (checker.wrong.length > 0) throw new Error(`Cannot prepare the servers: ${checker.wrong}`);
+  for (const { acknowledged } of Object.values(checker.changes)) acknowledged(0);
   // Each knows them, has a sandbox of its own, and sees the table.
   for (const node of cluster.nodes) {
-    for (const [path, method] of [["functions/times/invoke", "POST"], ["functions/version/invoke", "POST"]]) {
-      await untilOk(() =>
-        fetch(`${node.url}/api/v1/${path}`, { method: method ?? "", body: "1", headers: keyOf(parts) })
-      );
+    for (const name of ["times", "limited", "version", "secret"]) {
+      const init = { method: "POST", body: "1", headers: keyOf(parts) };
+      await untilOk(() => fetch(`${node.url}/api/v1/functions/${name}/invoke`, init));
     }
     await untilOk(() => fetch(`${node.url}/rest/v1/writes`, { headers: keyOf(parts) }));
     node.disturbedAtMs = -Infinity;
   }
-  checker.wrong.length = 0;
   checker.counts.refused = 0;
 }
 
@@ -171,7 +217,7 @@ async function lookForTasks({ cluster, checker: { tasks, wrong } }: LoadParts): 
   const deadline = performance.now() + TASKS_DONE_MS;
   let waiting = [...tasks.keys()];
   while (waiting.length > 0 && performance.now() < deadline) {
-    await delay(500);
+    await delay(TASKS_LOOK_MS);
     const { rows } = await client.query(
       "select id::text from fluxbase.tasks where id = any ($1::uuid[]) and state = 'done'",
       [

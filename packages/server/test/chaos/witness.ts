@@ -13,10 +13,10 @@ export interface Witness {
 const ATTEMPT_MS = 100;
 
 /** Answers after a while; the connection of an attempt whose server or sandbox dies ends at once. */
-export function startWitness(wrong: string[]): Witness {
+export function startWitness(hostname: string, wrong: string[]): Witness {
   const running = new Set<string>();
   let attemptsCount = 0;
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, async (request) => {
+  const server = Deno.serve({ hostname, port: 0, onListen: () => {} }, async (request) => {
     const id = new URL(request.url).pathname.slice(1);
     attemptsCount += 1;
     if (running.has(id)) wrong.push(`The task ${id} ran twice at once`);
@@ -32,7 +32,7 @@ export function startWitness(wrong: string[]): Witness {
     return new Response("seen");
   });
   return {
-    address: `127.0.0.1:${server.addr.port}`,
+    address: `${hostname}:${server.addr.port}`,
     get attemptsCount() {
       return attemptsCount;
     },

@@ -4,6 +4,7 @@
  * @module
  */
 import assert from "node:assert/strict";
+import { sql } from "kysely";
 import type { Page } from "playwright-core";
 import { dashboardTest } from "../support/dashboard.ts";
 
@@ -123,6 +124,10 @@ dashboardTest("the pages of a function", async ({ platform, open, look, checkAxe
     await page.getByRole("link", { name: "Settings" }).click();
     const timeout = page.locator(".setting", { hasText: "Time limit" });
     await timeout.getByText("API", { exact: true }).waitFor();
+    const { settings_origins: origins } = (await platform.api("GET", "/functions/shop")).body;
+    for (const name of Object.keys(origins)) {
+      assert.equal(await page.locator(`#${name}.setting`).count(), 1, `${name} has no place on the page`);
+    }
     await timeout.getByRole("textbox").fill("100000");
     await page.getByRole("button", { name: "Save", exact: true }).last().click();
     await page.getByRole("alert").filter({ hasText: "timeout" }).waitFor();
@@ -134,6 +139,24 @@ dashboardTest("the pages of a function", async ({ platform, open, look, checkAxe
     await timeout.getByText("default").waitFor();
     await look(page, "settings");
     await checkAxe(page);
+  });
+
+  await step("a setting that somebody else has changed meanwhile is not overwritten without being asked", async () => {
+    const timeout = page.locator(".setting", { hasText: "Time limit" });
+    await timeout.getByRole("textbox").fill("9");
+    await platform.api("PUT", "/functions/shop", { timeout: 8, memory: 64 });
+    await page.getByRole("button", { name: "Save", exact: true }).last().click();
+    await page.getByText("Somebody else has saved version 4.").waitFor();
+    await timeout.getByText("Now 8").waitFor();
+    assert.equal(await page.locator("#memory").getByRole("textbox").inputValue(), "64");
+    assert.equal(await timeout.getByRole("textbox").inputValue(), "9");
+    assert.equal(await page.getByRole("heading", { name: "General" }).count(), 1);
+    await look(page, "settings-conflict");
+    await checkAxe(page);
+    await page.getByRole("button", { name: "Save", exact: true }).last().click();
+    await page.getByText("Saved as version 5").waitFor();
+    const { body } = await platform.api("GET", "/functions/shop");
+    assert.deepEqual([body.timeout, body.memory], [9, 64]);
   });
 
   await step("one variable of the environment is added, replaced and deleted; the others stay", async () => {
@@ -259,7 +282,7 @@ dashboardTest("the pages of a function", async ({ platform, open, look, checkAxe
   await step("versions are compared, and one is gone back to", async () => {
     await platform.api("PUT", "/functions/shop", { code: CODE.replace("text/html", "text/plain") });
     await page.getByRole("link", { name: "Versions" }).click();
-    await page.getByRole("button", { name: "What changed in version 11" }).click();
+    await page.getByRole("button", { name: "What changed in version 13" }).click();
     await page.locator(".cm-deletedChunk", { hasText: "text/html" }).waitFor();
     await look(page, "versions-diff");
     await checkAxe(page);
@@ -267,18 +290,18 @@ dashboardTest("the pages of a function", async ({ platform, open, look, checkAxe
     await page.getByRole("button", { name: "Roll back to version 1", exact: true }).click();
     await page.getByRole("button", { name: "Roll back", exact: true }).click();
     await page.getByText("Version 1 is live").waitFor();
-    await page.getByRole("button", { name: "Split calls with version 11", exact: true }).click();
+    await page.getByRole("button", { name: "Split calls with version 13", exact: true }).click();
     await page.getByLabel("Share of the calls").fill("25");
     await look(page, "canary");
     await checkAxe(page);
     await page.keyboard.press("Enter");
-    await page.getByText("Version 11 gets 25 % of the calls over HTTP").waitFor();
-    assert.deepEqual((await platform.api("GET", "/functions/shop")).body.canary, { version: 11, percent: 25 });
+    await page.getByText("Version 13 gets 25 % of the calls over HTTP").waitFor();
+    assert.deepEqual((await platform.api("GET", "/functions/shop")).body.canary, { version: 13, percent: 25 });
     await look(page, "versions-canary");
     await checkAxe(page);
     await page.getByRole("button", { name: "End split" }).click();
     await page.getByText("Version 1 gets all calls").waitFor();
-    await page.getByText("Version 11 gets 25 % of the calls over HTTP").waitFor({ state: "detached" });
+    await page.getByText("Version 13 gets 25 % of the calls over HTTP").waitFor({ state: "detached" });
     assert.equal((await platform.api("GET", "/functions/shop")).body.live_version, 1);
     await look(page, "versions");
     await checkAxe(page);
@@ -315,6 +338,52 @@ dashboardTest("the pages of a function", async ({ platform, open, look, checkAxe
     await page.goto(`${platform.url}/dashboard/functions/default/shop/code`);
   });
 
+  await step("10,000 calls are paged through, and a failed one among them is found", async () => {
+    await sql`
+      insert into fluxbase.executions
+        (id, function_id, function_name, namespace, version, trigger_type, status, status_code, duration_ms, queue_ms,
+         cold_start, method, path, error_message, error_code, started_at, completed_at)
+      select 'many-' || n, f.id, f.name, f.namespace, 1, 'http', case n when 5000 then 'error' else 'success' end,
+             case n when 5000 then 502 else 200 end, n % 900, 0, false, 'GET', '/many/' || n,
+             case n when 5000 then ${HOSTILE} end, case n when 5000 then 'FUNCTION_ERROR' end,
+             now() - n * interval '1 second', now() - n * interval '1 second'
+        from generate_series(1, 10000) n, fluxbase.functions f where f.name = 'shop' and f.deleted_at is null`
+      .execute(platform.db);
+    await page.goto(`${platform.url}/dashboard/functions/default/shop/executions`);
+    const rows = page.getByRole("table", { name: "Executions" }).locator("tbody tr");
+    await rows.nth(49).waitFor();
+    await look(page, "executions-many");
+    await rows.nth(49).scrollIntoViewIfNeeded();
+    await rows.nth(99).waitFor();
+    await page.getByLabel("HTTP status").fill("502");
+    await page.keyboard.press("Enter");
+    await page.getByRole("link", { name: "GET /many/5000" }).waitFor();
+    assert.equal(await rows.count(), 1);
+    await checkAxe(page);
+    await page.goto(`${platform.url}/dashboard/functions/default/shop/code`);
+  });
+
+  await step("who has a key sees what it may, and why it may not do more", async () => {
+    const key = await platform.mintKey(["functions:read"]);
+    const theirs = await open("", { anonymous: true });
+    await theirs.getByRole("button", { name: "Use a key instead" }).click();
+    await theirs.getByLabel("Client key or service key").fill(key);
+    await theirs.keyboard.press("Enter");
+    await theirs.getByRole("link", { name: "shop" }).waitFor();
+    await theirs.goto(`${platform.url}/dashboard/functions/default/shop/triggers`);
+    await theirs.getByRole("heading", { name: "Schedules" }).waitFor();
+    assert.equal(await theirs.getByRole("heading", { name: "Table hooks" }).count(), 0);
+    await theirs.getByRole("button", { name: /^Run .* now$/ }).click();
+    await theirs.getByText(/Cannot change the schedule: .*functions:write/).waitFor();
+    await checkAxe(theirs);
+    await theirs.getByRole("link", { name: "Versions", exact: true }).click();
+    await theirs.getByRole("button", { name: "Split calls with version 13", exact: true }).click();
+    await theirs.getByRole("dialog").getByRole("button", { name: "Split" }).click();
+    await theirs.getByRole("dialog").getByRole("alert").filter({ hasText: "functions:write" }).waitFor();
+    await look(theirs, "canary-refused");
+    await theirs.close();
+  });
+
   await step("nothing that the function says is run, wherever it is shown", async () => {
     await page.getByRole("link", { name: "Code", exact: true }).click();
     await page.getByRole("button", { name: "Send" }).click();
@@ -333,7 +402,7 @@ dashboardTest("the pages of a function", async ({ platform, open, look, checkAxe
     const narrow = await open("functions/default/shop/executions", { size: "narrow" });
     for (const name of ["Executions", "Logs", "Metrics", "Versions", "Triggers", "Settings"]) {
       await narrow.getByRole("link", { name, exact: true }).click();
-      await narrow.locator(".table, .log, .chart, .setting").first().waitFor();
+      await narrow.locator(".table, .log, .chart, .setting, .plain-list").first().waitFor();
       await look(narrow, name.toLowerCase());
       const overflow = await narrow.evaluate("document.documentElement.scrollWidth - innerWidth") as number;
       assert.ok(overflow <= 0, `${name} is ${overflow} px too wide`);

@@ -104,6 +104,17 @@ export const GROUPS: readonly SettingGroup[] = [
     ],
   },
   {
+    title: "Triggers",
+    fields: [
+      field("cron_schedule", "Schedule", "text", {
+        hint: "Such as 0 9 * * MON-FRI Europe/Paris. The Triggers page has all schedules, with their runs.",
+      }),
+      field("hooks", "Auth hooks", "list", {
+        hint: "Separated by commas, such as before_sign_in. Only admins can change them.",
+      }),
+    ],
+  },
+  {
     title: "Asynchronous calls",
     fields: [
       field("respond_async", "Every call is a task", "switch", {

@@ -7,11 +7,12 @@ import type { FunctionDetails } from "@fluxbase/sdk";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useParams } from "@tanstack/react-router";
 import { Undo2 } from "lucide-react";
-import { useId, useState } from "react";
+import { useEffect, useId, useState } from "react";
 import { functionQuery, FUNCTIONS_KEY, pathOf } from "../../data/functions.ts";
 import { Badge, type Tone } from "../../parts/badge.tsx";
 import { Button, IconButton } from "../../parts/button.tsx";
 import { ConfirmDialog } from "../../parts/dialog.tsx";
+import { Note } from "../../parts/note.tsx";
 import { ErrorNote } from "../../parts/states.tsx";
 import { Switch } from "../../parts/switch.tsx";
 import { toast } from "../../parts/toasts.tsx";
@@ -24,7 +25,7 @@ import "./settings.css";
 export function SettingsPage() {
   const place = useParams({ from: "/shell/functions/$namespace/$name" });
   const fn = useQuery(functionQuery(useClient(), place)).data;
-  return fn === undefined ? null : <Settings key={fn.version} fn={fn} />;
+  return fn === undefined ? null : <Settings fn={fn} />;
 }
 
 const ORIGINS: Readonly<Record<string, readonly [text: string, tone: Tone, tip: string]>> = {
@@ -35,14 +36,27 @@ const ORIGINS: Readonly<Record<string, readonly [text: string, tone: Tone, tip: 
 
 function Settings({ fn }: { readonly fn: FunctionDetails }) {
   const [texts, setTexts] = useState<Readonly<Record<string, string>>>({});
+  /** What the changes began from. */
+  const [base, setBase] = useState(fn);
   const change = useChange(fn);
   const fields = GROUPS.flatMap((group) => group.fields).filter(({ name }) => Reflect.has(fn, name));
   const changed = fields.filter((field) => texts[field.name] !== undefined && texts[field.name] !== textOf(fn, field));
+  const isBehind = changed.length > 0 && base.version !== fn.version;
+  const undo = () => {
+    setTexts({});
+    change.reset();
+  };
   const save = () =>
-    change.mutate(Object.fromEntries(changed.map((field) => [field.name, valueOf(field, texts[field.name] ?? "")])));
+    change.mutate(
+      Object.fromEntries(changed.map((field) => [field.name, valueOf(field, texts[field.name] ?? "")])),
+      { onSuccess: undo },
+    );
+  useEffect(() => {
+    if (changed.length === 0) setBase(fn);
+  }, [fn, changed.length]);
   return (
     <div className="page settings">
-      <General fn={fn} />
+      <General key={`general ${fn.version}`} fn={fn} />
       {GROUPS.map(({ title, fields: all }) => (
         <section className="card" key={title}>
           <h2 className="card-head">{title}</h2>
@@ -52,22 +66,32 @@ function Settings({ fn }: { readonly fn: FunctionDetails }) {
               field={field}
               origin={fn.settings_origins[field.name] ?? "default"}
               text={texts[field.name] ?? textOf(fn, field)}
+              theirs={isBehind && changed.includes(field) && textOf(base, field) !== textOf(fn, field)
+                ? textOf(fn, field)
+                : undefined}
               onChange={(text) => setTexts({ ...texts, [field.name]: text })}
               onTakeBack={() => change.mutate({ [field.name]: null })}
             />
           ))}
         </section>
       ))}
-      <Environment fn={fn} />
+      <Environment key={`environment ${fn.version}`} fn={fn} />
       <Danger fn={fn} />
       {(changed.length > 0 || change.error) && (
         <div className="settings-bar">
-          <ErrorNote error={change.error} />
+          {isBehind
+            ? (
+              <Note tone="warn">
+                Somebody else has saved version{" "}
+                {fn.version}. Your changes are kept: save them on top of it, or undo them.
+              </Note>
+            )
+            : <ErrorNote error={change.error} />}
           <span className="muted">
             {changed.length === 1 ? "1 setting" : `${changed.length} settings`} changed. Saving makes a new version.
           </span>
           <span className="spread row">
-            <Button onClick={() => (setTexts({}), change.reset())}>Undo</Button>
+            <Button onClick={undo}>Undo</Button>
             <Button kind="primary" busy={change.isPending} disabled={changed.length === 0} onClick={save}>Save</Button>
           </span>
         </div>
@@ -77,10 +101,12 @@ function Settings({ fn }: { readonly fn: FunctionDetails }) {
 }
 
 function SettingRow(
-  { field, origin, text, onChange, onTakeBack }: {
+  { field, origin, text, theirs, onChange, onTakeBack }: {
     readonly field: SettingField;
     readonly origin: string;
     readonly text: string;
+    /** What somebody else has saved meanwhile. */
+    readonly theirs: string | undefined;
     readonly onChange: (text: string) => void;
     readonly onTakeBack: () => void;
   },
@@ -96,6 +122,11 @@ function SettingRow(
           ? <span className="setting-label">{label}</span>
           : <label htmlFor={id} className="setting-label">{label}</label>}
         {hint && <p id={`${id}-hint`} className="field-hint">{hint}</p>}
+        {theirs !== undefined && (
+          <p className="field-error break">
+            Now {theirs === "" ? "empty" : theirs} <Button small onClick={() => onChange(theirs)}>Keep theirs</Button>
+          </p>
+        )}
       </div>
       <div className="setting-value">
         {kind === "switch"

@@ -25,6 +25,16 @@ const FileDifferences = lazy(async () => ({
   default: (await import("../../parts/editor/diff_view.tsx")).FileDifferences,
 }));
 
+/** `isWide`: only where there is room. */
+const COLUMNS: readonly { readonly name: string; readonly isWide?: true }[] = [
+  { name: "Version" },
+  { name: "State" },
+  { name: "Calls", isWide: true },
+  { name: "Deployed" },
+  { name: "By", isWide: true },
+  { name: "Size", isWide: true },
+];
+
 export function VersionsPage() {
   const place = useParams({ from: "/shell/functions/$namespace/$name" });
   const { from, to } = useSearch({ from: "/shell/functions/$namespace/$name/versions" });
@@ -57,8 +67,8 @@ export function VersionsPage() {
         <table className="table" aria-label="Versions">
           <thead>
             <tr>
-              {["Version", "State", "Calls", "Deployed", "By", "Size"].map((name) => (
-                <th key={name} scope="col">{name}</th>
+              {COLUMNS.map(({ name, isWide }) => (
+                <th key={name} scope="col" className={isWide ? "wide-only" : undefined}>{name}</th>
               ))}
               <th scope="col">
                 <span className="unseen">Actions</span>
@@ -80,16 +90,16 @@ export function VersionsPage() {
                       ? <Badge>kept</Badge>
                       : <Badge tone="bad">did not build</Badge>}
                   </td>
-                  <td className="number">
+                  <td className="number wide-only">
                     {one.traffic_percent > 0 ? `${one.traffic_percent} %` : <span className="muted">–</span>}
                   </td>
                   <td>
                     <Ago at={one.created_at} />
                   </td>
-                  <td className="muted version-author" data-tip={one.created_by ?? undefined}>
+                  <td className="muted version-author wide-only" data-tip={one.created_by ?? undefined}>
                     {one.created_by ?? "–"}
                   </td>
-                  <td className="number muted">{bytesText(one.bundle_size)}</td>
+                  <td className="number muted wide-only">{bytesText(one.bundle_size)}</td>
                   <td>
                     <div className="row version-actions">
                       {before !== undefined && (
@@ -99,6 +109,7 @@ export function VersionsPage() {
                           icon={ArrowLeftRight}
                           onClick={() => compare(before.version, one.version)}
                           aria-label={`What changed in version ${one.version}`}
+                          data-tip="What changed"
                         >
                           What changed
                         </Button>
@@ -110,6 +121,7 @@ export function VersionsPage() {
                           icon={Split}
                           onClick={() => setToTry(one.version)}
                           aria-label={`Split calls with version ${one.version}`}
+                          data-tip="Split calls"
                         >
                           Split calls
                         </Button>
@@ -120,6 +132,7 @@ export function VersionsPage() {
                           icon={one.version > (live?.version ?? 0) ? ArrowUp : Undo2}
                           onClick={() => setToRestore(one)}
                           aria-label={`${wordsFor(one, live)} version ${one.version}`}
+                          data-tip={one.version > (live?.version ?? 0) ? "Make live" : "Roll back"}
                         >
                           {one.version > (live?.version ?? 0) ? "Make live" : "Roll back"}
                         </Button>

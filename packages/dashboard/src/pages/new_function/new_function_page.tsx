@@ -101,7 +101,7 @@ export function NewFunctionPage() {
               </label>
             ))}
           </div>
-          {chosen?.needs && <p className="muted">It needs: {chosen.needs}</p>}
+          {chosen?.needs && <p className="muted template-needs">It needs: {chosen.needs}</p>}
           {chosen && <pre className="code-block template-code" tabIndex={0} aria-label="Its code">{chosen.code}</pre>}
         </fieldset>
       </form>

@@ -13,7 +13,7 @@ import { administer, TEMPLATE } from "../packages/server/test/support/database.t
 /** Files that are named at the end: where to look when the whole takes too long. */
 const SLOWEST_COUNT = 12;
 /** Most of a test is waiting for processes to start. */
-const LANES_COUNT = 2;
+const LANES_COUNT = 3;
 /** Those that mostly wait, for leases, deadlines and other servers, have a lane of their own: it takes little. */
 const WAITING =
   /\/(notifications|server_program|server_end|chaos|task_runner|log_tail|alerts|schedules|nodes)_test\.ts$/;

@@ -209,6 +209,15 @@ platformTest("the guide's shared modules", async (platform, step) => {
     await platform.api("POST", "/functions/my-function/rollback", { version: 4 });
   });
 
+  await step("an export that is missing is told of the module, not of another text of the same length", async () => {
+    const { body } = await platform.api("POST", "/functions", {
+      name: "misses",
+      code: `import { nothing } from "_shared/cors.ts"; export default () => nothing("Adama");`,
+    });
+    assert.match(body.bundle_error, /Cannot import "_shared\/cors\.ts": _shared\/cors\.ts has no export "nothing"/);
+    await platform.api("DELETE", "/functions/misses");
+  });
+
   await step("deleting one that is used needs force; its functions go on and say what is missing", async () => {
     const refused = await platform.api("DELETE", "/functions/shared/_shared/database/connection.ts");
     assert.deepEqual([refused.status, refused.body.code, refused.body.used_by], [409, "MODULE_IN_USE", [

@@ -467,9 +467,12 @@ function notThere(name: string): string {
 
 /** The tool's positions are those of the transformed file, so only the length of the specifier is of use. */
 function likelyImport(source: string, text: string, length: number): ImportUse | undefined {
-  const fitting = quotedIn(source).filter(({ specifier }) => specifier.length + 2 === length);
+  const all = quotedIn(source);
+  const fitting = all.filter(({ specifier }) => specifier.length + 2 === length);
   const bare = (specifier: string) => specifier.replace(/^(npm|jsr):\/?/, "").replace(/^https?:\/\/([^/]+).*$/, "$1");
-  return fitting.find(({ specifier }) => text.includes(bare(specifier))) ?? fitting[0];
+  const isNamed = ({ specifier }: ImportUse) => specifier !== "" && text.includes(bare(specifier));
+  // Of an export that is missing, the place is the name, and what is imported from is in the text.
+  return fitting.find(isNamed) ?? (text.startsWith("No matching export") ? all.find(isNamed) : undefined) ?? fitting[0];
 }
 
 function quotedIn(source: string): ImportUse[] {

@@ -13,19 +13,19 @@
  * @module
  */
 import assert from "node:assert/strict";
-import { dirname, join, relative } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse as parseYaml } from "yaml";
 import { bundle } from "../../../tools/esbuild.ts";
 import { platformTest, type TestPlatform } from "./support/platform.ts";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-/** Of what a server gives to builds, and of what programs need. */
+/** What builds and programs need of the environment. */
 const INHERITED = /proxy|npm_config|cert|^(HOME|TMPDIR|LANG)$/i;
-/** Where every function of a page answers the same, it says so at its top. */
+/** Pages whose functions all give the same answer. */
 const ANSWERS: Readonly<Record<string, string>> = { "docs/handlers.md": "Hello, Ada!" };
 const PERSON = `{"name": "Ada"}`;
-const BLOCK_SEC = 60;
+const BLOCK_SEC = 300;
 
 interface Block {
   readonly line: number;
@@ -43,15 +43,10 @@ async function* pages(dir = "docs"): AsyncGenerator<string> {
 }
 
 function blocksOf(text: string): Block[] {
-  return [...text.matchAll(/^```(\w*) *([^\n]*)\n(.*?)^```$/gms)].map((
-    [, language = "", info = "", code = ""],
-    at,
-  ) => ({
-    line: text.slice(0, [...text.matchAll(/^```(\w*) *([^\n]*)\n(.*?)^```$/gms)][at]?.index ?? 0).split("\n").length,
-    language,
-    info,
-    code,
-  }));
+  return [...text.matchAll(/^```(\w*) *([^\n]*)\n(.*?)^```$/gms)].map((match) => {
+    const [, language = "", info = "", code = ""] = match;
+    return { line: text.slice(0, match.index).split("\n").length, language, info, code };
+  });
 }
 
 platformTest(
@@ -213,7 +208,7 @@ ${code}`,
         return undefined;
       case "sql":
         await Deno.writeTextFile(join(folder, ".block.sql"), code);
-        return await shell(`fluxbase db query --file ${relative(folder, join(folder, ".block.sql"))}`);
+        return await shell("fluxbase db query --file .block.sql");
       case "ts":
       case "js":
       case "tsx":

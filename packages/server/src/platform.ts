@@ -705,6 +705,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       stopping.abort();
       await server.stop(limits.drainMs);
       await filling;
+      await tasks.finish(deadlineMs);
       await sandboxes.settle(deadlineMs);
       await executions.flush();
       await started.disposeAsync();

@@ -16,6 +16,7 @@ Deno.test("what three servers have acknowledged is there after kills of a server
       seed: 7,
       ms: 0,
       scale: 0.1,
+      callers: 2,
       // Tasks of a server that is killed wait for the end of their leases: that one comes first.
       faults: [
         "kill a server",

@@ -43,6 +43,9 @@ export interface TaskRunner {
   /** Whether this server would begin another one at once. */
   readonly hasRoom: boolean;
   readonly runningCount: number;
+  /** After `stopping`: resolves when what runs is done, or at this time on the clock for durations. */
+  finish(deadlineMs: number): Promise<void>;
+  /** Aborts what runs; another server goes on with it. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -187,6 +190,14 @@ export function startTaskRunner(parts: TaskRunnerParts): TaskRunner {
     },
     get runningCount() {
       return running.size;
+    },
+    async finish(deadlineMs) {
+      // Those that were just taken begin.
+      await looking;
+      const { promise: overdue, resolve } = Promise.withResolvers<void>();
+      const ending = setTimeout(resolve, Math.max(0, deadlineMs - clock.nowMs()));
+      await Promise.race([Promise.all(attempts), overdue]);
+      clearTimeout(ending);
     },
     async [Symbol.asyncDispose]() {
       clearTimeout(timer);

@@ -8,6 +8,7 @@ import fc from "fast-check";
 import { sql } from "kysely";
 import { createChance } from "../../test/chaos/chance.ts";
 import { createTestDatabase } from "../../test/support/database.ts";
+import { eventually } from "../../test/support/platform.ts";
 import { systemClock } from "../core/clock.ts";
 import { silentLog } from "../core/log.ts";
 import { connectDatabase, type Database } from "../storage/db.ts";
@@ -39,6 +40,25 @@ async function makeFunctions({ db }: Database): Promise<string[]> {
         '[]', '{}')`.execute(db);
   }
   return ids;
+}
+
+function enqueue(db: Database["db"], functionId: string): Promise<string> {
+  return insertTask(db, {
+    id: crypto.randomUUID(),
+    functionId,
+    triggerType: "task",
+    sourceId: null,
+    caller: { kind: "service", role: "service_role", userId: null, keyId: null, facts: {} },
+    method: "POST",
+    url: "/",
+    path: "",
+    headers: {},
+    body: null,
+    dedupeKey: null,
+    runAt: null,
+    retries: 5,
+    createdBy: null,
+  });
 }
 
 /** What a whole run did, as the functions see it. */
@@ -144,22 +164,7 @@ Deno.test({
         const ids: string[] = [];
         for (let index = 0; index < 40; index += 1) {
           ids.push(
-            await insertTask(database.db, {
-              id: crypto.randomUUID(),
-              functionId: functions[index % FUNCTIONS_COUNT] ?? "",
-              triggerType: "task",
-              sourceId: null,
-              caller: { kind: "service", role: "service_role", userId: null, keyId: null, facts: {} },
-              method: "POST",
-              url: "/",
-              path: "",
-              headers: {},
-              body: null,
-              dedupeKey: null,
-              runAt: null,
-              retries: 5,
-              createdBy: null,
-            }),
+            await enqueue(database.db, functions[index % FUNCTIONS_COUNT] ?? ""),
           );
         }
         const deadline = Date.now() + 60_000;
@@ -192,4 +197,20 @@ Deno.test({
       { numRuns: RUNS_COUNT },
     );
   },
+});
+
+Deno.test("a server that stops lets what it runs be done, so that nobody begins it a second time meanwhile", async () => {
+  await using platform = await createTestDatabase();
+  await using database = await connectDatabase({ url: platform.url, maxConnectionsCount: 8, log: silentLog });
+  const [functionId = ""] = await makeFunctions(database);
+  const seen: Seen = { running: new Map(), answered: new Map(), doubled: [], crowded: [] };
+  const { server, runner } = startServer(database.db, seen, () => 0.9);
+  const id = await enqueue(database.db, functionId);
+  runner.wake();
+  await eventually(() => seen.running.get(id) === 1);
+  server.stop.abort();
+  await runner.finish(performance.now() + 60_000);
+  assert.equal(seen.answered.get(id), 1);
+  assert.equal(runner.runningCount, 0);
+  await runner[Symbol.asyncDispose]();
 });

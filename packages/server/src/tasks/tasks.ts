@@ -51,6 +51,8 @@ export interface Tasks extends TaskQueue {
   /** No more tasks of the function are taken. */
   isFull(functionId: string): boolean;
   readonly runningCount: number;
+  /** While the server stops: resolves when what runs is done, or at this time on the clock for durations. */
+  finish(deadlineMs: number): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -137,6 +139,7 @@ export async function startTasks(parts: TaskParts): Promise<Tasks> {
     get runningCount() {
       return runner.runningCount;
     },
+    finish: runner.finish,
     async [Symbol.asyncDispose]() {
       clearInterval(queues);
       await runner[Symbol.asyncDispose]();

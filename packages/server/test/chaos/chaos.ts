@@ -24,6 +24,8 @@ export interface ChaosOptions {
   readonly patience?: Patience;
   /** Of what lasts a while: 1 is a server that is stopped for 30 s. */
   readonly scale?: number;
+  /** Who call, and who enqueue tasks, at once. */
+  readonly callers?: number;
   readonly taskers?: number;
   /** A checkout of an earlier version, for rolling updates. */
   readonly old?: string;
@@ -52,6 +54,7 @@ export interface ChaosReport {
 
 const NODES = 3;
 const BETWEEN_MS = 3_000;
+const BETWEEN_MIN_MS = 1_000;
 /** A task of a server that was killed is another's when its lease of 30 s has ended. */
 const TASKS_DONE_MS = 300_000;
 const TASKS_LOOK_MS = 1_000;
@@ -68,6 +71,7 @@ export async function runChaos(
     only = Object.keys(FAULTS) as FaultName[],
     patience = PATIENCE,
     scale = 1,
+    callers = 6,
     taskers = 1,
     old,
     logsDir,
@@ -94,8 +98,16 @@ export async function runChaos(
     return needs === undefined || !cluster.missing.has(needs);
   };
   const checker = createChecker({ nodes: cluster.nodes, wrong, patience });
+  const betweenMs = Math.max(BETWEEN_MIN_MS, BETWEEN_MS * scale);
   const stopping = new AbortController();
-  const parts: LoadParts = { cluster, checker, taskers, chance: createChance(seed + 1), signal: stopping.signal };
+  const parts: LoadParts = {
+    cluster,
+    checker,
+    callers,
+    taskers,
+    chance: createChance(seed + 1),
+    signal: stopping.signal,
+  };
   await prepare(parts, witness);
   const firstTickMs = nextTickMs(Date.now() + TICK_MS);
   const loading = putLoadOn(parts);
@@ -106,7 +118,7 @@ export async function runChaos(
   let planned = faults.filter(isPossible);
   try {
     while (performance.now() < endsAtMs || (faults.length > 0 && planned.length > 0)) {
-      await delay(BETWEEN_MS);
+      await delay(betweenMs);
       // Each comes once in a round, so that all come about as often.
       if (planned.length === 0) planned = shuffled(only.filter(isPossible), chance);
       const name = planned.shift() ?? "kill a server";
@@ -116,7 +128,7 @@ export async function runChaos(
       await FAULTS[name].run({ cluster, chance, checker, scale }).catch((error) => wrong.push(`${name}: ${error}`));
       for (; saidCount < wrong.length; saidCount += 1) say(`WRONG: ${wrong[saidCount]}`);
     }
-    await delay(BETWEEN_MS);
+    await delay(betweenMs);
   } finally {
     stopping.abort();
     await loading;

@@ -80,7 +80,7 @@ export const FAULTS: Readonly<Record<FaultName, Fault>> = {
   // Rate limits are counted in each server meanwhile: no call fails.
   "kill Redis": {
     needs: "Redis",
-    run: ({ cluster }) => cluster.restartRedis(REDIS_MS),
+    run: ({ cluster, scale }) => cluster.restartRedis(REDIS_MS * scale),
   },
   "kill sandboxes": {
     async run({ cluster, chance }) {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { dirname } from "node:path";
 import { StartError } from "../start_error.ts";
 
 export type PostgresFailure = "port-taken" | "locked" | "other";
@@ -36,6 +37,14 @@ const RULES: readonly Rule[] = [
     kind: "locked",
     sentence: (dir) =>
       `Cannot start the embedded Postgres: another server is running on "${dir}"; stop it, or set FLUXBASE_DATA_DIR to another folder`,
+  },
+  {
+    pattern: /Failed to spawn/,
+    kind: "other",
+    sentence: (dir) =>
+      `Cannot start the embedded Postgres: its programs in "${
+        dirname(dir)
+      }" may not be run; mount that file system without noexec, or set DATABASE_URL to another Postgres`,
   },
   {
     pattern: /Permission denied|permission denied|wrong ownership|invalid permissions/,

@@ -13,7 +13,7 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 /** Top line first; names are below `packages/server/src/`, the last line is beside it. */
 const LINES: readonly (readonly string[])[] = [
   ["main.ts", "maintenance.ts"],
-  ["platform.ts"],
+  ["platform.ts", "supervisor.ts"],
   ["config", "gateway", "api", "dashboard", "docs", "files", "hooks", "alerts"],
   ["tasks"],
   ["invoke", "deploy", "language"],

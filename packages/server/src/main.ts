@@ -5,10 +5,12 @@
  */
 import { join } from "node:path";
 import { type Config, type Environment, readConfig, readYaml } from "./config/config.ts";
+import { configOfProcess, nodeNameOf, processOf } from "./config/process_share.ts";
 import { withSecretFiles } from "./config/secret_files.ts";
 import { surviveUncaught } from "./core/last_resort.ts";
-import { createLog, type Log } from "./core/log.ts";
+import { type AdjustableLog, createLog, type Log } from "./core/log.ts";
 import { type Platform, startPlatform } from "./platform.ts";
+import { startProcesses } from "./supervisor.ts";
 import { StartError } from "./storage/start_error.ts";
 
 /** A terminal sends Ctrl-C to every process on it, and a launcher passes it on: both are one press. */
@@ -32,8 +34,10 @@ const LAST_WORDS = { level: "error", format: "json" } as const;
 /** Tells the operator something: as it is, or as a line of the log where all lines are JSON. */
 type Say = (text: string) => void;
 
-function sayerOf({ log: { format } }: Config, log: Log): Say {
-  return format === "json" ? (text) => log.info(text) : (text) => Deno.stdout.writeSync(encoder.encode(`${text}\n`));
+function sayerOf({ log: { format }, process }: Config, log: Log): Say {
+  return format === "json" || process !== null
+    ? (text) => log.info(text)
+    : (text) => Deno.stdout.writeSync(encoder.encode(`${text}\n`));
 }
 
 /** What others may not see is made so, file by file; the rest has to be in reach of unprivileged processes. */
@@ -41,26 +45,40 @@ const UMASK = 0o022;
 
 async function main(env: Environment): Promise<number> {
   Deno.umask(UMASK);
-  const config = readConfig(await withSecretFiles(env), await readYaml("fluxbase.yaml"));
-  const log = createLog({ ...config.log, write: writeLine });
+  const whole = readConfig(await withSecretFiles(env), await readYaml("fluxbase.yaml"));
+  const own = processOf(Deno.args);
+  const config = own === undefined ? whole : configOfProcess(whole, own);
+  const log = createLog({
+    ...config.log,
+    ...(own === undefined ? { write: writeLine } : {
+      node: nodeNameOf(own),
+      write: config.log.format === "json" ? writeLine : (line) => writeLine(`[${own.number}] ${line}`),
+    }),
+  });
   surviveUncaught(log);
   const say = sayerOf(config, log);
+  let force = () => {};
   const stopped = Promise.race([
     signalled(() => {
       say("Stopping at once");
+      force();
       Deno.exit(130);
     }),
     ...(Deno.args.includes(LAUNCHED) ? [launcherIsGone()] : []),
   ]);
+  if (own === undefined && config.processes > 1) {
+    return await runProcesses(config, { log, say, stopped, onForce: (kill) => force = kill });
+  }
   const platform = await Promise.race([startPlatform(config, log), stopped]);
   if (typeof platform === "string") {
     // What is under way is safe to cut: folders are made under another name first, migrations are transactions.
     say("Stopped before it had started");
     return 0;
   }
-  await using _ = await keepAddress(platform);
-  if (config.log.format === "json") log.info(READY, { url: platform.url, dataDir: platform.dataDir });
-  else say(welcome(platform));
+  await using _ = own === undefined || own.number === 1 ? await keepAddress(platform) : undefined;
+  if (config.log.format === "json" || (own?.number ?? 1) > 1) {
+    log.info(READY, { url: platform.url, dataDir: platform.dataDir });
+  } else Deno.stdout.writeSync(encoder.encode(`${welcome(platform)}\n`));
   const reason = await Promise.race([stopped, platform.failed]);
   say(reason instanceof StartError ? reason.message : SENTENCES[reason]);
   const { drainDelayMs, drainMs } = config.limits;
@@ -69,6 +87,33 @@ async function main(env: Environment): Promise<number> {
   endAt(noticeMs + drainMs + CLEAN_UP_MS, say);
   await platform.leave(noticeMs);
   await platform[Symbol.asyncDispose]();
+  say("Stopped");
+  return reason instanceof StartError ? FAILED_EXIT : 0;
+}
+
+interface ProcessesOptions {
+  readonly log: AdjustableLog;
+  readonly say: Say;
+  readonly stopped: Promise<Reason>;
+  readonly onForce: (kill: () => void) => void;
+}
+
+/** The same as one process does, for several. */
+async function runProcesses(config: Config, { log, say, stopped, onForce }: ProcessesOptions): Promise<number> {
+  const processes = await Promise.race([startProcesses(config, log), stopped]);
+  if (typeof processes === "string") {
+    say("Stopped before it had started");
+    return 0;
+  }
+  await using _ = processes;
+  onForce(processes.kill);
+  const reason = await Promise.race([stopped, processes.failed]);
+  say(reason instanceof StartError ? reason.message : SENTENCES[reason]);
+  const { drainDelayMs, drainMs } = config.limits;
+  const stopMs = (reason === "told" ? drainDelayMs : 0) + drainMs + CLEAN_UP_MS;
+  endAt(stopMs + CLEAN_UP_MS, say);
+  await processes.stop(reason === "told" ? "SIGTERM" : "SIGINT", stopMs);
+  await processes[Symbol.asyncDispose]();
   say("Stopped");
   return reason instanceof StartError ? FAILED_EXIT : 0;
 }

@@ -60,6 +60,7 @@ import {
   startCatalog,
 } from "./catalog/catalog.ts";
 import type { Config } from "./config/config.ts";
+import { isSibling } from "./config/process_share.ts";
 import { type LocalSecrets, readLocalSecrets } from "./config/local_secrets.ts";
 import { delay, systemClock, withDeadline } from "./core/clock.ts";
 import { createDeadlines } from "./core/deadlines.ts";
@@ -82,7 +83,7 @@ import { keepFolder } from "./files/owner.ts";
 import { watchFunctionsDir } from "./files/watch.ts";
 import { createBusyConnections, createSeenRequests, watchOwnConnections } from "./gateway/connection_watch.ts";
 import { createGateway } from "./gateway/gateway.ts";
-import { type HttpServer, type RequestHandler, startHttpServer } from "./gateway/http_server.ts";
+import { cannotListen, type HttpServer, type RequestHandler, startHttpServer } from "./gateway/http_server.ts";
 import { startAccountEvents } from "./hooks/account_events.ts";
 import { createAuthHooks } from "./hooks/auth_hooks.ts";
 import { type DbHooks, startDbHooks } from "./hooks/db_hooks.ts";
@@ -113,7 +114,7 @@ import { rolePassword } from "./secrets/role_passwords.ts";
 import { rotateEncryption } from "./secrets/rotation.ts";
 import { startSecretStore } from "./secrets/secret_store.ts";
 import { connectDatabase, type Database, DIRECT_URL_ADVICE, pingDatabase } from "./storage/db.ts";
-import { startEmbeddedPostgres } from "./storage/embedded/embedded_postgres.ts";
+import { findRunningPostgres, startEmbeddedPostgres } from "./storage/embedded/embedded_postgres.ts";
 import { chooseHome } from "./storage/embedded/run_as.ts";
 import { hasCapabilities, mayBecome, readStanding } from "./storage/embedded/user_ids.ts";
 import { insertKey } from "./storage/keys.ts";
@@ -182,21 +183,24 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     ...(local === undefined ? [] : [local.encryptionKey]),
   ]);
   const envStore = createEnvStore(keyRing.server);
-  const embedded = config.database.kind === "external" ? undefined : parts.use(
+  const isEmbedded = config.database.kind === "embedded";
+  const embedded = !isEmbedded || config.process !== null ? undefined : parts.use(
     await startEmbeddedPostgres({
       dataDir,
       log,
       sessionMemoryMiB: limits.sessionMemoryMiB,
-      ...(config.database.port === null ? {} : { port: config.database.port }),
+      ...embeddedPort(config),
     }),
   );
-  const databaseUrl = chosen(config.database.kind === "external" ? config.database.url : null, embedded?.url);
+  const databaseUrl = config.database.kind === "external"
+    ? config.database.url
+    : embedded?.url ?? await parentsPostgres(dataDir);
   const directUrl = config.databaseDirectUrl ?? databaseUrl;
   const usersUrl = await findUsersDatabase({
     platformUrl: directUrl,
     givenUrl: config.appDatabaseUrl,
     isShared: config.databaseShared,
-    isEmbedded: embedded !== undefined,
+    isEmbedded,
     schemas: config.databaseSchemas,
     log,
   });
@@ -283,7 +287,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
   const runDir = parts.use(await makeRunDir());
   const runtime = await provideRuntimeFiles(runDir.runtime, { uid: buildsUid });
   // What builds never has the server's rights: it has to reach the source by its own.
-  const workDir = join(await chooseHome(dataDir, { uid: buildsUid, gid: buildsUid }), "builds");
+  const workDir = join(await chooseHome(dataDir, { uid: buildsUid, gid: buildsUid }), ownName("builds", config));
   const building = await startBundler({
     now: clock.nowMs,
     uid: buildsUid,
@@ -494,7 +498,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
       clock,
       log,
       version: RELEASE.version,
-      place: `${Deno.hostname()}:${dataDir}`,
+      place: ownName(`${Deno.hostname()}:${dataDir}`, config),
       load: () => loadOf(sandboxes),
     }),
   );
@@ -623,7 +627,9 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
         saving: folder?.savingFunction ?? ((_, save) => save()),
         reload: ({ dryRun, createdBy }) => {
           if (loader === undefined) throw noFunctionsDir();
-          if (folderLease?.isOurs === false) throw folderOfAnother(folderLease.holder);
+          if (folderLease?.isOurs === false && !(config.process && isSibling(config.process, folderLease.holder))) {
+            throw folderOfAnother(folderLease.holder);
+          }
           return loader.load({ deletes: "missing", dryRun, createdBy });
         },
       }),
@@ -691,7 +697,8 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     dataDir,
     localKeys,
     setupToken: local === undefined || await accounts.hasAdmin() ? null : setupToken,
-    makeSignInToken: () => local === undefined ? null : signInLink.make(),
+    // Another process would not know it.
+    makeSignInToken: () => local === undefined || config.process !== null ? null : signInLink.make(),
     dashboardUrl: dashboardUrlOf(place.baseUrl, config.dashboard),
     docsUrl: docsUrlOf(place.baseUrl, config),
     failed: embedded?.gaveUp ?? new Promise(() => {}),
@@ -733,6 +740,21 @@ function loadOf(sandboxes: SandboxPool): NodeLoad {
     memory_mb: Math.round(memoryMiB),
     machine_load: Number((Deno.loadavg()[0] ?? 0).toFixed(2)),
   };
+}
+
+/** Each process of a machine has a folder and a place of its own; the first those of a server that is alone. */
+function ownName(name: string, { process }: Config): string {
+  return process === null || process.number === 1 ? name : `${name}-${process.number}`;
+}
+
+function embeddedPort({ database }: Config): { readonly port?: number } {
+  return database.kind === "external" || database.port === null ? {} : { port: database.port };
+}
+
+async function parentsPostgres(dataDir: string): Promise<Secret> {
+  const url = await findRunningPostgres(dataDir);
+  if (url === undefined) throw new StartError("Cannot reach the embedded Postgres that all server processes share");
+  return url;
 }
 
 /** Absolute; null where functions are not kept as files. */
@@ -870,11 +892,15 @@ const SMALL_NAMESPACE_BASE = 20_000;
  *
  * @throws {StartError} for a root that cannot change users and has other rights, which sandboxes would have too
  */
-function chooseUids({ sandbox, limits }: Config): { readonly first: number; readonly count: number } | null {
+function chooseUids(
+  { sandbox, limits, process }: Config,
+): { readonly first: number; readonly count: number } | null {
   if (Deno.uid() !== 0) return null;
   const standing = readStanding();
   const count = 2 * limits.sandboxCount + 101;
-  const ranges = [sandbox.uidBase, SMALL_NAMESPACE_BASE].map((first) => ({ first, count }));
+  // Processes of one machine have ranges of their own, side by side.
+  const offset = ((process?.number ?? 1) - 1) * count;
+  const ranges = [sandbox.uidBase, SMALL_NAMESPACE_BASE].map((first) => ({ first: first + offset, count }));
   const free = ranges.find((range) => mayBecome(range, standing));
   if (free !== undefined) return free;
   if (!hasCapabilities(standing)) return null;
@@ -991,15 +1017,10 @@ function notYet(): never {
   throw new PlatformError("SHUTTING_DOWN", "The server is starting: try again");
 }
 
-function listen({ listen: { hostname, port } }: Config, log: Log, handle: RequestHandler): HttpServer {
+function listen({ listen: address, process }: Config, log: Log, handle: RequestHandler): HttpServer {
   try {
-    return startHttpServer({ hostname, port }, { log, handle });
+    return startHttpServer({ ...address, isShared: process !== null }, { log, handle });
   } catch (error) {
-    const why = error instanceof Deno.errors.AddrInUse
-      ? "another program listens there already; stop it, or set FLUXBASE_SERVER_ADDRESS to another port, such as :8081"
-      : error instanceof Error
-      ? error.message
-      : error;
-    throw new StartError(`Cannot listen on ${hostname}:${port}: ${why}`);
+    throw cannotListen(address, error);
   }
 }

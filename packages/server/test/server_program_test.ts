@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { eventually } from "./support/platform.ts";
+import { childrenOf } from "./support/processes.ts";
 import {
   exported,
   pasteCurl,
@@ -327,3 +328,61 @@ if (await canMount()) {
     },
   );
 }
+
+programTest(
+  "two processes share a port and a database; one that is killed comes back, and no end leaves any behind",
+  async (dataDir) => {
+    const first = startProgram(dataDir, { FLUXBASE_SERVER_PROCESSES: "2", FLUXBASE_LIMITS_SANDBOX_COUNT: "20" });
+    await ready(first);
+    await ready(first, 2);
+    assert.equal(await pasteCurl(first), `{"message":"Hello Alice!"}`);
+    const url = exported(first, "FLUXBASE_URL");
+    const headers = { authorization: `Bearer ${exported(first, "FLUXBASE_SERVICE_ROLE_KEY")}` };
+    const alive = async (): Promise<{ id: string; name: string }[]> => {
+      const response = await fetch(`${url}/api/v1/admin/nodes`, { headers });
+      const nodes: { id: string; name: string; status: string }[] = await response.json();
+      return nodes.filter(({ status }) => status === "alive").toSorted((a, b) => a.name.localeCompare(b.name));
+    };
+    const nodes = await alive();
+    assert.deepEqual(nodes.map(({ name }) => name.slice(-3)), ["-p1", "-p2"]);
+    assert.match(first.output(), /^\[2\] .*is ready/m);
+    // Each connection goes to one of them, and both answer what either was told.
+    const answeredBy = async () => {
+      // A connection of its own.
+      using client = Deno.createHttpClient({ poolMaxIdlePerHost: 0 });
+      const page = await (await fetch(`${url}/metrics`, { headers, client })).text();
+      return /^fluxbase_build_info\{.*node="([^"]*)"/m.exec(page)?.[1];
+    };
+    const seen = new Set<string | undefined>();
+    await eventually(async () => seen.add(await answeredBy()).size === 2);
+    assert.deepEqual([...seen].toSorted(), nodes.map(({ name }) => name));
+
+    for (const number of [2, 1]) {
+      const child = childrenOf(first.pid).find(({ command }) => command.includes(`--process=${number}/`));
+      assert.ok(child);
+      Deno.kill(child.pid, "SIGKILL");
+      await eventually(() => first.output().includes(`is started again process=${number}`));
+      await eventually(async () => (await answeredBy().catch(() => undefined)) === nodes[number - 1]?.name);
+      assert.equal(await pasteCurl(first), `{"message":"Hello Alice!"}`);
+    }
+    first.kill("SIGKILL");
+    await first.status;
+
+    const second = startProgram(dataDir, { FLUXBASE_SERVER_PROCESSES: "2", FLUXBASE_LIMITS_SANDBOX_COUNT: "20" });
+    await ready(second);
+    await ready(second, 2);
+    assert.equal(await pasteCurl(second), `{"message":"Hello Alice!"}`);
+    await stop(second);
+  },
+);
+
+programTest("several processes: what is wrong with the settings is said once, and nothing stays", async (dataDir) => {
+  const taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const program = startProgram(dataDir, {
+    FLUXBASE_SERVER_PROCESSES: "2",
+    FLUXBASE_SERVER_ADDRESS: `127.0.0.1:${taken.addr.port}`,
+  });
+  assert.equal((await program.status).code, 1);
+  assert.match(program.output(), /^Cannot listen on .*another program listens there already[^\n]*\n$/);
+  taken.close();
+});

@@ -18,6 +18,7 @@ import { databaseOf, inTermsOfDriver } from "./database_url.ts";
 import { functionEnvironment, networkEnvironment } from "./function_environment.ts";
 import type { ListenAddress } from "./parsers.ts";
 import { readTelemetry } from "./otel_settings.ts";
+import type { ServerProcess } from "./process_share.ts";
 import type { DefaultedSetting, Setting } from "./setting.ts";
 import { ALL_SETTINGS, LIMIT_SETTINGS, type Limits, SETTINGS } from "./settings.ts";
 
@@ -26,6 +27,10 @@ export interface Config {
   /** Null: http://localhost:<port>. */
   readonly baseUrl: string | null;
   readonly dataDir: string;
+  /** Server processes on this machine. */
+  readonly processes: number;
+  /** Null: the only one, or the parent of several. */
+  readonly process: ServerProcess | null;
   readonly development: boolean;
   readonly database:
     | { readonly kind: "embedded"; readonly port: number | null }
@@ -181,9 +186,18 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
       `${SETTINGS.corsCredentials.env} is true, but ${SETTINGS.corsOrigins.env} allows every origin; list the origins by name; for example: ${SETTINGS.corsOrigins.example}`,
     );
   }
+  const processes = get(SETTINGS.processes);
+  if (processes > 1 && Deno.build.os !== "linux") {
+    problems.push(`${SETTINGS.processes.env} is ${processes}, but only Linux shares a port out; set it to 1`);
+  }
   const redisUrl = get(SETTINGS.redisUrl);
   const rateLimitStore = get(SETTINGS.rateLimitStore) ??
-    (redisUrl !== null ? "redis" : database !== null ? "postgres" : "memory");
+    (redisUrl !== null ? "redis" : database !== null || processes > 1 ? "postgres" : "memory");
+  if (rateLimitStore === "memory" && processes > 1) {
+    problems.push(
+      `${SETTINGS.rateLimitStore.env} is memory, in which each of ${processes} processes counts for itself; leave it out, or set ${SETTINGS.processes.env} to 1`,
+    );
+  }
   if (rateLimitStore === "redis" && redisUrl === null) {
     problems.push(
       `${SETTINGS.redisUrl.env} is missing: ${SETTINGS.rateLimitStore.env} is redis; for example: ${SETTINGS.redisUrl.example}`,
@@ -202,6 +216,8 @@ export function readConfig(env: Environment, yamlText: string | undefined): Conf
     listen: get(SETTINGS.address),
     baseUrl: get(SETTINGS.baseUrl),
     dataDir: get(SETTINGS.dataDir),
+    processes,
+    process: null,
     development: get(SETTINGS.development),
     database: database === null ? { kind: "embedded", port: embeddedPort } : { kind: "external", url: database },
     appDatabaseUrl,

@@ -99,6 +99,21 @@ export function integer({ min, max }: Omit<Limit, "default">): Parser<number> {
   };
 }
 
+const PROCESSES_MAX_COUNT = 64;
+/** A server and what its functions do keep about two busy. */
+const CORES_OF_PROCESS = 2;
+const CORES_FOR_SEVERAL = 4;
+
+export const processCount: Parser<number> = {
+  expected: `auto, or ${integer({ min: 1, max: PROCESSES_MAX_COUNT }).expected}`,
+  parse(text) {
+    if (text.trim() !== "auto") return integer({ min: 1, max: PROCESSES_MAX_COUNT }).parse(text);
+    const { hardwareConcurrency: cores } = navigator;
+    if (cores < CORES_FOR_SEVERAL || Deno.build.os !== "linux") return 1;
+    return Math.min(PROCESSES_MAX_COUNT, Math.floor(cores / CORES_OF_PROCESS));
+  },
+};
+
 export function oneOf<const T extends string>(...values: readonly T[]): Parser<T> {
   return { expected: `one of ${values.join(", ")}`, parse: (text) => values.find((value) => value === text) };
 }

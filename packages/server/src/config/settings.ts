@@ -23,6 +23,7 @@ import {
   mirrors,
   oneOf,
   postgresUrl,
+  processCount,
   redisUrl,
   secretText,
   secretToken,
@@ -44,6 +45,15 @@ export const SETTINGS = {
     default: ":8080",
     example: "127.0.0.1:8080",
     about: "Where the server listens. Without a host: on all IPv4 addresses. Port 0 takes a free port.",
+  }),
+  processes: setting({
+    env: "FLUXBASE_SERVER_PROCESSES",
+    yaml: "server.processes",
+    parser: processCount,
+    default: "1",
+    example: "auto",
+    about:
+      "Server processes on this machine behind one port, on Linux; auto: one for every two cores, and one below four cores. They share the embedded database, and the limits of sandboxes, memory and connections are split among them.",
   }),
   baseUrl: setting({
     env: "FLUXBASE_BASE_URL",

@@ -9,6 +9,7 @@
 import { delay, withDeadline } from "../core/clock.ts";
 import { errorAnswer } from "../core/error_response.ts";
 import type { Log } from "../core/log.ts";
+import { StartError } from "../storage/start_error.ts";
 import type { Connection } from "../ratelimit/client_address.ts";
 
 export type RequestHandler = (request: Request, connection: Connection) => Promise<Response>;
@@ -23,13 +24,15 @@ export interface HttpServerOptions {
   readonly hostname: string;
   /** 0 takes a free one. */
   readonly port: number;
+  /** With other processes that say so, too: each connection goes to one of them. */
+  readonly isShared?: boolean;
 }
 
 const LISTEN_AGAIN_MS = 100;
 
 /** @throws what the system says when it cannot listen */
 export function startHttpServer(
-  { hostname, port }: HttpServerOptions,
+  { hostname, port, isShared = false }: HttpServerOptions,
   { log, handle }: { log: Log; handle: RequestHandler },
 ): HttpServer {
   const servers = new Set<Deno.HttpServer<Deno.NetAddr>>();
@@ -40,6 +43,7 @@ export function startHttpServer(
     const server = Deno.serve({
       hostname,
       port: onPort,
+      reusePort: isShared,
       onListen: () => {},
       onError(error) {
         const { status, body } = errorAnswer(error, crypto.randomUUID(), log);
@@ -79,4 +83,13 @@ export function startHttpServer(
       }
     },
   };
+}
+
+export function cannotListen({ hostname, port }: HttpServerOptions, error: unknown): StartError {
+  const why = error instanceof Deno.errors.AddrInUse
+    ? "another program listens there already; stop it, or set FLUXBASE_SERVER_ADDRESS to another port, such as :8081"
+    : error instanceof Error
+    ? error.message
+    : error;
+  return new StartError(`Cannot listen on ${hostname}:${port}: ${why}`);
 }

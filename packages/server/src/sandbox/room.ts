@@ -40,7 +40,7 @@ export interface Room {
 }
 
 /** Of the machine's memory for all sandboxes, where no number is set. */
-const MEMORY_PART = 0.6;
+export const MEMORY_PART = 0.6;
 
 export function createRoom(options: RoomOptions): Room {
   const { sandboxes, meter, blanks, now } = options;

@@ -27,6 +27,7 @@ export interface EmbeddedPostgresOptions {
   readonly log: Log;
   /** What one session may have for itself: no setting of Postgres bounds what its SQL asks for. */
   readonly sessionMemoryMiB?: number;
+  readonly connectionsCount?: number;
   /** A fixed port; without it a free one is taken and kept for the next starts. */
   readonly port?: number;
 }
@@ -58,7 +59,6 @@ const SETTINGS: Readonly<Record<string, string>> = {
   listen_addresses: HOST,
   unix_socket_directories: "",
   shared_buffers: "32MB",
-  max_connections: "100",
   log_min_messages: "warning",
   password_encryption: "scram-sha-256",
 };
@@ -302,7 +302,8 @@ async function startOnSomePort(binaries: PostgresBinaries, options: LaunchOption
 async function launch(
   binaries: PostgresBinaries,
   port: number,
-  { dir, logFile, runAs, password, sessionMemoryMiB = LIMITS.sessionMemoryMiB.default }: LaunchOptions,
+  { dir, logFile, runAs, password, sessionMemoryMiB = LIMITS.sessionMemoryMiB.default, connectionsCount = 100 }:
+    LaunchOptions,
 ): Promise<Running | ReturnType<typeof explainFailure>> {
   await Deno.rename(logFile, `${logFile}.old`).catch(() => {});
   await Deno.writeTextFile(logFile, "", { mode: 0o600 }).catch((error) => {
@@ -313,6 +314,7 @@ async function launch(
   const name = crypto.randomUUID();
   const settings = Object.entries({
     ...SETTINGS,
+    max_connections: String(connectionsCount),
     dynamic_shared_memory_type: sharedMemoryType(),
     cluster_name: name,
   }).flatMap((

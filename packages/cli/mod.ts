@@ -7,7 +7,7 @@ import process from "node:process";
 import { FluxbaseError } from "@fluxbase/sdk";
 import { CommanderError } from "commander";
 import { paint, say } from "./src/output.ts";
-import { UsageError } from "./src/place.ts";
+import { UsageError } from "./src/connection.ts";
 import { createProgram } from "./src/program.ts";
 import manifest from "./package.json" with { type: "json" };
 

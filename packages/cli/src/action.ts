@@ -5,10 +5,10 @@
  */
 import { createClient, type FluxbaseClient } from "@fluxbase/sdk";
 import type { Command } from "commander";
-import { type GlobalOptions, placeOf } from "./place.ts";
+import { connectionOf, type GlobalOptions } from "./connection.ts";
 
 export function clientOf(options: GlobalOptions): FluxbaseClient {
-  const { url, key, storage } = placeOf(options);
+  const { url, key, storage } = connectionOf(options);
   return createClient(url, key, { storage });
 }
 

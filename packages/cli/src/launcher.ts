@@ -4,7 +4,7 @@
  * @module
  */
 import process from "node:process";
-import { pathOf } from "./place.ts";
+import { pathOf } from "./connection.ts";
 
 interface Launcher {
   denoPath(): string | undefined;

@@ -6,7 +6,7 @@
 import process from "node:process";
 import type { WriteStream } from "node:tty";
 import { styleText } from "node:util";
-import type { GlobalOptions } from "./place.ts";
+import type { GlobalOptions } from "./connection.ts";
 
 const PROGRESS_MS = 1_000;
 

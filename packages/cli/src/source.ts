@@ -16,7 +16,7 @@ import {
   namedBeside,
 } from "@fluxbase/contract";
 import { parse } from "jsonc-parser";
-import { UsageError } from "./place.ts";
+import { UsageError } from "./connection.ts";
 
 export interface FunctionSource {
   readonly name: string;

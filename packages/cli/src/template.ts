@@ -7,7 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DECLARATIONS } from "@fluxbase/contract";
-import { UsageError } from "./place.ts";
+import { UsageError } from "./connection.ts";
 
 /** Where the examples are: beside the built command, or in the tree that it is built from. */
 const EXAMPLES = ["./templates/", "../../../examples/"].map((path) => fileURLToPath(new URL(path, import.meta.url)));

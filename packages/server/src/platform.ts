@@ -76,7 +76,7 @@ import { createSharedModules } from "./deploy/shared_modules.ts";
 import { startExecutionLog } from "./executions/execution_log.ts";
 import { createCaptures } from "./executions/captures.ts";
 import { createLogTail } from "./executions/log_tail.ts";
-import { shown } from "./executions/shown.ts";
+import { echoToServerLog } from "./executions/echo_to_server_log.ts";
 import { createFunctionsFolder } from "./files/folder.ts";
 import { createLoader, type Loader } from "./files/load.ts";
 import { keepFolder } from "./files/owner.ts";
@@ -268,7 +268,7 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     }),
   );
   const executions = config.development
-    ? shown(executionLog, log, (id) => pathOfFunction(catalog.findById(id)))
+    ? echoToServerLog(executionLog, log, (id) => pathOfFunction(catalog.findById(id)))
     : executionLog;
   // Most parts that have numbers are still to be made.
   const numbers = { read: (): Promise<readonly MetricFamily[]> => Promise.resolve([]) };

@@ -7,7 +7,7 @@ import { createClient, type ListAuditLog, type LogLevel } from "@fluxbase/sdk";
 import type { Command } from "commander";
 import { withClient, withOptions } from "../action.ts";
 import { printObject, printRows } from "../output.ts";
-import { urlOf } from "../place.ts";
+import { urlOf } from "../connection.ts";
 
 const FILTERS: Readonly<Record<string, string>> = {
   "--actor <id>": "only entries of this user or key",

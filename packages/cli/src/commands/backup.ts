@@ -6,7 +6,7 @@
 import type { Command } from "commander";
 import { withOptions } from "../action.ts";
 import { runMaintenance } from "../launcher.ts";
-import { pathOf } from "../place.ts";
+import { pathOf } from "../connection.ts";
 
 export function addBackup(program: Command): void {
   program.command("backup <file>").description("Write a backup of all data to a file; works while the server runs")

@@ -14,7 +14,7 @@ import type { Command } from "commander";
 import { withClient, withOptions } from "../action.ts";
 import { runMaintenance } from "../launcher.ts";
 import { printRows, progress, readSecret, say } from "../output.ts";
-import { type GlobalOptions, pathOf, UsageError } from "../place.ts";
+import { type GlobalOptions, pathOf, UsageError } from "../connection.ts";
 
 interface Folder {
   readonly folder: string;

@@ -9,7 +9,15 @@ import type { Command } from "commander";
 import { withOptions } from "../action.ts";
 import { launcher } from "../launcher.ts";
 import { paint, print, printJson } from "../output.ts";
-import { type GlobalOptions, isLocal, pathOf, type Place, placeOf, urlOf, UsageError } from "../place.ts";
+import {
+  type Connection,
+  connectionOf,
+  type GlobalOptions,
+  isLocal,
+  pathOf,
+  urlOf,
+  UsageError,
+} from "../connection.ts";
 
 interface Finding {
   /** A server works with a warning, but is less than it could be. */
@@ -73,16 +81,16 @@ function finding(isGood: boolean, text: string, remedy = "", otherwise: "warn" |
 }
 
 async function examineServer(options: GlobalOptions): Promise<Finding[]> {
-  let place: Place;
+  let connection: Connection;
   try {
-    place = placeOf(options);
+    connection = connectionOf(options);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     return [{ level: "bad", text: error.message }];
   }
-  const url = place.url.replace(/\/+$/, "");
+  const url = connection.url.replace(/\/+$/, "");
   const get = (path: string) =>
-    fetch(url + path, place.key === undefined ? {} : { headers: { authorization: `Bearer ${place.key}` } });
+    fetch(url + path, connection.key === undefined ? {} : { headers: { authorization: `Bearer ${connection.key}` } });
   let ready: Readiness;
   try {
     const response = await fetch(`${url}/health/ready`);

@@ -8,7 +8,7 @@ import type { CapturedRequestView, ExecutionDetails, ReplayAnswer } from "@fluxb
 import { type Command, InvalidArgumentError } from "commander";
 import { type InNamespace, inNamespace, withClient } from "../action.ts";
 import { print, printable, printJson, printRows, say } from "../output.ts";
-import type { GlobalOptions } from "../place.ts";
+import type { GlobalOptions } from "../connection.ts";
 
 interface OfFunction extends InNamespace {
   readonly of?: string;

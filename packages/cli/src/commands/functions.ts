@@ -20,7 +20,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { type InNamespace, inNamespace, withClient, withOptions } from "../action.ts";
 import { lastOption, type StatsOptions, statsRows } from "./metrics.ts";
 import { print, printable, printJson, printObject, printRows, progress, readSecret, say, warn } from "../output.ts";
-import { type GlobalOptions, pathOf, UsageError } from "../place.ts";
+import { type GlobalOptions, pathOf, UsageError } from "../connection.ts";
 import { setSharedModule } from "../shared_modules.ts";
 import { readFunction, readFunctions, readSharedModules } from "../source.ts";
 import { templates, writeFunction } from "../template.ts";

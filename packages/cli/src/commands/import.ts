@@ -10,7 +10,7 @@ import { type ImportPlan, writePlan } from "../import/project.ts";
 import { planSupabase } from "../import/supabase.ts";
 import { planWorker } from "../import/workers.ts";
 import { printJson, printRows, say, warn } from "../output.ts";
-import { type GlobalOptions, pathOf } from "../place.ts";
+import { type GlobalOptions, pathOf } from "../connection.ts";
 
 interface Options {
   readonly folder: string;

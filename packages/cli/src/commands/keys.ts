@@ -7,7 +7,7 @@ import type { FluxbaseClient, KeyFields, KeysClient } from "@fluxbase/sdk";
 import type { Command } from "commander";
 import { withClient } from "../action.ts";
 import { print, printJson, printObject, printRows, say } from "../output.ts";
-import { UsageError } from "../place.ts";
+import { UsageError } from "../connection.ts";
 
 interface Kind {
   readonly service?: boolean;

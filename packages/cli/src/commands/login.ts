@@ -8,7 +8,7 @@ import { createClient, FluxbaseError } from "@fluxbase/sdk";
 import type { Command } from "commander";
 import { clientOf, withOptions } from "../action.ts";
 import { readSecret, say } from "../output.ts";
-import { keepProfile, profileStorage, urlOfNewProfile, UsageError } from "../place.ts";
+import { keepProfile, profileStorage, urlOfNewProfile, UsageError } from "../connection.ts";
 
 const SETUP_TOKEN = "FLUXBASE_SETUP_TOKEN";
 

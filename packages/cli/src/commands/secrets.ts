@@ -7,7 +7,7 @@ import { FluxbaseError, type SecretChange, type SecretNamespace } from "@fluxbas
 import type { Command } from "commander";
 import { withClient } from "../action.ts";
 import { print, printJson, printObject, printRows, readSecret, say, warn } from "../output.ts";
-import { UsageError } from "../place.ts";
+import { UsageError } from "../connection.ts";
 
 const FIELDS = ["name", "scope", "namespaces", "version", "expires_at", "description", "updated_at", "updated_by"];
 const DAY_MS = 86_400_000;

@@ -8,7 +8,7 @@ import process from "node:process";
 import type { Command } from "commander";
 import { withOptions } from "../action.ts";
 import { launcher } from "../launcher.ts";
-import { pathOf } from "../place.ts";
+import { pathOf } from "../connection.ts";
 
 interface Options {
   readonly port?: string;

@@ -9,7 +9,7 @@ import process from "node:process";
 import type { Command } from "commander";
 import { withOptions } from "../action.ts";
 import { print, say, warn } from "../output.ts";
-import { UsageError } from "../place.ts";
+import { UsageError } from "../connection.ts";
 
 interface InstallOptions {
   readonly port?: string;

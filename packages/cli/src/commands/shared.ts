@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { type InNamespace, inNamespace, withClient } from "../action.ts";
 import { print, printRows, say } from "../output.ts";
-import { pathOf } from "../place.ts";
+import { pathOf } from "../connection.ts";
 import { setSharedModule } from "../shared_modules.ts";
 
 export function addShared(program: Command): void {

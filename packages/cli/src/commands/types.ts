@@ -7,7 +7,7 @@ import { writeFileSync } from "node:fs";
 import type { Command } from "commander";
 import { withClient } from "../action.ts";
 import { print, say } from "../output.ts";
-import { pathOf } from "../place.ts";
+import { pathOf } from "../connection.ts";
 
 /** By the name that Postgres has for it; everything else travels as text. */
 const TYPES: Readonly<Record<string, string>> = {

@@ -7,7 +7,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs";
 import { basename, dirname, extname, join, relative, resolve, sep } from "node:path";
 import { ENDINGS, isNoSource, isSourceFile, isSourceFolder } from "@fluxbase/contract";
-import { UsageError } from "../place.ts";
+import { UsageError } from "../connection.ts";
 
 /** One line of the table. */
 export interface Imported {

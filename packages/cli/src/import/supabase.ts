@@ -8,7 +8,7 @@ import { dirname, join, relative, resolve } from "node:path";
 import { ENDINGS, isFunctionFolder, isSourceFile } from "@fluxbase/contract";
 import { parse as parseJsonc } from "jsonc-parser";
 import { parse as parseToml } from "smol-toml";
-import { UsageError } from "../place.ts";
+import { UsageError } from "../connection.ts";
 import {
   annotate,
   changesFor,

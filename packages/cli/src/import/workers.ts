@@ -9,7 +9,7 @@ import { parseEnv } from "node:util";
 import { functionNameProblem } from "@fluxbase/contract";
 import { parse as parseJsonc, type ParseError } from "jsonc-parser";
 import { parse as parseToml } from "smol-toml";
-import { UsageError } from "../place.ts";
+import { UsageError } from "../connection.ts";
 import {
   annotate,
   changesFor,

@@ -11,7 +11,7 @@
  */
 const V8_FLAGS = "--no-allocation-site-pretenuring";
 
-/** In the server: it may ask for a collection (./chunk_garbage.ts). */
+/** In the server: it may ask for a collection (./chunk_collector.ts). */
 export const SERVER_V8_FLAGS = `${V8_FLAGS},--expose-gc`;
 
 /** In a sandbox: no helper threads, since a copied process has none (../../sandbox_runtime/fork.ts). */

@@ -7,7 +7,6 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import {
   type BuildProblem,
   DEFAULT_NAMESPACE,
@@ -21,7 +20,7 @@ import {
 import type { Bundler } from "../bundler/bundler.ts";
 import type { Catalog } from "../catalog/catalog.ts";
 import { functionNotFound } from "../catalog/function_not_found.ts";
-import { createTurns } from "../core/turns.ts";
+import { createKeyedMutex } from "../core/keyed_mutex.ts";
 import type { Env, EnvStore } from "../secrets/env_store.ts";
 import { type Database, isUniqueViolation } from "../storage/db.ts";
 import {
@@ -42,6 +41,7 @@ import {
 import { cancelTasksOf } from "../storage/tasks.ts";
 import { findVersion, listVersions, type NewVersion, ORIGINAL, type StoredVersion } from "../storage/versions.ts";
 import { type Annotated, readAnnotations } from "./annotations.ts";
+import { canonicalJson, hashOf } from "./content_hash.ts";
 import { folderDenoJsonFor, joinDenoJson, ownDenoJson } from "./deno_json.ts";
 import { type FunctionInput, invalidFunction, type NewFunctionInput } from "./function_input.ts";
 import { addGiven, type GivenSettings } from "./given_settings.ts";
@@ -49,6 +49,7 @@ import { mergeSettings, settingsAsGiven, withSchedules } from "./merge_settings.
 import { assertNoNewRoute, routeTaken } from "./routes.ts";
 import { assertMayGrant, assertMayRemove, assertMayTouch, type Granter, isGranted } from "./service_grant.ts";
 import { type FunctionPlace, hashesOf, mayImport, type SharedModules, WHOLE } from "./shared_modules.ts";
+import { assertSourceFits, type SourceLimits, type Sources, sourcesOf } from "./sources.ts";
 
 export interface DeployParts {
   readonly db: Database["db"];
@@ -59,13 +60,11 @@ export interface DeployParts {
   readonly limits: DeployLimits;
 }
 
-export interface DeployLimits {
+export interface DeployLimits extends SourceLimits {
   readonly wallMs: number;
   readonly wallMaxMs: number;
   readonly memoryMiB: number;
   readonly responseBodyBytes: number;
-  readonly sourceFileBytes: number;
-  readonly sourceBytes: number;
 }
 
 export interface DeployOptions extends Granter {
@@ -144,14 +143,9 @@ const CONFLICTS_MAX_COUNT = 10;
 /** Who made a version that no caller asked for. */
 const REBUILT_BY = "system";
 
-interface Sources {
-  readonly entry: string;
-  readonly files: Readonly<Record<string, string>>;
-}
-
 export function createDeployer(parts: DeployParts): Deployer {
   const { db, catalog, envStore, sharedModules, limits } = parts;
-  const turns = createTurns();
+  const mutex = createKeyedMutex();
   const defaults: FunctionSettings = {
     ...DEFAULT_SETTINGS,
     timeoutMs: limits.wallMs,
@@ -166,7 +160,7 @@ export function createDeployer(parts: DeployParts): Deployer {
   }
 
   function store(namespace: string, input: NewFunctionInput, options: DeployOptions): Promise<NewVersion> {
-    return turns.take(placeOf(namespace, input.name), () => storeInTurn(namespace, input, options));
+    return mutex.run(placeOf(namespace, input.name), () => storeInTurn(namespace, input, options));
   }
 
   async function storeInTurn(
@@ -220,7 +214,7 @@ export function createDeployer(parts: DeployParts): Deployer {
     options: DeployOptions,
   ): Promise<Applied> {
     assertSameName(namespace, name, input);
-    return turns.take(
+    return mutex.run(
       placeOf(namespace, name),
       async () => changeInTurn(before ?? await read(namespace, name), input, options),
     );
@@ -561,36 +555,6 @@ function nothingToRestore(namespace: string, name: string): PlatformError {
   );
 }
 
-const ENTRIES = ["index.ts", "index.js", "index.tsx", "index.jsx", "index.mts", "index.mjs", "index.cjs"];
-
-/** What was sent, on top of the sources of the version before. */
-function sourcesOf(input: FunctionInput, before: Sources | undefined, name: string): Sources {
-  const { code, files, original_code } = input;
-  const isPreBundled = input.is_pre_bundled ?? input.is_bundled ?? false;
-  if (isPreBundled ? code === undefined || files !== undefined : original_code !== undefined) {
-    throw invalidFunction([
-      '"is_pre_bundled" goes with "code", the bundle, and may go with "original_code", what it was made of; with nothing else',
-    ]);
-  }
-  if (files === undefined) {
-    const entry = before?.entry ?? `${name}.ts`;
-    if (code === undefined && before === undefined) throw invalidFunction(['"code" is missing']);
-    if (code === undefined) return { entry, files: before?.files ?? {} };
-    if (isPreBundled) return { entry, files: { [entry]: code, [ORIGINAL]: original_code ?? code } };
-    // With `code` alone a function of several files gets a new entry; the others stay.
-    const { [ORIGINAL]: _, ...others } = before?.files ?? {};
-    return { entry, files: { ...others, [entry]: code } };
-  }
-  // A function of one file may have its own name there, as it has in a folder of functions.
-  const isFlat = Object.keys(files).length === 1;
-  const entries = isFlat ? [...ENTRIES, ...ENTRIES.map((entry) => entry.replace("index", name))] : ENTRIES;
-  const entry = entries.find((path) => Object.hasOwn(files, path)) ?? (code === undefined ? undefined : "index.ts");
-  if (entry === undefined) {
-    throw invalidFunction([`"files" has no entry: one of them must be named ${ENTRIES[0]}, or be sent as "code"`]);
-  }
-  return { entry, files: code === undefined ? files : { ...files, [entry]: code } };
-}
-
 function assertSameName(namespace: string, name: string, input: FunctionInput): void {
   const isSame = (input.name === undefined || input.name === name) &&
     (input.namespace === undefined || input.namespace === namespace);
@@ -599,29 +563,6 @@ function assertSameName(namespace: string, name: string, input: FunctionInput): 
       `"name" and "namespace" cannot change: this is "${namespace}/${name}"; create another function and delete this one`,
     ]);
   }
-}
-
-function assertSourceFits({ files }: Sources, { sourceFileBytes, sourceBytes }: DeployLimits): void {
-  const encoder = new TextEncoder();
-  // A bundle is as large as all that is in it.
-  const fileMaxBytes = ORIGINAL in files ? sourceBytes : sourceFileBytes;
-  let total = 0;
-  for (const [path, code] of Object.entries(files)) {
-    const byteCount = encoder.encode(code).length;
-    // The code that a bundle was made of is only kept.
-    if (path !== ORIGINAL) total += byteCount;
-    if (byteCount > fileMaxBytes) {
-      const which = path === ORIGINAL ? '"original_code"' : `file "${path}"`;
-      throw tooLarge(`${which} has ${byteCount} bytes`, fileMaxBytes, byteCount);
-    }
-  }
-  if (total > sourceBytes) throw tooLarge(`its files have ${total} bytes together`, sourceBytes, total);
-}
-
-function tooLarge(what: string, limit: number, used: number): PlatformError {
-  return new PlatformError("BODY_TOO_LARGE", `Cannot accept the function: ${what}, and at most ${limit} are allowed`, {
-    details: { limit, used },
-  });
 }
 
 function alreadyExists(namespace: string, name: string): PlatformError {
@@ -656,21 +597,6 @@ function assertIsVersion(
     "VERSION_CONFLICT",
     `Cannot update function "${name}" from version ${wanted}: it has version ${currentVersion} by now; read it again`,
     { details: { version: currentVersion, created_by: createdBy, created_at: createdAt.toISOString() } },
-  );
-}
-
-/** Equal hashes are equal deployments. Keys are sorted at every depth, since jsonb keeps no order. */
-function hashOf(value: unknown): string {
-  return createHash("sha256").update(canonicalJson(value)).digest("hex");
-}
-
-function canonicalJson(value: unknown): string {
-  return JSON.stringify(
-    value,
-    (_, inner) =>
-      typeof inner === "object" && inner !== null && !Array.isArray(inner)
-        ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => a < b ? -1 : 1))
-        : inner,
   );
 }
 

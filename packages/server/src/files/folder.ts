@@ -15,7 +15,7 @@
 import { dirname, join } from "node:path";
 import { DEFAULT_NAMESPACE, ENDINGS, shapeOf } from "@fluxbase/contract";
 import type { Log } from "../core/log.ts";
-import { createTurns } from "../core/turns.ts";
+import { createKeyedMutex } from "../core/keyed_mutex.ts";
 import type { Deployer, SaveFunction } from "../deploy/deploy.ts";
 import type { FunctionPlace, SaveModule } from "../deploy/shared_modules.ts";
 import type { Database } from "../storage/db.ts";
@@ -50,12 +50,12 @@ interface Place {
 }
 
 export function createFunctionsFolder({ dir, db, deployer, log }: FolderParts): FunctionsFolder {
-  const turns = createTurns();
+  const mutex = createKeyedMutex();
   const savedAt = new Map<string, number>();
   let savesCount = 0;
 
   function saving<Result>(name: string, save: () => Promise<Result>, keep: () => Promise<void>): Promise<Result> {
-    return turns.take(name, async () => {
+    return mutex.run(name, async () => {
       savedAt.set(name, savesCount += 1);
       const result = await save();
       try {
@@ -159,7 +159,7 @@ export function createFunctionsFolder({ dir, db, deployer, log }: FolderParts): 
         else await write(modulePath, saved.content);
       }),
     loading: (name, readAt, load) =>
-      turns.take(name, async () => (savedAt.get(name) ?? 0) > readAt ? undefined : await load()),
+      mutex.run(name, async () => (savedAt.get(name) ?? 0) > readAt ? undefined : await load()),
     moment: () => savesCount,
   };
 }

@@ -4,9 +4,10 @@
  * Every frame that comes out of a sandbox may have been forged by user code: sizes, ids, order and types are checked,
  * and a violation ends the sandbox. What it may send that answers no request is limited by the work it makes here.
  *
- * Owns: the platform's end of the socket, the requests under way in this sandbox, the reason of its death.
- * Does not own: starting the process (./sandbox_process.ts), the shape of payloads (./sandbox_frames.ts), how many
- * sandboxes there are (./sandbox_pool.ts).
+ * Owns: the platform's end of the socket, the requests under way in this sandbox, when it has to end.
+ * Does not own: starting the process (./sandbox_process.ts), the shape of payloads (./sandbox_frames.ts), the words for
+ * its end (./death_reasons.ts), the work that its frames may make (./frame_budget.ts), how many sandboxes there are
+ * (./sandbox_pool.ts).
  *
  * @module
  */
@@ -28,11 +29,9 @@ import {
 import { SlotTable } from "../../sandbox_runtime/slot_table.ts";
 import { type Fence, FENCES } from "../../sandbox_runtime/harden.ts";
 import { type HeadLimits, headProblem, isToken } from "../../sandbox_runtime/header_rules.ts";
-import type { ChunkGarbage } from "../core/chunk_garbage.ts";
+import type { ChunkCollector } from "../core/chunk_collector.ts";
 import { clientClosed } from "../core/client_closed.ts";
-import { delay } from "../core/clock.ts";
 import { InvariantError } from "../core/invariant.ts";
-import { TokenBucket } from "../core/token_bucket.ts";
 import {
   bodyTooLarge,
   type Exchange,
@@ -42,6 +41,8 @@ import {
   type SandboxRequest,
   type Waiting,
 } from "./exchange.ts";
+import { describeExit, invalidResponse, loopBlocked, notReading, outOfMemory, protocolError } from "./death_reasons.ts";
+import { FRAME_COST_US, FrameBudget } from "./frame_budget.ts";
 import { type AnswerCall, OwnCalls } from "./own_calls.ts";
 import {
   type Failure,
@@ -59,7 +60,6 @@ import {
 import { readUsage, readWaitedMs } from "./process_usage.ts";
 import type { ProcessExit, SandboxProcess } from "./sandbox_process.ts";
 import { moveTo, type SandboxState } from "./sandbox_state.ts";
-import { scratchLimit } from "./scratch.ts";
 import { CLOSE_CODE, SocketLink } from "./socket_link.ts";
 
 export interface SandboxLimits {
@@ -91,7 +91,7 @@ export interface SandboxOptions {
   readonly limits: SandboxLimits;
   /** Answers what the function asks of the platform itself; null where it may not ask. */
   readonly answerCall: AnswerCall | null;
-  readonly garbage: ChunkGarbage;
+  readonly garbage: ChunkCollector;
   now(): number;
 }
 
@@ -118,14 +118,6 @@ const STUCK_MS = 100;
 const WATCH_AFTER_MS = 20;
 const LOG_BYTES_PER_LINE_OVERHEAD = 32 * 1024;
 
-/**
- * Work that frames make here, in microseconds of the server's thread, measured and rounded up. Answers are not counted:
- * there is one for each request.
- */
-const FRAME_COST_US = { any: 1, logLine: 5, call: 50, perByte: 0.0001, perParsedByte: 0.005 };
-/** A sandbox may take a quarter of the server's thread with frames that answer nothing. */
-const FRAME_BUDGET = { capacity: 100_000, refillPerSec: 250_000 };
-const HELD_UP_MAX_MS = 100;
 /** What a sandbox may leave unread. Windows of credit keep below it, unless credit is given for what was not read. */
 const UNREAD_MAX_BYTES = 64 * 1024 * 1024;
 
@@ -153,8 +145,8 @@ export class Sandbox implements ExchangeHolder {
   readonly #exchanges = new SlotTable<Exchange>();
   readonly #uploads = new Map<number, BodyOutbox>();
   readonly #ownCalls: OwnCalls | undefined;
-  readonly #garbage: ChunkGarbage;
-  readonly #frameBudget: TokenBucket;
+  readonly #garbage: ChunkCollector;
+  readonly #frameBudget: FrameBudget;
   readonly #ready = Promise.withResolvers<void>();
   readonly #gone = Promise.withResolvers<void>();
   #fences: readonly Fence[] = [];
@@ -167,7 +159,6 @@ export class Sandbox implements ExchangeHolder {
   #lastPongMs: number;
   #outsideLineCount = 0;
   #functionName = "";
-  #frameCostUs = 0;
 
   /** Resolves when the sandbox has said that it is ready to load a bundle. */
   static async start(process: SandboxProcess, events: SandboxEvents, options: SandboxOptions): Promise<Sandbox> {
@@ -191,7 +182,7 @@ export class Sandbox implements ExchangeHolder {
     this.#garbage = garbage;
     this.#now = now;
     this.startedMs = this.idleSinceMs = this.#lastPongMs = now();
-    this.#frameBudget = new TokenBucket(this.startedMs, FRAME_BUDGET);
+    this.#frameBudget = new FrameBudget(this.startedMs);
     this.#writer = new FrameWriter(process.connection, () => process.kill());
     this.#ownCalls = answerCall === null ? undefined : new OwnCalls(this.#writer, answerCall);
   }
@@ -300,7 +291,9 @@ export class Sandbox implements ExchangeHolder {
   /** Looks at every clock of this sandbox; called every few milliseconds while requests are under way. */
   tick(nowMs: number): void {
     // A bundle may be larger, and is read before anything else happens.
-    if (this.#writer.waitingBytes > UNREAD_MAX_BYTES && this.#state !== "loading") this.kill(notReading());
+    if (this.#writer.waitingBytes > UNREAD_MAX_BYTES && this.#state !== "loading") {
+      this.kill(notReading(UNREAD_MAX_BYTES));
+    }
     if (this.#exchanges.size === 0) return;
     for (const exchange of this.#exchanges.values()) {
       if (!exchange.isWatched && nowMs - (exchange.sentMs ?? nowMs) >= WATCH_AFTER_MS) exchange.watchClient();
@@ -417,7 +410,7 @@ export class Sandbox implements ExchangeHolder {
     const error = await readFrames(
       this.#process.connection,
       (type, id, payload) => this.#onFrame(type, id, payload),
-      { pace: () => this.#pace() },
+      { pace: () => this.#frameBudget.pace(this.#now) },
     ).then(() => undefined, (error: unknown) => error);
     this.#process.kill();
     // Should its end not be told, it is over all the same.
@@ -430,17 +423,9 @@ export class Sandbox implements ExchangeHolder {
     this.#onExit(exit, error);
   }
 
-  /** Holds up a sandbox whose frames make more work than they may. */
-  #pace(): Promise<void> | undefined {
-    if (this.#frameCostUs === 0) return undefined;
-    const waitMs = this.#frameBudget.charge(this.#frameCostUs, this.#now());
-    this.#frameCostUs = 0;
-    return waitMs > 1 ? delay(Math.min(waitMs, HELD_UP_MAX_MS)) : undefined;
-  }
-
   #onFrame(type: number, id: number, payload: Uint8Array): void {
     if (type === FRAME.RESPONSE) return this.#onResponse(this.#exchangeOf(id), payload);
-    this.#frameCostUs += FRAME_COST_US.any + payload.length * FRAME_COST_US.perByte;
+    this.#frameBudget.add(FRAME_COST_US.any + payload.length * FRAME_COST_US.perByte);
     switch (type) {
       case FRAME.LOG:
         return this.#onLog(id, payload);
@@ -474,7 +459,7 @@ export class Sandbox implements ExchangeHolder {
         return this.#loading?.resolve();
       case FRAME.LOAD_FAILED:
         if (!this.#mayMoveFrom("loading", "LOAD_FAILED")) return;
-        this.#frameCostUs += payload.length * FRAME_COST_US.perParsedByte;
+        this.#frameBudget.add(payload.length * FRAME_COST_US.perParsedByte);
         return this.#loading?.reject(this.#loadError(parseFailure(payload)));
       default:
         return this.#onCallFrame(type, id, payload);
@@ -493,7 +478,7 @@ export class Sandbox implements ExchangeHolder {
     if (this.#ownCalls === undefined || this.#state === "starting") throw violation(`a frame of type ${type}`);
     switch (type) {
       case FRAME.REQUEST | OF_CALL:
-        this.#frameCostUs += FRAME_COST_US.call + payload.length * FRAME_COST_US.perParsedByte;
+        this.#frameBudget.add(FRAME_COST_US.call + payload.length * FRAME_COST_US.perParsedByte);
         return this.#ownCalls.onRequest(id, payload);
       case FRAME.BODY | OF_CALL:
         return this.#ownCalls.onBody(id, payload);
@@ -523,7 +508,7 @@ export class Sandbox implements ExchangeHolder {
 
   #onResponse(exchange: Exchange | undefined, payload: Uint8Array): void {
     if (exchange === undefined) {
-      this.#frameCostUs += FRAME_COST_US.any + payload.length * FRAME_COST_US.perByte;
+      this.#frameBudget.add(FRAME_COST_US.any + payload.length * FRAME_COST_US.perByte);
       return;
     }
     if (exchange.hasResponse) throw violation("a second RESPONSE");
@@ -595,7 +580,7 @@ export class Sandbox implements ExchangeHolder {
 
   #onFailed(exchange: Exchange | undefined, payload: Uint8Array): void {
     if (exchange === undefined) return;
-    this.#frameCostUs += payload.length * FRAME_COST_US.perParsedByte;
+    this.#frameBudget.add(payload.length * FRAME_COST_US.perParsedByte);
     const { message, stack, isOutOfMemory } = parseFailure(payload.subarray(1));
     const error = isOutOfMemory
       ? outOfMemory(this.limits.memoryMiB, message)
@@ -625,7 +610,7 @@ export class Sandbox implements ExchangeHolder {
   }
 
   #onMessage(exchange: Exchange | undefined, payload: Uint8Array): void {
-    this.#frameCostUs += payload.length * FRAME_COST_US.perParsedByte;
+    this.#frameBudget.add(payload.length * FRAME_COST_US.perParsedByte);
     if (exchange?.socket === undefined) return;
     const { message, byteCount } = parseMessage(payload);
     if (!exchange.socket.sent(message, byteCount)) throw violation("more messages than it had credit for");
@@ -644,7 +629,7 @@ export class Sandbox implements ExchangeHolder {
   }
 
   #onLog(id: number, payload: Uint8Array): void {
-    this.#frameCostUs += FRAME_COST_US.logLine + payload.length * FRAME_COST_US.perParsedByte;
+    this.#frameBudget.add(FRAME_COST_US.logLine + payload.length * FRAME_COST_US.perParsedByte);
     const { logLineBytes, logLinesCount } = this.limits;
     if (payload.length > logLineBytes + LOG_BYTES_PER_LINE_OVERHEAD) throw violation("a LOG that is too large");
     const exchange = id === 0 ? undefined : this.#exchangeOf(id);
@@ -709,48 +694,6 @@ function isUnstarted({ ordinal, isAnswered, request }: Exchange, { startedCount 
 /** What `parseCall` reads. */
 function headOf({ executionId, method, url, callerJson, headerPairs }: SandboxRequest): string[] {
   return [executionId, method, url, callerJson].concat(headerPairs);
-}
-
-function invalidResponse(functionName: string, problem: string): PlatformError {
-  return new PlatformError("INVALID_RESPONSE", `Cannot send the answer of function "${functionName}" with ${problem}`);
-}
-
-function loopBlocked(limitMs: number, usedMs: number): PlatformError {
-  return new PlatformError(
-    "CPU_LIMIT",
-    `The function blocked its event loop for ${usedMs} ms, and at most ${limitMs} ms are allowed`,
-    { details: { limit: limitMs, used: usedMs } },
-  );
-}
-
-/** `detail` says how it showed. */
-export function outOfMemory(limitMiB: number, detail: string): PlatformError {
-  return new PlatformError(
-    "MEMORY_LIMIT",
-    `The function used more memory than its limit of ${limitMiB} MB: ${detail}`,
-    {
-      details: { limit: limitMiB },
-    },
-  );
-}
-
-function notReading(): PlatformError {
-  const cause = new FrameError(`Cannot keep more than ${UNREAD_MAX_BYTES} bytes that the sandbox does not read`);
-  return protocolError(cause);
-}
-
-function protocolError(error: Error): PlatformError {
-  return new PlatformError("SANDBOX_DIED", "The sandbox broke the protocol and was killed", { cause: error });
-}
-
-/** Why a process ended that the platform did not kill. */
-function describeExit({ code, signal, output }: ProcessExit, limits: SandboxLimits): PlatformError {
-  if (/heap limit|out of memory|OutOfMemory|memory allocation/i.test(output)) {
-    return outOfMemory(limits.memoryMiB, "the JavaScript heap is full");
-  }
-  if (signal === "SIGXFSZ") return scratchLimit(limits.scratchBytes);
-  const how = signal === null ? `exited with code ${code}` : `was ended by ${signal}`;
-  return new PlatformError("SANDBOX_DIED", `The sandbox ${how} before the function answered`, { cause: output });
 }
 
 function closeQuietly(connection: Deno.UnixConn): void {

@@ -8,7 +8,8 @@
  */
 import { hogsAmong, setHog } from "./fair_share.ts";
 import { readUsage, readWaitedMs } from "./process_usage.ts";
-import { type Charge, MEMORY_HIGH_PART, outOfMemory, type Sandbox } from "./sandbox.ts";
+import { outOfMemory } from "./death_reasons.ts";
+import { type Charge, MEMORY_HIGH_PART, type Sandbox } from "./sandbox.ts";
 
 export interface SandboxMeter {
   add(sandbox: Sandbox): void;

@@ -9,7 +9,7 @@
  * @module
  */
 import { type LimitKey, LIMITS, PlatformError } from "@fluxbase/contract";
-import { ChunkGarbage } from "../core/chunk_garbage.ts";
+import { ChunkCollector } from "../core/chunk_collector.ts";
 import { clientClosed } from "../core/client_closed.ts";
 import { type Clock, delay } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
@@ -173,7 +173,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
   const functionMaxCount = shareOf(limits.sandboxCount);
   const functionWaitingMaxCount = shareOf(limits.waitingRequestsCount);
   const now = () => clock.nowMs();
-  const garbage = new ChunkGarbage();
+  const garbage = new ChunkCollector();
   const meter = createSandboxMeter(now, onLook);
   const logBudgets = createLogBudgets(limits.logBytesPerSec, now);
   const refusals = createRefusalLog(log, now);

@@ -11,7 +11,7 @@ import { PlatformError } from "@fluxbase/contract";
 import fc from "fast-check";
 import { FLAG, FRAME, FrameError, OF_CALL, PROTOCOL_VERSION, readFrames } from "../../sandbox_runtime/frames.ts";
 import { FENCES } from "../../sandbox_runtime/harden.ts";
-import { ChunkGarbage } from "../core/chunk_garbage.ts";
+import { ChunkCollector } from "../core/chunk_collector.ts";
 import { Exchange, type Outcome, type SandboxRequest } from "./exchange.ts";
 import type { AnswerCall } from "./own_calls.ts";
 import { Sandbox, type SandboxEvents } from "./sandbox.ts";
@@ -46,7 +46,7 @@ const EVENTS: SandboxEvents = { released() {}, died() {}, logged() {}, refused()
 const LINES = { logLineBytes: 1_000, logLinesCount: LINES_COUNT, head: { headersCount: 100, headBytes: 10_000 } };
 const OPTIONS = {
   limits: { ...LINES, memoryMiB: 64, eventLoopBlockedMs: 60_000, scratchBytes: 0, webSocketLifeMs: 60_000 },
-  garbage: new ChunkGarbage(),
+  garbage: new ChunkCollector(),
   now: () => performance.now(),
 };
 const MESSAGE = {

@@ -19,7 +19,7 @@ import pg from "pg";
 import type { Clock } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { TokenBucket } from "../core/token_bucket.ts";
-import { createTurns } from "../core/turns.ts";
+import { createKeyedMutex } from "../core/keyed_mutex.ts";
 import { codeOf, type Database, type Db } from "./db.ts";
 import { StartError } from "./start_error.ts";
 
@@ -115,7 +115,7 @@ export async function setUpRoles(options: RolesOptions): Promise<Roles | undefin
   const known = new Map<string, Promise<LoginRole>>();
   const broken = new Set<string>();
   const repairs = new Map<string, Promise<void>>();
-  const turns = createTurns();
+  const mutex = createKeyedMutex();
   const said = new TokenBucket(clock.nowMs(), REPAIRS_SAID);
 
   /**
@@ -123,7 +123,7 @@ export async function setUpRoles(options: RolesOptions): Promise<Roles | undefin
    * wait a moment, but takes neither the platform's connections nor a lock that others need.
    */
   function change<Result>(what: string, work: (trx: Db, platformTrx: Db) => Promise<Result>): Promise<Result> {
-    return turns.take("change", () => changeNow(what, work));
+    return mutex.run("change", () => changeNow(what, work));
   }
 
   async function changeNow<Result>(

@@ -1,17 +1,17 @@
 import assert from "node:assert/strict";
-import { createTurns } from "./turns.ts";
+import { createKeyedMutex } from "./keyed_mutex.ts";
 
 Deno.test("works about one thing come one after the other, those about others do not wait", async () => {
-  const turns = createTurns();
+  const mutex = createKeyedMutex();
   const said: string[] = [];
   const gate = Promise.withResolvers<void>();
-  const first = turns.take("a", async () => {
+  const first = mutex.run("a", async () => {
     await gate.promise;
     said.push("first");
   });
-  const failing = turns.take("a", () => Promise.reject(new Error("no")));
-  const last = turns.take("a", () => Promise.resolve(said.push("last")));
-  await turns.take("b", () => Promise.resolve(said.push("other")));
+  const failing = mutex.run("a", () => Promise.reject(new Error("no")));
+  const last = mutex.run("a", () => Promise.resolve(said.push("last")));
+  await mutex.run("b", () => Promise.resolve(said.push("other")));
   gate.resolve();
   await assert.rejects(failing, /no/);
   await Promise.all([first, last]);

@@ -10,7 +10,7 @@ import type { ExecutionLog } from "./execution_log.ts";
 /** Whose line it is, where only an id is known. */
 export type NameOf = (functionId: string) => string;
 
-export function shown(executions: ExecutionLog, log: Log, nameOf: NameOf): ExecutionLog {
+export function echoToServerLog(executions: ExecutionLog, log: Log, nameOf: NameOf): ExecutionLog {
   function tell(name: string, level: LogLevel, message: string, facts: Readonly<Record<string, unknown>> | null): void {
     // The server's own lines of that level may be switched off.
     log[level === "debug" ? "info" : level](`${name}: ${printable(message)}`, facts ?? {});

@@ -17,7 +17,7 @@ export interface GlobalOptions {
   readonly output: "table" | "json";
 }
 
-export interface Place {
+export interface Connection {
   readonly url: string;
   readonly key: string | undefined;
   /** Where the tokens of a profile's user are kept, who signed in with a password. */
@@ -58,7 +58,7 @@ function urlIn(sources: readonly Source[]): string {
 }
 
 /** @throws {UsageError} when there is nobody to speak as */
-export function placeOf(options: GlobalOptions): Place {
+export function connectionOf(options: GlobalOptions): Connection {
   const sources = sourcesOf(options);
   const speaker = sources.find(({ key, session }) => key !== undefined || session !== undefined);
   if (speaker === undefined) {

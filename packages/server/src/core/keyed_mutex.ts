@@ -4,14 +4,14 @@
  * @module
  */
 
-export interface Turns {
-  take<Result>(key: string, work: () => Promise<Result>): Promise<Result>;
+export interface KeyedMutex {
+  run<Result>(key: string, work: () => Promise<Result>): Promise<Result>;
 }
 
-export function createTurns(): Turns {
+export function createKeyedMutex(): KeyedMutex {
   const last = new Map<string, Promise<unknown>>();
   return {
-    async take(key, work) {
+    async run(key, work) {
       const before = last.get(key);
       const mine = (async () => {
         await before?.catch(() => {});

@@ -10,7 +10,7 @@ type Collect = (options: { readonly type: "minor" }) => void;
 
 const EVERY_BYTES = 16 * 1024 * 1024;
 
-export class ChunkGarbage {
+export class ChunkCollector {
   /** There when the server was started with `--expose-gc`. */
   readonly #collect: Collect | undefined = Reflect.get(globalThis, "gc");
   #bytes = 0;

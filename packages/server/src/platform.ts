@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { basename, join, resolve } from "node:path";
-import { type NodeLoad, PlatformError } from "@fluxbase/contract";
+import { join, resolve } from "node:path";
 import { assertTarget, startAlerts } from "./alerts/alerts.ts";
 import { absentRoutes } from "./api/absent_routes.ts";
 import { alertRoutes } from "./api/alert_routes.ts";
@@ -34,7 +33,7 @@ import { syncRoutes } from "./api/sync_routes.ts";
 import { userRoutes } from "./api/user_routes.ts";
 import { tableRoutes } from "./api/table_routes.ts";
 import { taskRoutes } from "./api/task_routes.ts";
-import { type Readiness, systemRoutes } from "./api/system_routes.ts";
+import { systemRoutes } from "./api/system_routes.ts";
 import { startAuditLog } from "./audit/audit_log.ts";
 import { createAccounts, setupTokenOf } from "./auth/accounts.ts";
 import { createSignInLink } from "./auth/sign_in_link.ts";
@@ -46,30 +45,23 @@ import { startIssuer } from "./auth/issuers.ts";
 import { hookSecretOf } from "./auth/hook_secret.ts";
 import { createPasswords } from "./auth/passwords.ts";
 import { readSigningKeys } from "./auth/signing_keys.ts";
-import { generateKey, hashKey, keyPrefixOf, startKeyStore } from "./auth/keys.ts";
-import { createTokens, type Tokens } from "./auth/tokens.ts";
+import { generateKey, startKeyStore } from "./auth/keys.ts";
+import { createTokens } from "./auth/tokens.ts";
 import { fillDirectory } from "./auth/user_directory.ts";
 import { countBuilds } from "./bundler/counted_builds.ts";
 import { type Backups, startBackupSchedule } from "./backup/schedule.ts";
 import { startBundler } from "./bundler/bundler.ts";
-import {
-  type Catalog,
-  type CatalogChange,
-  type LiveFunction,
-  servedVersions,
-  startCatalog,
-} from "./catalog/catalog.ts";
+import { startCatalog } from "./catalog/catalog.ts";
 import type { Config } from "./config/config.ts";
 import { isSibling } from "./config/process_share.ts";
-import { type LocalSecrets, readLocalSecrets } from "./config/local_secrets.ts";
-import { delay, systemClock, withDeadline } from "./core/clock.ts";
-import { createDeadlines } from "./core/deadlines.ts";
+import { readLocalSecrets } from "./config/local_secrets.ts";
+import { delay, systemClock } from "./core/clock.ts";
 import { watchEventLoop } from "./core/event_loop_lag.ts";
 import { InvariantError } from "./core/invariant.ts";
 import type { AdjustableLog, Log } from "./core/log.ts";
 import { Secret } from "./core/secret.ts";
 import { createDashboard } from "./dashboard/dashboard.ts";
-import { createDocs, DOCS_PATH } from "./docs/docs.ts";
+import { createDocs } from "./docs/docs.ts";
 import { createDeployer } from "./deploy/deploy.ts";
 import { createRebuilder } from "./deploy/rebuild.ts";
 import { createSharedModules } from "./deploy/shared_modules.ts";
@@ -78,47 +70,36 @@ import { createCaptures } from "./executions/captures.ts";
 import { createLogTail } from "./executions/log_tail.ts";
 import { echoToServerLog } from "./executions/echo_to_server_log.ts";
 import { createFunctionsFolder } from "./files/folder.ts";
-import { createLoader, type Loader } from "./files/load.ts";
+import { createLoader } from "./files/load.ts";
 import { keepFolder } from "./files/owner.ts";
 import { watchFunctionsDir } from "./files/watch.ts";
 import { createBusyConnections, createSeenRequests, watchOwnConnections } from "./gateway/connection_watch.ts";
 import { createGateway } from "./gateway/gateway.ts";
 import { cannotListen, type HttpServer, type RequestHandler, startHttpServer } from "./gateway/http_server.ts";
-import { startAccountEvents } from "./hooks/account_events.ts";
 import { createAuthHooks } from "./hooks/auth_hooks.ts";
-import { type DbHooks, startDbHooks } from "./hooks/db_hooks.ts";
-import { startRowEvents } from "./hooks/row_events.ts";
 import type { TaskRequest } from "./invoke/async_call.ts";
-import type { InvokeParts } from "./invoke/invoke.ts";
 import { maskedLine } from "./invoke/recording.ts";
 import { startLanguageService } from "./language/language_service.ts";
-import { createVersionSource, type VersionSource } from "./invoke/version_source.ts";
+import { createVersionSource } from "./invoke/version_source.ts";
 import { DATABASE_HOST } from "../sandbox_runtime/database.ts";
-import { type Fence, FENCES } from "../sandbox_runtime/harden.ts";
 import { startNodes } from "./nodes/nodes.ts";
-import { createCallerLimits } from "./ratelimit/caller_limits.ts";
 import { clientOf, createClientAddresses, ownConnection } from "./ratelimit/client_address.ts";
-import { startPostgresCounters } from "./ratelimit/postgres_counters.ts";
-import { type Counters, createRateLimiter, type RateLimiter } from "./ratelimit/rate_limiter.ts";
-import { startRedisCounters } from "./ratelimit/redis_counters.ts";
 import { startEgress } from "./sandbox/egress.ts";
 import { provideRuntimeFiles } from "./processes/runtime_files.ts";
 import { makeRunDir } from "./sandbox/run_dir.ts";
 import { startTicker } from "./schedules/ticker.ts";
 import { startSandboxSpawners } from "./sandbox/sandbox_spawners.ts";
-import { type SandboxPool, startSandboxPool } from "./sandbox/sandbox_pool.ts";
+import { startSandboxPool } from "./sandbox/sandbox_pool.ts";
 import { createUidRange } from "./sandbox/sandbox_process.ts";
 import { createEnvStore } from "./secrets/env_store.ts";
 import { createKeyRing } from "./secrets/key_ring.ts";
 import { rolePassword } from "./secrets/role_passwords.ts";
 import { rotateEncryption } from "./secrets/rotation.ts";
 import { startSecretStore } from "./secrets/secret_store.ts";
-import { connectDatabase, type Database, DIRECT_URL_ADVICE, pingDatabase } from "./storage/db.ts";
-import { findRunningPostgres, startEmbeddedPostgres } from "./storage/embedded/embedded_postgres.ts";
+import { connectDatabase, DIRECT_URL_ADVICE } from "./storage/db.ts";
+import { startEmbeddedPostgres } from "./storage/embedded/embedded_postgres.ts";
 import { chooseHome } from "./storage/embedded/run_as.ts";
-import { hasCapabilities, mayBecome, readStanding } from "./storage/embedded/user_ids.ts";
-import { insertKey } from "./storage/keys.ts";
-import { type Listener, startListener } from "./storage/listener.ts";
+import { startListener } from "./storage/listener.ts";
 import { migrate } from "./storage/migrate.ts";
 import { RELEASE } from "./storage/release.ts";
 import { startPurging } from "./storage/purge.ts";
@@ -130,7 +111,26 @@ import { startTasks, type Tasks } from "./tasks/tasks.ts";
 import type { MetricFamily } from "./telemetry/metric_family.ts";
 import { startTelemetry } from "./telemetry/telemetry.ts";
 import { createWebhooks } from "./webhooks/webhooks.ts";
-import { findUsersDatabase, startUsersDatabase, type UsersDatabase } from "./tables/users_database.ts";
+import { findUsersDatabase, startUsersDatabase } from "./tables/users_database.ts";
+import { keepSandboxesCurrent, pathOfFunction } from "./platform/current_sandboxes.ts";
+import { makeDataDir } from "./platform/data_dir.ts";
+import { embeddedPort, parentsPostgres } from "./platform/embedded_database.ts";
+import { checkFences } from "./platform/fences.ts";
+import {
+  findFunctionsDir,
+  folderOfAnother,
+  loadOnBoot,
+  noFunctionsDir,
+  readNpmrc,
+} from "./platform/functions_folder.ts";
+import { type LocalKeys, seedLocalKeys } from "./platform/local_keys.ts";
+import { loadOf } from "./platform/node_load.ts";
+import { dashboardUrlOf, docsUrlOf } from "./platform/page_addresses.ts";
+import { notYet, type Place } from "./platform/place.ts";
+import { startRateLimits } from "./platform/rate_limits.ts";
+import { readinessOf } from "./platform/readiness.ts";
+import { startTriggers } from "./platform/triggers.ts";
+import { chooseUids } from "./platform/user_ids.ts";
 
 export interface Platform {
   readonly url: string;
@@ -152,19 +152,7 @@ export interface Platform {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-export interface LocalKeys {
-  readonly anonKey: string;
-  readonly serviceRoleKey: string;
-  readonly clientKey: string;
-}
-
-const LOCAL_KEY_SCOPES = ["functions:*"];
-const ROLE_KEY_VALID_SEC = 10 * 365 * 86_400;
-const READY_PING_MS = 2_000;
-const DEFAULT_FUNCTIONS_DIR = "functions";
 const MIB = 1024 * 1024;
-const BOOT_LOAD_MS = 2_000;
-
 /** @throws {StartError} with a sentence for the operator */
 export async function startPlatform(config: Config, log: AdjustableLog): Promise<Platform> {
   const clock = systemClock;
@@ -350,26 +338,8 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     hookSecretOf: (functionId) => hookSecretOf(jwtSecret, functionId),
     databaseUrl: direct === null ? null : (namespace) => direct.urlFor(namespace, DATABASE_HOST),
   });
-  secrets.onSystemChange((isChanged) => {
-    const concerned = catalog.all().filter(({ namespace }) => isChanged(namespace));
-    const served = concerned.flatMap(servedVersions);
-    const before = served.map(versions.keyOf);
-    versions.renew(served);
-    for (const key of before) sandboxes.retire(key);
-  });
-  catalog.subscribe((change) => followChange(change, { sandboxes, versions, prewarm: config.prewarm }));
-  const store = startCounterStore(config, db, log);
-  if (store !== undefined) parts.use(store);
-  const rateLimiter = createRateLimiter({
-    clock,
-    log,
-    ...(store === undefined ? {} : { shared: { store, deadlines: parts.use(createDeadlines(clock)) } }),
-  });
-  const callerLimits = createCallerLimits({
-    rateLimiter,
-    callerPerMinute: config.callerRateLimit,
-    failuresPerMinute: config.failuresRateLimit,
-  });
+  keepSandboxesCurrent({ catalog, secrets, sandboxes, versions, prewarm: config.prewarm });
+  const { rateLimiter, callerLimits } = startRateLimits(config, { db, clock, log, parts });
   const lag = parts.use(watchEventLoop(clock.nowMs));
   const stopping = new AbortController();
   const clientAddresses = createClientAddresses(config.trustedProxies);
@@ -475,20 +445,16 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
     passwords: createPasswords(),
     nowMs: () => clock.epochMs(),
   });
-  const told = parts.use(
-    await startRowEvents({
-      users: { db, listener },
-      catalog,
-      log,
-      place,
-      invokeParts: gatewayParts,
-      stopping: stopping.signal,
-    }),
-  );
-  const accountEvents = parts.use(await startAccountEvents({ db, catalog, log, onSources: told.follow }));
-  const dbHooks = usersDatabase === undefined
-    ? undefined
-    : await startHooksOfTables(usersDatabase, { db, listener, catalog, log, place, gatewayParts, stopping, parts });
+  const { accountEvents, dbHooks } = await startTriggers(usersDatabase, {
+    db,
+    listener,
+    catalog,
+    log,
+    place,
+    invokeParts: gatewayParts,
+    stopping: stopping.signal,
+    parts,
+  });
   const sharedModules = createSharedModules({ db });
   const deployer = createDeployer({ db, catalog, bundler, envStore, sharedModules, limits });
   const rebuilder = parts.use(createRebuilder({ deployer, sharedModules, log }));
@@ -720,104 +686,9 @@ export async function startPlatform(config: Config, log: AdjustableLog): Promise
   };
 }
 
-function docsUrlOf(baseUrl: string, { docsEnabled }: Config): string | null {
-  return docsEnabled ? baseUrl + DOCS_PATH : null;
-}
-
-function dashboardUrlOf(baseUrl: string, { enabled, path, host }: Config["dashboard"]): string | null {
-  if (!enabled) return null;
-  const url = new URL(baseUrl + path);
-  if (host !== null) url.hostname = host;
-  return url.href;
-}
-
-function loadOf(sandboxes: SandboxPool): NodeLoad {
-  const { sandboxCount, busyCount, waitingCount, memoryMiB } = sandboxes.stats();
-  return {
-    sandboxes: sandboxCount,
-    busy: busyCount,
-    waiting: waitingCount,
-    memory_mb: Math.round(memoryMiB),
-    machine_load: Number((Deno.loadavg()[0] ?? 0).toFixed(2)),
-  };
-}
-
 /** Each process of a machine has a folder and a place of its own; the first those of a server that is alone. */
 function ownName(name: string, { process }: Config): string {
   return process === null || process.number === 1 ? name : `${name}-${process.number}`;
-}
-
-function embeddedPort({ database }: Config): { readonly port?: number } {
-  return database.kind === "external" || database.port === null ? {} : { port: database.port };
-}
-
-async function parentsPostgres(dataDir: string): Promise<Secret> {
-  const url = await findRunningPostgres(dataDir);
-  if (url === undefined) throw new StartError("Cannot reach the embedded Postgres that all server processes share");
-  return url;
-}
-
-/** Absolute; null where functions are not kept as files. */
-async function findFunctionsDir({ functionsDir, watch }: Config): Promise<string | null> {
-  const dir = resolve(functionsDir ?? DEFAULT_FUNCTIONS_DIR);
-  try {
-    if (functionsDir !== null || watch) await Deno.mkdir(dir, { recursive: true });
-    return (await Deno.stat(dir)).isDirectory ? dir : null;
-  } catch (error) {
-    if (functionsDir === null) return null;
-    const reason = error instanceof Error ? error.message : error;
-    throw new StartError(
-      `Cannot use "${dir}" as functions folder: ${reason}; set FLUXBASE_FUNCTIONS_FUNCTIONS_DIR to a folder`,
-    );
-  }
-}
-
-async function readNpmrc({ npmrc }: Config, functionsDir: string | null): Promise<string | null> {
-  try {
-    return npmrc === null && functionsDir === null
-      ? null
-      : await Deno.readTextFile(npmrc ?? join(functionsDir ?? "", ".npmrc"));
-  } catch (error) {
-    if (npmrc === null) return null;
-    throw new StartError(
-      `Cannot read "${npmrc}" (FLUXBASE_FUNCTIONS_NPMRC): ${error instanceof Error ? error.message : error}`,
-    );
-  }
-}
-
-/** A small folder is loaded before the first request; a large one goes on in the background. */
-async function loadOnBoot(loader: Loader, log: Log): Promise<void> {
-  const loading = (async () => {
-    try {
-      const { message, errors, warnings, total } = await loader.load({
-        deletes: "nothing",
-        dryRun: false,
-        createdBy: "boot",
-      });
-      for (const { name, error } of errors) log.warn(`Functions folder: ${name}: ${error}`);
-      for (const warning of warnings) log.warn(`Functions folder: ${warning}`);
-      if (total > 0) log.info(message);
-    } catch {
-      // The loader has said it; what the database has goes on being served.
-    }
-  })();
-  await withDeadline(loading, BOOT_LOAD_MS, () => new Error("goes on in the background")).catch(() => {});
-}
-
-function folderOfAnother(server: string | undefined): PlatformError {
-  return new PlatformError(
-    "INVALID_ARGUMENT",
-    `Cannot reload: of the servers of this database only one uses its functions folder, and that is ${
-      server ?? "none at this moment"
-    }; ask that one`,
-  );
-}
-
-function noFunctionsDir(): PlatformError {
-  return new PlatformError(
-    "INVALID_ARGUMENT",
-    "Cannot reload: this server keeps no functions as files; set FLUXBASE_FUNCTIONS_FUNCTIONS_DIR to a folder",
-  );
 }
 
 function chosen(given: Secret | null, made: Secret | undefined): Secret {
@@ -828,193 +699,11 @@ function chosen(given: Secret | null, made: Secret | undefined): Secret {
   return secret;
 }
 
-async function makeDataDir(dataDir: string): Promise<void> {
-  try {
-    // Searchable by others, so that the database's user can reach its own folder below; secrets in it are 0600.
-    await Deno.mkdir(dataDir, { recursive: true, mode: 0o711 });
-    // In the middle of a project, whose repository keys and rows are not for.
-    if (basename(dataDir) === ".fluxbase") await Deno.writeTextFile(join(dataDir, ".gitignore"), "*\n");
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : error;
-    throw new StartError(
-      `Cannot use "${dataDir}" as data directory: ${reason}; set FLUXBASE_DATA_DIR to a folder that can be written`,
-    );
-  }
-}
-
-async function seedLocalKeys(
-  { clientKey, createdAtSec }: LocalSecrets,
-  { db, tokens }: { db: Database["db"]; tokens: Tokens },
-): Promise<LocalKeys> {
-  const key = clientKey.reveal();
-  await insertKey(db, {
-    kind: "client",
-    name: "local",
-    keyPrefix: keyPrefixOf(key),
-    keyHash: hashKey(key),
-    scopes: LOCAL_KEY_SCOPES,
-    namespaces: null,
-    rateLimitPerMinute: null,
-    createdBy: null,
-    expiresAt: null,
-  });
-  const validity = { issuedAtSec: createdAtSec, expiresAtSec: createdAtSec + ROLE_KEY_VALID_SEC };
-  return {
-    anonKey: await tokens.mintRole("anon", validity),
-    serviceRoleKey: await tokens.mintRole("service_role", validity),
-    clientKey: key,
-  };
-}
-
-interface Fences {
-  readonly standing: readonly Fence[];
-  readonly missing: readonly Fence[];
-}
-
-async function checkFences(sandboxes: SandboxPool, config: Config, log: Log): Promise<Fences> {
-  const standing = await sandboxes.probe();
-  const missing = FENCES.filter((fence) => !standing.includes(fence));
-  const lacking = config.sandbox.require.filter((fence) => missing.includes(fence));
-  if (lacking.length > 0) {
-    throw new StartError(
-      `Cannot start: FLUXBASE_SANDBOX_REQUIRE asks for ${lacking.join(", ")}, which this machine does not give`,
-    );
-  }
-  if (missing.length > 0) log.warn("Sandboxes and builds run without some of their fences", { missing });
-  return { standing, missing };
-}
-
-/** Of a user namespace of 65,536 ids, as containers without root have, this part is free. */
-const SMALL_NAMESPACE_BASE = 20_000;
-
-/**
- * Users for builds and sandboxes, when the server runs as root; null: they run as the server does.
- *
- * @throws {StartError} for a root that cannot change users and has other rights, which sandboxes would have too
- */
-function chooseUids(
-  { sandbox, limits, process }: Config,
-): { readonly first: number; readonly count: number } | null {
-  if (Deno.uid() !== 0) return null;
-  const standing = readStanding();
-  const count = 2 * limits.sandboxCount + 101;
-  // Processes of one machine have ranges of their own, side by side.
-  const offset = ((process?.number ?? 1) - 1) * count;
-  const ranges = [sandbox.uidBase, SMALL_NAMESPACE_BASE].map((first) => ({ first: first + offset, count }));
-  const free = ranges.find((range) => mayBecome(range, standing));
-  if (free !== undefined) return free;
-  if (!hasCapabilities(standing)) return null;
-  throw new StartError(
-    `Cannot run functions as root here: the users ${sandbox.uidBase} to ${
-      sandbox.uidBase + count
-    } are not this root's to become; set FLUXBASE_SANDBOX_UID_BASE to a range that is, or start as an ordinary user`,
-  );
-}
-
-/** Undefined: each server counts for itself. */
-function startCounterStore(
-  { rateLimitStore, redisUrl }: Config,
-  db: Database["db"],
-  log: Log,
-): Counters & Disposable | undefined {
-  if (rateLimitStore === "memory") return undefined;
-  return redisUrl === null || rateLimitStore === "postgres"
-    ? startPostgresCounters(db)
-    : startRedisCounters({ url: redisUrl, log });
-}
-
 /** The client opens another one for its next request, to a server that stays. */
 async function lastOfItsConnection(answer: Promise<Response>): Promise<Response> {
   const response = await answer;
   if (response.status !== 101) response.headers.set("connection", "close");
   return response;
-}
-
-/** Ready is who can serve calls. Warm ones need no database, so without one a server is of more use than none. */
-async function readinessOf(
-  { database, usersDatabase, sandboxes, fences, rateLimiter, isStrict }: {
-    database: Database;
-    usersDatabase: UsersDatabase | undefined;
-    sandboxes: SandboxPool;
-    fences: Fences;
-    rateLimiter: RateLimiter;
-    isStrict: boolean;
-  },
-): Promise<Readiness> {
-  const answers = await withDeadline(pingDatabase(database.db), READY_PING_MS, () => new Error("No answer"))
-    .then(() => true, () => false);
-  const { sandboxCount, blankCount, busyCount, waitingCount, memoryMiB } = sandboxes.stats();
-  return {
-    isReady: answers || !isStrict,
-    facts: {
-      database: answers ? "ok" : "unavailable",
-      users_database: usersDatabase === undefined ? "off" : usersDatabase.direct === null ? "shared" : "own",
-      sandboxes: {
-        count: sandboxCount,
-        blank: blankCount,
-        busy: busyCount,
-        waiting: waitingCount,
-        memory_mib: memoryMiB,
-      },
-      fences,
-      rate_limits: rateLimiter.counts,
-    },
-  };
-}
-
-interface ChangeParts {
-  readonly sandboxes: SandboxPool;
-  readonly versions: VersionSource;
-  readonly prewarm: Config["prewarm"];
-}
-
-function pathOfFunction(fn: LiveFunction | undefined): string {
-  return fn === undefined ? "a function that is gone" : `${fn.namespace}/${fn.name}`;
-}
-
-/** A version that is not live any more gets no new requests; the one that took its place may be made ready. */
-function followChange({ before, after }: CatalogChange, { sandboxes, versions, prewarm }: ChangeParts): void {
-  const wasWarm = before !== undefined && sandboxes.isWarm(versions.keyOf(before));
-  const kept = new Set((after?.enabled ? servedVersions(after) : []).map(versions.keyOf));
-  for (const key of servedVersions(before).map(versions.keyOf)) if (!kept.has(key)) sandboxes.retire(key);
-  const isServed = before?.liveVersion === after?.liveVersion && after?.enabled === true;
-  if (isServed) return;
-  const isRunnable = after !== undefined && after.enabled && after.liveVersion !== null;
-  if (isRunnable && (prewarm === "always" || (prewarm === "active" && wasWarm))) {
-    sandboxes.prewarm(versions.of(after));
-  }
-}
-
-interface TableHookParts {
-  readonly db: Database["db"];
-  readonly listener: Listener;
-  readonly catalog: Catalog;
-  readonly log: Log;
-  readonly place: Place;
-  readonly gatewayParts: InvokeParts;
-  readonly stopping: AbortController;
-  readonly parts: AsyncDisposableStack;
-}
-
-async function startHooksOfTables(
-  { events: users }: UsersDatabase,
-  { db, listener, catalog, log, place, gatewayParts: invokeParts, stopping: { signal }, parts }: TableHookParts,
-): Promise<DbHooks> {
-  const rowEvents = parts.use(
-    await startRowEvents({ users, catalog, log, place, invokeParts, stopping: signal }),
-  );
-  return parts.use(await startDbHooks({ db, listener, users, catalog, log, onHooks: rowEvents.follow }));
-}
-
-/** Where the server is and how it answers, for parts that are made before it listens. */
-interface Place {
-  baseUrl: string;
-  origins: readonly string[];
-  handle: RequestHandler;
-}
-
-function notYet(): never {
-  throw new PlatformError("SHUTTING_DOWN", "The server is starting: try again");
 }
 
 function listen({ listen: address, process }: Config, log: Log, handle: RequestHandler): HttpServer {

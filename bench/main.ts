@@ -10,6 +10,7 @@ import { callers } from "./callers.ts";
 import { cold, memory } from "./cold.ts";
 import { coldMany } from "./cold_many.ts";
 import { crowded } from "./crowded.ts";
+import { dashboard } from "./dashboard.ts";
 import { deploying } from "./deploying.ts";
 import { many } from "./many.ts";
 import { observability } from "./observability.ts";
@@ -39,6 +40,7 @@ const SUITES: readonly Suite[] = [
   schedules,
   propagation,
   observability,
+  dashboard,
 ];
 const RESULTS = fileURLToPath(new URL("./results.md", import.meta.url));
 

@@ -3,7 +3,7 @@
  * Deno. Plain JavaScript for Node, because it runs before anything else is there.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, watch } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { buildDashboard } from "../packages/dashboard/build.mjs";
@@ -40,16 +40,42 @@ const SCRIPTS = {
   bench: deno("run", "-A", "bench/main.ts"),
 };
 
-/** A server is of use without its pages. */
+const PAGES = [["dashboard", buildDashboard], ["documentation", buildDocs]];
+/** What they are made of, in `npm run dev`. */
+const WATCHED = ["packages/dashboard/src", "packages/sdk/src", "docs", "examples"];
+const SETTLES_MS = 200;
+
 async function start(env = {}) {
-  for (const [what, build] of [["dashboard", buildDashboard], ["documentation", buildDocs]]) {
+  await buildPages();
+  const watchers = env === DEVELOPMENT ? watchPages() : [];
+  try {
+    return await startServer({ cwd: ROOT, env });
+  } finally {
+    for (const watcher of watchers) watcher.close();
+  }
+}
+
+/** Those that are made of something that has changed. A server is of use without its pages. */
+async function buildPages(onBuilt = () => {}) {
+  for (const [what, build] of PAGES) {
     try {
-      await build();
+      if (await build()) onBuilt(what);
     } catch (error) {
       process.stderr.write(`Cannot build the ${what}: ${error.message}\n`);
     }
   }
-  return await startServer({ cwd: ROOT, env });
+}
+
+/** Builds again after a change; the browser has it when the page is loaded again. */
+function watchPages() {
+  let timer;
+  let building = Promise.resolve();
+  const say = (what) => process.stderr.write(`Built the ${what} again: reload the page\n`);
+  const changed = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => building = building.then(() => buildPages(say)), SETTLES_MS);
+  };
+  return WATCHED.map((dir) => watch(join(ROOT, dir), { recursive: true }, changed));
 }
 
 function fail(message) {

@@ -157,6 +157,14 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
     return new Table(this.#http, table, this.#schema);
   }
 
+  /** Rows and functions of another schema that the server serves. */
+  schema(name: string): Schema {
+    return {
+      from: (table) => new Table(this.#http, table, name),
+      rpc: (called, args = {}, options = {}) => rpc(this.#http, called, args, { ...options, schema: name }),
+    };
+  }
+
   /** Calls a function of SQL. */
   // deno-lint-ignore no-explicit-any -- the answer of an undescribed function may be used freely
   rpc<Data = any>(
@@ -166,6 +174,16 @@ export class FluxbaseClient<Types extends ClientTypes = ClientTypes> {
   ): Query<Data> {
     return rpc(this.#http, name, args, { ...options, schema: this.#schema });
   }
+}
+
+export interface Schema {
+  from(table: string): Table<RowOf<Record<never, never>, string>>;
+  // deno-lint-ignore no-explicit-any -- as of the client
+  rpc<Data = any>(
+    name: string,
+    args?: Readonly<Record<string, unknown>>,
+    options?: { readonly count?: CountKind },
+  ): Query<Data>;
 }
 
 /**

@@ -10,6 +10,8 @@ export interface TableFacts {
   readonly schema: string;
   readonly name: string;
   readonly kind: "table" | "view";
+  /** Its rows can be read, filtered and changed over HTTP. */
+  readonly isServed: boolean;
   /** Row level security is on. */
   readonly isSecured: boolean;
   readonly columns: readonly ColumnFacts[];
@@ -26,8 +28,9 @@ export interface ColumnFacts {
 
 export type Row = Readonly<Record<string, unknown>>;
 
-/** The one that is served as rows; what is in others is read with SQL. */
-export const SERVED_SCHEMA = "public";
+/** Those that are served as rows; what is in others is read with SQL. */
+const SERVED_SETTING = "FLUXBASE_DATABASE_SCHEMAS";
+export const FIRST_SCHEMA = "public";
 
 const TABLES = `
   select n.nspname as schema, c.relname as name, c.relkind in ('v', 'm') as is_view, c.relrowsecurity as is_secured,
@@ -48,16 +51,26 @@ export function tablesQuery(client: FluxbaseClient) {
   return queryOptions({
     queryKey: TABLES_KEY,
     queryFn: async (): Promise<TableFacts[]> => {
-      const { rows } = await client.admin.database.query(TABLES);
+      const [{ rows }, settings] = await Promise.all([
+        client.admin.database.query(TABLES),
+        client.admin.config.list(),
+      ]);
+      const served = (settings.find(({ name }) => name === SERVED_SETTING)?.value ?? FIRST_SCHEMA).split(",")
+        .map((schema) => schema.trim());
       return rows.map(({ schema, name, is_view, is_secured, columns }) => ({
         schema: String(schema),
         name: String(name),
+        isServed: served.includes(String(schema)),
         kind: is_view === true ? "view" : "table",
         isSecured: is_secured === true,
         columns: columns as ColumnFacts[],
       }));
     },
   });
+}
+
+export function rowsOf(client: FluxbaseClient, { schema, name }: TableFacts) {
+  return client.schema(schema).from(name);
 }
 
 export function keyOf({ columns }: TableFacts): readonly string[] {
@@ -97,7 +110,7 @@ export async function readRows(
 ): Promise<PlacedRow[]> {
   const [key, ...more] = keyOf(table);
   const isByKey = key !== undefined && more.length === 0;
-  let query = client.from(table.name).select("*").limit(limit);
+  let query = rowsOf(client, table).select("*").limit(limit);
   for (const column of keyOf(table)) query = query.order(column);
   if (condition !== undefined) {
     const { column, operator, value } = condition;

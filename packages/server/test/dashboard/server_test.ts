@@ -64,13 +64,13 @@ dashboardTest("the server in the dashboard", async ({ platform, open, look, chec
 
   await step("the system says what stands and what it is set to", async () => {
     const page = await open("system?text=idle_ms");
-    await page.getByText("The database answers").waitFor();
+    await page.getByText("The database responds").waitFor();
     await page.getByText("FLUXBASE_LIMITS_SANDBOX_IDLE_MS").waitFor();
     await page.getByText("This server makes no backups").waitFor();
     await page.getByLabel("Search settings").fill("jwt_secret");
     await page.getByRole("row", { name: /FLUXBASE_AUTH_JWT_SECRET.*hidden environment/ }).waitFor();
-    await page.getByLabel("The least important lines that are logged").selectOption("warn");
-    await page.getByText("Servers log from warn on").waitFor();
+    await page.getByLabel("Log level").selectOption("warn");
+    await page.getByText("Log level is warn").waitFor();
     assert.equal((await api("GET", "/admin/log-level")).body.level, "warn");
     await api("PUT", "/admin/log-level", { level: null });
     await look(page, "system");
@@ -113,6 +113,31 @@ dashboardTest("the server in the dashboard", async ({ platform, open, look, chec
     await page.getByRole("button", { name: "Migrations" }).click();
     await page.getByRole("heading", { name: "No migration has run yet" }).waitFor();
   });
+
+  await step(
+    "rows of another schema that is served are changed like others, and of any other are only read",
+    async () => {
+      for (const schema of ["shop", "elsewhere"]) {
+        await api("POST", "/admin/database/query", {
+          sql: `create schema ${schema}; create table ${schema}.items (id int primary key, label text);
+          grant usage on schema ${schema} to service_role; grant all on ${schema}.items to service_role;
+          insert into ${schema}.items values (1, 'an item of ${schema}')`,
+        });
+      }
+      const page = await open("database?table=shop.items");
+      await page.getByRole("cell", { name: "an item of shop" }).waitFor();
+      await page.getByRole("button", { name: "More about id=1", exact: true }).click();
+      await page.getByRole("menuitem", { name: "Edit" }).click();
+      await page.getByRole("textbox", { name: "label" }).fill("sold");
+      await page.keyboard.press("Enter");
+      await page.getByRole("cell", { name: "sold" }).waitFor();
+      await page.goto(`${platform.url}/dashboard/database?table=elsewhere.items`);
+      await page.getByRole("cell", { name: "an item of elsewhere" }).waitFor();
+      await page.getByText("does not serve the schema elsewhere").waitFor();
+      assert.equal(await page.getByRole("button", { name: "New row" }).count(), 0);
+      await checkAxe(page);
+    },
+  );
 
   await step("a shared module is made, typed while it is written, and saved; functions are built again", async () => {
     const page = await open("shared");
@@ -200,4 +225,4 @@ dashboardTest("the server in the dashboard", async ({ platform, open, look, chec
     await page.keyboard.press("Enter");
     await page.waitForURL(/works/);
   });
-});
+}, { FLUXBASE_DATABASE_SCHEMAS: "public,shop" });

@@ -8,7 +8,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { Database, ShieldCheck, Table2, View } from "lucide-react";
 import { useState } from "react";
-import { SERVED_SCHEMA, type TableFacts, tablesQuery } from "../../data/tables.ts";
+import { FIRST_SCHEMA, type TableFacts, tablesQuery } from "../../data/tables.ts";
 import { Page } from "../../parts/page.tsx";
 import { Segments } from "../../parts/segments.tsx";
 import { EmptyState, ErrorState, Skeleton } from "../../parts/states.tsx";
@@ -98,7 +98,7 @@ function TableLink({ table, isChosen }: { readonly table: TableFacts; readonly i
       activeProps={{}}
     >
       <Icon className="icon" aria-hidden />
-      <span className="cell-value">{table.schema === SERVED_SCHEMA ? table.name : pathOf(table)}</span>
+      <span className="cell-value">{table.schema === FIRST_SCHEMA ? table.name : pathOf(table)}</span>
       {table.isSecured && <ShieldCheck className="icon spread muted" aria-label="row level security" />}
     </Link>
   );

@@ -10,6 +10,7 @@ import {
   keyOf,
   NOTHING_CHANGED,
   type Row,
+  rowsOf,
   type TableFacts,
   textOf,
   valueOf,
@@ -45,11 +46,11 @@ export function RowDialog(
       changed.map((column) => [column.name, valueOf(column, texts[column.name] ?? null)]),
     );
     if (before === undefined) {
-      const { error } = await client.from(table.name).insert(values);
+      const { error } = await rowsOf(client, table).insert(values);
       if (error !== null) throw error;
       toast.done("Made a row");
     } else if (changed.length > 0) {
-      let query = client.from(table.name).update(values);
+      let query = rowsOf(client, table).update(values);
       for (const name of keyOf(table)) query = query.filter(name, "eq", textOf(before[name]));
       const { data, error } = await query.select();
       if (error !== null) throw error;

@@ -16,7 +16,7 @@ import {
   type PlacedRow,
   readRows,
   type Row,
-  SERVED_SCHEMA,
+  rowsOf,
   type TableFacts,
   textOf,
 } from "../../data/tables.ts";
@@ -52,7 +52,7 @@ export function Rows(
     : undefined;
   const queryKey = ["rows", table.schema, table.name, as ?? ""];
   const refresh = () => queries.invalidateQueries({ queryKey });
-  const isServed = table.schema === SERVED_SCHEMA;
+  const { isServed } = table;
   const pages = usePages<PlacedRow>({
     queryKey: [...queryKey, condition],
     size: isServed ? PAGE_COUNT : Number.MAX_SAFE_INTEGER,
@@ -65,6 +65,12 @@ export function Rows(
   const isOfRow = (row: Row) => key.map((name) => `${name}=${textOf(row[name])}`).join(", ");
   return (
     <div className="stack">
+      {!isServed && (
+        <p className="muted">
+          The first {PAGE_COUNT} rows, read only: the server does not serve the schema {table.schema}. Add it to{" "}
+          <code>FLUXBASE_DATABASE_SCHEMAS</code> to filter and edit.
+        </p>
+      )}
       {isServed && (
         <div className="filters">
           <Select
@@ -122,7 +128,7 @@ export function Rows(
         subject={toDelete}
         onClose={() => setToDelete(null)}
         onConfirm={async (row) => {
-          let query = client.from(table.name).delete();
+          let query = rowsOf(client, table).delete();
           for (const name of key) query = query.filter(name, "eq", textOf(row[name]));
           const { data, error } = await query.select();
           if (error !== null) throw error;

@@ -66,8 +66,8 @@ function Health() {
           {findingsOf(data).map(({ level, text, remedy }) => (
             <li key={text} className="row" data-level={level}>
               {level === "ok"
-                ? <CircleCheck className="icon" aria-label="well" />
-                : <TriangleAlert className="icon" aria-label={level === "warn" ? "could be better" : "broken"} />}
+                ? <CircleCheck className="icon" aria-label="OK" />
+                : <TriangleAlert className="icon" aria-label={level === "warn" ? "warning" : "problem"} />}
               <div className="break">
                 {text}
                 {remedy !== undefined && <div className="cell-about">{remedy}</div>}
@@ -88,7 +88,7 @@ const NODE_COLUMNS = [
   { name: "Memory", end: true },
   { name: "Load", end: true },
   { name: "Started" },
-  { name: "Does alone" },
+  { name: "Leases" },
 ];
 
 /** Those that share the database. */
@@ -105,7 +105,7 @@ function Nodes() {
         label="Servers"
         columns={NODE_COLUMNS}
         pages={pages}
-        empty={<EmptyState icon={Server} title="No server was seen in the last day" />}
+        empty={<EmptyState icon={Server} title="No server was seen in the last 24 hours" />}
         row={({ id, name, status, version, load, started_at, seen_at, leases }) => (
           <tr key={id}>
             <td className="cell-main">{name}</td>
@@ -142,16 +142,16 @@ function LogLevel() {
   const set = async (level: string) => {
     try {
       await client.admin.logLevel.set(LOG_LEVELS.find((one) => one === level) ?? null);
-      toast.done(level === "" ? "Servers log as each is configured" : `Servers log from ${level} on`);
+      toast.done(level === "" ? "Log level is as configured" : `Log level is ${level}`);
     } catch (error) {
-      toast.failed("Cannot change what is logged", error);
+      toast.failed("Cannot change the log level", error);
     }
     await queries.invalidateQueries({ queryKey });
   };
   return (
     <section className="card">
       <div className="card-head">
-        <h2>The server's own log</h2>
+        <h2>Server log</h2>
       </div>
       <div className="card-body stack">
         {error && <ErrorState error={error} />}
@@ -159,15 +159,15 @@ function LogLevel() {
         {data !== undefined && (
           <>
             <Select
-              label="The least important lines that are logged"
+              label="Log level"
               value={data.level === data.configured ? "" : data.level}
               options={[
                 ["", `As configured (${data.configured})`],
-                ...LOG_LEVELS.map((level) => [level, `From ${level} on`] as const),
+                ...LOG_LEVELS.map((level) => [level, level] as const),
               ]}
               onChange={(level) => void set(level)}
             />
-            <p className="muted">It counts on all servers at once, until it is set back.</p>
+            <p className="muted">Applies to all servers at once, until you set it back.</p>
           </>
         )}
       </div>

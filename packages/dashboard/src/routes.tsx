@@ -146,7 +146,7 @@ const keys = createRoute({
 const secrets = createRoute({
   getParentRoute: () => shell,
   path: "secrets",
-  validateSearch: textFilters(["text"]),
+  validateSearch: textFilters(["text", "tab"]),
   component: lazyRouteComponent(() => import("./pages/secrets/secrets_page.tsx"), "SecretsPage"),
 });
 

@@ -70,6 +70,19 @@ dashboardTest("keys, secrets and users in the dashboard", async ({ platform, ope
     await page.keyboard.press("Escape");
     await page.getByRole("dialog").waitFor({ state: "detached" });
     await look(page, "secrets");
+    await page.getByRole("button", { name: "Yours" }).click();
+    await page.getByRole("heading", { name: "You have no secrets yet" }).waitFor();
+    await page.getByRole("button", { name: "New secret of yours" }).click();
+    await page.getByLabel("Name").fill("MINE");
+    await page.getByLabel("Value").fill("only mine");
+    await page.keyboard.press("Enter");
+    await page.getByRole("cell", { name: "MINE" }).waitFor();
+    await look(page, "secrets-own");
+    await checkAxe(page);
+    await page.getByRole("button", { name: "More about MINE" }).click();
+    await page.getByRole("menuitem", { name: "Delete" }).click();
+    await page.getByRole("button", { name: "Delete" }).click();
+    await page.getByRole("heading", { name: "You have no secrets yet" }).waitFor();
     await checkAxe(page);
   });
 

@@ -117,15 +117,12 @@ dashboardTest("the server in the dashboard", async ({ platform, open, look, chec
   await step(
     "rows of another schema that is served are changed like others, and of any other are only read",
     async () => {
-      for (const schema of ["shop", "elsewhere"]) {
-        await api("POST", "/admin/database/query", {
-          sql: `create schema ${schema}; create table ${schema}.items (id int primary key, label text);
-          grant usage on schema ${schema} to service_role; grant all on ${schema}.items to service_role;
-          insert into ${schema}.items values (1, 'an item of ${schema}')`,
-        });
-      }
-      const page = await open("database?table=shop.items");
-      await page.getByRole("cell", { name: "an item of shop" }).waitFor();
+      const made = await api("POST", "/admin/database/query", {
+      sql: "create table shop.items (id int primary key, label text); insert into shop.items values (1, 'an item')",
+    });
+    assert.equal(made.status, 200, JSON.stringify(made.body));
+    const page = await open("database?table=shop.items");
+      await page.getByRole("cell", { name: "an item" }).waitFor();
       await page.getByRole("button", { name: "More about id=1", exact: true }).click();
       await page.getByRole("menuitem", { name: "Edit" }).click();
       await page.getByRole("textbox", { name: "label" }).fill("sold");

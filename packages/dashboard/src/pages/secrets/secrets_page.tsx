@@ -14,12 +14,14 @@ import { ConfirmAbout } from "../../parts/dialog.tsx";
 import { SearchField } from "../../parts/field.tsx";
 import { Page } from "../../parts/page.tsx";
 import { RowMenu } from "../../parts/row_menu.tsx";
+import { Segments } from "../../parts/segments.tsx";
 import { EmptyState, NothingFits } from "../../parts/states.tsx";
 import { PagedTable } from "../../parts/table.tsx";
 import { Ago } from "../../parts/time.tsx";
 import { toast } from "../../parts/toasts.tsx";
 import { useWholeList } from "../../parts/whole_list.ts";
-import { useClient } from "../../session/use_session.ts";
+import { useClient, useWho } from "../../session/use_session.ts";
+import { OwnSecrets } from "./own_secrets.tsx";
 import { SecretDialog } from "./secret_dialog.tsx";
 import { SecretHistory } from "./secret_history.tsx";
 
@@ -33,7 +35,32 @@ const COLUMNS = [
 ];
 export const SECRETS_KEY = ["secrets"] as const;
 
+const TABS = [["server", "Server"], ["own", "Yours"]] as const;
+
 export function SecretsPage() {
+  const who = useWho();
+  const { tab } = useSearch({ from: "/shell/secrets" });
+  const navigate = useNavigate({ from: "/secrets" });
+  // A key is nobody who could have secrets.
+  const isOwn = tab === "own" && who?.kind === "admin";
+  return (
+    <Page
+      title="Secrets"
+      actions={who?.kind === "admin" && (
+        <Segments
+          label="Whose"
+          value={isOwn ? "own" : "server"}
+          options={TABS}
+          onChange={(value) => void navigate({ search: { tab: value === "own" ? value : undefined } })}
+        />
+      )}
+    >
+      {isOwn ? <OwnSecrets /> : <ServerSecrets />}
+    </Page>
+  );
+}
+
+function ServerSecrets() {
   const client = useClient();
   const { text } = useSearch({ from: "/shell/secrets" });
   const navigate = useNavigate({ from: "/secrets" });
@@ -50,13 +77,14 @@ export function SecretsPage() {
   });
   const newSecret = <Button kind="primary" icon={Plus} onClick={() => setEdited("new")}>New secret</Button>;
   return (
-    <Page title="Secrets" actions={newSecret}>
+    <>
       <div className="filters">
         <SearchField
           label="Search secrets"
           value={text ?? ""}
           onChange={(value) => void navigate({ search: { text: value }, replace: true })}
         />
+        <span className="spread">{newSecret}</span>
       </div>
       <PagedTable
         label="Secrets"
@@ -120,6 +148,6 @@ export function SecretsPage() {
           await refresh();
         }}
       />
-    </Page>
+    </>
   );
 }

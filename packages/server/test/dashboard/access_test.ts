@@ -76,7 +76,7 @@ dashboardTest("keys, secrets and users in the dashboard", async ({ platform, ope
     await page.getByLabel("Name").fill("MINE");
     await page.getByLabel("Value").fill("only mine");
     await page.keyboard.press("Enter");
-    await page.getByRole("cell", { name: "MINE" }).waitFor();
+    await page.getByRole("cell", { name: "MINE", exact: true }).waitFor();
     await look(page, "secrets-own");
     await checkAxe(page);
     await page.getByRole("button", { name: "More about MINE" }).click();

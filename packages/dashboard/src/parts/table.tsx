@@ -32,12 +32,12 @@ export function PagedTable<Item>(
   useWhenSeen(end, hasMore && !isLoadingMore, loadMore);
   if (error) {
     return (
-      <div className="table-frame">
+      <div className="table-frame" tabIndex={0}>
         <ErrorState error={error} onRetry={retry} />
       </div>
     );
   }
-  if (!isLoading && items.length === 0) return <div className="table-frame">{empty}</div>;
+  if (!isLoading && items.length === 0) return <div className="table-frame" tabIndex={0}>{empty}</div>;
   return (
     <div className="table-frame" tabIndex={-1}>
       <table className="table" aria-label={label} aria-busy={isLoading}>

@@ -32,14 +32,14 @@ export function PagedTable<Item>(
   useWhenSeen(end, hasMore && !isLoadingMore, loadMore);
   if (error) {
     return (
-      <div className="table-frame" tabIndex={0}>
+      <div className="table-frame">
         <ErrorState error={error} onRetry={retry} />
       </div>
     );
   }
-  if (!isLoading && items.length === 0) return <div className="table-frame" tabIndex={0}>{empty}</div>;
+  if (!isLoading && items.length === 0) return <div className="table-frame">{empty}</div>;
   return (
-    <div className="table-frame" tabIndex={-1}>
+    <div className="table-frame" tabIndex={0}>
       <table className="table" aria-label={label} aria-busy={isLoading}>
         <thead>
           <tr>

@@ -118,10 +118,10 @@ dashboardTest("the server in the dashboard", async ({ platform, open, look, chec
     "rows of another schema that is served are changed like others, and of any other are only read",
     async () => {
       const made = await api("POST", "/admin/database/query", {
-      sql: "create table shop.items (id int primary key, label text); insert into shop.items values (1, 'an item')",
-    });
-    assert.equal(made.status, 200, JSON.stringify(made.body));
-    const page = await open("database?table=shop.items");
+        sql: "create table shop.items (id int primary key, label text); insert into shop.items values (1, 'an item')",
+      });
+      assert.equal(made.status, 200, JSON.stringify(made.body));
+      const page = await open("database?table=shop.items");
       await page.getByRole("cell", { name: "an item" }).waitFor();
       await page.getByRole("button", { name: "More about id=1", exact: true }).click();
       await page.getByRole("menuitem", { name: "Edit" }).click();

@@ -47,6 +47,7 @@ const DATABASE = "fluxbase";
 const HOST = "127.0.0.1";
 const START_MS = 30_000;
 const POLL_MS = 10;
+const RECOVERING_POLL_MS = 100;
 /** A server that was killed a moment ago needs this long until its Postgres is down. */
 const LOCK_WAIT_MS = 10_000;
 const STOP_MS = 15_000;
@@ -350,11 +351,17 @@ async function launch(
     clearTimeout(timer);
   }
 
-  const deadline = performance.now() + START_MS;
+  let deadline = performance.now() + START_MS;
   while (!hasEnded) {
     const connected = await tryConnect(urlOf(password, port, "postgres"), name);
     if (hasEnded) break;
     if (connected === "ready") return { port, ended, stop };
+    // After a crash it replays what it had not yet put into its files: that takes as long as it takes.
+    if (connected === "recovering") {
+      deadline = performance.now() + START_MS;
+      await delay(RECOVERING_POLL_MS);
+      continue;
+    }
     if (connected !== "not-yet" || performance.now() > deadline) {
       await stop();
       throw new StartError(
@@ -371,8 +378,8 @@ async function launch(
   return explainFailure(await Deno.readTextFile(logFile), dir);
 }
 
-/** "ready" also means that our database exists; a sentence is a reason to give up. */
-async function tryConnect(url: string, clusterName: string): Promise<"ready" | "not-yet" | string> {
+/** "ready" also means that our database exists; "recovering" that it will take connections later; a sentence is a reason to give up. */
+async function tryConnect(url: string, clusterName: string): Promise<"ready" | "not-yet" | "recovering" | string> {
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 2_000 });
   client.on("error", () => {});
   try {
@@ -384,6 +391,7 @@ async function tryConnect(url: string, clusterName: string): Promise<"ready" | "
     return "ready";
   } catch (error) {
     const code = error instanceof Error ? Reflect.get(error, "code") : undefined;
+    if (code === "57P03") return "recovering";
     if (code === "28P01") {
       return 'Cannot sign in to the embedded Postgres: the file "postgres-password" in the data directory does not belong to the database beside it';
     }

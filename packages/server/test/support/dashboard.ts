@@ -103,6 +103,8 @@ async function dashboardIn(browser: Browser, platform: TestPlatform): Promise<Tr
   async function contextOf({ size = "wide", theme = "light", anonymous = false }: OpenOptions) {
     const context = await browser.newContext({ viewport: SIZES[size], colorScheme: theme, reducedMotion: "reduce" });
     context.setDefaultTimeout(WAIT_MS);
+    // What each step did and saw, for whoever has to find out why one failed.
+    if (IS_WHOLE) await context.tracing.start({ screenshots: true, snapshots: true });
     await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin });
     if (!anonymous) {
       admin ??= await makeAdmin(platform);
@@ -193,9 +195,14 @@ async function dashboardIn(browser: Browser, platform: TestPlatform): Promise<Tr
       for (const [index, page] of shown.entries()) {
         await page.screenshot({ path: join(dir, `${index}.png`) }).catch(() => {});
       }
+      const traces = IS_WHOLE ? browser.contexts() : [];
+      for (const [index, context] of traces.entries()) {
+        await context.tracing.stop({ path: join(dir, `trace-${index}.zip`) }).catch(() => {});
+      }
       const urls = shown.map((page) => page.url()).join(" ");
       if (error instanceof Error) {
-        error.message += `\nIn the browser (${step}; ${urls}; pictures in ${dir}):\n${problems.splice(0).join("\n")}`;
+        const kept = traces.length === 0 ? "pictures" : "pictures and traces (`npx playwright-core show-trace`)";
+        error.message += `\nIn the browser (${step}; ${urls}; ${kept} in ${dir}):\n${problems.splice(0).join("\n")}`;
       }
     },
   };

@@ -16,7 +16,7 @@ import {
   type SharedModule,
 } from "@fluxbase/contract";
 import { nextRuns } from "../schedules/next_runs.ts";
-import { describeProblems } from "../deploy/deploy.ts";
+import { describeProblems } from "../deploy/build_version.ts";
 import { originsOf } from "../deploy/given_settings.ts";
 import { WHOLE } from "../deploy/shared_modules.ts";
 import type { FunctionWithVersion, StoredFunction } from "../storage/functions.ts";

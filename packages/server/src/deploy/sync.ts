@@ -9,7 +9,8 @@
 import { type FunctionSource, PlatformError, type SyncFailure } from "@fluxbase/contract";
 import type { Database } from "../storage/db.ts";
 import { listFunctions } from "../storage/functions.ts";
-import { type Deployer, type DeployOptions, describeProblems, type Outcome, type SaveFunction } from "./deploy.ts";
+import { describeProblems } from "./build_version.ts";
+import type { Deployer, DeployOptions, Outcome, SaveFunction } from "./deploy.ts";
 import { type NewFunctionInput, parseNewFunction } from "./function_input.ts";
 import { inParallel } from "./in_parallel.ts";
 

@@ -6,7 +6,8 @@
  * @module
  */
 import { DEFAULT_NAMESPACE, PlatformError, type ReloadAnswer, type SyncFailure } from "@fluxbase/contract";
-import { type Deployer, type DeployOptions, describeProblems } from "../deploy/deploy.ts";
+import { describeProblems } from "../deploy/build_version.ts";
+import type { Deployer, DeployOptions } from "../deploy/deploy.ts";
 import { type NewFunctionInput, parseNewFunction } from "../deploy/function_input.ts";
 import { inParallel } from "../deploy/in_parallel.ts";
 import type { Rebuilder } from "../deploy/rebuild.ts";

@@ -10,7 +10,7 @@ import type { LiveFunction } from "../catalog/catalog.ts";
 import type { Capture } from "../executions/captures.ts";
 import type { ExecutionLog } from "../executions/execution_log.ts";
 import type { ExchangeObserver, LogLine, Outcome } from "../sandbox/exchange.ts";
-import type { SandboxVersion } from "../sandbox/sandbox_pool.ts";
+import type { SandboxVersion } from "../sandbox/sandbox_version.ts";
 import type { ExecutionFacts, ExecutionRecord } from "../storage/executions.ts";
 import { hiddenValues, mask } from "../secrets/masking.ts";
 import type { SecretValues } from "../secrets/secret_store.ts";

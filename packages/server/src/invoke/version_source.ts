@@ -5,7 +5,7 @@
  */
 import type { Catalog, LiveFunction } from "../catalog/catalog.ts";
 import type { Clock } from "../core/clock.ts";
-import type { SandboxVersion } from "../sandbox/sandbox_pool.ts";
+import type { SandboxVersion } from "../sandbox/sandbox_version.ts";
 import type { Tokens, Validity } from "../auth/tokens.ts";
 import type { EnvStore } from "../secrets/env_store.ts";
 import { hiddenValues } from "../secrets/masking.ts";

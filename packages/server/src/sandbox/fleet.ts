@@ -15,7 +15,7 @@
 import type { ColdStart, Exchange, ExchangeHolder } from "./exchange.ts";
 import type { Tally } from "./function_tallies.ts";
 import type { Sandbox } from "./sandbox.ts";
-import type { SandboxVersion } from "./sandbox_pool.ts";
+import type { SandboxVersion } from "./sandbox_version.ts";
 
 export interface FleetLimits {
   readonly concurrencyCount: number;

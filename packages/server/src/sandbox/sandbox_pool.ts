@@ -25,30 +25,12 @@ import { createRoom } from "./room.ts";
 import { type Charge, Sandbox } from "./sandbox.ts";
 import { createSandboxMeter } from "./sandbox_meter.ts";
 import { type SandboxProcessOptions, type SandboxProfile, startSandboxProcess } from "./sandbox_process.ts";
-import type { SandboxState } from "./sandbox_state.ts";
+import { countDoings, type Doings } from "./sandbox_doing.ts";
+import type { SandboxVersion } from "./sandbox_version.ts";
+import { exhausted, shuttingDown } from "./pool_errors.ts";
 import { scratchIsOver, scratchLimit } from "./scratch.ts";
 import { createStartQueue } from "./start_queue.ts";
 import { type Content, loadContent, readContent, type Unread } from "./version_content.ts";
-
-/** One version of one function, as far as a sandbox needs to know it. */
-export interface SandboxVersion {
-  /** Unique for each version of each function. */
-  readonly key: string;
-  readonly functionId: string;
-  readonly functionName: string;
-  readonly namespace: string;
-  readonly version: number;
-  readonly profile: SandboxProfile;
-  /** Every request gets a sandbox of its own, discarded after. */
-  readonly isolated: boolean;
-  /** Read when a sandbox loads the version: the cold path. */
-  bundle(): Promise<string>;
-  env(): Promise<Readonly<Record<string, string>>>;
-  /** Of the server, for the `secrets` object. */
-  secrets(): Readonly<Record<string, string>>;
-  /** What must not be kept of what the function writes: the longest first. */
-  hidden(): readonly string[];
-}
 
 export type PoolLimits = Readonly<
   Record<
@@ -105,9 +87,6 @@ export interface CallingFunction {
   readonly executionId?: string | undefined;
 }
 
-/** What a sandbox is doing, as metrics have it: one that is ready is idle or busy. */
-export type SandboxDoing = Exclude<SandboxState, "ready"> | "idle" | "busy";
-
 export interface PoolStats {
   readonly sandboxCount: number;
   readonly blankCount: number;
@@ -118,7 +97,7 @@ export interface PoolStats {
   readonly evictedCount: number;
   readonly memoryMiB: number;
   /** All that are not dead. */
-  readonly doing: Readonly<Record<SandboxDoing, { readonly count: number; readonly memoryMiB: number }>>;
+  readonly doing: Doings;
   /** Lines of functions that logged more than they may. */
   readonly droppedLinesCount: number;
 }
@@ -571,26 +550,6 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
     if (cpuMs > 0 || sandbox.load > 0) options.onUsage(version, { cpuMs, memoryMiB });
   }
 
-  function doing(): PoolStats["doing"] {
-    const counted = () => ({ count: 0, memoryMiB: 0 });
-    const found = {
-      starting: { count: startingCount, memoryMiB: 0 },
-      blank: counted(),
-      loading: counted(),
-      idle: counted(),
-      busy: counted(),
-      draining: counted(),
-      dead: counted(),
-    };
-    for (const sandbox of all.keys()) {
-      const { state, load } = sandbox;
-      const entry = found[state !== "ready" ? state : load > 0 ? "busy" : "idle"];
-      entry.count += 1;
-      entry.memoryMiB += meter.memoryOf(sandbox);
-    }
-    return found;
-  }
-
   async function checkScratch(sandbox: Sandbox): Promise<void> {
     const { scratchDir: dir, pid } = sandbox;
     if (dir === null || inspected.has(sandbox)) return;
@@ -638,7 +597,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
       startedCount,
       evictedCount: room.evictedCount,
       memoryMiB: Math.round(meter.memoryMiB()),
-      doing: doing(),
+      doing: countDoings(all.keys(), { meter, startingCount }),
       droppedLinesCount,
     }),
     async probe() {
@@ -679,16 +638,6 @@ function nameOf(fleet: Fleet | undefined): { namespace?: string; function?: stri
   if (fleet === undefined) return {};
   const { namespace, functionName, version } = fleet.version;
   return { namespace, function: functionName, version };
-}
-
-function exhausted(why: string, retryAfterSec = 1): PlatformError {
-  return new PlatformError("POOL_EXHAUSTED", `Cannot run the function now: no sandbox is free, and ${why}`, {
-    details: { retry_after: retryAfterSec },
-  });
-}
-
-function shuttingDown(): PlatformError {
-  return new PlatformError("SHUTTING_DOWN", "The server is stopping: try again");
 }
 
 function removeFrom<T>(list: T[], item: T): boolean {

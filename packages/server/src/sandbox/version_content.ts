@@ -8,7 +8,7 @@ import type { HeadLimits } from "../../sandbox_runtime/header_rules.ts";
 import { withDeadline } from "../core/clock.ts";
 import type { Fleet } from "./fleet.ts";
 import type { Sandbox } from "./sandbox.ts";
-import type { SandboxVersion } from "./sandbox_pool.ts";
+import type { SandboxVersion } from "./sandbox_version.ts";
 
 export interface Content {
   readonly bundle: string;

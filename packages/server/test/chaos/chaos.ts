@@ -42,6 +42,8 @@ export interface ChaosReport {
   readonly failedMost: Readonly<Record<string, number>>;
   readonly calls: number;
   readonly failed: number;
+  /** Answered with 503 because no sandbox was free. */
+  readonly overloaded: number;
   readonly writes: number;
   readonly tasks: number;
   readonly attempts: number;
@@ -60,6 +62,9 @@ const TASKS_DONE_MS = 300_000;
 const TASKS_LOOK_MS = 1_000;
 const TICK_MS = 5_000;
 const SHOWN = 40;
+/** Calls that found no sandbox on a machine that has other things to do. */
+const OVERLOADED_SHARE = 0.01;
+const OVERLOADED_FEW = 20;
 /** Calls that need no database and fail in one fault: those under way, and those before the balancer notices. */
 const FAILED_CALLS_MOST = 100;
 
@@ -136,13 +141,16 @@ export async function runChaos(
   for (const [name, count] of Object.entries(checker.failedMost)) {
     if (count > FAILED_CALLS_MOST) wrong.push(`${count} calls failed in one fault: ${name}`);
   }
+  if (checker.counts.overloaded > Math.max(OVERLOADED_FEW, checker.counts.calls * OVERLOADED_SHARE)) {
+    wrong.push(`${checker.counts.overloaded} of ${checker.counts.calls} calls found no sandbox`);
+  }
   await lookForWrites(cluster, checker.writes, wrong);
   const lastTickMs = nextTickMs(Date.now() - TICK_MS);
   await lookForTasks(parts);
   await lookForTicks(parts, firstTickMs, lastTickMs);
-  const { calls, refused, keys, sessions } = checker.counts;
+  const { calls, refused, overloaded, keys, sessions } = checker.counts;
   return {
-    ...{ calls, keys, sessions, failed: refused, failedMost: checker.failedMost },
+    ...{ calls, overloaded, keys, sessions, failed: refused, failedMost: checker.failedMost },
     wrong: wrong.slice(0, SHOWN),
     faults: counts,
     writes: checker.writes.size,

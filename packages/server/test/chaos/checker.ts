@@ -10,7 +10,7 @@ export interface Checker {
   readonly writes: Set<string>;
   readonly tasks: Map<string, string>;
   readonly changes: Readonly<Record<ChangeName, Changes>>;
-  readonly counts: { calls: number; refused: number; keys: number; sessions: number };
+  readonly counts: { calls: number; refused: number; overloaded: number; keys: number; sessions: number };
   readonly wrong: string[];
   databaseIsAway(isAway: boolean): void;
   /** What happens from here on is put down to it. */
@@ -54,6 +54,9 @@ export interface Patience {
   readonly liveMs: number;
 }
 
+/** A machine that starts no sandbox in time says so; how often is bounded by whoever reads the counts. */
+const OVERLOADED = "POOL_EXHAUSTED";
+
 export const PATIENCE: Patience = { afterFaultMs: 5_000, liveMs: 2_000 };
 
 export interface CheckerOptions {
@@ -69,7 +72,7 @@ export function createChecker({ nodes, wrong = [], patience = PATIENCE }: Checke
   let fault = "none";
   let failedNow = 0;
   const failedMost: Record<string, number> = {};
-  const counts = { calls: 0, refused: 0, keys: 0, sessions: 0 };
+  const counts = { calls: 0, refused: 0, overloaded: 0, keys: 0, sessions: 0 };
   const someOf = (node: Node | undefined) => node === undefined ? nodes : [node];
   const isDatabaseAway = (beganAtMs: number) => isAway || beganAtMs < backAtMs + afterFaultMs;
   return {
@@ -88,6 +91,10 @@ export function createChecker({ nodes, wrong = [], patience = PATIENCE }: Checke
       if (!needsDatabase) {
         failedNow += 1;
         failedMost[fault] = Math.max(failedMost[fault] ?? 0, failedNow);
+      }
+      if (reason.includes(OVERLOADED)) {
+        counts.overloaded += 1;
+        return;
       }
       const isExplained = (needsDatabase && isDatabaseAway(beganAtMs)) ||
         someOf(node).some((one) =>

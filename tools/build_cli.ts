@@ -5,6 +5,7 @@
  */
 import { join } from "node:path";
 import { bundle, ROOT } from "./esbuild.ts";
+import { writeLicences } from "./notices.ts";
 
 const CLI = join(ROOT, "packages/cli");
 
@@ -19,3 +20,5 @@ for await (const { name } of Deno.readDir(EXAMPLES)) {
   await Deno.mkdir(join(CLI, "dist/templates", name), { recursive: true });
   await Deno.writeTextFile(join(CLI, "dist/templates", name, "index.ts"), code);
 }
+
+await writeLicences(join(CLI, "dist"), [CLI]);

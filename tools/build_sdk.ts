@@ -5,6 +5,7 @@
  */
 import { join } from "node:path";
 import { bundle, ROOT } from "./esbuild.ts";
+import { writeLicences } from "./notices.ts";
 import { declareSdk } from "./sdk_declarations.ts";
 
 const SDK = join(ROOT, "packages/sdk");
@@ -16,3 +17,5 @@ for (const [format, name] of [["esm", "index.js"], ["cjs", "index.cjs"]] as cons
   await bundle(join(SDK, "mod.ts"), { outfile: join(DIST, name), format, platform: "neutral" });
 }
 await declareSdk(DIST);
+// It brings nothing of others along.
+await writeLicences(DIST, []);

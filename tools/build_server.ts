@@ -9,6 +9,7 @@ import { transformSync } from "oxc-transform";
 import { buildDashboard } from "../packages/dashboard/build.mjs";
 import { buildDocs } from "../packages/docs/build.mjs";
 import { bundle, ROOT } from "./esbuild.ts";
+import { writeLicences } from "./notices.ts";
 import { declareSdk } from "./sdk_declarations.ts";
 
 const PACKAGES = join(ROOT, "packages");
@@ -43,6 +44,7 @@ for (const name of ["dist/pg_dump.wasm", "LICENSE"]) {
 await declareSdk(join(DIST, "sdk/dist"));
 const { unstable } = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json")));
 await Deno.writeTextFile(join(DIST, "deno.json"), JSON.stringify({ nodeModulesDir: "manual", lock: false, unstable }));
+await writeLicences(DIST, [join(PACKAGES, "dashboard"), join(PACKAGES, "docs")]);
 
 async function copy(path: string): Promise<void> {
   const from = join(PACKAGES, path);

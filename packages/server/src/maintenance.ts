@@ -16,7 +16,11 @@ import { createLog, silentLog } from "./core/log.ts";
 import type { Secret } from "./core/secret.ts";
 import { createKeyRing, type KeyRing } from "./secrets/key_ring.ts";
 import { rolePassword } from "./secrets/role_passwords.ts";
+import { connectDatabase } from "./storage/db.ts";
 import { findRunningPostgres, startEmbeddedPostgres } from "./storage/embedded/embedded_postgres.ts";
+import { compareSchema } from "./storage/migrate.ts";
+import { listNodes } from "./storage/nodes.ts";
+import { RELEASE } from "./storage/release.ts";
 import { StartError } from "./storage/start_error.ts";
 import { findUsersDatabase } from "./tables/users_database.ts";
 
@@ -28,7 +32,12 @@ interface Given {
   readonly values: Readonly<Record<string, string | boolean | undefined>>;
 }
 
-const COMMANDS: Readonly<Record<string, (given: Given, config: Config) => Promise<void>>> = { backup, restore, move };
+const COMMANDS: Readonly<Record<string, (given: Given, config: Config) => Promise<void>>> = {
+  backup,
+  restore,
+  move,
+  "upgrade-check": checkUpgrade,
+};
 
 function say(text: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));
@@ -131,7 +140,35 @@ async function move({ values }: Given, config: Config): Promise<void> {
   say(`Everything is there. Start servers with the settings in ${settings}, the same for each of them`);
 }
 
+const ALIVE_SEC = 15;
+
+/** What a start of this release would do to the database. Changes nothing. */
+async function checkUpgrade(_: Given, config: Config): Promise<void> {
+  await using server = await findServer(config);
+  await using database = await connectDatabase({
+    url: server.platformUrl,
+    maxConnectionsCount: 2,
+    log: createLog({ level: "error", format: "text", write: say }),
+  });
+  const { release, isEmpty, missing, refusal } = await compareSchema(database.db);
+  // An older schema may have no table of servers.
+  const nodes = (await listNodes(database.db, ALIVE_SEC).catch(() => [])).filter(({ isAlive }) => isAlive);
+  say(`Installed: release ${RELEASE.version}`);
+  say(`Database: ${isEmpty ? "empty" : `schema of release ${release?.version ?? "unknown"}`}`);
+  for (const { name, version } of nodes) say(`Runs: ${name}, release ${version}`);
+  if (refusal !== undefined) throw new StartError(refusal);
+  const others = nodes.filter(({ version }) => version !== RELEASE.version);
+  if (isEmpty) return say("Nothing to upgrade: the first start makes the schema");
+  if (missing.length > 0) {
+    say(`To do: the first start of this release applies ${missing.length} migrations: ${missing.join(", ")}`);
+    say("Make a backup first (fluxbase backup FILE): there is no other way back");
+  }
+  if (others.length > 0) say(`To do: start ${others.length} servers again, one after the other`);
+  if (missing.length === 0 && others.length === 0) say("Nothing to do: the schema is that of this release");
+}
+
 interface Server extends AsyncDisposable {
+  readonly platformUrl: Secret;
   readonly dataDir: string;
   readonly keyRing: KeyRing;
   /** With the embedded database and no keys of the operator's. */
@@ -162,6 +199,7 @@ async function findServer(config: Config): Promise<Server> {
     : await findRunningPostgres(dataDir) ?? parts.use(await startEmbeddedPostgres({ dataDir, log: silentLog })).url;
   const started = parts.move();
   return {
+    platformUrl: platform,
     dataDir,
     keyRing: await createKeyRing(present, previous),
     secretsFile: config.encryptionKey === null ? secretsFile : null,

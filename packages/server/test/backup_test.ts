@@ -130,6 +130,29 @@ Deno.test("the restore drill", async (test) => {
         assert.match((await maintain(at(databaseUrl), "backup", file)).said, /is there already; --force replaces it/);
       });
 
+      await step("what an upgrade needs is said, and done by nobody", async () => {
+        const check = async () => await maintain(at(databaseUrl), "upgrade-check");
+        assert.match(
+          (await check()).said,
+          /^Installed: release (\S+)\n.*release \1\nRuns: \S+, release \1\nNothing to do/,
+        );
+        const { rows: [last] } = await sql<{ name: string }>`
+          select name from fluxbase.kysely_migration order by name desc limit 1`.execute(platform.db);
+        const rename = (from: string, to: string) =>
+          sql`update fluxbase.kysely_migration set name = ${to} where name = ${from}`.execute(platform.db);
+        await rename(last?.name ?? "", "9999_of_tomorrow");
+        const refused = await check();
+        assert.ok(!refused.success);
+        assert.match(refused.said, /Cannot use the database: .*migration 9999_of_tomorrow/);
+        await rename("9999_of_tomorrow", last?.name ?? "");
+        await sql`delete from fluxbase.kysely_migration where name = ${last?.name}`.execute(platform.db);
+        const { success, said } = await check();
+        assert.ok(success, said);
+        assert.match(said, new RegExp(`applies 1 migrations: ${last?.name}\nMake a backup first`));
+        await sql`insert into fluxbase.kysely_migration (name, timestamp) values (${last?.name}, '')`
+          .execute(platform.db);
+      });
+
       await step("backups come by themselves into a folder, and the newest are kept", async () => {
         const names = () => [...Deno.readDirSync(scheduled)].map(({ name }) => name);
         await eventually(() => names().length === 1 && !names()[0]?.startsWith("fluxbase-2000"));

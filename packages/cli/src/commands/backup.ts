@@ -1,5 +1,6 @@
 /**
- * `fluxbase backup` and `fluxbase restore`: everything that the server of this folder keeps, in one file.
+ * `fluxbase backup` and `fluxbase restore`: everything that the server of this folder keeps, in one file; and whether
+ * another release may have it (`fluxbase upgrade --check`).
  *
  * @module
  */
@@ -24,4 +25,8 @@ export function addBackup(program: Command): void {
         runMaintenance(["restore", pathOf(file), ...(replace ? ["--replace"] : [])])
       ),
     );
+
+  program.command("upgrade").description("Show what starting the installed release changes; changes nothing itself")
+    .requiredOption("--check", "compare the installed release with the database")
+    .action(withOptions<{ check: boolean }, []>(() => runMaintenance(["upgrade-check"])));
 }

@@ -8,7 +8,7 @@
  */
 import { type Kysely, sql } from "kysely";
 import { type Migration, type MigrationProvider, Migrator } from "kysely/migration";
-import type { Log } from "../core/log.ts";
+import { type Log, silentLog } from "../core/log.ts";
 import { compareVersions, RELEASE, type Release } from "./release.ts";
 import type { Schema } from "./schema.ts";
 import { StartError } from "./start_error.ts";
@@ -38,6 +38,38 @@ export async function migrate(
   } catch (error) {
     // A server of a newer release may have been faster.
     if (!await isNewer(db, { own, release, log })) throw error;
+  }
+}
+
+/** How the schema of a database and this release fit. */
+export interface SchemaFit {
+  /** That has changed the schema last; undefined: nobody has said. */
+  readonly release: Release | undefined;
+  readonly isEmpty: boolean;
+  /** Migrations that a start of this release applies. */
+  readonly missing: readonly string[];
+  /** Why this release cannot start; undefined: it can. */
+  readonly refusal: string | undefined;
+}
+
+/** Changes nothing. */
+export async function compareSchema(
+  db: Kysely<Schema>,
+  { folder = FOLDER, release = RELEASE }: MigrateOptions = {},
+): Promise<SchemaFit> {
+  const own = Object.keys(await sqlFiles(folder).getMigrations()).sort();
+  const applied = await appliedMigrations(db);
+  const fit = {
+    release: await readRelease(db),
+    isEmpty: applied.length === 0,
+    missing: own.filter((name) => !applied.includes(name)),
+  };
+  try {
+    await isNewer(db, { own, release, log: silentLog });
+    return { ...fit, refusal: undefined };
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    return { ...fit, refusal: error.message };
   }
 }
 

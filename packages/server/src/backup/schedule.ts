@@ -95,15 +95,13 @@ export function startBackupSchedule(options: ScheduleOptions): Backups {
       return lastError;
     },
     async list() {
-      const names = await listBackups(dir).catch((error) => {
-        if (error instanceof Deno.errors.NotFound) return [];
-        throw error;
-      });
+      const names = await listBackups(dir).catch(unlessGone([]));
       const found = await Promise.all(names.map(async (name) => {
-        const { size } = await Deno.stat(join(dir, name));
-        return { name, sizeBytes: size, madeMs: momentOf(name) };
+        // An older one goes when a new one is whole.
+        const info = await Deno.stat(join(dir, name)).catch(unlessGone(null));
+        return info === null ? [] : [{ name, sizeBytes: info.size, madeMs: momentOf(name) }];
       }));
-      return found;
+      return found.flat();
     },
     begin() {
       if (isRunning) throw new PlatformError("ALREADY_RUNNING", "Cannot start a backup: one is being made already");
@@ -115,6 +113,13 @@ export function startBackupSchedule(options: ScheduleOptions): Backups {
       stopping.abort();
       await working;
     },
+  };
+}
+
+function unlessGone<Instead>(instead: Instead): (error: unknown) => Instead {
+  return (error) => {
+    if (error instanceof Deno.errors.NotFound) return instead;
+    throw error;
   };
 }
 

@@ -63,9 +63,8 @@ export {
   type ReplayAnswer,
   type ReplayComparison,
   type ShownBody,
-  TRIGGER_TYPES,
-  type TriggerType,
 } from "./src/executions.ts";
+export { TRIGGER_TYPES, type TriggerType } from "./src/triggers.ts";
 export {
   type Durations,
   type Metrics,

@@ -5,11 +5,9 @@
  */
 import type { ErrorCode } from "./errors.ts";
 import type { TaskState } from "./tasks.ts";
+import type { TriggerType } from "./triggers.ts";
 
 export type ExecutionStatus = "running" | "success" | "error" | "timeout" | "killed";
-/** `task`: an asynchronous call; `cron`: a schedule. */
-export const TRIGGER_TYPES = ["http", "task", "cron", "hook", "test", "replay"] as const;
-export type TriggerType = (typeof TRIGGER_TYPES)[number];
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
 export const EXECUTION_STATUSES: readonly ExecutionStatus[] = ["running", "success", "error", "timeout", "killed"];

@@ -4,7 +4,7 @@
  * @module
  */
 import type { ErrorCode } from "./errors.ts";
-import type { TriggerType } from "./executions.ts";
+import type { TriggerType } from "./triggers.ts";
 
 export const TASK_STATES = ["waiting", "running", "done", "dead", "cancelled"] as const;
 export type TaskState = (typeof TASK_STATES)[number];

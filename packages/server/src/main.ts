@@ -4,7 +4,8 @@
  * @module
  */
 import { join } from "node:path";
-import { type Config, type Environment, readConfig, readYaml } from "./config/config.ts";
+import { type Config, readConfig, readYaml } from "./config/config.ts";
+import type { Environment } from "./config/function_environment.ts";
 import { configOfProcess, nodeNameOf, processOf } from "./config/process_share.ts";
 import { withSecretFiles } from "./config/secret_files.ts";
 import { surviveUncaught } from "./core/last_resort.ts";

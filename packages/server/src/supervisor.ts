@@ -9,7 +9,8 @@
  */
 import { resolve } from "node:path";
 import type { Config } from "./config/config.ts";
-import { processArgument, type ServerProcess } from "./config/process_share.ts";
+import { processArgument } from "./config/process_share.ts";
+import type { ServerProcess } from "./config/server_process.ts";
 import { delay } from "./core/clock.ts";
 import type { Log } from "./core/log.ts";
 import { cannotListen } from "./gateway/http_server.ts";

@@ -15,10 +15,10 @@ import type { Secret } from "../core/secret.ts";
 import type { TelemetryConfig } from "../telemetry/telemetry_config.ts";
 import { StartError } from "../storage/start_error.ts";
 import { databaseOf, inTermsOfDriver } from "./database_url.ts";
-import { functionEnvironment, networkEnvironment } from "./function_environment.ts";
+import { type Environment, functionEnvironment, networkEnvironment } from "./function_environment.ts";
 import type { ListenAddress } from "./parsers.ts";
 import { readTelemetry } from "./otel_settings.ts";
-import type { ServerProcess } from "./process_share.ts";
+import type { ServerProcess } from "./server_process.ts";
 import type { DefaultedSetting, Setting } from "./setting.ts";
 import { ALL_SETTINGS, LIMIT_SETTINGS, type Limits, SETTINGS } from "./settings.ts";
 
@@ -103,8 +103,6 @@ export interface Config {
   /** What functions may see of the server's environment. */
   readonly functionEnv: Readonly<Record<string, string>>;
 }
-
-export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * The environment wins over the text of fluxbase.yaml.

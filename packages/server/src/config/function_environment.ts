@@ -3,8 +3,9 @@
  *
  * @module
  */
-import type { Environment } from "./config.ts";
 import { ALL_SETTINGS } from "./settings.ts";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The guide's list; the pattern below covers most of it, and a test keeps it that way. */
 const BLOCKED: ReadonlySet<string> = new Set([

@@ -6,17 +6,7 @@
 import { machineMemoryMiB } from "../sandbox/machine_memory.ts";
 import { MEMORY_PART } from "../sandbox/room.ts";
 import type { Config } from "./config.ts";
-
-/** One of several on one port and one data directory, started by a parent that owns the embedded database. */
-export interface ServerProcess {
-  /** 1 is the one that speaks for all at the start. */
-  readonly number: number;
-  readonly count: number;
-  /** Of the port that all listen on. */
-  readonly port: number;
-  /** Begins the names of all its processes. */
-  readonly family: string;
-}
+import type { ServerProcess } from "./server_process.ts";
 
 const ARGUMENT = "--process=";
 

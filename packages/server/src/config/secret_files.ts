@@ -5,7 +5,7 @@
  * @module
  */
 import { StartError } from "../storage/start_error.ts";
-import type { Environment } from "./config.ts";
+import type { Environment } from "./function_environment.ts";
 import { ALL_SETTINGS } from "./settings.ts";
 
 const SUFFIX = "_FILE";

@@ -12,7 +12,7 @@ import type { LiveFunction } from "../catalog/catalog.ts";
 import type { HeaderLookup } from "../core/header_list.ts";
 import type { SandboxResponse } from "../sandbox/exchange.ts";
 import type { Delivery } from "../webhooks/webhooks.ts";
-import type { Invocation } from "./invoke.ts";
+import type { AsyncWish, Invocation } from "./invocation.ts";
 
 /** A request to run a function later, and until it is answered. */
 export interface TaskRequest {
@@ -48,13 +48,6 @@ export interface TaskQueue {
   enqueue(task: TaskRequest): Promise<string>;
   /** Tasks were stored: whoever has room begins. */
   announce(): void;
-}
-
-/** What a client says of a call that is to be answered later. */
-export interface AsyncWish {
-  readonly runAt: Date | null;
-  readonly retries: number | undefined;
-  readonly key: string | null;
 }
 
 const TASK_BODY_MAX_BYTES = 1024 * 1024;

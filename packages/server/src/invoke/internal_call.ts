@@ -7,7 +7,7 @@ import type { TriggerType } from "@fluxbase/contract";
 import type { LiveFunction } from "../catalog/catalog.ts";
 import { HeaderList } from "../core/header_list.ts";
 import { inFrames } from "./in_frames.ts";
-import type { Invocation, TaskFacts } from "./invoke.ts";
+import type { Invocation, TaskFacts } from "./invocation.ts";
 
 export interface InternalCall {
   readonly fn: LiveFunction;

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { type CaptureMode, PlatformError, type TriggerType } from "@fluxbase/contract";
+import { type CaptureMode, PlatformError } from "@fluxbase/contract";
 import { DEPTH_MAX } from "../../sandbox_runtime/frames.ts";
 import type { Authenticator } from "../auth/authenticator.ts";
 import { ANONYMOUS, type Caller } from "../auth/caller.ts";
@@ -14,11 +14,9 @@ import { assertMay, concealed, isAdmin, may, reaches } from "../auth/permissions
 import type { LiveFunction } from "../catalog/catalog.ts";
 import { functionNotFound } from "../catalog/function_not_found.ts";
 import type { Clock } from "../core/clock.ts";
-import type { Standing } from "../core/error_response.ts";
-import type { HeaderList } from "../core/header_list.ts";
 import type { Capture, Captures } from "../executions/captures.ts";
 import type { ExecutionLog } from "../executions/execution_log.ts";
-import { bodyTooLarge, type Client, type SandboxResponse } from "../sandbox/exchange.ts";
+import { bodyTooLarge, type SandboxResponse } from "../sandbox/exchange.ts";
 import { mask } from "../secrets/masking.ts";
 import type { SecretStore, SecretValues } from "../secrets/secret_store.ts";
 import { type CallerLimits, tighter } from "../ratelimit/caller_limits.ts";
@@ -27,61 +25,12 @@ import type { SandboxPool } from "../sandbox/sandbox_pool.ts";
 import type { Telemetry } from "../telemetry/telemetry.ts";
 import type { Delivery, Webhooks } from "../webhooks/webhooks.ts";
 import { asDatabaseError } from "../storage/db.ts";
-import { type AsyncWish, prefersAsync, respondLater, type TaskQueue } from "./async_call.ts";
+import { prefersAsync, respondLater, type TaskQueue } from "./async_call.ts";
+import type { Invocation, InvocationBody } from "./invocation.ts";
 import { inFrames } from "./in_frames.ts";
 import { answerOfError, answerOfResponse } from "./answers.ts";
 import { hiddenOf, Recording, type RecordingStart } from "./recording.ts";
 import type { VersionSource } from "./version_source.ts";
-
-export interface Invocation extends Client {
-  /** Of the execution: the server makes it. */
-  readonly executionId: string;
-  /** The client's own; null when it brought none. */
-  readonly givenRequestId: string | null;
-  readonly fn: LiveFunction;
-  readonly trigger: TriggerType;
-  readonly method: string;
-  /** Public. */
-  readonly url: string;
-  /** What follows the function's own path. */
-  readonly path: string;
-  readonly headers: HeaderList;
-  /** Bytes the client announced; undefined when it did not say. */
-  readonly bodyBytes: number | undefined;
-  /** The client asks for a WebSocket. */
-  readonly isUpgrade: boolean;
-  /** How many functions called one another before it. */
-  readonly depth: number;
-  /** It is an attempt of a task. */
-  readonly task: TaskFacts | null;
-  /** The execution that made it, if one did. */
-  readonly parentId?: string | undefined;
-  /** The execution that it runs again. */
-  readonly replayOf?: string | undefined;
-  /** Of the client, as rate limits count it. */
-  address(): string;
-  /** The other end of its connection. */
-  peer(): string;
-  /** Set when there is an execution: what comes before it is a refusal. */
-  isAdmitted: boolean;
-  /** Less than the function's own. */
-  readonly timeoutMs?: number;
-  /** Set by what counts it; tells the caller how often it may still call. */
-  standing: Standing | undefined;
-  /** How it is to be answered later. @throws {PlatformError} INVALID_ARGUMENT */
-  asyncWish(): AsyncWish;
-  /** Called once, after every check: the body, whole when it is small. */
-  readBody(): InvocationBody | Promise<InvocationBody>;
-  /** Instead: all of the body, for whoever verifies it. */
-  readWhole(maxBytes: number): Promise<Uint8Array<ArrayBuffer>>;
-}
-
-export interface TaskFacts {
-  readonly id: string;
-  readonly attempt: number;
-}
-
-export type InvocationBody = Uint8Array | ReadableStream<Uint8Array> | null;
 
 export interface InvokeParts {
   readonly clock: Clock;

@@ -15,7 +15,7 @@ import type { ExecutionFacts, ExecutionRecord } from "../storage/executions.ts";
 import { hiddenValues, mask } from "../secrets/masking.ts";
 import type { SecretValues } from "../secrets/secret_store.ts";
 import type { CallTrace } from "../telemetry/telemetry.ts";
-import type { Invocation } from "./invoke.ts";
+import type { Invocation } from "./invocation.ts";
 
 export interface RecordingStart {
   readonly caller: Caller;

@@ -9,7 +9,8 @@ import { createDeadlines } from "../core/deadlines.ts";
 import type { Log } from "../core/log.ts";
 import { type CallerLimits, createCallerLimits } from "../ratelimit/caller_limits.ts";
 import { startPostgresCounters } from "../ratelimit/postgres_counters.ts";
-import { type Counters, createRateLimiter, type RateLimiter } from "../ratelimit/rate_limiter.ts";
+import { createRateLimiter, type RateLimiter } from "../ratelimit/rate_limiter.ts";
+import type { Counters } from "../ratelimit/counters.ts";
 import { startRedisCounters } from "../ratelimit/redis_counters.ts";
 import type { Db } from "../storage/db.ts";
 

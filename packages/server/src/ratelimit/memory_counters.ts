@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Counter, Taken } from "./rate_limiter.ts";
+import type { Counter, Taken } from "./counters.ts";
 
 interface Entry {
   count: number;

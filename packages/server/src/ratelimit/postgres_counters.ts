@@ -5,7 +5,7 @@
  */
 import type { Db } from "../storage/db.ts";
 import { dropRateCounters, takeRate } from "../storage/rate_counters.ts";
-import type { Counters } from "./rate_limiter.ts";
+import type { Counters } from "./counters.ts";
 
 const SWEEP_MS = 60_000;
 

@@ -13,23 +13,7 @@ import type { Deadlines } from "../core/deadlines.ts";
 import type { Standing } from "../core/error_response.ts";
 import type { Log } from "../core/log.ts";
 import { createMemoryCounters } from "./memory_counters.ts";
-
-/** One window of one caller. */
-export interface Counter {
-  readonly key: string;
-  readonly limit: number;
-  readonly endsAtMs: number;
-}
-
-/** Counts of the counters, in their order; `isAllowed` tells whether the call is among them. */
-export interface Taken {
-  readonly isAllowed: boolean;
-  readonly counts: readonly number[];
-}
-
-export interface Counters {
-  take(counters: readonly Counter[], nowMs: number): Taken | Promise<Taken>;
-}
+import type { Counter, Counters, Taken } from "./counters.ts";
 
 export interface RateLimiter {
   /**

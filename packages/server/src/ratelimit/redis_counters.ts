@@ -6,7 +6,7 @@
 import { createClient, defineScript } from "@redis/client";
 import type { Log } from "../core/log.ts";
 import type { Secret } from "../core/secret.ts";
-import type { Counter, Counters } from "./rate_limiter.ts";
+import type { Counter, Counters } from "./counters.ts";
 
 const CONNECT_MS = 2_000;
 const RECONNECT_MAX_MS = 5_000;

@@ -6,12 +6,17 @@
  *
  * @module
  */
-import type { Fleet } from "./fleet.ts";
+
+/** A fleet, as far as it counts for its function. */
+export interface TalliedFleet {
+  readonly size: number;
+  readonly waitingCount: number;
+}
 
 export interface Tally {
   readonly functionId: string;
   /** That of its live version, and those of older ones that still serve. */
-  readonly fleets: Set<Fleet>;
+  readonly fleets: Set<TalliedFleet>;
   /** Since the last `cool`: a call only adds one. */
   callsCount: number;
   heat: number;

@@ -18,7 +18,7 @@ import type { Fence } from "../../sandbox_runtime/harden.ts";
 import { createBlankSandboxes, REFILL_DELAY_MS } from "./blank_sandboxes.ts";
 import { Exchange, type ExchangeObserver, type LogLine, type SandboxRequest, type Waiting } from "./exchange.ts";
 import { type Crowd, Fleet, type Start } from "./fleet.ts";
-import { createFunctionTallies, type Tally } from "./function_tallies.ts";
+import { createFunctionTallies, type TalliedFleet, type Tally } from "./function_tallies.ts";
 import { createLogBudgets } from "./log_budgets.ts";
 import { createRefusalLog } from "./refusal_log.ts";
 import { createRoom } from "./room.ts";
@@ -271,7 +271,7 @@ export function startSandboxPool(options: SandboxPoolOptions): SandboxPool {
       : undefined;
   }
 
-  function sumOf({ fleets }: Tally, countOf: (fleet: Fleet) => number): number {
+  function sumOf({ fleets }: Tally, countOf: (fleet: TalliedFleet) => number): number {
     let sum = 0;
     for (const fleet of fleets) sum += countOf(fleet);
     return sum;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { SCHEME_NAMES, type SchemeName } from "./schemes.ts";
+import { type HmacOptions, SCHEME_NAMES, type SchemeName } from "./schemes.ts";
 
 export interface WebhookRule {
   readonly scheme: SchemeName;
@@ -11,19 +11,6 @@ export interface WebhookRule {
   readonly secrets: readonly string[];
   /** Of `hmac`; the other schemes have nothing to choose. */
   readonly options: HmacOptions;
-}
-
-export interface HmacOptions {
-  /** Names of headers, in lower case. */
-  readonly header: string;
-  readonly timestamp: string | null;
-  readonly id: string | null;
-  readonly algo: "sha1" | "sha256" | "sha384" | "sha512";
-  readonly encoding: "hex" | "base64" | "base64url";
-  /** Stands before the signature in its header. */
-  readonly prefix: string;
-  /** What is signed: `{body}`, `{timestamp}` and `{id}` stand for what the request has. */
-  readonly signed: string;
 }
 
 const SECRETS_MAX_COUNT = 5;

@@ -5,7 +5,19 @@
  */
 import { createHash } from "node:crypto";
 import type { HeaderLookup } from "../core/header_list.ts";
-import type { HmacOptions } from "./rule.ts";
+
+export interface HmacOptions {
+  /** Names of headers, in lower case. */
+  readonly header: string;
+  readonly timestamp: string | null;
+  readonly id: string | null;
+  readonly algo: "sha1" | "sha256" | "sha384" | "sha512";
+  readonly encoding: "hex" | "base64" | "base64url";
+  /** Stands before the signature in its header. */
+  readonly prefix: string;
+  /** What is signed: `{body}`, `{timestamp}` and `{id}` stand for what the request has. */
+  readonly signed: string;
+}
 
 export const SCHEME_NAMES = ["stripe", "github", "slack", "shopify", "standard", "twilio", "hmac"] as const;
 export type SchemeName = (typeof SCHEME_NAMES)[number];

@@ -7,7 +7,8 @@ import type { Key, NewKey } from "@fluxbase/sdk";
 import { useEffect, useState } from "react";
 import { TextField } from "../../parts/field.tsx";
 import { FormDialog } from "../../parts/form_dialog.tsx";
-import type { KeyKind } from "./keys_page.tsx";
+
+export type KeyKind = "client" | "service";
 
 const SCOPES = [
   ["functions:read", "See functions"],

@@ -23,9 +23,7 @@ import { Ago } from "../../parts/time.tsx";
 import { toast } from "../../parts/toasts.tsx";
 import { useWholeList } from "../../parts/whole_list.ts";
 import { useClient } from "../../session/use_session.ts";
-import { KeyDialog } from "./key_dialog.tsx";
-
-export type KeyKind = "client" | "service";
+import { KeyDialog, type KeyKind } from "./key_dialog.tsx";
 
 const COLUMNS = [
   { name: "Name" },

@@ -51,12 +51,12 @@ dashboardTest("keys, secrets and users in the dashboard", async ({ platform, ope
     await page.getByRole("button", { name: "New secret" }).first().click();
     await page.getByLabel("Name", { exact: true }).fill("SHOP");
     await page.getByLabel("Value", { exact: true }).fill("first");
-    await page.getByLabel("What it is for").fill(HOSTILE);
+    await page.getByLabel("Description").fill(HOSTILE);
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByRole("row", { name: /SHOP/ }).waitFor();
     assert.match(await read(), /first/);
     await page.getByRole("button", { name: "More about SHOP" }).click();
-    await page.getByRole("menuitem", { name: "Another value" }).click();
+    await page.getByRole("menuitem", { name: "New value" }).click();
     await page.getByLabel("New value").fill("second");
     await page.getByRole("button", { name: "Save" }).click();
     await page.getByRole("cell", { name: "2", exact: true }).waitFor();

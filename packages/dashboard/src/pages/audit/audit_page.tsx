@@ -92,7 +92,7 @@ function Actor({ entry: { actor_kind, actor_id, actor_role } }: { readonly entry
   return (
     <>
       <span>{actor_role ?? actor_kind}</span>
-      {actor_id !== null && <div className="cell-about mono">{actor_id}</div>}
+      {actor_id !== null && <div className="cell-about mono nowrap">{actor_id}</div>}
     </>
   );
 }

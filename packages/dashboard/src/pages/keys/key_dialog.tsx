@@ -22,7 +22,7 @@ const SCOPES = [
 ] as const;
 const FIRST_SCOPES = ["functions:invoke"];
 const DAY_MS = 86_400_000;
-const ENDS = [["", "No end"], ["30", "30 days"], ["90", "90 days"], ["365", "One year"]] as const;
+const ENDS = [["", "Never"], ["30", "30 days"], ["90", "90 days"], ["365", "One year"]] as const;
 
 export function KeyDialog(
   { kind, edited, onClose, onSave }: {
@@ -125,7 +125,7 @@ export function KeyDialog(
         </div>
         {before === undefined && (
           <label className="field grow">
-            <span className="field-label">Good for</span>
+            <span className="field-label">Expires in</span>
             <select className="select" value={days} onChange={(event) => setDays(event.currentTarget.value)}>
               {ENDS.map(([value, text]) => <option key={value} value={value}>{text}</option>)}
             </select>

@@ -27,16 +27,16 @@ import { KeyDialog, type KeyKind } from "./key_dialog.tsx";
 
 const COLUMNS = [
   { name: "Name" },
-  { name: "May" },
-  { name: "Where" },
+  { name: "Scopes" },
+  { name: "Namespaces" },
   { name: "Last used" },
-  { name: "Until" },
+  { name: "Expires" },
   { name: "State" },
   { name: "More", unseen: true },
 ];
 
 const KINDS = [["client", "Client keys"], ["service", "Service keys"]] as const;
-const NEVER_AGAIN = "Nobody can read it later: put it where the program finds it, such as a secret of its host.";
+const NEVER_AGAIN = "You cannot see it again: store it now where your program reads it, such as a secret of its host.";
 
 interface Asked {
   readonly what: "rotate" | "revoke" | "delete";
@@ -173,7 +173,7 @@ export function KeysPage() {
               <Tags all={key.namespaces ?? []} none={key.namespaces === null ? "everywhere" : "nowhere"} />
             </td>
             <td>{key.last_used_at === null ? <span className="muted">never</span> : <Ago at={key.last_used_at} />}</td>
-            <td>{key.expires_at === null ? <span className="muted">no end</span> : <Ago at={key.expires_at} />}</td>
+            <td>{key.expires_at === null ? <span className="muted">never</span> : <Ago at={key.expires_at} />}</td>
             <td>
               <StateBadge apiKey={key} />
             </td>

@@ -11,7 +11,7 @@ import { toast } from "../../parts/toasts.tsx";
 import { useClient } from "../../session/use_session.ts";
 
 const DAY_MS = 86_400_000;
-const ENDS = [["", "No end"], ["7", "7 days"], ["30", "30 days"], ["90", "90 days"], ["365", "One year"]] as const;
+const ENDS = [["", "Never"], ["7", "7 days"], ["30", "30 days"], ["90", "90 days"], ["365", "One year"]] as const;
 
 export function SecretDialog(
   { edited, onClose, onSaved }: {
@@ -56,7 +56,7 @@ export function SecretDialog(
       title={before === undefined ? "New secret" : before.key}
       about={before === undefined
         ? undefined
-        : "The value of now cannot be shown. Functions get another one with their next call."}
+        : "The current value cannot be shown. Functions get a new value with their next call."}
       open={edited !== null}
       onOpenChange={(open) => {
         if (!open) onClose();
@@ -90,7 +90,7 @@ export function SecretDialog(
         )}
       </Field>
       <TextField
-        label="What it is for"
+        label="Description"
         value={description}
         onChange={(event) => setDescription(event.currentTarget.value)}
       />
@@ -100,16 +100,16 @@ export function SecretDialog(
             <TextField
               label="Namespace"
               value={namespace}
-              placeholder="all of them"
+              placeholder="all namespaces"
               onChange={(event) => setNamespace(event.currentTarget.value)}
             />
           </div>
         )}
         <label className="field grow">
-          <span className="field-label">Good for</span>
+          <span className="field-label">Expires in</span>
           <select className="select" value={days} onChange={(event) => setDays(event.currentTarget.value)}>
             {ENDS.map(([key, text]) => (
-              <option key={key} value={key}>{key === "" && before !== undefined ? "As it is" : text}</option>
+              <option key={key} value={key}>{key === "" && before !== undefined ? "Unchanged" : text}</option>
             ))}
           </select>
         </label>

@@ -27,10 +27,10 @@ import { SecretHistory } from "./secret_history.tsx";
 
 const COLUMNS = [
   { name: "Name" },
-  { name: "Seen by functions of" },
+  { name: "Namespaces" },
   { name: "Version", end: true },
   { name: "Changed" },
-  { name: "Until" },
+  { name: "Expires" },
   { name: "More", unseen: true },
 ];
 export const SECRETS_KEY = ["secrets"] as const;
@@ -114,7 +114,7 @@ function ServerSecrets() {
             </td>
             <td>
               {secret.expires_at === null
-                ? <span className="muted">no end</span>
+                ? <span className="muted">never</span>
                 : secret.is_expired
                 ? <Badge tone="bad">expired</Badge>
                 : <Ago at={secret.expires_at} />}
@@ -123,7 +123,7 @@ function ServerSecrets() {
               <RowMenu
                 label={`More about ${secret.key}`}
                 entries={[
-                  { text: "Another value …", icon: Pencil, onSelect: () => setEdited(secret) },
+                  { text: "New value …", icon: Pencil, onSelect: () => setEdited(secret) },
                   { text: "Versions …", icon: History, onSelect: () => setLooked(secret) },
                   "line",
                   { text: "Delete …", icon: Trash2, danger: true, onSelect: () => setToDelete(secret) },

@@ -40,7 +40,6 @@ import { UserDialog, type UserTask } from "./user_dialog.tsx";
 const PAGE_COUNT = 50;
 const COLUMNS = [
   { name: "Email" },
-  { name: "Id" },
   { name: "Role" },
   { name: "Created" },
   { name: "More", unseen: true },
@@ -173,9 +172,7 @@ export function UsersPage() {
                 {who?.kind === "admin" && who.email === user.email && <Badge>you</Badge>}
                 {user.disabled_at !== null && <Badge tone="warn">disabled</Badge>}
               </div>
-            </td>
-            <td>
-              <code className="muted nowrap">{user.id}</code>
+              <div className="cell-about mono">{user.id}</div>
             </td>
             <td>
               <Badge tone={user.role === "admin" ? "accent" : "plain"}>

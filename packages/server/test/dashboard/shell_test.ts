@@ -90,6 +90,7 @@ dashboardTest("the shell of the dashboard", async ({ platform, setupToken, open,
     await page.getByRole("menuitem", { name: "Sign out" }).click();
     await page.getByRole("heading", { name: "Sign in" }).waitFor();
     await checkAxe(page);
+    assert.equal(await page.getByRole("alert").count(), 0, "the setup token is no link to sign in with");
     await page.getByLabel("E-mail").fill(ADMIN.email);
     await page.getByLabel("Password").fill("a wrong password");
     await page.keyboard.press("Enter");

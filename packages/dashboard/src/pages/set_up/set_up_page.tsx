@@ -11,7 +11,7 @@ import { useTitle } from "../../parts/page.tsx";
 import { ErrorNote } from "../../parts/states.tsx";
 import { session } from "../../session/session.ts";
 import { Gate } from "../sign_in/gate.tsx";
-import { takeLinkToken } from "../../session/link_token.ts";
+import { forgetLinkToken, takeLinkToken } from "../../session/link_token.ts";
 
 const PASSWORD_MIN_CHARACTERS = 8;
 
@@ -27,7 +27,11 @@ export function SetUpPage() {
         setup_token: text("setup_token").trim(),
       });
     },
-    onSuccess: () => navigate({ to: "/", replace: true }),
+    onSuccess: () => {
+      // It was good for this, and is no link to sign in with.
+      forgetLinkToken();
+      return navigate({ to: "/", replace: true });
+    },
   });
   return (
     <Gate>
